@@ -1,0 +1,31 @@
+/** Paints text for a terminal; leaves it alone anywhere else. */
+export type Paint = (text: string) => string;
+export interface Colors {
+  readonly bold: Paint;
+  readonly dim: Paint;
+  readonly red: Paint;
+  readonly green: Paint;
+  readonly yellow: Paint;
+  readonly cyan: Paint;
+}
+
+/** Colours for a stream: on if it is a terminal. `NO_COLOR` (any text) turns them off, `FORCE_COLOR` (not "0") on. */
+export function colors(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Colors {
+  const on = !env.NO_COLOR && (stream.isTTY === true || (!!env.FORCE_COLOR && env.FORCE_COLOR !== "0"));
+  const paint = (open: number, close: number): Paint =>
+    on ? (text) => `\u001b[${open}m${text}\u001b[${close}m` : (text) => text;
+  return {
+    bold: paint(1, 22),
+    dim: paint(2, 22),
+    red: paint(31, 39),
+    green: paint(32, 39),
+    yellow: paint(33, 39),
+    cyan: paint(36, 39),
+  };
+}
+
+/** Text without escape sequences and control characters: what a payload or an error says must not steer a terminal. */
+export function plain(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+}

@@ -1,0 +1,23 @@
+import { cancel } from "./cancel.ts";
+import type { Command } from "./command.ts";
+import { dev } from "./dev.ts";
+import { edit } from "./edit.ts";
+import { jobs } from "./jobs.ts";
+import { migrate } from "./migrate.ts";
+import { nodes } from "./nodes.ts";
+import { purge } from "./purge.ts";
+import { queues } from "./queues.ts";
+import { replay } from "./replay.ts";
+import { resume } from "./resume.ts";
+import { retry } from "./retry.ts";
+import { run } from "./run.ts";
+import { runs } from "./runs.ts";
+import { start } from "./start.ts";
+import { stats } from "./stats.ts";
+import { trigger } from "./trigger.ts";
+
+/** All subcommands, in the order of help. */
+export const commands: readonly Command[] = [
+  ...[dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[jobs, queues, stats, nodes, migrate],
+];

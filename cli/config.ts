@@ -1,0 +1,153 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { DurationText } from "../sdk/duration.ts";
+import { InvalidInput } from "../sdk/error.ts";
+import type { Given } from "./command.ts";
+import { BadUsage, FileBroken } from "./error.ts";
+import { load } from "./module.ts";
+import { hint } from "./hint.ts";
+import { flagName, options, type Option } from "./option.ts";
+import { redact } from "./redact.ts";
+
+/** The configuration of one command: defaults, the config file, the environment and the flags, later ones above. */
+export interface Settings {
+  readonly databaseUrl: string | null;
+  readonly schema: string;
+  readonly jobs: readonly string[];
+  readonly slots: number;
+  readonly queues: Readonly<Record<string, { readonly concurrency: number }>>;
+  readonly poll: DurationText;
+  readonly lease: DurationText;
+  readonly sweep: DurationText;
+  readonly grace: DurationText;
+  readonly crashes: number;
+  readonly keep: { readonly completed: DurationText; readonly other: DurationText };
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Null: pretty on a terminal, json elsewhere. */
+  readonly logFormat: "pretty" | "json" | null;
+  readonly app: string;
+  readonly version: string;
+  /** Null: host:pid. */
+  readonly name: string | null;
+  readonly timezone: string;
+  /** The folder that `jobs` is relative to: the config file's if the key comes from there, else the current one. */
+  readonly base: string;
+  /** The config file, if there is one. */
+  readonly file: string | null;
+  /** Where a key's value comes from, for messages: `--slots`, `TASKER_SLOTS`, the config file; null: the default. */
+  source(key: string): string | null;
+}
+
+const names = ["ts", "mts", "js", "mjs"].map((end) => `tasker.config.${end}`);
+const defaults: Readonly<Record<string, unknown>> = {
+  schema: "tasker",
+  jobs: ["jobs/"],
+  slots: 50,
+  queues: {},
+  poll: "1s",
+  lease: "15s",
+  sweep: "5s",
+  grace: "30s",
+  crashes: 3,
+  "keep.completed": "7d",
+  "keep.other": "30d",
+  logLevel: "info",
+  app: "app",
+  version: "0",
+  timezone: "UTC",
+};
+
+/** Reads the configuration.
+ *  @throws {BadUsage} naming flag, variable or key, for a value that can't be right or a key that is none.
+ *  @throws {FileBroken} if the config file can't be loaded. */
+export async function settings(
+  given: Given,
+  env: NodeJS.ProcessEnv = process.env,
+  cwd: string = process.cwd(),
+): Promise<Settings> {
+  const file = find(given.text("config"), cwd);
+  const content = file ? flat(await exported(file), file) : {};
+  const values = new Map<string, { readonly value: unknown; readonly source: string | null }>();
+  for (const option of options) values.set(option.key, pick(option, { given, env, content, file }));
+  const value = (key: string): unknown => values.get(key)?.value ?? defaults[key] ?? null;
+  const source = (key: string): string | null => values.get(key)?.source ?? null;
+  return {
+    ...Object.fromEntries(options.filter(({ key }) => !key.includes(".")).map(({ key }) => [key, value(key)])),
+    keep: { completed: value("keep.completed"), other: value("keep.other") },
+    base: file && source("jobs") === file ? dirname(file) : cwd,
+    file,
+    source,
+  } as Settings; // each value was read by its option's kind
+}
+
+interface Sources {
+  readonly given: Given;
+  readonly env: NodeJS.ProcessEnv;
+  readonly content: Readonly<Record<string, unknown>>;
+  readonly file: string | null;
+}
+
+function pick(option: Option, { given, env, content, file }: Sources): { value: unknown; source: string | null } {
+  const name = flagName(option);
+  const flag = given.text(name);
+  if (flag !== null) return { value: read(option, flag, `--${name}`), source: `--${name}` };
+  const variable = env[option.variable];
+  if (variable) return { value: read(option, variable, option.variable), source: option.variable };
+  const own = content[option.key];
+  if (own !== undefined && own !== null) return { value: read(option, own, `${option.key} in ${file}`), source: file };
+  return { value: null, source: null };
+}
+
+function read(option: Option, raw: unknown, source: string): unknown {
+  const value = option.kind.read(raw);
+  if (value !== undefined) return value;
+  const shown = typeof raw === "string" ? raw : (JSON.stringify(raw) ?? typeof raw);
+  throw new BadUsage(`${source}: "${redact(shown).slice(0, 100)}" is not ${option.kind.wants}`);
+}
+
+function find(given: string | null, cwd: string): string | null {
+  if (given === null) return names.map((name) => resolve(cwd, name)).find((path) => existsSync(path)) ?? null;
+  const path = resolve(cwd, given);
+  if (!existsSync(path)) throw new BadUsage(`--config: "${given}" does not exist; give the path of a config file`);
+  return path;
+}
+
+async function exported(file: string): Promise<object> {
+  const module = await load(file).catch((cause: unknown) => {
+    throw new FileBroken(
+      `config file "${file}" can't be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
+  });
+  const config = module.default;
+  if (typeof config === "object" && config !== null && !Array.isArray(config)) return config;
+  throw new BadUsage(`config file "${file}" has no default export; write: export default defineConfig({ … })`);
+}
+
+/** The file's keys by dotted path, each checked against the table. */
+function flat(config: object, file: string): Readonly<Record<string, unknown>> {
+  const keys = options.map((option) => option.key);
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(config)) {
+    const inside = keys.some((known) => known.startsWith(`${key}.`)) && typeof value === "object" && value !== null;
+    const parts = inside
+      ? Object.entries(value as object).map(([sub, each]) => [`${key}.${sub}`, each] as const)
+      : [[key, value] as const];
+    for (const [path, each] of parts) {
+      if (!keys.includes(path))
+        throw new BadUsage(`"${path}" in ${file} is not a key of the configuration${hint(path, keys)}`);
+      result[path] = each;
+    }
+  }
+  return result;
+}
+
+/** For a value that a command parses itself: turns the complaint into one about the command line. */
+export function parsed<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof InvalidInput) throw new BadUsage(`${what}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Store } from "../runtime/store/store.ts";
+import type { Settings } from "./config.ts";
+import { BadUsage } from "./error.ts";
+
+/** Which database to use, and why; `from` is for people. */
+export interface Database {
+  readonly url: string;
+  readonly schema: string;
+  readonly from: string;
+}
+
+/** What a running `tasker dev` tells the commands of its folder, in `.tasker/dev.json` (mode 0600). */
+export interface Note {
+  readonly url: string;
+  readonly schema: string;
+  readonly pid: number;
+}
+
+/** The folder, in a project, for what is never committed: the embedded Postgres and the note of `tasker dev`. */
+export const hidden = ".tasker";
+
+/** The database of a command: `--database-url`, else `TASKER_DATABASE_URL`, else the config file, else that of the running
+ *  `tasker dev` of this folder or one above. Null: none of them. Other variables and local servers are never tried. */
+export function locate(
+  settings: Pick<Settings, "databaseUrl" | "schema" | "source">,
+  cwd: string = process.cwd(),
+): Database | null {
+  const { databaseUrl: url, schema, source } = settings;
+  if (url) return { url, schema, from: source("databaseUrl") ?? "settings" };
+  const note = running(cwd);
+  return (
+    note && { url: note.url, schema: source("schema") ? schema : note.schema, from: `tasker dev (pid ${note.pid})` }
+  );
+}
+
+/** The note of the `tasker dev` that runs in this folder or one above; null if there is none, or its process has gone. */
+export function running(cwd: string): Note | null {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    const note = readNote(join(folder, hidden, "dev.json"));
+    if (note && isAlive(note.pid)) return note;
+    if (dirname(folder) === folder) return null;
+  }
+}
+
+/** Opens the database of a command that people wait for: one that is away is an error within seconds. The schema is brought up
+ *  to date only if `migrate` says so: looking at a database changes nothing in it.
+ *  @throws {BadUsage} if no way leads to a database.
+ *  @throws {StoreUnavailable} if it does not answer within 5 s. */
+async function connect(settings: Settings, migrate: boolean): Promise<Store> {
+  const database = locate(settings);
+  if (!database) throw noDatabase();
+  const { openStore } = await import("../runtime/store/open.ts");
+  const store = await openStore(database.url, { schema: database.schema });
+  try {
+    if (migrate) await store.open(AbortSignal.timeout(5000)); // else it connects at the first call
+    return store;
+  } catch (error) {
+    await store.close().catch(() => undefined); // what went wrong first is what people need to hear
+    throw error;
+  }
+}
+
+/** Connects, calls, and closes whatever happens. `migrate`: bring the schema up to date first; false by default. */
+export async function withStore<T>(settings: Settings, act: (store: Store) => Promise<T>, migrate = false): Promise<T> {
+  const store = await connect(settings, migrate);
+  try {
+    return await act(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** The error that names every way to a database. */
+export function noDatabase(): BadUsage {
+  return new BadUsage(
+    'no database is known; give --database-url, set TASKER_DATABASE_URL, set databaseUrl in tasker.config.ts, or start "tasker dev" in this folder',
+  );
+}
+
+function readNote(path: string): Note | null {
+  try {
+    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<Note> | null;
+    if (typeof note?.url !== "string" || !Number.isInteger(note.pid)) return null;
+    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid! };
+  } catch {
+    return null; // absent, or being written at this moment: as good as absent
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // it lives, under another user
+  }
+}

@@ -1,0 +1,106 @@
+import { statuses, type Status } from "../sdk/status.ts";
+import { toMs, type DurationText } from "../sdk/duration.ts";
+import { parseId } from "../sdk/id.ts";
+import type { RunFilter, Target } from "../sdk/target.ts";
+import type { Flag, Given } from "./command.ts";
+import { parsed } from "./config.ts";
+import { ActFailed, BadUsage } from "./error.ts";
+import { hint } from "./hint.ts";
+
+/** The flags that choose runs, alike for every command that takes many. */
+export const filterFlags: readonly Flag[] = [
+  { flag: "--status <list>", about: `Any of ${statuses.join(", ")}` },
+  { flag: "--job <list>", about: "Of these jobs" },
+  { flag: "--queue <list>", about: "In these queues" },
+  { flag: "--tag <tag>", about: "With this tag; given twice: with both" },
+  { flag: "--key <key>", about: "With this idempotency key" },
+  { flag: "--since <time>", about: 'Created since: an ISO time, or an age like "1h"' },
+  { flag: "--until <time>", about: 'Created before: an ISO time, or an age like "1h"' },
+  {
+    flag: "--payload <path=value>",
+    about: "Whose payload has this value, like user.id=42; may be given more than once",
+  },
+  { flag: "--error <text>", about: "Whose error contains this text" },
+];
+
+/** The filter that the flags ask for. `now` is what ages count from.
+ *  @throws {BadUsage} naming the flag. */
+export function filter(given: Given, now: Date = new Date()): RunFilter {
+  const key = given.text("key");
+  const error = given.text("error");
+  const since = instant("--since", given.text("since"), now);
+  const until = instant("--until", given.text("until"), now);
+  const payload = given.each("payload").map(field);
+  return {
+    ...many("status", given.list("status").map(status)),
+    ...many("job", given.list("job")),
+    ...many("queue", given.list("queue")),
+    ...many("tags", given.each("tag")),
+    ...many("payload", payload),
+    ...(key !== null && { key }),
+    ...(since && { createdAfter: since }),
+    ...(until && { createdBefore: until }),
+    ...(error !== null && { error }),
+  };
+}
+
+/** An ISO time, or an age counted back from `now`.
+ *  @throws {BadUsage} naming the flag. */
+export function instant(flag: string, text: string | null, now: Date = new Date()): Date | null {
+  if (text === null) return null;
+  if (/^(?:\d+(?:ms|s|m|h|d))+$/.test(text))
+    return new Date(now.getTime() - parsed(flag, () => toMs(text as DurationText)));
+  const at = new Date(text);
+  if (/^\d{4}-\d\d/.test(text) && !Number.isNaN(at.getTime())) return at;
+  throw new BadUsage(`${flag}: "${text}" is neither an ISO time like "2030-01-31T12:00:00Z" nor an age like "1h"`);
+}
+
+/** A whole number within bounds, or what stands for none.
+ *  @throws {BadUsage} naming the flag. */
+export function whole(flag: string, text: string | null, least: number, most: number): number | undefined {
+  if (text === null) return undefined;
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  throw new BadUsage(`${flag}: "${text}" is not a whole number from ${least} to ${most}`);
+}
+
+/** Run ids as numbers.
+ *  @throws {BadUsage} if one is none. */
+export function numbers(ids: readonly string[]): readonly number[] {
+  return [...new Set(ids.map((id) => parsed("run id", () => parseId(id))))];
+}
+
+/** The ids of all runs that match, the newest first; `most` at most.
+ *  @throws {ActFailed} if there are more. */
+export async function matching(target: Target, wanted: RunFilter, most = 100_000): Promise<readonly number[]> {
+  const ids: number[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Awaited<ReturnType<Target["find"]["list"]>> = await target.find.list(wanted, {
+      limit: 200,
+      cursor: cursor ?? undefined,
+    });
+    ids.push(...page.items.map((run) => run.id));
+    cursor = page.next;
+  } while (cursor !== null && ids.length <= most);
+  if (ids.length > most)
+    throw new ActFailed(`more than ${most} runs match; narrow the filter, with --since and --until for example`);
+  return ids;
+}
+
+function many<K extends string, T>(key: K, values: readonly T[]): { readonly [P in K]?: readonly T[] } {
+  return (values.length > 0 ? { [key]: values } : {}) as { readonly [P in K]?: readonly T[] };
+}
+
+function status(text: string): Status {
+  const found = statuses.find((each) => each === text);
+  if (found) return found;
+  throw new BadUsage(`--status: "${text}" is not one of ${statuses.join(", ")}${hint(text, statuses)}`);
+}
+
+function field(text: string): { readonly path: readonly string[]; readonly value: string } {
+  const at = text.indexOf("=");
+  const path = text.slice(0, at).split(".");
+  if (at > 0 && path.every((name) => name !== "")) return { path, value: text.slice(at + 1) };
+  throw new BadUsage(`--payload: "${text}" is not a path and a value; write it like user.id=42`);
+}

@@ -1,0 +1,46 @@
+import { readdirSync, statSync } from "node:fs";
+import { join, relative, resolve, sep } from "node:path";
+
+/** All files below a folder, sorted, as absolute paths; `node_modules` and folders that begin with a dot are left out. */
+export function walk(folder: string): readonly string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  const names = entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return names.flatMap((entry) => {
+    if (entry.name.startsWith(".") || entry.name === "node_modules") return [];
+    const path = join(folder, entry.name);
+    if (entry.isSymbolicLink() && !statSync(path, { throwIfNoEntry: false })?.isFile()) return [];
+    return entry.isDirectory() ? walk(path) : [path];
+  });
+}
+
+/** Whether the text is a pattern rather than a path. */
+export function isGlob(text: string): boolean {
+  return /[*?{]/.test(text);
+}
+
+/** The files that match a pattern, sorted, as absolute paths: `*` and `?` within a name, `**` over folders, `{a,b}`. */
+export function glob(pattern: string, base: string): readonly string[] {
+  const parts = pattern.split("/");
+  const fixed = parts.slice(0, parts.findIndex(isGlob)).join("/");
+  const root = fixed === "" && pattern.startsWith("/") ? "/" : resolve(base, fixed);
+  if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return [];
+  const wanted = expression(parts.slice(parts.findIndex(isGlob)).join("/"));
+  return walk(root).filter((file) => wanted.test(relative(root, file).split(sep).join("/")));
+}
+
+function expression(pattern: string): RegExp {
+  const source = pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|[.+^$()|[\]\\{}]/g, (part) => {
+    if (part === "**/") return "(?:[^/]+/)*";
+    if (part === "**") return ".*";
+    if (part === "*") return "[^/]*";
+    if (part === "?") return "[^/]";
+    if (part.length > 1)
+      return `(?:${part
+        .slice(1, -1)
+        .split(",")
+        .map((name) => expression(name).source.slice(1, -1))
+        .join("|")})`;
+    return `\\${part}`;
+  });
+  return new RegExp(`^${source}$`);
+}

@@ -1,0 +1,92 @@
+import { statSync } from "node:fs";
+import { basename, relative, resolve } from "node:path";
+import { DuplicateJob } from "../sdk/error.ts";
+import type { JobSpec } from "../sdk/spec.ts";
+import type { Settings } from "./config.ts";
+import { ActFailed, BadUsage, FileBroken } from "./error.ts";
+import { glob, isGlob, walk } from "./glob.ts";
+import { load } from "./module.ts";
+
+/** Imports the job files of the settings and answers what they export: jobs, by any name, also in arrays. One object that several
+ *  files export counts once.
+ *  @throws {BadUsage} for a path that does not exist.
+ *  @throws {FileBroken} naming a file that throws when it is imported, with its error as `cause`.
+ *  @throws {DuplicateJob} naming both files.
+ *  @throws {ActFailed} if there are no jobs. */
+export async function loadJobs({ jobs: paths, base }: Pick<Settings, "jobs" | "base">): Promise<readonly JobSpec[]> {
+  const files = jobFiles(paths, base);
+  const found = new Map<string, { readonly job: JobSpec; readonly file: string }>();
+  for (const file of files) {
+    const name = relative(process.cwd(), file) || file;
+    for (const job of exportedJobs(await imported(file, name))) {
+      const other = found.get(job.id);
+      if (other && other.job !== job) throw new DuplicateJob(job.id, other.file, name);
+      if (!other) found.set(job.id, { job, file: name });
+    }
+  }
+  if (found.size === 0) throw new ActFailed(noJobs(paths, files.length));
+  return [...found.values()].map(({ job }) => job);
+}
+
+/** The job files below the paths, in order, each once. Of folders and globs: `.ts .mts .js .mjs`, but no declarations, no tests, and
+ *  nothing that begins with "_"; a file that is named itself is taken as it is.
+ *  @throws {BadUsage} for a path that does not exist. */
+export function jobFiles(paths: readonly string[], base: string): readonly string[] {
+  const all = paths.flatMap((path) => {
+    if (isGlob(path)) return glob(path, base).filter(isJobFile);
+    const full = resolve(base, path);
+    const stat = statSync(full, { throwIfNoEntry: false });
+    if (!stat)
+      throw new BadUsage(
+        `"${path}" does not exist; give a folder, a file or a glob of job files, with --jobs for example`,
+      );
+    return stat.isDirectory() ? walk(full).filter((file) => isJobFile(relative(full, file))) : [full];
+  });
+  return [...new Set(all)];
+}
+
+/** The jobs that a module exports, each once: by name, as default, and in arrays or objects of these. */
+export function exportedJobs(module: Readonly<Record<string, unknown>>): readonly JobSpec[] {
+  const values = Object.values(module).flatMap((value) =>
+    isJob(value) || !isPlain(value) ? value : Object.values(value),
+  );
+  return [...new Set(values.flat().filter(isJob))];
+}
+
+function isPlain(value: unknown): value is object {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+  );
+}
+
+/** By shape, not by class: a job of a second copy of the package is one, too. */
+function isJob(value: unknown): value is JobSpec {
+  if (typeof value !== "object" || value === null) return false;
+  const job = value as Partial<Record<"id" | "schema" | "handler" | "trigger" | "batchTrigger", unknown>>;
+  const does = [job.handler, job.trigger, job.batchTrigger].every((each) => typeof each === "function");
+  return does && typeof job.id === "string" && job.schema !== undefined;
+}
+
+function isJobFile(path: string): boolean {
+  const name = basename(path);
+  if (!/\.m?[tj]s$/.test(name) || /\.d\.m?ts$/.test(name) || /[.-](test|spec)\.m?[tj]s$/.test(name)) return false;
+  return !path.split(/[\\/]/).some((part) => part.startsWith("_") || part === "__tests__");
+}
+
+async function imported(file: string, name: string): Promise<Record<string, unknown>> {
+  try {
+    return await load(file);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new FileBroken(`job file "${name}" can't be loaded: ${said}`, { cause });
+  }
+}
+
+function noJobs(paths: readonly string[], files: number): string {
+  const where = paths.join(", ");
+  if (files === 0)
+    return `no job files in ${where}; write one that exports defineJob({ … }), or name others with --jobs`;
+  return `no jobs in ${where}: ${files} file${files === 1 ? "" : "s"}, none of which exports a job; write: export const hello = defineJob({ … })`;
+}

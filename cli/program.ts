@@ -1,0 +1,137 @@
+import { cac, type CAC } from "cac";
+import { nameOf, type Command, type Flag, type Given } from "./command.ts";
+import { BadUsage } from "./error.ts";
+import { hint } from "./hint.ts";
+import { options } from "./option.ts";
+
+/** A parsed command line: what to run, or help or a version to print. */
+export type Line =
+  | { readonly do: "run"; readonly command: Command; readonly args: readonly string[]; readonly given: Given }
+  | { readonly do: "help" | "version" };
+
+/** Flags that every command takes. */
+export const common: readonly Flag[] = [
+  { flag: "--config <file>", about: "Config file (default: tasker.config.{ts,mts,js,mjs} in this folder)" },
+  { flag: "--json", about: "Print one JSON document, for programs" },
+  { flag: "--debug", about: "Show stacks of errors" },
+];
+
+/** The flags of a command, its keys of the configuration included, in the order of help. */
+export function flagsOf(command: Command): readonly Flag[] {
+  const keys = options.filter(
+    (option) => command.takes === "worker" || (command.takes === "database" && option.for === "database"),
+  );
+  const own = command.flags;
+  return [
+    ...own,
+    ...keys.map(({ flag, about, variable, default: value }) => ({
+      flag,
+      about: `${about} [${variable}]${value ? ` (default: ${value})` : ""}`,
+    })),
+  ];
+}
+
+/** Parses the arguments after `tasker`. Help and version are printed by the parser.
+ *  @throws {BadUsage} for an unknown command or flag, a missing argument or value. */
+export function parse(argv: readonly string[], commands: readonly Command[], version: string): Line {
+  const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
+  const { program, called } = build(commands, version);
+  if (words.length === 0) program.outputHelp();
+  if (words.length === 0) return { do: "help" };
+  program.parse(["node", "tasker", ...guard(words, commands)], { run: false });
+  if (program.options.help) return { do: "help" };
+  if (program.options.version && !program.matchedCommand) return { do: "version" };
+  if (!program.matchedCommand) throw unknown(unmark(program.args[0] ?? ""), commands);
+  program.runMatchedCommand();
+  return { do: "run", ...called()! };
+}
+
+interface Call {
+  readonly command: Command;
+  readonly args: readonly string[];
+  readonly given: Given;
+}
+
+function build(commands: readonly Command[], version: string): { program: CAC; called: () => Call | null } {
+  const program = cac("tasker");
+  let call: Call | null = null;
+  for (const command of commands) {
+    const added = program.command(command.usage, command.about);
+    for (const { flag, about } of [...flagsOf(command), ...common]) added.option(flag, about);
+    for (const example of command.examples) added.example(`  $ ${example}`);
+    added.action((...values: unknown[]) => {
+      const args = values
+        .slice(0, -1)
+        .flat()
+        .filter((value) => value !== undefined);
+      call = {
+        command,
+        args: args.map((value) => unmark(String(value))),
+        given: given(values.at(-1) as Record<string, unknown>),
+      };
+    });
+  }
+  program.help((sections) =>
+    sections
+      .filter(({ title }) => !title?.startsWith("For more info"))
+      .map(({ title, body }) => ({ ...(title !== undefined && { title }), body: body.replace(/ +$/gm, "") })),
+  );
+  program.version(version, "-v, --version");
+  return { program, called: () => call };
+}
+
+/** Reads flags from what cac parsed; values carry the mark that `guard` gave them. */
+export function given(flags: Readonly<Record<string, unknown>>): Given {
+  const all = (name: string): readonly string[] => {
+    const value = flags[name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+    return [value]
+      .flat()
+      .filter((each) => each !== undefined && each !== false)
+      .map((each) => (each === true ? "" : unmark(String(each))));
+  };
+  return {
+    text: (name) => all(name).at(-1) ?? null,
+    each: all,
+    list: (name) =>
+      all(name)
+        .flatMap((value) => value.split(","))
+        .filter((value) => value !== ""),
+    on: (name) => all(name).length > 0,
+  };
+}
+
+const mark = "=";
+
+/** Marks each value of a flag, and each argument that begins with "-", so that cac takes "007" for no number, "-" for an
+ *  argument, and no argument for the value of a flag that has none. */
+function guard(argv: readonly string[], commands: readonly Command[]): readonly string[] {
+  const kinds = new Map(
+    [...commands.flatMap(flagsOf), ...common].map(({ flag }) => [
+      /--[a-z-]+/.exec(flag)![0],
+      /[<[]/.exec(flag)?.[0] ?? "none",
+    ]),
+  );
+  const words: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at]!;
+    const [, name = word, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? [];
+    const kind = kinds.get(name);
+    const next = argv[at + 1];
+    if (word === "-" || /^-\d/.test(word)) words.push(mark + word);
+    else if (value !== undefined) words.push(kind === "none" ? word : `${name}=${mark}${value}`);
+    else if (kind === "none") words.push(`${name}=true`);
+    else if (kind && next !== undefined && (!next.startsWith("-") || /^-\d|^-$/.test(next)))
+      words.push(`${name}=${mark}${argv[++at]}`);
+    else words.push(word);
+  }
+  return words;
+}
+
+function unmark(value: string): string {
+  return value.startsWith(mark) ? value.slice(mark.length) : value;
+}
+
+function unknown(word: string, commands: readonly Command[]): BadUsage {
+  const names = commands.map(nameOf);
+  return new BadUsage(`"${word}" is not a command${hint(word, names) || `; the commands are ${names.join(", ")}`}`);
+}

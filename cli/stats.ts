@@ -1,0 +1,127 @@
+import { humanMs } from "../sdk/duration.ts";
+import type { QueueStat, RateStat, Stats } from "../sdk/target.ts";
+import type { Colors } from "./color.ts";
+import type { Command } from "./command.ts";
+import { withStore } from "./database.ts";
+import { exit } from "./error.ts";
+import { nodeTable } from "./nodes.ts";
+import { pairs, table } from "./table.ts";
+
+/** `tasker stats`: how much waits and runs, what ended lately and how fast, and who works. */
+export const stats: Command = {
+  usage: "stats",
+  about: "Show counts by status, queue and job, throughput, waits and nodes",
+  takes: "database",
+  flags: [],
+  examples: ["tasker stats", "tasker stats --json"],
+  run: async ({ out, settings }) => {
+    const found = await withStore(await settings(), (store) => store.find.stats());
+    out.answer({ ...found, totals: totals(found) }, () => text(found, out.colors));
+    return exit.ok;
+  },
+};
+
+/** Sums over all lanes and rates. Waits are means in ms; null while nothing ended. */
+export interface Totals {
+  readonly ready: number;
+  readonly delayed: number;
+  readonly leased: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+  readonly retried: number;
+  readonly perMinute: number;
+  readonly waitMs: number | null;
+  readonly runMs: number | null;
+}
+
+/** Adds the numbers up. */
+export function totals({ lanes, rates, windowMs }: Stats): Totals {
+  const live = (field: "ready" | "delayed" | "leased"): number => lanes.reduce((total, lane) => total + lane[field], 0);
+  const rate = (field: "completed" | "failed" | "canceled" | "retried" | "waitMs" | "runMs"): number =>
+    rates.reduce((total, each) => total + each[field], 0);
+  const ended = rate("completed") + rate("failed");
+  return {
+    ready: live("ready"),
+    delayed: live("delayed"),
+    leased: live("leased"),
+    completed: rate("completed"),
+    failed: rate("failed"),
+    canceled: rate("canceled"),
+    retried: rate("retried"),
+    perMinute: windowMs > 0 ? Math.round(((ended * 60_000) / windowMs) * 10) / 10 : 0,
+    waitMs: ended ? Math.round(rate("waitMs") / ended) : null,
+    runMs: ended ? Math.round(rate("runMs") / ended) : null,
+  };
+}
+
+function text(found: Stats, paint: Colors): string {
+  const sum = totals(found);
+  const span = humanMs(found.windowMs);
+  const head = pairs(
+    [
+      ["pending", `${sum.ready} due, ${sum.delayed} later`],
+      ["leased", sum.leased],
+      [
+        `ended in ${span}`,
+        `${sum.completed} completed, ${sum.failed} failed, ${sum.canceled} canceled, ${sum.retried} retried`,
+      ],
+      ["throughput", `${sum.perMinute} a minute`],
+      ["mean wait", sum.waitMs === null ? null : humanMs(sum.waitMs)],
+      ["mean run", sum.runMs === null ? null : humanMs(sum.runMs)],
+    ],
+    paint.dim,
+  );
+  const lanes =
+    found.lanes.length + found.rates.length > 0
+      ? laneTable(found, paint)
+      : "no runs yet; add one with: tasker trigger <job> [payload]";
+  const nodes =
+    found.nodes.length > 0
+      ? nodeTable(found.nodes, paint, found.at)
+      : 'no node is there; start one with "tasker start" or "tasker dev"';
+  return [head, lanes, nodes].join("\n\n");
+}
+
+interface Row {
+  readonly lane: QueueStat | null;
+  readonly rate: RateStat | null;
+}
+
+function laneTable({ lanes, rates }: Stats, paint: Colors): string {
+  const rows: Row[] = [
+    ...lanes.map((lane, at) => ({
+      lane,
+      // rates know no priority: they are shown with the first lane of their job
+      rate:
+        lanes.findIndex((each) => same(each, lane)) === at ? (rates.find((rate) => same(rate, lane)) ?? null) : null,
+    })),
+    ...rates.filter((rate) => !lanes.some((lane) => same(lane, rate))).map((rate) => ({ lane: null, rate })),
+  ];
+  const mean = ({ rate }: Row, field: "waitMs" | "runMs"): string =>
+    rate && rate.completed + rate.failed > 0 ? humanMs(rate[field] / (rate.completed + rate.failed)) : "";
+  const right = "right" as const;
+  return table(
+    rows,
+    [
+      { title: "QUEUE", cell: ({ lane, rate }) => (lane ?? rate)!.queue },
+      { title: "JOB", cell: ({ lane, rate }) => (lane ?? rate)!.job },
+      { title: "PRIORITY", cell: ({ lane }) => lane?.priority ?? "", align: right },
+      { title: "READY", cell: ({ lane }) => lane?.ready ?? 0, align: right },
+      { title: "DELAYED", cell: ({ lane }) => lane?.delayed ?? 0, align: right },
+      { title: "LEASED", cell: ({ lane }) => lane?.leased ?? 0, align: right },
+      { title: "COMPLETED", cell: ({ rate }) => rate?.completed ?? "", align: right },
+      { title: "FAILED", cell: ({ rate }) => rate?.failed ?? "", align: right },
+      { title: "WAIT", cell: (row) => mean(row, "waitMs"), align: right },
+      { title: "RUN", cell: (row) => mean(row, "runMs"), align: right },
+    ],
+    paint.dim,
+  );
+}
+
+function same(
+  a: { readonly queue: string; readonly job: string },
+  b: { readonly queue: string; readonly job: string },
+): boolean {
+  return a.queue === b.queue && a.job === b.job;
+}

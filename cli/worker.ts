@@ -1,0 +1,102 @@
+/** What `dev` and `start` have in common: a runtime, from the first line to the exit code. */
+import { toMs } from "../sdk/duration.ts";
+import type { JobSpec } from "../sdk/spec.ts";
+import { createRuntime, type Logger, type Runtime } from "../runtime/index.ts";
+import { openStore } from "../runtime/store/open.ts";
+import type { Settings } from "./config.ts";
+import type { Database } from "./database.ts";
+import { exit } from "./error.ts";
+import { watch } from "./watch.ts";
+
+/** A runtime for the settings; nothing is opened yet. */
+export async function runtimeOf(
+  settings: Settings,
+  parts: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly logger: Logger },
+): Promise<Runtime> {
+  const { slots, queues, poll, lease, sweep, grace, crashes, keep, app, version, name } = settings;
+  const store = await openStore(parts.database.url, { schema: parts.database.schema });
+  return createRuntime({
+    ...{ store, jobs: parts.jobs, logger: parts.logger },
+    ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, app, version },
+    ...(name !== null && { name }),
+  });
+}
+
+export interface Work {
+  readonly grace: Settings["grace"];
+  readonly logger: Logger;
+  /** Called once the runtime has started. */
+  readonly ready?: () => void;
+  /** Called after that; the runtime stops when it resolves. It hears of a signal on `stop`. */
+  readonly until?: (stop: AbortSignal) => Promise<number>;
+}
+
+/** Starts the runtime, and stops it at the first SIGINT or SIGTERM, or when `until` resolves. Answers the exit code: 0, or what
+ *  `until` answered. A second signal exits at once with 130 or 143, and so does the first if a handler blocks the process; what
+ *  hangs past grace + 1 s exits with 1.
+ *  @throws whatever `runtime.start()` or `until` throws; the runtime is stopped by then. */
+export async function work(runtime: Runtime, { grace, logger, ready, until }: Work): Promise<number> {
+  const graceMs = toMs(grace);
+  const signals = listen(logger, graceMs);
+  const halt = (): Promise<void> => runtime.stop({ grace });
+  try {
+    const started = runtime.start();
+    await Promise.race([started, signals.first]); // a database that is away keeps start waiting
+    if (!signals.heard.aborted) ready?.();
+    const code = signals.heard.aborted
+      ? exit.ok
+      : await Promise.race([signals.first.then(() => exit.ok), until?.(signals.heard) ?? never]);
+    signals.limit();
+    started.catch(() => undefined); // stopped before it had started
+    await halt();
+    return code;
+  } catch (error) {
+    signals.limit();
+    await halt().catch(() => undefined); // the first failure is the one to tell
+    throw error;
+  } finally {
+    signals.end();
+  }
+}
+
+const never = new Promise<number>(() => undefined);
+const numbers = { SIGINT: 130, SIGTERM: 143 } as const;
+
+interface Signals {
+  /** Resolves at the first signal. */
+  readonly first: Promise<void>;
+  readonly heard: AbortSignal;
+  /** From now on the process has grace + 1 s to end by itself. */
+  limit(): void;
+  end(): void;
+}
+
+function listen(logger: Logger, graceMs: number): Signals {
+  const heard = new AbortController();
+  const guard = watch(graceMs + 900);
+  let deadline: NodeJS.Timeout | null = null;
+  const limit = (): void => {
+    guard.limit(graceMs + 1100);
+    deadline ??= setTimeout(() => {
+      logger.error({ graceMs }, "Runtime did not stop in time; exiting");
+      process.exit(exit.failed);
+    }, graceMs + 1000).unref();
+  };
+  const onSignal = (signal: keyof typeof numbers): void => {
+    if (heard.signal.aborted) process.exit(numbers[signal]);
+    logger.info({ signal }, "Runtime stopping; a second signal exits now");
+    limit();
+    heard.abort();
+  };
+  for (const signal of Object.keys(numbers) as (keyof typeof numbers)[]) process.on(signal, onSignal);
+  return {
+    first: new Promise((resolve) => heard.signal.addEventListener("abort", () => resolve(), { once: true })),
+    heard: heard.signal,
+    limit,
+    end() {
+      if (deadline) clearTimeout(deadline);
+      guard.end();
+      for (const signal of Object.keys(numbers) as (keyof typeof numbers)[]) process.off(signal, onSignal);
+    },
+  };
+}

@@ -1,0 +1,232 @@
+import { decode, encode, type Wire } from "../sdk/codec.ts";
+import type { Context, ContextRun, Log } from "../sdk/context.ts";
+import type { DurationText } from "../sdk/duration.ts";
+import { InvalidPayload } from "../sdk/error.ts";
+import { formatId } from "../sdk/id.ts";
+import { nextDelayMs } from "../sdk/retry.ts";
+import { check, type Checked } from "../sdk/schema.ts";
+import { codeOf, Skip, Snooze } from "../sdk/signal.ts";
+import type { JobSpec, RetryPolicy } from "../sdk/spec.ts";
+import type { Find } from "../sdk/target.ts";
+import { clean, errorRecord } from "../sdk/text.ts";
+import { callHook, hookPayload } from "./hook.ts";
+import type { Leased } from "./lease.ts";
+import type { Lines } from "./log.ts";
+import type { Services } from "./service.ts";
+import type { Outcome } from "./store/store.ts";
+
+/** How a handler's call ended. `refused`: no further attempt can end otherwise (a payload or an output that its schema
+ *  refuses, a result that can't be stored). */
+export type Ending =
+  | { readonly how: "returned"; readonly result: Wire | null }
+  | { readonly how: "threw" | "refused" | "timeout" | "stopped"; readonly error: unknown };
+
+/** What an attempt needs of the runtime around it. */
+export interface Tools {
+  readonly lines: Lines;
+  readonly services: Services;
+  readonly find: Find;
+  progress(leased: Leased, value: number, detail: string | undefined): void;
+  /** Hears how the call ended: once, and whenever that is. */
+  ended(leased: Leased, ending: Ending): void;
+}
+
+const done = { to: "completed", result: null, reason: null, note: null } as const satisfies Outcome;
+const nothing: Ending = { how: "returned", result: null };
+
+/** What becomes of a run after an attempt ended so. Pure but for the policy's jitter; never throws. `attempt` counts from 1. */
+export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outcome {
+  if (ending.how === "returned") return ending.result === null ? done : { ...done, result: ending.result };
+  const { how, error } = ending;
+  if (how === "stopped") return { to: "pending", delayMs: 0, spent: false, outcome: "snoozed", error: errorRecord(error) };
+  if (how === "threw") {
+    const code = codeOf(error);
+    if (code === "SKIP") return { ...done, reason: "skipped", note: noteOf(error) };
+    if (code === "SNOOZE") return { to: "pending", delayMs: delayOf(error), spent: false, outcome: "snoozed", error: null };
+  }
+  const delayMs = how === "refused" ? null : nextDelayMs(policy, attempt, error);
+  const kind = how === "timeout" ? "timeout" : "error";
+  return delayMs === null
+    ? { to: "failed", reason: kind, error: errorRecord(error) }
+    : { to: "pending", delayMs, spent: true, outcome: kind, error: errorRecord(error) };
+}
+
+function noteOf(error: unknown): string | null {
+  const { reason } = error as { readonly reason?: unknown }; // an object: it has a code
+  return reason === undefined ? null : clean(String(reason), 1024);
+}
+
+function delayOf(error: unknown): number {
+  const { delayMs } = error as { readonly delayMs?: unknown }; // an object: it has a code
+  return typeof delayMs === "number" && delayMs > 0 ? delayMs : 0;
+}
+
+/** Calls the handler of a leased run, or its hook. Never throws: whatever happens reaches `tools.ended`. Where nothing is
+ *  asynchronous, that is before this returns; a promise is waited for only where there is one. */
+export function begin(leased: Leased, tools: Tools): void {
+  const { spec } = leased.job;
+  const failed = (how: "threw" | "refused") => (error: unknown) => tools.ended(leased, { how, error });
+  const ctx = new AttemptContext(leased, tools);
+  const conclude = (result: unknown): void =>
+    go(
+      () => output(leased, result),
+      (value) => store(value, leased, tools),
+      failed("refused"),
+    );
+  go(
+    () => payloadOf(leased),
+    (payload) => go(() => call(spec, payload, ctx, leased, tools), conclude, failed("threw")),
+    failed("refused"),
+  );
+}
+
+/** Goes on with what `make` gives, at once unless it is a promise. */
+function go<T>(make: () => T | PromiseLike<T>, on: (value: T) => void, failed: (error: unknown) => void): void {
+  let value: T | PromiseLike<T>;
+  try {
+    value = make();
+    if (isThenable(value)) {
+      // A foreign thenable is adopted: it may call back twice, or throw.
+      (value instanceof Promise ? (value as Promise<T>) : Promise.resolve(value)).then(on, failed);
+      return;
+    }
+  } catch (error) {
+    return failed(error);
+  }
+  on(value);
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+function payloadOf({ lease, job: { spec } }: Leased): unknown {
+  const input = decode(lease.input);
+  if (lease.options?.hook) return hookPayload(spec, input);
+  const checked = check(spec.schema, input);
+  return checked instanceof Promise ? checked.then((late) => accepted(late, spec, "payload")) : accepted(checked, spec, "payload");
+}
+
+function output({ lease, job: { spec } }: Leased, result: unknown): unknown {
+  if (lease.options?.hook) return undefined;
+  if (spec.output === null) return result;
+  const checked = check(spec.output, result);
+  return checked instanceof Promise ? checked.then((late) => accepted(late, spec, "output")) : accepted(checked, spec, "output");
+}
+
+function accepted(checked: Checked<unknown>, spec: JobSpec, what: "payload" | "output"): unknown {
+  if (checked.issues) throw new InvalidPayload(spec.id, checked.issues, what);
+  return checked.value;
+}
+
+function store(value: unknown, leased: Leased, tools: Tools): void {
+  if (value === undefined) return tools.ended(leased, nothing);
+  let ending: Ending;
+  try {
+    ending = { how: "returned", result: encode(value, "result") };
+  } catch (error) {
+    ending = { how: "refused", error };
+  }
+  tools.ended(leased, ending);
+}
+
+function call(spec: JobSpec, payload: unknown, ctx: AttemptContext, leased: Leased, tools: Tools): unknown {
+  const hook = leased.lease.options?.hook;
+  if (hook) return layered(spec, payload, ctx, leased, tools, () => callHook(spec, hook, payload, ctx, tools.find));
+  if (spec.use.length === 0 && spec.hooks.onStart === null) return spec.handler(payload, ctx);
+  return layered(spec, payload, ctx, leased, tools, async () => {
+    await spec.hooks.onStart?.(payload, ctx);
+    if (leased.stopped) throw leased.stopped;
+    return spec.handler(payload, ctx);
+  });
+}
+
+/** Calls `act` within the job's services and middleware. An attempt that was stopped meanwhile gets no further. */
+function layered(
+  spec: JobSpec,
+  payload: unknown,
+  ctx: AttemptContext,
+  leased: Leased,
+  tools: Tools,
+  act: () => Promise<unknown>,
+): Promise<unknown> {
+  const enter = async (at: number): Promise<unknown> => {
+    if (leased.stopped) throw leased.stopped;
+    const layer = spec.use[at];
+    if (!layer) return act();
+    if (layer.kind === "service") {
+      ctx.add({ [layer.name]: await tools.services.get(layer) });
+      return enter(at + 1);
+    }
+    let passed = false;
+    return layer.run({ payload, ctx }, (extra) => {
+      if (passed) throw new Error(`middleware of job "${spec.id}" called next() twice; call it once`);
+      passed = true;
+      if (extra) ctx.add(extra);
+      const rest = enter(at + 1);
+      rest.catch(() => undefined); // a middleware may leave it behind; its failure must not end the process
+      return rest;
+    });
+  };
+  return enter(0);
+}
+
+/** What a handler is given. Everything is made when it is read: most handlers read little. */
+class AttemptContext implements Context {
+  readonly #leased: Leased;
+  readonly #tools: Tools;
+  #run: ContextRun | null = null;
+  #log: Log | null = null;
+
+  constructor(leased: Leased, tools: Tools) {
+    this.#leased = leased;
+    this.#tools = tools;
+  }
+
+  get run(): ContextRun {
+    return (this.#run ??= describe(this.#leased));
+  }
+  get attempt(): number {
+    return this.#leased.attempt;
+  }
+  get signal(): AbortSignal {
+    return this.#leased.signal;
+  }
+  get log(): Log {
+    return (this.#log ??= this.#tools.lines.of(this.#leased));
+  }
+  get idempotencyKey(): string {
+    return formatId(this.#leased.lease.id);
+  }
+  get fencingToken(): number {
+    return this.#leased.lease.token;
+  }
+  // Methods are getters, too: a handler may take them out of the context.
+  get progress(): Context["progress"] {
+    return (value, detail) => this.#tools.progress(this.#leased, value, detail);
+  }
+  get skip(): Context["skip"] {
+    return skip;
+  }
+  get snooze(): Context["snooze"] {
+    return snooze;
+  }
+
+  /** Puts what services and middleware give beside the rest. */
+  add(extra: object): void {
+    for (const [key, value] of Object.entries(extra)) Object.defineProperty(this, key, { value, enumerable: true, configurable: true });
+  }
+}
+
+function skip(reason: string): never {
+  throw new Skip(reason);
+}
+
+function snooze(delay: DurationText): never {
+  throw new Snooze(delay);
+}
+
+function describe({ lease }: Leased): ContextRun {
+  const { job, queue, priority, tags, key } = lease;
+  return { id: formatId(lease.id), job, queue, priority, dueAt: new Date(lease.dueMs), createdAt: new Date(lease.createdMs), tags, key };
+}

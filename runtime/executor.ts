@@ -1,0 +1,234 @@
+import { AttemptTimeout, LeaseLost, RunCanceled, Stopping } from "../sdk/error.ts";
+import { formatId } from "../sdk/id.ts";
+import { merge, policy } from "../sdk/retry.ts";
+import type { ErrorRecord } from "../sdk/target.ts";
+import { begin, next, type Ending, type Tools } from "./attempt.ts";
+import type { Clock, StoreClock } from "./clock.ts";
+import type { Health } from "./health.ts";
+import type { Leased } from "./lease.ts";
+import type { Lines, Logger } from "./log.ts";
+import { ProgressWriter, toProgress } from "./progress.ts";
+import type { Registry } from "./registry.ts";
+import type { Reporter } from "./report.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Services } from "./service.ts";
+import type { Settler } from "./settle.ts";
+import type { Held, Outcome, Store } from "./store/store.ts";
+import { Timeouts } from "./timeout.ts";
+
+export interface ExecutorParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly health: Health;
+  readonly registry: Registry;
+  readonly settler: Settler;
+  readonly lines: Lines;
+  readonly services: Services;
+  readonly reporter: Reporter;
+  readonly logger: Logger;
+  /** How long a handler that no longer matters may keep its slot; ms. */
+  readonly graceMs: number;
+  readonly drain: AbortSignal;
+  node(): number;
+  scheduler(): Scheduler;
+}
+
+/** Hooks are tried three times, whatever their job's policy says. */
+const hookRetry = policy();
+const canceled: Outcome = { to: "canceled", reason: "user", error: null };
+
+/** What becomes of each lease: it starts or not, it ends, it is stopped. */
+export class Executor {
+  readonly #parts: ExecutorParts;
+  readonly #timeouts: Timeouts;
+  readonly #tools: Tools;
+  /** Runs whose start is to be recorded first. */
+  #recording: Leased[] = [];
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#timeouts = new Timeouts(parts.clock, (leased) => this.#overdue(leased));
+    this.#tools = {
+      lines: parts.lines,
+      services: parts.services,
+      find: parts.store.find,
+      progress: (leased, value, detail) => this.#progress(leased, value, detail),
+      ended: (leased, ending) => this.#ended(leased, ending),
+    };
+  }
+
+  /** Whether a due lease may start. If not, it is given back or settled here. */
+  admit(leased: Leased, nowMs: number): boolean {
+    const { clock, registry, settler } = this.#parts;
+    const { lease } = leased;
+    const job = registry.get(lease.job);
+    if (!job || clock.ticks() >= this.#parts.scheduler().deadline(leased)) {
+      this.#drop(leased);
+      settler.release(leased);
+      return false;
+    }
+    leased.job = job;
+    const outcome = lease.canceling ? canceled : lease.expiresMs !== null && lease.expiresMs <= nowMs ? expired(lease) : null;
+    if (outcome === null) return true;
+    this.#drop(leased);
+    settler.end(leased, outcome);
+    return false;
+  }
+
+  /** Starts a lease that has a slot. A run that has crashed before has its start recorded first. */
+  start(leased: Leased): void {
+    const { clock, storeClock } = this.#parts;
+    leased.startedAt = clock.ticks();
+    leased.startedMs = Math.max(leased.lease.dueMs, Math.floor(storeClock.now()));
+    if (leased.lease.crashes === 0) return this.#run(leased);
+    leased.phase = "recording";
+    if (this.#recording.push(leased) === 1) setImmediate(() => void this.#record());
+  }
+
+  /** Somebody canceled the run: it does not start, or its handler hears of it and its result no longer counts. */
+  cancel({ id, token }: Held): void {
+    const leased = this.#parts.scheduler().find(id, token);
+    if (!leased) return;
+    this.#stop(leased, new RunCanceled(formatId(id)), canceled);
+  }
+
+  /** The lease was lost: what the handler does no longer counts. */
+  lost(leased: Leased): void {
+    const run = formatId(leased.lease.id);
+    this.#parts.logger.warn({ run, job: leased.lease.job, attempt: leased.attempt }, "Lease lost");
+    this.#stop(leased, new LeaseLost(run), null);
+  }
+
+  /** Aborts all handlers; what ends by that is given back unspent. */
+  abort(reason: Stopping): void {
+    for (const leased of this.#parts.scheduler().held()) if (leased.phase === "running") leased.abort(reason);
+  }
+
+  /** Leaves deaf handlers behind: whatever they answer is ignored, and their leases expire. Answers how many there are. */
+  leave(): number {
+    this.#timeouts.clear();
+    const deaf = [...this.#parts.scheduler().held()].filter(({ phase }) => phase === "running");
+    for (const leased of deaf) this.#drop(leased);
+    return deaf.length;
+  }
+
+  async #record(): Promise<void> {
+    const { store, health, settler } = this.#parts;
+    const batch = this.#recording;
+    this.#recording = [];
+    try {
+      const starts = batch.map(({ lease: { id, token }, startedMs }) => ({ id, token, startedMs }));
+      const lost = new Set((await store.runs.hold(this.#parts.node(), starts)).map(({ id }) => id));
+      for (const leased of batch) this.#recorded(leased, lost.has(leased.lease.id));
+    } catch (error) {
+      health.failed("Recording starts", error);
+      for (const leased of batch) {
+        this.#drop(leased);
+        settler.release(leased);
+        this.#parts.scheduler().free(leased);
+      }
+    }
+  }
+
+  #recorded(leased: Leased, lost: boolean): void {
+    if (lost) this.lost(leased);
+    if (leased.phase === "recording" && !this.#parts.drain.aborted) {
+      leased.held = true;
+      return this.#run(leased);
+    }
+    if (leased.phase === "recording") {
+      this.#drop(leased);
+      this.#parts.settler.release(leased);
+    }
+    this.#parts.scheduler().free(leased);
+  }
+
+  #run(leased: Leased): void {
+    const { spec } = leased.job;
+    const { options } = leased.lease;
+    leased.phase = "running";
+    leased.retry = merge(options?.hook ? hookRetry : spec.retry, options?.retry);
+    this.#timeouts.watch(leased, leased.startedAt + (options?.timeoutMs ?? spec.timeoutMs));
+    this.#parts.reporter.started(leased);
+    begin(leased, this.#tools);
+  }
+
+  #ended(leased: Leased, ending: Ending): void {
+    this.#timeouts.forget(leased);
+    if (leased.phase === "running") {
+      const stopped = ending.how === "threw" && leased.stopped instanceof Stopping;
+      this.#settle(leased, stopped ? { how: "stopped", error: ending.error } : ending);
+    } else if (leased.phase !== "left") return;
+    this.#drop(leased);
+    this.#parts.scheduler().free(leased);
+  }
+
+  #settle(leased: Leased, ending: Ending): void {
+    this.#parts.settler.end(leased, next(ending, leased.attempt, leased.retry!)); // set when it began to run
+  }
+
+  /** An attempt outlived its timeout, or a handler that was left its grace. */
+  #overdue(leased: Leased): void {
+    const { lease, job, attempt } = leased;
+    if (leased.phase === "running") {
+      const error = new AttemptTimeout(formatId(lease.id), lease.options?.timeoutMs ?? job.spec.timeoutMs);
+      this.#settle(leased, { how: "timeout", error });
+      return this.#leave(leased, error);
+    }
+    if (leased.phase !== "left") return;
+    this.#drop(leased);
+    this.#parts.logger.warn(
+      { run: formatId(lease.id), job: lease.job, attempt },
+      "Handler goes on after its attempt is over; its slot is given to others",
+    );
+    this.#parts.scheduler().free(leased);
+  }
+
+  #stop(leased: Leased, reason: Error, outcome: Outcome | null): void {
+    const running = leased.phase === "running";
+    if (!running) {
+      leased.startedMs = null; // its handler was not called
+      this.#drop(leased);
+    }
+    if (outcome) this.#parts.settler.end(leased, outcome);
+    if (running) this.#leave(leased, reason);
+  }
+
+  /** The outcome is decided, but the handler goes on: it keeps its slot until it ends, or for a grace. */
+  #leave(leased: Leased, reason: Error): void {
+    leased.phase = "left";
+    this.#parts.scheduler().forget(leased);
+    this.#timeouts.watch(leased, this.#parts.clock.ticks() + this.#parts.graceMs);
+    leased.abort(reason);
+  }
+
+  #drop(leased: Leased): void {
+    this.#parts.scheduler().forget(leased);
+    leased.phase = "over";
+  }
+
+  #progress(leased: Leased, value: number, detail: string | undefined): void {
+    const progress = toProgress(value, detail);
+    if (leased.phase !== "running") return;
+    leased.progress ??= new ProgressWriter(this.#parts.clock, (latest) => this.#write(leased, latest));
+    leased.progress.set(progress);
+    this.#parts.reporter.progress(leased, progress);
+  }
+
+  async #write(leased: Leased, progress: Parameters<Store["runs"]["progress"]>[1]): Promise<void> {
+    const { store, health } = this.#parts;
+    const { id, token } = leased.lease;
+    try {
+      const ours = await store.runs.progress({ id, token }, progress);
+      if (!ours && leased.phase === "running") this.lost(leased);
+    } catch (error) {
+      health.failed("Writing progress", error);
+    }
+  }
+}
+
+function expired({ id }: { readonly id: number }): Outcome {
+  const error: ErrorRecord = { name: "Expired", message: `run "${formatId(id)}" had not started when its ttl was over`, stack: null };
+  return { to: "failed", reason: "expired", error };
+}

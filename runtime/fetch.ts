@@ -1,0 +1,159 @@
+import type { Clock, StoreClock } from "./clock.ts";
+import { Bell, wait } from "./clock.ts";
+import type { Group } from "./group.ts";
+import type { Health } from "./health.ts";
+import type { Registry } from "./registry.ts";
+import type { Accepted, Scheduler } from "./scheduler.ts";
+import type { Claim, Store } from "./store/store.ts";
+
+/** A process leases what it could start within this, beyond its free slots. */
+const aheadOfSlotsMs = 100;
+const mostPrefetched = 1000;
+/** Past this many ended runs that the store has not taken, nothing more is leased. */
+const mostUnsettled = 4000;
+/** Every so many claims one goes by longest wait, so that a low priority can't starve. */
+const oldestEvery = 8;
+
+/** How many due runs to lease beyond the free slots: what the slots can start within 100 ms, at most 1000. `runMs` is the
+ *  mean length of recent attempts; none known (NaN): 0. */
+export function prefetch(slots: number, runMs: number): number {
+  if (Number.isNaN(runMs)) return 0;
+  return Math.min(mostPrefetched, Math.floor((slots * aheadOfSlotsMs) / Math.max(runMs, 0.01)));
+}
+
+/** What a claim may bring, from how full the process is. `want` says whether it is worth a claim now: while the next runs are
+ *  at hand, claims wait until half of them have started.
+ *  @param load busy: slots taken · ready: due runs without a slot · future: runs that will fall due */
+export function room(load: { readonly slots: number; readonly busy: number; readonly ready: number; readonly future: number; readonly runMs: number }): {
+  readonly limit: number;
+  readonly want: boolean;
+  readonly future: boolean;
+} {
+  const extra = prefetch(load.slots, load.runMs);
+  const limit = Math.max(0, load.slots - load.busy) + extra - load.ready;
+  return { limit, want: limit > 0 && load.ready <= extra / 2, future: load.future < load.slots + Math.max(extra, load.slots) };
+}
+
+/** What this process shall lease next, and when: the one fetcher for all its queues and jobs. */
+export class Fetcher {
+  readonly #parts: FetcherParts;
+  readonly #bell: Bell;
+  /** Groups whose last claim came back full, or that had no room when they were to be asked. */
+  readonly #backlog = new Set<Group>();
+  #all = true;
+  #claims = 0;
+  #turn = 0;
+
+  constructor(parts: FetcherParts) {
+    this.#parts = parts;
+    this.#bell = new Bell(parts.clock);
+  }
+
+  /** Something may have fallen due: ask for everything. */
+  wake(): void {
+    this.#all = true;
+    this.#bell.ring();
+  }
+
+  /** Room may have come free: ask where there is a backlog. */
+  freed(): void {
+    if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
+  }
+
+  /** Leases until the signal aborts. One claim is in flight at a time. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, pollMs, health, scheduler } = this.#parts;
+    let pollAt = 0;
+    while (!signal.aborted) {
+      if (clock.ticks() >= pollAt) {
+        this.#all = true;
+        pollAt = clock.ticks() + pollMs * (1 - Math.random() * 0.1);
+        scheduler.tend(pollMs);
+      }
+      try {
+        if (await this.#pass(signal)) continue;
+      } catch (error) {
+        health.failed("Leasing runs", error);
+        pollAt = 0;
+        await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
+        continue;
+      }
+      await this.#bell.next(pollAt, signal);
+    }
+  }
+
+  /** Claims once for each group that has room and may have runs. Answers whether another pass is worthwhile at once. */
+  async #pass(signal: AbortSignal): Promise<boolean> {
+    const { scheduler, registry } = this.#parts;
+    if (registry.ids().length === 0) return false;
+    const all = this.#all;
+    this.#all = false;
+    const groups = scheduler.groups();
+    this.#turn = (this.#turn + 1) % groups.length;
+    let more = false;
+    for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
+      if (signal.aborted) return false;
+      if (!all && !this.#backlog.has(group)) continue;
+      more = (await this.#claim(group)) || more;
+    }
+    return more;
+  }
+
+  /** Claims for one group. Answers whether it should be asked again at once. */
+  async #claim(group: Group): Promise<boolean> {
+    const { limit, want, future } = this.#room();
+    const most = Math.min(limit, group.free);
+    this.#backlog.add(group);
+    if (!want || most <= 0) return false;
+    const ahead = future && (group.queue === null || group.future < group.concurrency);
+    const count = await this.#lease(group, most, ahead);
+    if (count < most) this.#backlog.delete(group);
+    return count >= most && this.#room().want && group.free > 0;
+  }
+
+  async #lease(group: Group, limit: number, ahead: boolean): Promise<number> {
+    const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
+    const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
+    const sentAt = clock.ticks();
+    const { leases, nowMs } = await store.runs.lease({
+      node: this.#parts.node(),
+      jobs: registry.ids(),
+      queues: this.#queues(group),
+      limit,
+      aheadMs: ahead ? this.#parts.pollMs * 2 : 0,
+      ttlMs: this.#parts.leaseMs,
+      order,
+    });
+    const receivedAt = clock.ticks();
+    health.ok();
+    storeClock.observe(nowMs, sentAt, receivedAt);
+    scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
+    return leases.length;
+  }
+
+  #queues(group: Group): Claim["queues"] {
+    if (group.queue !== null) return { only: [group.queue] };
+    return { not: this.#parts.scheduler.groups().flatMap(({ queue }) => queue ?? []) };
+  }
+
+  #room(): ReturnType<typeof room> {
+    const { scheduler, unsettled } = this.#parts;
+    const found = room(scheduler.load());
+    return unsettled() < mostUnsettled ? found : { ...found, limit: 0, want: false };
+  }
+}
+
+export interface FetcherParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly health: Health;
+  readonly scheduler: Scheduler;
+  readonly registry: Registry;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  /** This node's number; known once it has joined. */
+  node(): number;
+  /** Ended runs that the store has not taken yet. */
+  unsettled(): number;
+}

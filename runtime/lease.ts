@@ -1,0 +1,85 @@
+import type { RetryPolicy } from "../sdk/spec.ts";
+import type { HookKind } from "../sdk/target.ts";
+import type { Group } from "./group.ts";
+import type { ProgressWriter } from "./progress.ts";
+import type { Registered } from "./registry.ts";
+import type { Lease } from "./store/store.ts";
+
+/** Where a lease stands in this process. `waiting`: in the heap · `recording`: its start is being written, because it has
+ *  crashed before · `running`: its handler was called · `left`: its outcome is decided, but its handler goes on ·
+ *  `over`: nothing of it is left here. */
+export type Phase = "waiting" | "recording" | "running" | "left" | "over";
+
+const noHooks: readonly HookKind[] = [];
+let serials = 0;
+
+/** A lease, and all that this process knows of it. One object a run: what is seldom needed stays null until it is. */
+export class Leased {
+  readonly lease: Lease;
+  /** Tells two leases of one run apart, where both are still here. */
+  readonly serial = ++serials;
+  /** The attempt that this lease is for, counted from 1. */
+  readonly attempt: number;
+  readonly group: Group;
+  /** When the claim was answered, and when the lease ends at the latest unless it is held; ticks. */
+  readonly claimedAt: number;
+  readonly deadline: number;
+  /** Smaller starts first, among those that are due; ticks. */
+  readonly rank: number;
+  phase: Phase = "waiting";
+  /** It crashed so often that no other such run may run beside it. */
+  readonly suspect: boolean;
+  /** Under the node's own lease, which its beats renew. */
+  held = false;
+  /** Since when it has been due here without a slot; ticks. */
+  dueAt = 0;
+  /** When its handler was called: ticks, and epoch ms of the store. */
+  startedAt = 0;
+  startedMs: number | null = null;
+  /** The code that it will run on: what was registered when it was leased, then what was when it started. */
+  job: Registered;
+  /** The policy of its retries, from its start on. */
+  retry: RetryPolicy | null = null;
+  /** Why its signal aborted. */
+  stopped: Error | null = null;
+  controller: AbortController | null = null;
+  /** Where the handler's progress goes, once it reported any. */
+  progress: ProgressWriter | null = null;
+
+  constructor(
+    lease: Lease,
+    group: Group,
+    job: Registered,
+    about: { readonly claimedAt: number; readonly deadline: number; readonly rank: number; readonly suspect: boolean },
+  ) {
+    this.lease = lease;
+    this.attempt = lease.attempt + 1;
+    this.group = group;
+    this.job = job;
+    this.claimedAt = about.claimedAt;
+    this.deadline = about.deadline;
+    this.rank = about.rank;
+    this.suspect = about.suspect;
+  }
+
+  /** Final states that add a run for a hook; hook runs have none. */
+  get hooks(): readonly HookKind[] {
+    return this.lease.options?.hook ? noHooks : this.job.hooks;
+  }
+
+  /** The handler's signal. Made when it is asked for: few handlers ask. */
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.stopped) this.controller.abort(this.stopped);
+    }
+    return this.controller.signal;
+  }
+
+  /** Aborts the signal; the first reason stays. */
+  abort(reason: Error): void {
+    if (this.stopped) return;
+    this.stopped = reason;
+    this.controller?.abort(reason);
+  }
+}

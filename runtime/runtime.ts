@@ -1,0 +1,453 @@
+import { hostname } from "node:os";
+import { toMs, type DurationText } from "../sdk/duration.ts";
+import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/error.ts";
+import { formatId } from "../sdk/id.ts";
+import { inRuntime } from "../sdk/scope.ts";
+import type { JobSpec } from "../sdk/spec.ts";
+import type { Added, NewRun } from "../sdk/target.ts";
+import { errorRecord } from "../sdk/text.ts";
+import { every, StoreClock, systemClock, wait, within, type Clock } from "./clock.ts";
+import { Bus } from "./event.ts";
+import { Executor } from "./executor.ts";
+import { Fetcher } from "./fetch.ts";
+import { Health } from "./health.ts";
+import { Lines, silent, type Logger } from "./log.ts";
+import { Node } from "./node.ts";
+import { Registry } from "./registry.ts";
+import { Reporter } from "./report.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Services } from "./service.ts";
+import { Settler } from "./settle.ts";
+import type { Store } from "./store/store.ts";
+import { watchStrays } from "./stray.ts";
+
+export interface RuntimeOptions {
+  /** Belongs to the runtime from now on: it opens it at start and closes it at stop. */
+  readonly store: Store;
+  readonly jobs?: readonly JobSpec[] | undefined;
+  /** Runs at once in this process; 50 by default. */
+  readonly slots?: number | undefined;
+  /** Runs at once by queue, in this process. */
+  readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
+  /** Longest wait before looking for due runs again; 1s by default, less than a quarter of `lease`. */
+  readonly poll?: DurationText | undefined;
+  /** How long a claim lasts without being renewed; 15s by default. */
+  readonly lease?: DurationText | undefined;
+  /** How often runs of dead processes are taken back; 5s by default. */
+  readonly sweep?: DurationText | undefined;
+  /** Time that running handlers get at stop, and that a handler keeps its slot after its attempt was ended; 30s by default. */
+  readonly grace?: DurationText | undefined;
+  /** Crashes of its process before a run fails; 3 by default. */
+  readonly crashes?: number | undefined;
+  /** How long finished runs are kept: 7d if completed, else 30d, by default. */
+  readonly keep?: { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
+  /** Silent by default. */
+  readonly logger?: Logger | undefined;
+  /** Application that the jobs belong to, and the version of its code. */
+  readonly app?: string | undefined;
+  readonly version?: string | undefined;
+  /** `host:pid` by default. */
+  readonly name?: string | undefined;
+  /** The process's own by default; tests pass one that they move. */
+  readonly clock?: Clock | undefined;
+}
+
+export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
+
+export interface RuntimeStats {
+  readonly slots: number;
+  /** Slots taken. */
+  readonly busy: number;
+  /** Leased runs that have not started. */
+  readonly heap: number;
+  /** Since start; 0 before. */
+  readonly uptimeMs: number;
+  /** How many jobs are registered. */
+  readonly jobs: number;
+}
+
+/** What a process starts and stops: it leases due runs of its jobs and runs them. */
+export interface Runtime {
+  /** Opens the store (waiting for one that is away), joins the other nodes, and begins to lease. A second call answers as the first.
+   *  Resolves, too, if `stop` came first: look at `state`.
+   *  @throws {StoreUnusable} if the store answers but can't be used. @throws {InvalidInput} after `stop`. */
+  start(): Promise<void>;
+  /** Ends in order, within `grace` and a second whatever handlers and store do: nothing new is leased, what never started goes
+   *  back unspent, handlers end or hear `Stopping` on their signal, the store closes. May be called at any time, and twice.
+   *  Never rejects but for a `grace` that is no duration. */
+  stop(options?: { readonly grace?: DurationText | undefined }): Promise<void>;
+  /** Adds a job, on a live runtime too: its waiting runs start.
+   *  @throws {DuplicateJob} if its id is taken */
+  register(job: JobSpec): void;
+  /** Removes a job: what runs of it goes on, what waits is left to others. Answers false if there was none. */
+  unregister(id: string): boolean;
+  jobs(): JobSpec[];
+  /** Changes how many runs may run at once; running ones go on. @throws {InvalidInput} unless it is a whole number from 0 on. */
+  resize(slots: number): void;
+  readonly state: RuntimeState;
+  readonly events: Bus;
+  /** The store, for application code: what is added through it is seen by the bus and by this runtime at once. */
+  readonly store: Store;
+  stats(): RuntimeStats;
+}
+
+/** Makes a runtime; `start()` starts it.
+ *  @throws {InvalidInput} naming the option that is out of its range. @throws {DuplicateJob} */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  return new Engine(settingsOf(options));
+}
+
+interface Settings {
+  readonly store: Store;
+  readonly jobs: readonly JobSpec[];
+  readonly slots: number;
+  readonly queues: NonNullable<RuntimeOptions["queues"]>;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  readonly sweepMs: number;
+  readonly graceMs: number;
+  readonly maxCrashes: number;
+  readonly keep: { readonly completedMs: number; readonly otherMs: number };
+  readonly logger: Logger;
+  readonly info: { readonly app: string; readonly version: string; readonly name: string };
+  readonly clock: Clock;
+}
+
+const pruneEveryMs = 3_600_000;
+const firstPruneMs = 10_000;
+/** How long a handler has to end after it was told to stop, and when, after the grace, all is over at the latest; ms. */
+const promptMs = 400;
+const lastMs = 900;
+
+class Engine implements Runtime {
+  readonly events: Bus;
+  readonly store: Store;
+  readonly #settings: Settings;
+  readonly #storeClock: StoreClock;
+  readonly #health: Health;
+  readonly #registry = new Registry();
+  readonly #services = new Services();
+  readonly #lines: Lines;
+  readonly #settler: Settler;
+  readonly #executor: Executor;
+  readonly #scheduler: Scheduler;
+  readonly #fetcher: Fetcher;
+  readonly #node: Node;
+  /** Aborts when nothing new may start, and when nothing goes on at all. */
+  readonly #drain = new AbortController();
+  readonly #over = new AbortController();
+  #state: RuntimeState = "idle";
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+  #loops: Promise<unknown> = Promise.resolve();
+  #beats: Promise<unknown> = Promise.resolve();
+  #startedAt = Number.NaN;
+  #pruneAt = 0;
+  #unlisten: (() => Promise<void>) | null = null;
+  #unwatch: (() => void) | null = null;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const { store, clock, logger, leaseMs, graceMs, maxCrashes } = settings;
+    this.events = new Bus((error) => logger.error({ error }, "A listener of events failed"));
+    this.store = this.#own(store);
+    this.#storeClock = new StoreClock(clock);
+    const storeClock = this.#storeClock;
+    const registry = this.#registry;
+    for (const job of settings.jobs) registry.add(job);
+    const health = (this.#health = new Health(clock, logger, () => storeClock.drop()));
+    const lines = (this.#lines = new Lines({ write: (batch) => store.runs.log(batch), logger, clock, now: () => storeClock.now() }));
+    const reporter = new Reporter({ logger, bus: this.events, storeClock, registry });
+    const settler = (this.#settler = new Settler({
+      store,
+      clock,
+      health,
+      before: () => (lines.waiting ? lines.flush() : null),
+      report: (leased, outcome, settled, runMs) => reporter.ended(leased, outcome, settled, runMs),
+      drained: () => this.#fetcher.freed(),
+    }));
+    const drain = this.#drain.signal;
+    // Less than the lease: what is decided just before the end must still get out.
+    const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
+    const shared = { store, clock, storeClock, health, registry, settler, lines, services: this.#services, reporter, logger, drain };
+    const later = { node: () => this.#node.id, scheduler: () => this.#scheduler, executor: () => this.#executor };
+    this.#executor = new Executor({ ...shared, ...later, graceMs });
+    this.#node = new Node({ ...shared, ...later, info: settings.info, leaseMs, goodMs });
+    this.#scheduler = new Scheduler({
+      ...shared,
+      slots: settings.slots,
+      queues: settings.queues,
+      maxCrashes,
+      goodMs,
+      scope: (work) => inRuntime(this.store, work),
+      heldUntil: () => this.#node.heldUntil,
+      admit: (leased, nowMs) => this.#executor.admit(leased, nowMs),
+      start: (leased) => this.#executor.start(leased),
+      release: (leased) => settler.release(leased),
+      lost: (leased) => this.#executor.lost(leased),
+      freed: () => this.#fetcher.freed(),
+    });
+    this.#fetcher = new Fetcher({
+      ...shared,
+      node: later.node,
+      scheduler: this.#scheduler,
+      pollMs: settings.pollMs,
+      leaseMs,
+      unsettled: () => settler.size,
+    });
+  }
+
+  get state(): RuntimeState {
+    return this.#state;
+  }
+
+  start(): Promise<void> {
+    if (this.#state === "stopping" || this.#state === "stopped")
+      return Promise.reject(new InvalidInput("a runtime that was stopped can't start again; make another with createRuntime"));
+    return (this.#starting ??= this.#start());
+  }
+
+  async stop(options: { readonly grace?: DurationText | undefined } = {}): Promise<void> {
+    const graceMs = options.grace === undefined ? this.#settings.graceMs : toMs(options.grace);
+    return (this.#stopping ??= this.#stop(graceMs));
+  }
+
+  register(job: JobSpec): void {
+    this.#registry.add(job);
+    if (this.#state !== "idle") this.#sayRegistered(job);
+    this.#jobsChanged();
+  }
+
+  unregister(id: string): boolean {
+    if (!this.#registry.remove(id)) return false;
+    this.#scheduler.releaseWaiting(id);
+    this.#jobsChanged();
+    return true;
+  }
+
+  jobs(): JobSpec[] {
+    return this.#registry.specs();
+  }
+
+  resize(slots: number): void {
+    this.#scheduler.resize(checkSlots(slots));
+    this.#fetcher.wake();
+  }
+
+  stats(): RuntimeStats {
+    const { slots, busy, ready, future } = this.#scheduler.load();
+    const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : this.#settings.clock.ticks() - this.#startedAt;
+    return { slots, busy, heap: ready + future, uptimeMs, jobs: this.#registry.ids().length };
+  }
+
+  async #start(): Promise<void> {
+    const { store, clock, logger } = this.#settings;
+    const drain = this.#drain.signal;
+    this.#state = "starting";
+    const slow = clock.alarm(() => logger.warn({ store: store.name }, "Waiting for the store"));
+    slow.set(clock.ticks() + 2000);
+    try {
+      await this.#patiently(() => store.open(drain));
+      await this.#patiently(() => this.#node.join());
+      if (drain.aborted) return;
+      await Promise.all([this.#patiently(() => this.#node.publish()), this.#listen()]);
+    } catch (error) {
+      if (drain.aborted) return;
+      this.#state = "stopped";
+      await within(clock, store.close(), clock.ticks() + lastMs);
+      throw error;
+    } finally {
+      slow.clear();
+    }
+    if (!drain.aborted) this.#run();
+  }
+
+  /** Tries again while the store is away, until it answers or the runtime is stopped. */
+  async #patiently(work: () => Promise<void>): Promise<void> {
+    const { clock } = this.#settings;
+    const drain = this.#drain.signal;
+    while (!drain.aborted) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        this.#health.failed("Starting", error);
+        await wait(clock, clock.ticks() + 500 + Math.random() * 500, drain);
+      }
+    }
+  }
+
+  #run(): void {
+    const { clock, logger, leaseMs, sweepMs, info } = this.#settings;
+    const drain = this.#drain.signal;
+    this.#state = "running";
+    this.#startedAt = clock.ticks();
+    this.#pruneAt = this.#startedAt + firstPruneMs * (1 + Math.random());
+    this.#unwatch = watchStrays(this.store, (reason) =>
+      logger.error({ error: errorRecord(reason).stack }, "A promise that a handler left behind was rejected; await it in the handler"),
+    );
+    const failed = (what: string) => (error: unknown) => this.#health.failed(what, error);
+    this.#loops = Promise.all([
+      this.#fetcher.run(drain),
+      every(clock, sweepMs, () => this.#sweep(), failed("Sweeping"), drain),
+    ]);
+    this.#beats = every(clock, leaseMs / 3, () => this.#node.beat(), failed("Beating"), this.#over.signal);
+    for (const job of this.#registry.specs()) this.#sayRegistered(job);
+    logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
+    this.events.publish({ type: "node.started", at: this.#at(), node: info.name });
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const { clock, logger, info } = this.#settings;
+    const graceEnd = clock.ticks() + graceMs;
+    if (this.#state === "running") this.events.publish({ type: "node.stopping", at: this.#at(), node: info.name });
+    this.#state = "stopping";
+    this.#drain.abort(); // 1. nothing new is leased, nothing new starts
+    this.#scheduler.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
+    await within(clock, Promise.all([this.#starting, this.#loops]), graceEnd); // 2. the loops are over
+    await this.#endHandlers(graceMs, graceEnd); // 3. handlers end, or hear it on ctx.signal
+    const end = graceEnd + lastMs;
+    await this.#settler.drained(end - 300); // 4. what never started has gone back, what ended is settled
+    this.#over.abort();
+    await within(clock, this.#close(end), end); // 5. last: every step above needed the store
+    this.#settler.clear();
+    this.#unwatch?.();
+    this.#state = "stopped";
+    logger.info({}, "Runtime stopped");
+    this.events.publish({ type: "node.stopped", at: this.#at(), node: info.name });
+    this.events.close();
+  }
+
+  async #endHandlers(graceMs: number, graceEnd: number): Promise<void> {
+    const { logger } = this.#settings;
+    if (await this.#scheduler.idle(graceEnd)) return;
+    this.#executor.abort(new Stopping(`${graceMs} ms`));
+    if (await this.#scheduler.idle(graceEnd + promptMs)) return;
+    const deaf = this.#executor.leave();
+    if (deaf > 0) logger.warn({ runs: deaf }, "Handlers did not end; they are left behind, and start elsewhere when their leases expire");
+  }
+
+  /** Each step has its own share of the time that is left, so that one that hangs does not cost the others theirs. */
+  async #close(end: number): Promise<void> {
+    const { clock, store, logger } = this.#settings;
+    const step = async (work: Promise<unknown> | undefined): Promise<void> => {
+      if (work) await within(clock, work, Math.min(end, clock.ticks() + 100));
+    };
+    await step(this.#services.close(logger));
+    await step(this.#lines.flush());
+    await step(Promise.all([this.#unlisten?.(), this.#beats.then(() => this.#node.leave())]));
+    await within(clock, store.close(), end);
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, clock, maxCrashes, keep, logger } = this.#settings;
+    const { recovered, crashed, expired } = await store.runs.sweep({ maxCrashes });
+    if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
+    if (recovered > 0) this.#fetcher.wake();
+    if (clock.ticks() < this.#pruneAt) return;
+    this.#pruneAt = clock.ticks() + pruneEveryMs;
+    while ((await store.keep.prune(keep)) > 0 && !this.#drain.signal.aborted);
+  }
+
+  async #listen(): Promise<void> {
+    const { store, logger } = this.#settings;
+    try {
+      this.#unlisten = await store.runs.listen(this.#node.id, (what) => {
+        if (what === "due") this.#fetcher.wake();
+        else void this.#node.hear();
+      });
+    } catch (error) {
+      logger.warn({ error: errorRecord(error).message }, "The store does not wake this node; it polls");
+    }
+  }
+
+  #jobsChanged(): void {
+    if (this.#state !== "running") return;
+    this.#node.publish().catch((error: unknown) => this.#health.failed("Publishing jobs", error));
+    this.#fetcher.wake();
+  }
+
+  #sayRegistered({ id, queue }: JobSpec): void {
+    this.#settings.logger.info({ job: id, queue }, "Job registered");
+  }
+
+  /** The store as application code sees it: what is added wakes this runtime without a round trip. */
+  #own(store: Store): Store {
+    const { name, runs, nodes, keep, find, desk } = store;
+    return {
+      name,
+      runs,
+      nodes,
+      keep,
+      find,
+      desk,
+      open: (signal) => store.open(signal),
+      close: () => store.close(),
+      add: async (batch, tx) => {
+        const answers = await store.add(batch, tx);
+        if (!tx) this.#added(batch, answers); // in a transaction they do not exist yet
+        return answers;
+      },
+    };
+  }
+
+  #added(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
+    const soon = this.#storeClock.now() + this.#settings.pollMs * 2;
+    if (batch.some(({ dueAt, delayMs }) => (dueAt === null ? delayMs <= this.#settings.pollMs * 2 : dueAt.getTime() <= soon)))
+      this.#fetcher.wake();
+    if (!this.events.active) return;
+    const at = this.#at();
+    for (const [i, answer] of answers.entries()) {
+      if (answer instanceof Error || !answer.created) continue;
+      const { job, queue, tags } = batch[i]!;
+      this.events.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
+    }
+  }
+
+  /** The store's time, or this process's before the store has told. */
+  #at(): Date {
+    const now = this.#storeClock.now();
+    return new Date(now === -Infinity ? Date.now() : now);
+  }
+}
+
+function settingsOf(options: RuntimeOptions): Settings {
+  const { store, jobs = [], queues = {}, keep = {}, app = "app", version = "0", name = `${hostname()}:${process.pid}` } = options;
+  const pollMs = span("poll", options.poll ?? "1s");
+  const leaseMs = span("lease", options.lease ?? "15s");
+  // What is leased ahead (two polls) must start well within its lease.
+  if (pollMs * 4 >= leaseMs)
+    throw new InvalidInput(`poll "${options.poll ?? "1s"}" is not less than a quarter of lease "${options.lease ?? "15s"}"`, { path: "poll" });
+  for (const [queue, { concurrency }] of Object.entries(queues)) checkCount(`queues.${queue}.concurrency`, concurrency, 1);
+  return {
+    store,
+    jobs,
+    queues,
+    slots: checkSlots(options.slots ?? 50),
+    pollMs,
+    leaseMs,
+    sweepMs: span("sweep", options.sweep ?? "5s"),
+    graceMs: toMs(options.grace ?? "30s"),
+    maxCrashes: checkCount("crashes", options.crashes ?? 3, 1),
+    keep: { completedMs: toMs(keep.completed ?? "7d"), otherMs: toMs(keep.other ?? "30d") },
+    logger: options.logger ?? silent,
+    info: { app, version, name },
+    clock: options.clock ?? systemClock,
+  };
+}
+
+function span(path: string, text: DurationText): number {
+  const ms = toMs(text);
+  if (ms < 1) throw new InvalidInput(`${path} "${text}" is nothing; write a duration from 1ms on`, { path });
+  return ms;
+}
+
+function checkSlots(slots: number): number {
+  return checkCount("slots", slots, 0);
+}
+
+function checkCount(path: string, count: number, least: number): number {
+  if (!Number.isSafeInteger(count) || count < least)
+    throw new InvalidInput(`${path} ${String(count)} is not a whole number from ${least} on`, { path });
+  return count;
+}

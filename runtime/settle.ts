@@ -1,0 +1,101 @@
+import { NotStorable } from "../sdk/error.ts";
+import { errorRecord } from "../sdk/text.ts";
+import { within, type Clock } from "./clock.ts";
+import type { Health } from "./health.ts";
+import type { Leased } from "./lease.ts";
+import { Outbox } from "./outbox.ts";
+import type { Held, Outcome, Settled, Settlement, Store } from "./store/store.ts";
+
+interface Ended {
+  readonly leased: Leased;
+  readonly settlement: Settlement;
+  /** When the outcome was decided; ticks. */
+  readonly at: number;
+}
+
+/** Hears what the store answered to an outcome. `runMs`: from the start of the handler to the outcome. */
+export type Report = (leased: Leased, outcome: Outcome, settled: Settled, runMs: number) => void;
+
+/** Ends leases at the store, in batches: outcomes, and leases that go back unspent. */
+export class Settler {
+  readonly #clock: Clock;
+  readonly #outcomes: Outbox<Ended>;
+  readonly #releases: Outbox<Held>;
+  /** Outcomes that wait for something to be written before them. */
+  readonly #coming = new Set<Promise<void>>();
+
+  /** `before` is awaited before each batch of outcomes: what it writes is there when a run is seen to have ended. */
+  constructor(parts: {
+    readonly store: Store;
+    readonly clock: Clock;
+    readonly health: Health;
+    readonly before: () => Promise<void> | null;
+    readonly report: Report;
+    readonly drained: () => void;
+  }) {
+    const { store, clock, health } = parts;
+    this.#clock = clock;
+    this.#outcomes = new Outbox({
+      clock,
+      health,
+      what: "Settling runs",
+      send: async (batch) => {
+        await parts.before();
+        const answers = await store.runs.settle(batch.map(({ settlement }) => settlement));
+        for (let i = 0; i < batch.length; i++) tell(parts.report, batch[i]!, answers[i]!);
+        parts.drained();
+      },
+      refused: ({ leased, settlement }, error) => {
+        if (settlement.outcome.to !== "failed") this.end(leased, refused(settlement, error));
+      },
+    });
+    this.#releases = new Outbox({ clock, health, what: "Releasing runs", send: (batch) => store.runs.release(batch), refused: () => undefined });
+  }
+
+  /** Outcomes and releases that the store has not taken yet. */
+  get size(): number {
+    return this.#outcomes.size + this.#releases.size + this.#coming.size;
+  }
+
+  /** Ends a lease with an outcome. */
+  end(leased: Leased, outcome: Outcome): void {
+    const { id, token, job } = leased.lease;
+    const hooks = leased.hooks;
+    const settlement = { id, token, job, outcome, startedMs: leased.startedMs, hooks };
+    const ended = { leased, settlement, at: this.#clock.ticks() };
+    const last = leased.progress?.end() ?? null;
+    if (!last) return this.#outcomes.add(ended);
+    const coming = last.then(() => {
+      this.#coming.delete(coming);
+      this.#outcomes.add(ended);
+    });
+    this.#coming.add(coming);
+  }
+
+  /** Gives a lease back; no attempt is spent. */
+  release({ lease }: Pick<Leased, "lease">): void {
+    this.#releases.add({ id: lease.id, token: lease.token });
+  }
+
+  /** Waits until the store has taken everything, or until `at` (ticks). Answers whether it has. */
+  async drained(at: number): Promise<boolean> {
+    await within(this.#clock, Promise.all(this.#coming), at);
+    const [outcomes, releases] = await Promise.all([this.#outcomes.drained(at), this.#releases.drained(at)]);
+    return outcomes && releases;
+  }
+
+  /** Gives up what the store has not taken; those leases expire. */
+  clear(): void {
+    this.#outcomes.clear();
+    this.#releases.clear();
+  }
+}
+
+function tell(report: Report, { leased, settlement, at }: Ended, settled: Settled): void {
+  report(leased, settlement.outcome, settled, settlement.startedMs === null ? 0 : at - leased.startedAt);
+}
+
+function refused({ outcome }: Settlement, cause: unknown): Outcome {
+  const problem = `of an attempt (${outcome.to}) was refused by the store: ${errorRecord(cause).message}`;
+  return { to: "failed", reason: "error", error: errorRecord(new NotStorable("the outcome", problem, "look into the log of the node")) };
+}

@@ -1,0 +1,96 @@
+import { InvalidInput, KeyConflict } from "../../../sdk/error.ts";
+import { formatId } from "../../../sdk/id.ts";
+import type { Added, Adds, NewKey, NewRun } from "../../../sdk/target.ts";
+import { isClean } from "../../../sdk/text.ts";
+import { frozen, insert, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
+
+/** Adding runs, item by item. */
+export function adder(state: State): Adds["add"] {
+  return (batch, tx) => {
+    const rows: Row[] = [];
+    const answers = batch.map((run) => (tx ? noTransactions() : addOne(state, run, rows)));
+    tellDue(state, rows);
+    return Promise.resolve(answers);
+  };
+}
+
+function noTransactions(): Error {
+  return new InvalidInput("the memory store has no transactions; leave out tx, or use Postgres");
+}
+
+/** Adds a run, or answers with the one that holds its key. Rows that are new or moved go to `rows`. */
+function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
+  const complaint = complaintOf(run);
+  if (complaint) return new InvalidInput(`run of job "${run.job}" ${complaint}`);
+  const holder = run.key && holderOf(state, run.job, run.key.key);
+  if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
+  const { job, queue, priority, replayOf } = run;
+  const [input, tags, options] = [frozen(run.input), frozen(run.tags), frozen(run.options)];
+  const row = insert(state, {
+    job,
+    queue,
+    priority,
+    replayOf,
+    input,
+    tags,
+    options,
+    key: run.key?.key ?? null,
+    ...instantsOf(state, run),
+  });
+  if (run.key) state.keys.set(keyName(job, run.key.key), { run: row.id, keepMs: run.key.keepMs, hash: run.key.hash });
+  rows.push(row);
+  return { id: row.id, created: true, conflict: false };
+}
+
+interface Holder {
+  readonly row: Row;
+  readonly claim: KeyRow;
+  readonly key: NewKey;
+}
+
+function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
+  if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(row.id));
+  if (key.onConflict === "replace" && statusOf(state, row) === "pending") {
+    const { priority } = run;
+    Object.assign(row, { priority, input: frozen(run.input), options: frozen(run.options), ...instantsOf(state, run) });
+    claim.hash = key.hash;
+    rows.push(row);
+  }
+  return { id: row.id, created: false, conflict: claim.hash !== key.hash };
+}
+
+function instantsOf(state: State, run: NewRun): Pick<Row, "dueMs" | "readyMs" | "expiresMs"> {
+  const dueMs = instantOf(state, run.dueAt, run.delayMs);
+  return { dueMs, readyMs: dueMs, expiresMs: run.ttlMs === null ? null : dueMs + run.ttlMs };
+}
+
+/** Epoch ms of an absolute instant, or of one after a delay; never in the past. */
+export function instantOf(state: State, at: Date | null, delayMs: number): number {
+  const nowMs = state.now();
+  return at ? Math.max(nowMs, at.getTime()) : Math.ceil(nowMs + delayMs);
+}
+
+/** The run that holds a key now: it is live, or completed a while ago. */
+export function holderOf(state: State, job: string, key: string): { readonly row: Row; readonly claim: KeyRow } | null {
+  const claim = state.keys.get(keyName(job, key));
+  const row = claim && (state.live.get(claim.run) ?? state.history.get(claim.run));
+  if (!row) return null;
+  const kept = row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
+  return kept ? { row, claim } : null;
+}
+
+export function keyName(job: string, key: string): string {
+  return JSON.stringify([job, key]);
+}
+
+/** What is wrong with a run, or null. */
+function complaintOf(run: NewRun): string | null {
+  const { priority, dueAt, delayMs, ttlMs, key } = run;
+  if (!Number.isInteger(priority) || priority < 0 || priority > 9) return `has priority ${priority}; give it 0 to 9`;
+  if (dueAt && Number.isNaN(dueAt.getTime())) return "has an instant that is no date; give it a valid Date";
+  const spans = [delayMs, ttlMs ?? 0, key?.keepMs ?? 0];
+  if (!spans.every((ms) => Number.isFinite(ms) && ms >= 0))
+    return "has a span that is no number of milliseconds; give it 0 or more";
+  const texts = [run.job, run.queue, ...run.tags, key?.key ?? ""];
+  return texts.every(isClean) ? null : "has NUL or a lone surrogate in its job, queue, tags or key; remove it";
+}

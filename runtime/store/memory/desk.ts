@@ -1,0 +1,97 @@
+import type { Reason } from "../../../sdk/status.ts";
+import type { Act, Desk, Edit } from "../../../sdk/target.ts";
+import { instantOf, keyName } from "./add.ts";
+import { cancel, frozen, isHeld, makePending, type Row, type State, statusOf, step, tell, tellDue } from "./state.ts";
+
+/** Acts of people, in memory. */
+export function desk(state: State): Desk {
+  const each = (act: (row: Row) => Act["done"]) => (ids: readonly number[]) => ids.map((id) => actOn(state, id, act));
+  return {
+    cancel: step((ids: readonly number[], reason: Reason = "user") => each((row) => end(state, row, reason))(ids)),
+    resume: step(each((row) => revive(state, row, "canceled"))),
+    retry: step(each((row) => revive(state, row, "failed"))),
+    edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
+    pause: step((queue) => void state.queues.set(queue, true)),
+    unpause: step((queue) => {
+      if (state.queues.has(queue)) state.queues.set(queue, false);
+      tellDue(
+        state,
+        [...state.live.values()].filter((row) => row.queue === queue),
+      );
+    }),
+    purge: step((filter, limit) => {
+      const matches = ({ id, job, end }: Row): boolean =>
+        (filter.ids?.includes(id) ?? true) &&
+        (filter.status?.includes(end!.status) ?? true) &&
+        (filter.job?.includes(job) ?? true) &&
+        (filter.before === undefined || end!.finishedMs < filter.before.getTime());
+      return deleteRuns(state, [...state.history.values()].filter(matches).slice(0, limit));
+    }),
+    forget: step((run, token) => {
+      const found = [...state.attempts].find(([, record]) => record.run === run && record.token === token);
+      return found !== undefined && state.attempts.delete(found[0]);
+    }),
+  };
+}
+
+/** Deletes finished runs with all that belongs to them; answers how many. */
+export function deleteRuns(state: State, rows: readonly Row[]): number {
+  const ids = new Set(rows.map(({ id }) => id));
+  for (const [n, { run }] of [...state.attempts, ...state.logs])
+    if (ids.has(run) && !state.attempts.delete(n)) state.logs.delete(n);
+  for (const { id, job, key } of rows) {
+    state.history.delete(id);
+    if (key !== null && state.keys.get(keyName(job, key))?.run === id) state.keys.delete(keyName(job, key));
+  }
+  return rows.length;
+}
+
+/** Does it, and answers with the status afterwards. */
+function actOn(state: State, id: number, act: (row: Row) => Act["done"]): Act {
+  const row = state.live.get(id) ?? state.history.get(id);
+  if (!row) return { id, done: "missing", status: null };
+  return { id, done: act(row), status: statusOf(state, row) };
+}
+
+function end(state: State, row: Row, reason: Reason): Act["done"] {
+  if (row.end) return "refused";
+  if (!isHeld(state, row)) {
+    cancel(state, row, reason);
+    return "done";
+  }
+  if (row.ask === null) command(state, row);
+  row.ask ??= reason;
+  return "asked";
+}
+
+/** Asks the node that has the run to end it. */
+function command(state: State, { id, token, node }: Row): void {
+  state.commands.set(node!, [...(state.commands.get(node!) ?? []), { id, token }]);
+  for (const ear of state.ears) if (ear.node === node) tell(state, ear, "command");
+}
+
+function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"] {
+  if (row.end?.status !== from) return "refused";
+  const nowMs = state.now();
+  if (from === "failed") Object.assign(row, { dueMs: nowMs, attempt: 0, crashes: 0 });
+  row.end = null;
+  state.history.delete(row.id);
+  state.live.set(row.id, row);
+  makePending(state, row, Math.max(nowMs, row.dueMs));
+  return "done";
+}
+
+function edit(state: State, row: Row, change: Edit): Act["done"] {
+  if (statusOf(state, row) !== "pending") return "refused";
+  if (change.input) row.input = frozen(change.input);
+  row.priority = change.priority ?? row.priority;
+  if (change.attempts !== undefined)
+    row.options = frozen({ ...row.options, retry: { ...row.options?.retry, attempts: change.attempts } });
+  if (change.dueAt || change.delayMs !== undefined) {
+    const dueMs = instantOf(state, change.dueAt ?? null, change.delayMs ?? 0);
+    if (row.expiresMs !== null) row.expiresMs += dueMs - row.dueMs;
+    Object.assign(row, { dueMs, readyMs: dueMs });
+  }
+  tellDue(state, [row]);
+  return "done";
+}

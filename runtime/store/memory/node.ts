@@ -1,0 +1,42 @@
+import type { Held, Nodes, NodeState } from "../store.ts";
+import { frozen, type NodeRow, type State, step } from "./state.ts";
+
+/** Nodes and what they publish, in memory. */
+export function nodes(state: State): Nodes {
+  return {
+    join: step(({ name }, ttlMs) => {
+      const id = state.next("node");
+      state.nodes.set(id, newNode(state, id, name, ttlMs));
+      state.names.set(id, name);
+      return id;
+    }),
+    beat: step((node, ttlMs, report: NodeState, tallies) => {
+      const nowMs = state.now();
+      const known = state.nodes.get(node);
+      const base = known ?? newNode(state, node, `node ${node}`, ttlMs);
+      state.nodes.set(node, { ...base, ...frozen(report), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs });
+      state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
+      return { alive: known !== undefined && known.leaseUntil >= nowMs, cancel: takeCommands(state, node), nowMs };
+    }),
+    commands: step((node) => takeCommands(state, node)),
+    leave: step((node) => {
+      const known = state.nodes.get(node);
+      if (known) state.nodes.set(node, { ...known, leaseUntil: state.now() - 1, draining: true, busy: 0, heap: 0 });
+    }),
+    publish: step((jobs) => {
+      for (const job of jobs) state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
+    }),
+  };
+}
+
+function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow {
+  const nowMs = state.now();
+  const idle = { draining: false, slots: 0, busy: 0, heap: 0, jobs: [] };
+  return { id, name, startedAt: new Date(nowMs), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs, ...idle };
+}
+
+function takeCommands(state: State, node: number): readonly Held[] {
+  const commands = state.commands.get(node) ?? [];
+  state.commands.delete(node);
+  return commands;
+}

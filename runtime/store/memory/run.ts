@@ -1,0 +1,193 @@
+import { clean } from "../../../sdk/text.ts";
+import type { Claim, Held, Keep, Lease, Outcome, Runs, Settled, Settlement, Swept } from "../store.ts";
+import { deleteRuns } from "./desk.ts";
+import { cancel, finish, frozen, isHeld, makePending, recordAttempt, type Row, type State, step } from "./state.ts";
+
+/** The way of a run, in memory. */
+export function runs(state: State): Runs {
+  return {
+    lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
+    settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
+    hold: step((node, started) =>
+      started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
+    ),
+    check: step((held) => held.filter((each) => ours(state, each)).map(({ id, token }) => ({ id, token }))),
+    release: step((batch) => batch.forEach((each) => release(state, each))),
+    sweep: step(({ maxCrashes }) => sweep(state, maxCrashes)),
+    listen: step((node, hear) => {
+      const ear = { node, hear };
+      state.ears.add(ear);
+      return step(() => void state.ears.delete(ear));
+    }),
+    progress: step((held, progress) => {
+      const row = ours(state, held);
+      if (row) row.progress = frozen(progress);
+      return row !== null;
+    }),
+    log: step((batch) => {
+      for (const line of batch)
+        state.logs.set(state.next("record"), { ...line, at: new Date(line.at), message: clean(line.message, 8192) });
+    }),
+  };
+}
+
+/** Retention, in memory. */
+export function keep(state: State): Keep {
+  return {
+    prune: step(({ completedMs, otherMs }) => {
+      const isOver = ({ end }: Row): boolean =>
+        end!.finishedMs < state.now() - (end!.status === "completed" ? completedMs : otherMs);
+      return deleteRuns(state, [...state.history.values()].filter(isOver));
+    }),
+  };
+}
+
+/** The run, if this lease on it was given and not ended: the fence is id and token alone. */
+function ours(state: State, { id, token }: Held): Row | null {
+  const row = state.live.get(id);
+  return row?.token === token && (row.held || row.leaseUntil !== null) ? row : null;
+}
+
+const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
+const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
+
+function take(state: State, claim: Claim): readonly Row[] {
+  const nowMs = state.now();
+  const { queues } = claim;
+  const selects = (queue: string): boolean =>
+    "only" in queues ? queues.only.includes(queue) : !queues.not.includes(queue);
+  const isFree = (row: Row): boolean =>
+    row.readyMs <= nowMs + claim.aheadMs &&
+    !isHeld(state, row) &&
+    claim.jobs.includes(row.job) &&
+    selects(row.queue) &&
+    !state.queues.get(row.queue);
+  const free = [...state.live.values()].filter(isFree).sort(byReady);
+  const taken = (claim.order === "oldest" ? free : inTurns(state, free)).slice(0, claim.limit);
+  const turn = state.next("claim");
+  for (const row of taken) {
+    if (row.leaseUntil !== null) row.crashes = Math.max(row.crashes, 1); // its node is gone; whether the run did it, nobody knows
+    Object.assign(row, { token: row.token + 1, node: claim.node, leaseUntil: nowMs + claim.ttlMs, startedMs: null });
+    state.turns.set(laneOf(row), turn);
+  }
+  return taken;
+}
+
+/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. */
+function inTurns(state: State, rows: readonly Row[]): readonly Row[] {
+  const turnOf = (row: Row): number => state.turns.get(laneOf(row)) ?? 0;
+  return rows.toSorted((a, b) => b.priority - a.priority || turnOf(a) - turnOf(b));
+}
+
+function leaseOf(row: Row): Lease {
+  const { id, token, job, queue, priority, dueMs, createdMs, expiresMs, attempt, crashes, input, tags, key, options } =
+    row;
+  return {
+    id,
+    token,
+    job,
+    queue,
+    priority,
+    dueMs,
+    createdMs,
+    expiresMs,
+    attempt,
+    crashes,
+    input,
+    tags,
+    key,
+    options,
+    canceling: row.ask !== null,
+  };
+}
+
+function settle(state: State, settlement: Settlement): Settled {
+  const known = state.live.get(settlement.id) ?? state.history.get(settlement.id);
+  if (known?.answered?.token === settlement.token) return known.answered.answer;
+  const row = ours(state, settlement);
+  if (!row) return "lost";
+  const { outcome } = settlement;
+  const answer = row.ask === null ? "settled" : "canceled";
+  row.answered = { token: row.token, answer };
+  row.startedMs = settlement.startedMs ?? row.startedMs;
+  if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error: null }, settlement);
+  else if (outcome.to === "pending") retry(state, row, outcome);
+  else end(state, row, outcome, settlement);
+  return answer;
+}
+
+function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extract<Outcome, { to: "pending" }>): void {
+  const retryMs = Math.ceil(state.now() + delayMs);
+  recordAttempt(state, row, { outcome, error, retryMs });
+  if (spent) row.attempt++;
+  Object.assign(row, { dueMs: retryMs, expiresMs: null });
+  makePending(state, row, retryMs);
+}
+
+function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }>, { hooks }: Settlement): void {
+  const { to: status, reason } = outcome;
+  const error = status === "completed" ? null : outcome.error;
+  const isStarted = row.startedMs !== null;
+  if (status === "canceled" && isStarted) recordAttempt(state, row, { outcome: "canceled", error, retryMs: null });
+  if (status === "failed" && reason !== "expired") recordAttempt(state, row, { outcome: reason, error, retryMs: null });
+  if (isStarted) row.attempt++;
+  const [result, note] =
+    status === "completed" ? [outcome.result && frozen(outcome.result), outcome.note] : [null, null];
+  finish(state, row, { status, reason, result, error, note }, hooks);
+}
+
+function hold(state: State, node: number, each: Held & { readonly startedMs: number | null }): boolean {
+  const row = ours(state, each);
+  if (!row) return false;
+  Object.assign(row, { held: true, node, startedMs: each.startedMs ?? row.startedMs });
+  if (row.startedMs !== null) row.expiresMs = null;
+  return true;
+}
+
+function release(state: State, held: Held): void {
+  const row = ours(state, held);
+  if (!row) return;
+  row.startedMs = null;
+  if (row.ask !== null) cancel(state, row, row.ask);
+  else makePending(state, row, Math.max(state.now(), row.dueMs));
+}
+
+/** How long after its end a node is forgotten. */
+const forgetMs = 3_600_000;
+
+function sweep(state: State, maxCrashes: number): Swept {
+  const nowMs = state.now();
+  const swept = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
+  const isDead = (node: number): boolean => (state.nodes.get(node)?.leaseUntil ?? 0) < nowMs;
+  for (const row of [...state.live.values()]) {
+    if (row.held ? isDead(row.node!) : row.ask !== null && !isHeld(state, row))
+      swept[recover(state, row, maxCrashes)]++;
+    else if (row.expiresMs !== null && row.expiresMs <= nowMs && !isHeld(state, row)) swept[expire(state, row)]++;
+  }
+  for (const { id, leaseUntil } of state.nodes.values())
+    if (leaseUntil < nowMs - forgetMs && state.nodes.delete(id)) swept.nodes++;
+  return swept;
+}
+
+/** Takes a run from a dead node. Its token moves on, so that the node's writes are refused. */
+function recover(state: State, row: Row, maxCrashes: number): "recovered" | "crashed" {
+  const isStarted = row.startedMs !== null;
+  const crashes = isStarted ? row.crashes + 1 : Math.max(row.crashes, 1); // only a recorded start says who did it
+  const isOver = isStarted && crashes >= maxCrashes;
+  const error = isOver
+    ? { name: "Crashed", message: `its node died ${crashes} times while it ran; see why, then retry it`, stack: null }
+    : null;
+  const readyMs = Math.max(state.now(), row.dueMs);
+  recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver || row.ask !== null ? null : readyMs });
+  Object.assign(row, { crashes, token: row.token + 1 });
+  if (row.ask !== null) cancel(state, row, row.ask);
+  else if (isOver) finish(state, row, { status: "failed", reason: "crashed", result: null, error, note: null });
+  else makePending(state, row, readyMs);
+  return isOver ? "crashed" : "recovered";
+}
+
+function expire(state: State, row: Row): "expired" {
+  const error = { name: "Expired", message: "it did not start within its ttl", stack: null };
+  finish(state, row, { status: "failed", reason: "expired", result: null, error, note: null });
+  return "expired";
+}

@@ -1,0 +1,160 @@
+import { type Kysely, sql } from "kysely";
+
+/** The first tables. `schema` is checked by its caller. Hot columns (written by each claim) are in no index and no predicate, and
+ *  fillfactor 50 leaves room beside each row, so a claim is a HOT update. History is partitioned by outcome, then by day. */
+export function first(schema: string) {
+  const s = sql.id(schema);
+  const statements = [
+    sql`create sequence ${s}.run_id as bigint increment by 1024 start with 1`,
+    sql`create table ${s}.config (one boolean primary key default true check (one), rev bigint not null default 1)`,
+    sql`insert into ${s}.config default values`,
+    sql`create table ${s}.queues (name text primary key, paused boolean not null default false, paused_at timestamptz)`,
+    sql`create table ${s}.lanes (
+      id integer primary key generated always as identity,
+      queue text not null, job text not null, priority smallint not null check (priority between 0 and 9),
+      paused boolean not null default false,
+      unique (queue, job, priority))`,
+    sql`create table ${s}.runs (
+      id bigint not null,
+      due_at timestamptz not null,
+      ready_at timestamptz not null,
+      created_at timestamptz not null,
+      lease_until timestamptz,
+      started_at timestamptz,
+      expires_at timestamptz,
+      replay_of bigint,
+      lane integer not null,
+      token integer not null default 0,
+      node integer,
+      holder integer,
+      attempt integer not null default 0,
+      state smallint not null default 0 check (state in (0, 1)),
+      crashes smallint not null default 0,
+      ask smallint,
+      watched boolean,
+      input text not null,
+      meta text,
+      tags text[],
+      key text,
+      options text,
+      progress text,
+      check ((state = 1) = (holder is not null))
+    ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000,
+            autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0)`,
+    sql`create unique index runs_id on ${s}.runs (id)`,
+    sql`create index runs_ready on ${s}.runs (lane, ready_at, id) where state = 0`,
+    sql`create index runs_held on ${s}.runs (holder) where state = 1`,
+    sql`create index runs_expiry on ${s}.runs (expires_at) where expires_at is not null`,
+    sql`create table ${s}.history (
+      id bigint not null,
+      due_at timestamptz not null,
+      created_at timestamptz not null,
+      started_at timestamptz,
+      finished_at timestamptz not null,
+      replay_of bigint,
+      lane integer not null,
+      token integer not null,
+      node integer,
+      attempt integer not null,
+      status smallint not null check (status in (0, 1, 2)),
+      crashes smallint not null,
+      reason text,
+      input text not null,
+      meta text,
+      tags text[],
+      key text,
+      options text,
+      progress text,
+      result text,
+      result_meta text,
+      error text,
+      note text
+    ) partition by list (status)`,
+    sql`create table ${s}.history_completed partition of ${s}.history for values in (0) partition by range (finished_at)`,
+    sql`create table ${s}.history_other partition of ${s}.history for values in (1, 2) partition by range (finished_at)`,
+    sql`create table ${s}.history_completed_default partition of ${s}.history_completed default`,
+    sql`create table ${s}.history_other_default partition of ${s}.history_other default`,
+    sql`create index history_id on ${s}.history (id)`,
+    sql`create index history_lane on ${s}.history (lane, id)`,
+    sql`create table ${s}.keys (
+      job text not null, key text not null, run bigint not null, hash text not null, keep_ms double precision not null,
+      until timestamptz not null, primary key (job, key))`,
+    sql`create index keys_until on ${s}.keys (until)`,
+    sql`create table ${s}.jobs (
+      id text primary key, app text not null, version text not null, description text, queue text not null,
+      priority smallint not null, schema text, tags text[], ttl_ms double precision, hooks smallint not null, seen_at timestamptz not null)`,
+    sql`create table ${s}.nodes (
+      id integer primary key generated always as identity,
+      name text not null, app text not null, version text not null,
+      started_at timestamptz not null, seen_at timestamptz not null, lease_until timestamptz not null,
+      draining boolean not null default false, slots integer not null default 0, busy integer not null default 0,
+      heap integer not null default 0, jobs text[] not null default '{}'
+    ) with (fillfactor = 50)`,
+    sql`create table ${s}.commands (
+      id bigint primary key generated always as identity, node integer not null, run bigint not null, token integer not null,
+      at timestamptz not null default clock_timestamp())`,
+    sql`create index commands_node on ${s}.commands (node)`,
+    sql`create table ${s}.attempts (
+      id bigint primary key generated always as identity,
+      run bigint not null, token integer not null, n integer not null, lane integer not null, node integer,
+      started_at timestamptz, ended_at timestamptz not null, outcome text not null, error text, retry_at timestamptz)`,
+    sql`create index attempts_run on ${s}.attempts (run, token)`,
+    sql`create table ${s}.logs (
+      id bigint primary key generated always as identity,
+      run bigint not null, attempt integer not null, at timestamptz not null, level text not null, message text not null, data text)`,
+    sql`create index logs_run on ${s}.logs (run, id)`,
+    sql`create index logs_at on ${s}.logs using brin (at)`,
+    sql`create table ${s}.rates (
+      at timestamptz not null, node integer not null, queue text not null, job text not null,
+      completed integer not null, failed integer not null, canceled integer not null, retried integer not null,
+      wait_ms double precision not null, run_ms double precision not null)`,
+    sql`create index rates_at on ${s}.rates (at)`,
+    sql.raw(partitions(schema)),
+    sql`select ${s}.make_partitions(7, 1e15, 1e15)`,
+  ];
+  return {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of statements) await statement.execute(db);
+    },
+  };
+}
+
+/** A function that makes the partitions of the coming days and drops those that are over; answers how many runs it dropped.
+ *  It gives up rather than wait: another node may be at it, or a reader may hold the table. */
+function partitions(schema: string): string {
+  return `
+create function "${schema}".make_partitions(ahead integer, completed_ms double precision, other_ms double precision) returns bigint
+language plpgsql as $body$
+declare
+  kind text; keep double precision; day date; part text; n bigint; dropped bigint := 0;
+  today date := (clock_timestamp() at time zone 'utc')::date;
+begin
+  if not pg_try_advisory_xact_lock(hashtext('tasker:${schema}:partitions')) then return 0; end if;
+  perform set_config('lock_timeout', '1s', true);
+  foreach kind in array array['completed', 'other'] loop
+    keep := case kind when 'completed' then completed_ms else other_ms end;
+    for day in select today + i from generate_series(0, ahead) i loop
+      part := format('history_%s_%s', kind, to_char(day, 'YYYYMMDD'));
+      continue when to_regclass(format('%I.%I', '${schema}', part)) is not null;
+      begin
+        execute format('create table %I.%I partition of %I.%I for values from (%L) to (%L)', '${schema}', part, '${schema}', 'history_' || kind,
+          day::timestamp at time zone 'utc', (day + 1)::timestamp at time zone 'utc');
+      exception when check_violation or lock_not_available then null; -- the default partition has rows of that day, or is busy
+      end;
+    end loop;
+    for part, day in
+      select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = format('%I.%I', '${schema}', 'history_' || kind)::regclass and c.relname ~ '_[0-9]{8}$'
+    loop
+      continue when keep > 3e12 or (day + 1)::timestamp at time zone 'utc' > clock_timestamp() - keep * interval '1 ms';
+      begin
+        execute format('select count(*) from %I.%I', '${schema}', part) into n;
+        execute format('drop table %I.%I', '${schema}', part);
+        dropped := dropped + n;
+      exception when lock_not_available then null;
+      end;
+    end loop;
+  end loop;
+  return dropped;
+end $body$`;
+}

@@ -1,0 +1,252 @@
+import { InvalidInput, KeyConflict } from "../../../sdk/error.ts";
+import { formatId } from "../../../sdk/id.ts";
+import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
+import { batch } from "./batch.ts";
+import type { Lanes } from "./lane.ts";
+import { explain, isAway, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
+type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
+interface Numbered {
+  readonly id: number;
+  readonly lane: number;
+  readonly run: NewRun;
+}
+type Keyed = Numbered & { readonly run: NewRun & { readonly key: NewKey } };
+
+/** How long an add is repeated while the server is away, before its caller hears of it. */
+const patienceMs = 10_000;
+/** Ids left in a block are dropped after this, so that ids of different processes stay in the order of time. */
+const freshMs = 2000;
+const blockSize = 1024;
+/** What one statement takes at most; less than a block of ids, which are consecutive within a call. */
+const chunk = 1000;
+
+/** Adds runs. Unkeyed ones that are in flight together share a statement; so do keyed ones, apart from them. */
+export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
+  const ids = idBlocks(pool, sql);
+  const send: Send = (name, statement, values) => pool.rows(name, statement, values);
+  const plain = batch((items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)), { size: chunk });
+  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some)), { size: 500 });
+
+  async function addChunks(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+    const answers: (Added | Error)[] = [];
+    for (let at = 0; at < runs.length; at += chunk) answers.push(...(await add(runs.slice(at, at + chunk), tx)));
+    return answers;
+  }
+
+  /** A name that can't be a lane was refused: each item by itself, so that only the bad one fails. */
+  async function apart(runs: readonly NewRun[], error: Error, tx?: Tx): Promise<readonly (Added | Error)[]> {
+    if (isAway(error)) throw error;
+    return runs.length === 1 ? [error] : (await Promise.all(runs.map((run) => add([run], tx)))).flat();
+  }
+
+  async function add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+    if (runs.length === 0) return [];
+    if (runs.length > chunk) return addChunks(runs, tx);
+    const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
+    if (numbered instanceof Error) return apart(runs, numbered, tx);
+    const answers = new Array<Added | Error>(runs.length);
+    const own = tx ? sender(tx) : null;
+    const place = async (list: readonly Numbered[], go: (items: readonly Numbered[]) => Promise<readonly (Added | Error)[]>): Promise<void> => {
+      if (list.length === 0) return;
+      const added = await go(list);
+      list.forEach((item, i) => (answers[item.id - numbered[0]!.id] = added[i]!));
+    };
+    const free = numbered.filter((item) => item.run.key === null);
+    const bound = numbered.filter(isKeyed);
+    if (own) {
+      await place(free, (items) => addPlain(own, sql, items, false));
+      await place(bound, (items) => addKeyed(own, sql, items as readonly Keyed[]));
+    } else {
+      await Promise.all([place(free, plain), place(bound, (items) => keyed(items as readonly Keyed[]))]);
+    }
+    return answers;
+  }
+  return add;
+}
+
+function isKeyed(item: Numbered): item is Keyed {
+  return item.run.key !== null;
+}
+
+async function number(runs: readonly NewRun[], ids: (count: number) => Promise<number>, lanes: Lanes): Promise<readonly Numbered[]> {
+  const numbersOfLanes = await lanes.ensure(runs);
+  const first = await ids(runs.length);
+  return runs.map((run, i) => ({ id: first + i, lane: numbersOfLanes[i]!, run }));
+}
+
+/** Consecutive ids from blocks of the sequence. More than a block at once takes several, if they follow each other. */
+function idBlocks(pool: Pool, sql: Statements): (count: number) => Promise<number> {
+  let next = 0;
+  let end = 0;
+  let until = 0;
+  let fetching: Promise<void> | null = null;
+  async function fetch(): Promise<void> {
+    const first = Number((await pool.rows("tasker_ids", sql.ids, []))[0]![0]);
+    if (first !== end) next = first;
+    end = first + blockSize;
+    until = performance.now() + freshMs;
+  }
+  return async (count) => {
+    if (performance.now() > until) next = end;
+    while (end - next < count) {
+      await (fetching ??= fetch().finally(() => (fetching = null)));
+    }
+    const first = next;
+    next += count;
+    return first;
+  };
+}
+
+/** Repeats while the server is away; `again` tells the call that an earlier try may have been written. */
+async function patiently<T>(call: (again: boolean) => Promise<T>): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await call(tries > 0);
+    } catch (error) {
+      if (!isAway(error) || performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 25 * 2 ** tries) * (0.75 + Math.random() / 2)));
+    }
+  }
+}
+
+/** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
+async function isolated<T extends Numbered>(
+  items: readonly T[],
+  write: (items: readonly T[], again: boolean) => Promise<readonly (Added | Error)[]>,
+): Promise<readonly (Added | Error)[]> {
+  try {
+    return await patiently((again) => write(items, again));
+  } catch (error) {
+    const refused = error as Error;
+    if (items.length === 1 || isAway(error)) return items.map(() => refused);
+    return (await Promise.all(items.map((item) => isolated([item], write)))).flat();
+  }
+}
+
+async function addPlain(send: Send, sql: Statements, items: readonly Numbered[], again: boolean): Promise<readonly (Added | Error)[]> {
+  const wake = wakes(items);
+  if (!again && items.every(isBare)) {
+    const values = [numbers(items.map((i) => i.id)), numbers(items.map((i) => i.lane)), numbers(items.map((i) => i.run.delayMs)), texts(items.map((i) => i.run.input.json))];
+    await send("tasker_add_plain", sql.addPlain, [...values, wake]);
+  } else {
+    await send("tasker_add", sql.add, [...columns(items), wake, again]);
+  }
+  return items.map((item) => ({ id: item.id, created: true, conflict: false }));
+}
+
+function isBare({ run }: Numbered): boolean {
+  return run.dueAt === null && run.input.meta === null && run.tags.length === 0 && run.options === null && run.ttlMs === null && run.replayOf === null;
+}
+
+/** Payload of the notification: none if all of it is due much later than any node looks ahead. */
+function wakes(items: readonly Numbered[]): string {
+  return items.some(({ run }) => run.delayMs < 60_000) ? "d" : "";
+}
+
+function columns(items: readonly Numbered[]): readonly string[] {
+  const runs = items.map((item) => item.run);
+  return [
+    numbers(items.map((item) => item.id)),
+    numbers(items.map((item) => item.lane)),
+    numbers(runs.map((run) => run.delayMs)),
+    numbers(runs.map((run) => run.dueAt?.getTime() ?? null)),
+    texts(runs.map((run) => run.input.json)),
+    texts(runs.map((run) => run.input.meta)),
+    texts(runs.map((run) => (run.tags.length > 0 ? JSON.stringify(run.tags) : null))),
+    texts(runs.map((run) => (run.options ? JSON.stringify(run.options) : null))),
+    numbers(runs.map((run) => run.ttlMs)),
+    numbers(runs.map((run) => run.replayOf)),
+  ];
+}
+
+async function addKeyed(send: Send, sql: Statements, items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
+  const rows = await send("tasker_add_keyed", sql.addKeyed, keyedColumns(items));
+  const won = new Set(rows.map((row) => Number(row[0])));
+  const losers = items.filter((item) => !won.has(item.id));
+  const lost = losers.length > 0 ? await resolveKeys(send, sql, losers) : new Map<number, Added | Error>();
+  return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
+}
+
+function keyedColumns(items: readonly Keyed[]): readonly unknown[] {
+  const keys = items.map((item) => item.run.key);
+  const names = [texts(items.map((item) => item.run.job)), texts(keys.map((key) => key.key)), texts(keys.map((key) => key.hash))];
+  return [...columns(items), wakes(items), ...names, numbers(keys.map((key) => key.keepMs))];
+}
+
+/** Answers those whose key is held, and takes over keys that their run has let go of. */
+async function resolveKeys(send: Send, sql: Statements, losers: readonly Keyed[]): Promise<Map<number, Added | Error>> {
+  const answers = new Map<number, Added | Error>();
+  const rows = await send("tasker_holders", sql.holders, [texts(losers.map((l) => l.run.job)), texts(losers.map((l) => l.run.key.key))]);
+  const holders = new Map(rows.map((row) => [Number(row[0]), row]));
+  for (const [i, item] of losers.entries()) {
+    const row = holders.get(i + 1);
+    if (row && (row[3] === "t" || row[5] === "t" || Number(row[1]) === item.id)) answers.set(item.id, await held(send, sql, item, row));
+    else answers.set(item.id, await takeOver(send, sql, item, row ?? null));
+  }
+  return answers;
+}
+
+/** The key has a run: return it, replace its input, or refuse. */
+async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise<Added | Error> {
+  const { run, lane } = item;
+  const id = Number(row[1]);
+  if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
+  const conflict = row[2] !== run.key.hash;
+  if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
+  if (run.key.onConflict === "replace" && row[4] === "t") {
+    const values = [id, lane, run.delayMs, run.dueAt?.getTime() ?? null, run.input.json, run.input.meta, run.key.hash, ...extras(run)];
+    const changed = await send("tasker_replace", sql.replace, values);
+    if (changed.length > 0) return { id, created: false, conflict: false };
+  }
+  return { id, created: false, conflict };
+}
+
+function extras(run: NewRun): readonly unknown[] {
+  return [run.tags.length > 0 ? JSON.stringify(run.tags) : null, run.options ? JSON.stringify(run.options) : null, run.ttlMs];
+}
+
+/** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
+async function takeOver(send: Send, sql: Statements, item: Keyed, row: Row | null): Promise<Added | Error> {
+  if (row) {
+    const taken = await send("tasker_take_key", sql.takeKey, [...keyedColumns([item]), Number(row[1])]);
+    if (taken.length > 0) return { id: item.id, created: true, conflict: false };
+  }
+  return (await addKeyed(send, sql, [item]))[0]!;
+}
+
+/** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
+ *  @throws {InvalidInput} for anything else. */
+function sender(tx: Tx): Send {
+  const failed = (error: unknown): never => {
+    throw explain(error, "the transaction's database");
+  };
+  if ("isTransaction" in tx && "executeQuery" in tx) {
+    const client = tx as unknown as KyselyTransaction;
+    return (_name, statement, values) => kyselyRows(client, statement, values).catch(failed);
+  }
+  if ("query" in tx && typeof tx.query === "function") {
+    const client = tx as unknown as Queryable;
+    return (_name, statement, values) => rowsOn(client, statement, values).catch(failed);
+  }
+  throw new InvalidInput("tx is neither a pg client nor a Kysely transaction; pass the client that runs your BEGIN, or Kysely's trx");
+}
+
+interface KyselyTransaction {
+  withoutPlugins(): { executeQuery(query: object): Promise<{ rows: readonly Record<string, unknown>[] }> };
+}
+
+/** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
+async function kyselyRows(tx: KyselyTransaction, statement: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  const { CompiledQuery } = await import("kysely");
+  const result = await tx.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...values]));
+  return result.rows.map((row) => Object.values(row).map(asText));
+}
+
+function asText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  return typeof value === "boolean" ? (value ? "t" : "f") : String(value);
+}

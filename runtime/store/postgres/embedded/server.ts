@@ -1,0 +1,162 @@
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { Client } from "pg";
+import { StoreUnusable } from "../../../../sdk/error.ts";
+import { type Child, openLog, startChild } from "./child.ts";
+import { alive, read } from "./lock.ts";
+import type { Owner } from "./place.ts";
+
+/** What one start works with: folders and files, as paths. */
+export interface Site {
+  readonly bin: string;
+  readonly owner: Owner;
+  readonly data: string;
+  /** The file with the password. */
+  readonly secret: string;
+  readonly log: string;
+  readonly fsync: boolean;
+}
+
+/** A server that lets us in. */
+export interface Running {
+  readonly pid: number;
+  readonly port: number;
+  readonly version: string;
+}
+
+/** The url of a database of the server, with the password.
+ *  @throws {StoreUnusable} if the password can't be read */
+export function address(site: Site, port: number, database: string): string {
+  return `postgres://tasker:${password(site)}@127.0.0.1:${port}/${database}`;
+}
+
+/** The server that serves this data already, or null. One that is starting or stopping is waited for, up to 30 s.
+ *  @throws {StoreUnusable} if there is one, but it does not let us in */
+export async function findRunning(site: Site): Promise<Running | null> {
+  const end = performance.now() + 30_000;
+  for (let refused = 0; ; await pause(20)) {
+    const noted = readPidFile(site.data);
+    if (!noted || !alive(noted.pid)) return null;
+    const answer = noted.ready ? await knock(site, noted.port) : "wait";
+    if (typeof answer === "object") return { ...noted, ...answer };
+    if (answer === "refused" && ++refused === 50) return forget(site.data, noted.pid);
+    if (performance.now() < end) continue;
+    throw new StoreUnusable(
+      `process ${noted.pid} holds "${site.data}", but does not answer; end it, or see what it says in "${site.log}"`,
+    );
+  }
+}
+
+/** Starts the server and waits until it lets us in.
+ *  @throws {StoreUnusable} with the end of its log, if it does not start */
+export async function serve(site: Site): Promise<Running & Pick<Child, "stop">> {
+  for (let tries = 1; ; tries++) {
+    const started = await launch(site);
+    if ("pid" in started) return started;
+    // Its port was free a moment ago, but somebody may have taken it since.
+    if (tries < 3 && /could not bind/.test(started.failed)) continue;
+    throw new StoreUnusable(`the embedded PostgreSQL in "${site.data}" does not start; ${started.failed}`);
+  }
+}
+
+async function launch(site: Site): Promise<(Running & Pick<Child, "stop">) | { readonly failed: string }> {
+  const port = await freePort();
+  const log = openLog(site.log);
+  const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log);
+  try {
+    const running = await ready(site, port, child);
+    if (running) return { ...running, stop: child.stop };
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  const late = child.running() ? "it was not ready within 2 minutes; " : "";
+  await child.stop();
+  return { failed: late + log.tail() };
+}
+
+async function ready(site: Site, port: number, child: Child): Promise<Running | null> {
+  const end = performance.now() + 120_000; // after a crash it replays its log first
+  for (; child.running() && performance.now() < end; await pause(10)) {
+    const noted = readPidFile(site.data);
+    if (!noted?.ready || noted.port !== port) continue; // the file may still be that of an earlier server
+    const answer = await knock(site, port);
+    if (typeof answer === "object") return { ...noted, ...answer };
+  }
+  return null;
+}
+
+function flags(site: Site, port: number): string[] {
+  const settings = {
+    port,
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    shared_buffers: "64MB",
+    max_connections: 200,
+    timezone: "UTC",
+    log_timezone: "UTC",
+    ...(site.fsync ? {} : { fsync: "off", full_page_writes: "off" }),
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** What postmaster.pid says: line 1 the process, line 4 the port, line 8 "ready" once it takes connections. */
+function readPidFile(data: string): { readonly pid: number; readonly port: number; readonly ready: boolean } | null {
+  const lines = read(join(data, "postmaster.pid"))?.split("\n");
+  return lines ? { pid: Number(lines[0]), port: Number(lines[3]), ready: lines[7]?.trim() === "ready" } : null;
+}
+
+/** After a restart of the machine the noted process may be somebody else's, for which the server would refuse to start. */
+function forget(data: string, pid: number): null {
+  const { status, stdout } = spawnSync("ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8" });
+  if (status === 0 && !stdout.includes("postgres")) rmSync(join(data, "postmaster.pid"), { force: true });
+  return null;
+}
+
+/** Logs in, which proves that the server is the one of this data, and makes the database `tasker` where it is missing. */
+async function knock(site: Site, port: number): Promise<Pick<Running, "version"> | "refused" | "wait"> {
+  const client = new Client({ connectionString: address(site, port, "postgres"), connectionTimeoutMillis: 5_000 });
+  client.on("error", () => undefined); // a connection that breaks fails the query too
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ version: string; made: boolean }>(
+      "select current_setting('server_version') as version, exists(select from pg_database where datname = 'tasker') as made",
+    );
+    if (!rows[0]?.made) await client.query("create database tasker");
+    return { version: /^[\d.]+/.exec(rows[0]?.version ?? "")?.[0] ?? "" };
+  } catch (error) {
+    return refusal(site, error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+function refusal(site: Site, error: unknown): "refused" | "wait" {
+  const { code } = error as { readonly code?: string };
+  if (code === "ECONNREFUSED" || code === "ECONNRESET") return "refused";
+  if (code === "57P03" || code === "57P01") return "wait"; // starting, or shutting down
+  if (code !== "28P01") throw error;
+  throw new StoreUnusable(
+    `the password in "${site.secret}" is not that of "${site.data}"; put the right one back, or remove both to begin anew`,
+    { cause: error },
+  );
+}
+
+function password(site: Site): string {
+  const found = read(site.secret)?.trim();
+  if (found) return found;
+  throw new StoreUnusable(
+    `the password of "${site.data}" is not in "${site.secret}" any more; put it back, or remove both to begin anew`,
+  );
+}

@@ -1,0 +1,95 @@
+import { InvalidInput } from "../../../sdk/error.ts";
+import type { Store } from "../store.ts";
+import { adder } from "./add.ts";
+import { desk } from "./desk.ts";
+import { find } from "./find.ts";
+import { keep } from "./keep.ts";
+import { lanes } from "./lane.ts";
+import { ear } from "./listen.ts";
+import { migrate, placeOf, schemaName } from "./migrate.ts";
+import { nodes } from "./node.ts";
+import { isAway, openPool } from "./pool.ts";
+import { runs } from "./run.ts";
+import { sql } from "./sql.ts";
+
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database` */
+  readonly url: string;
+  /** Where the tables are; `tasker` by default. */
+  readonly schema?: string | undefined;
+  /** Connections of the pool, 3 by default; one more listens. */
+  readonly max?: number | undefined;
+  /** Named prepared statements and planner settings of the connection, true by default. False behind PgBouncer in transaction mode. */
+  readonly prepare?: boolean | undefined;
+  /** Bring the schema up to date at `open`, true by default. */
+  readonly migrate?: boolean | undefined;
+  /** For tests: the store's clock is moved by the table `skew` of the schema. */
+  readonly skew?: boolean | undefined;
+}
+
+/** A store in PostgreSQL ≥ 13. Connects at `open`, or at the first call.
+ *  @throws {InvalidInput} if the URL or the schema's name can't be right */
+export function postgres(options: PostgresOptions): Store {
+  const schema = schemaName(options.schema ?? "tasker");
+  if (!/^postgres(ql)?:\/\//.test(options.url) || !URL.canParse(options.url))
+    throw new InvalidInput(`database URL "${redact(options.url)}" is not one of Postgres; write it like "postgres://user:password@host:5432/database"`);
+  const name = `${placeOf(options.url)} schema ${schema}`;
+  const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare ?? true, name });
+  const text = sql(schema, options.skew ?? false);
+  const known = lanes(pool, text);
+  const heard = ear(options.url, text.channel);
+  let opening: Promise<void> | null = null;
+
+  return {
+    name,
+    add: adder(pool, text, known),
+    runs: runs(pool, text, known, heard),
+    nodes: nodes(pool, text, known),
+    keep: keep(pool, text),
+    find: find(pool, text, heard),
+    desk: desk(pool, text, known),
+    open(signal) {
+      opening ??= untilThere(() => bringUp(options, schema), signal).catch((error: unknown) => {
+        opening = null;
+        throw error;
+      });
+      return opening;
+    },
+    async close() {
+      await heard.close();
+      await pool.close();
+    },
+  };
+}
+
+async function bringUp(options: PostgresOptions, schema: string): Promise<void> {
+  if (options.migrate ?? true) await migrate({ url: options.url, schema });
+}
+
+/** Repeats while the database is away, with a growing pause, until `signal` aborts; without a signal it fails at once. */
+async function untilThere(call: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!signal || signal.aborted || !isAway(error)) throw error;
+      await pause(Math.min(5000, 100 * 2 ** tries), signal);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}
+
+function redact(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//***@").slice(0, 200);
+}

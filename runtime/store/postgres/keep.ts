@@ -1,0 +1,58 @@
+import type { Keep } from "../store.ts";
+import type { Pool } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** Days for which partitions are made ahead. */
+const daysAhead = 7;
+const bound = 2000;
+
+/** Housekeeping, in Postgres. One node at a time does it; the others skip it. */
+export function keep(pool: Pool, sql: Statements): Keep {
+  const text = statements(sql);
+  return {
+    async prune({ completedMs, otherMs }) {
+      const [row] = await pool.rows("", text.partitions, [daysAhead, completedMs, otherMs]);
+      let deleted = Number(row![0]);
+      for (const [status, keepMs] of [["completed", completedMs], ["other", otherMs]] as const) {
+        for (let more = true; more; ) {
+          const [gone] = await pool.rows("", text.old(status), [keepMs, bound]);
+          deleted += Number(gone![0]);
+          more = Number(gone![0]) >= bound;
+        }
+      }
+      for (const statement of text.rest) {
+        for (let more = true; more; ) more = Number((await pool.rows("", statement, [Math.max(completedMs, otherMs), bound]))[0]![0]) >= bound;
+      }
+      return deleted;
+    },
+  };
+}
+
+function statements({ schema: s, clock, ms }: Statements) {
+  return {
+    /** Makes room for the coming days, drops days that are over their retention. A day that the default partition already
+     *  holds rows of is left to it. $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
+    partitions: `select ${s}.make_partitions($1, $2, $3)`,
+    /** Rows of the default partition that are too old. $1 kept, ms · $2 limit */
+    old: (kind: "completed" | "other") => `
+    with gone as (
+      delete from ${s}.history_${kind} where ctid = any(array(
+        select ctid from ${s}.history_${kind}_default where finished_at < ${clock} - ${ms("$1")} limit $2))
+      and tableoid = '${s}.history_${kind}_default'::regclass returning 1)
+    select count(*) from gone`,
+    rest: [
+      // What belonged to runs that are gone. $1 longest retention, ms · $2 limit
+      `with gone as (delete from ${s}.attempts where id = any(array(select id from ${s}.attempts where ended_at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
+      `with gone as (delete from ${s}.logs where id = any(array(select id from ${s}.logs where at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
+      `with gone as (delete from ${s}.rates where ctid = any(array(select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1) select count(*) from gone`,
+      // Keys whose run has let go of them; keys still held are looked at again later.
+      `with due as materialized (select job, key, run, keep_ms from ${s}.keys where until < ${clock} and $1::float8 is not null order by until limit $2 for update skip locked),
+       seen as (select d.job, d.key, case when r.id is not null then ${clock} + interval '1 hour'
+           when h.status = 0 and h.finished_at + ${ms("d.keep_ms")} > ${clock} then h.finished_at + ${ms("d.keep_ms")} end again
+         from due d left join ${s}.runs r on r.id = d.run left join ${s}.history h on h.id = d.run),
+       later as (update ${s}.keys k set until = seen.again from seen where k.job = seen.job and k.key = seen.key and seen.again is not null),
+       gone as (delete from ${s}.keys k using seen where k.job = seen.job and k.key = seen.key and seen.again is null returning 1)
+       select count(*) from seen`,
+    ],
+  };
+}

@@ -1,0 +1,77 @@
+import { type Pool, texts, numbers } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+export interface Lane {
+  readonly id: number;
+  readonly queue: string;
+  readonly job: string;
+  readonly priority: number;
+}
+export type LaneName = Omit<Lane, "id">;
+
+/** The table of lanes, (queue, job, priority) → number, as last read. */
+export interface Lanes {
+  /** Numbers of these lanes, in order; new ones are made, in a statement of their own. */
+  ensure(names: readonly LaneName[]): Promise<readonly number[]>;
+  get(id: number): Promise<Lane>;
+  known(id: number): Lane | undefined;
+  /** Lanes of these jobs, highest priority first, equal ones by turns; read again if the settings moved on since. */
+  pick(jobs: readonly string[], queues: { readonly only: readonly string[] } | { readonly not: readonly string[] }): readonly Lane[];
+  /** Where the settings stand; reads the lanes again if `rev` is new. True if it was. */
+  follow(rev: number): Promise<boolean>;
+}
+
+export function lanes(pool: Pool, sql: Statements): Lanes {
+  let known = new Map<string, Lane>();
+  let byId = new Map<number, Lane>();
+  let seen = -1;
+  let turn = 0;
+  const keyOf = (lane: LaneName): string => `${lane.priority}\n${lane.queue}\n${lane.job}`;
+
+  async function read(): Promise<void> {
+    const rows = await pool.rows("tasker_all_lanes", sql.allLanes, []);
+    const list = rows.filter((row) => row[1] !== null).map(laneOf);
+    known = new Map(list.map((lane) => [keyOf(lane), lane]));
+    byId = new Map(list.map((lane) => [lane.id, lane]));
+    seen = Number(rows[0]![0]);
+  }
+
+  async function ensure(names: readonly LaneName[]): Promise<readonly number[]> {
+    const missing = names.filter((name) => !known.has(keyOf(name)));
+    if (missing.length > 0) {
+      const parts = [texts(missing.map((lane) => lane.queue)), texts(missing.map((lane) => lane.job)), numbers(missing.map((lane) => lane.priority))];
+      await pool.rows("tasker_lanes", sql.lanes, parts);
+      await read();
+    }
+    return names.map((name) => known.get(keyOf(name))!.id);
+  }
+
+  return {
+    ensure,
+    known: (id) => byId.get(id),
+    async get(id) {
+      if (!byId.has(id)) await read();
+      const lane = byId.get(id);
+      if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
+      return lane;
+    },
+    pick(jobs, queues) {
+      const wanted = new Set(jobs);
+      const named = new Set("only" in queues ? queues.only : queues.not);
+      const only = "only" in queues;
+      const list = [...known.values()].filter((lane) => wanted.has(lane.job) && named.has(lane.queue) === only);
+      const first = list.length > 0 ? turn++ % list.length : 0;
+      const turned = [...list.slice(first), ...list.slice(0, first)];
+      return turned.sort((a, b) => b.priority - a.priority); // stable: equal priorities keep their turn
+    },
+    async follow(rev) {
+      if (rev === seen) return false;
+      await read();
+      return true;
+    },
+  };
+}
+
+function laneOf(row: readonly (string | null)[]): Lane {
+  return { id: Number(row[1]), queue: row[2]!, job: row[3]!, priority: Number(row[4]) };
+}

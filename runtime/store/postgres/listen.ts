@@ -1,0 +1,86 @@
+import pg from "pg";
+import type { Runs } from "../store.ts";
+import { connection } from "./pool.ts";
+
+/** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
+export interface Ear {
+  listen: Runs["listen"];
+  /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
+  ended(hear: (ids: readonly number[]) => void): () => void;
+  close(): Promise<void>;
+}
+
+type Hear = (kind: string, rest: string) => void;
+
+export function ear(url: string, channel: string): Ear {
+  const heard = new Set<Hear>();
+  let client: pg.Client | null = null;
+  let timer: NodeJS.Timeout | null = null;
+  let tries = 0;
+  let closed = false;
+
+  function connect(): void {
+    if (client || timer || closed) return;
+    const fresh = new pg.Client(connection(url));
+    client = fresh;
+    fresh.on("error", () => lose(fresh));
+    fresh.on("end", () => lose(fresh));
+    fresh.on("notification", ({ payload = "" }) => tell(payload.slice(0, 1), payload.slice(1)));
+    fresh.connect().then(
+      async () => {
+        unref(fresh);
+        await fresh.query(`listen "${channel}"`);
+        tries = 0;
+        tell("r", ""); // whatever was missed while nobody listened
+      },
+    ).catch(() => lose(fresh));
+  }
+
+  function lose(lost: pg.Client): void {
+    if (client !== lost) return;
+    client = null;
+    void lost.end().catch(() => undefined);
+    if (closed || heard.size === 0) return;
+    const wait = Math.min(5000, 100 * 2 ** tries++) * (0.75 + Math.random() / 2);
+    timer = setTimeout(() => {
+      timer = null;
+      connect();
+    }, wait).unref();
+  }
+
+  function tell(kind: string, rest: string): void {
+    for (const hear of [...heard]) hear(kind, rest);
+  }
+
+  function add(hear: Hear): () => void {
+    heard.add(hear);
+    connect();
+    return () => void heard.delete(hear);
+  }
+
+  return {
+    async listen(node, hear) {
+      const stop = add((kind, rest) => {
+        if (kind === "d" || kind === "r") hear("due");
+        if (kind === "c" && rest.split(",").includes(String(node))) hear("command");
+      });
+      return async () => stop();
+    },
+    ended: (hear) => add((kind, rest) => {
+      if (kind === "w") hear(rest.split(",").map(Number));
+      if (kind === "r") hear([]);
+    }),
+    async close() {
+      closed = true;
+      if (timer) clearTimeout(timer);
+      const last = client;
+      client = null;
+      await last?.end().catch(() => undefined);
+    },
+  };
+}
+
+/** A listener alone doesn't keep a process up. */
+function unref(client: pg.Client): void {
+  (client as unknown as { connection?: { stream?: { unref?(): void } } }).connection?.stream?.unref?.();
+}

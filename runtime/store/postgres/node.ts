@@ -1,0 +1,90 @@
+import type { HookKind } from "../../../sdk/target.ts";
+import type { Held, Nodes } from "../store.ts";
+import type { Lanes } from "./lane.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+export const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
+
+/** Nodes and what they publish, in Postgres. */
+export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
+  const text = statements(sql);
+  return {
+    async join(info, ttlMs) {
+      const [row] = await pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
+      return Number(row![0]);
+    },
+    async beat(node, ttlMs, state, tallies) {
+      const values = [node, ttlMs, state.draining, state.slots, state.busy, state.heap, texts(state.jobs)];
+      const rates = [
+        texts(tallies.map((t) => t.queue)), texts(tallies.map((t) => t.job)),
+        numbers(tallies.map((t) => t.completed)), numbers(tallies.map((t) => t.failed)), numbers(tallies.map((t) => t.canceled)),
+        numbers(tallies.map((t) => t.retried)), numbers(tallies.map((t) => t.waitMs)), numbers(tallies.map((t) => t.runMs)),
+      ];
+      const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates]);
+      return { alive: rows[0]![0] === "t", nowMs: Number(rows[0]![1]), cancel: heldOf(rows, 2) };
+    },
+    async commands(node) {
+      return heldOf(await pool.rows("tasker_commands", text.commands, [node]), 0);
+    },
+    async leave(node) {
+      await pool.rows("tasker_leave", text.leave, [node]);
+    },
+    async publish(jobs) {
+      if (jobs.length === 0) return;
+      const hooked = jobs.filter((job) => job.hooks.length > 0);
+      await lanes.ensure([...jobs.map((job) => ({ queue: job.queue, job: job.id, priority: job.priority })), ...hooked.map((job) => ({ queue: "$hooks", job: job.id, priority: 5 }))]);
+      const columns = [
+        texts(jobs.map((job) => job.id)), texts(jobs.map((job) => job.description)), texts(jobs.map((job) => job.queue)),
+        numbers(jobs.map((job) => job.priority)), texts(jobs.map((job) => job.schema)), texts(jobs.map((job) => JSON.stringify(job.tags))),
+        numbers(jobs.map((job) => job.ttlMs)), numbers(jobs.map((job) => job.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
+      ];
+      await pool.rows("tasker_publish", text.publish, columns);
+    },
+  };
+}
+
+function heldOf(rows: readonly Row[], at: number): readonly Held[] {
+  return rows.filter((row) => row[at] !== null).map((row) => ({ id: Number(row[at]), token: Number(row[at + 1]) }));
+}
+
+function statements(sql: Statements) {
+  const { schema: s, clock, epoch, ms } = sql;
+  return {
+    /** $1 name · $2 app · $3 version · $4 ttl, ms */
+    join: `
+    insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until)
+    values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id`,
+
+    /** Renews the node's lease, stores its state and rates, takes its commands. Answers whether the lease still stood.
+     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column */
+    beat: `
+  with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
+  renewed as (
+    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, jobs = $7::text[]
+    from old where n.id = old.id returning old.alive),
+  joined as (
+    insert into ${s}.nodes (id, name, app, version, started_at, seen_at, lease_until) overriding system value
+    select $1, 'node ' || $1, '', '', ${clock}, ${clock}, ${clock} + ${ms("$2")} where not exists (select 1 from old)),
+  asked as (delete from ${s}.commands where node = $1 returning run, token),
+  added as (
+    insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
+    select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
+  select coalesce((select alive from renewed), false), ${epoch(clock)}, a.run, a.token from (select 1) one left join asked a on true`,
+
+    /** $1 node */
+    commands: `delete from ${s}.commands where node = $1 returning run, token`,
+
+    /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
+    leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, busy = 0, heap = 0 where id = $1`,
+
+    /** $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits */
+    publish: `
+    insert into ${s}.jobs (id, app, version, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
+    select i.id, '', '', i.description, i.queue, i.priority, i.schema, array(select json_array_elements_text(i.tags::json)), i.ttl, i.hooks, ${clock}
+    from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::float8[], $8::int[])
+      i(id, description, queue, priority, schema, tags, ttl, hooks) order by i.id
+    on conflict (id) do update set description = excluded.description, queue = excluded.queue, priority = excluded.priority,
+      schema = excluded.schema, tags = excluded.tags, ttl_ms = excluded.ttl_ms, hooks = excluded.hooks, seen_at = excluded.seen_at`,
+  };
+}

@@ -1,0 +1,124 @@
+import { Kysely, PostgresDialect, type RawBuilder } from "kysely";
+import pg from "pg";
+import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
+
+/** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
+export type Row = readonly (string | null)[];
+
+const text = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
+
+/** What can run a statement: our pool, or a caller's client. */
+export interface Queryable {
+  query(config: pg.QueryArrayConfig): Promise<{ rows: unknown[] }>;
+}
+
+/** A pool whose statements are named once and answered as text. */
+export interface Pool {
+  readonly kysely: Kysely<unknown>;
+  /** Runs a statement; `name` makes it a prepared one, "" does not. Values are strings, numbers, booleans, or null.
+   *  @throws {StoreUnavailable} if the server is away: the statement may or may not have run. */
+  rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs a query that Kysely put together. */
+  query(query: RawBuilder<unknown>): Promise<readonly Row[]>;
+  close(): Promise<void>;
+}
+
+// Planner settings for statements that must walk an index: without statistics a new table would be scanned instead.
+const pinned = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"]
+  .map((name) => `set ${name} = off`)
+  .join("; ");
+
+function pin(prepare: boolean): object {
+  return prepare ? { onConnect: async (client: pg.PoolClient) => void (await client.query(pinned)) } : {};
+}
+
+export interface PoolOptions {
+  readonly url: string;
+  readonly max: number;
+  readonly prepare: boolean;
+  /** For messages, without the password. */
+  readonly name: string;
+}
+
+export function openPool(options: PoolOptions): Pool {
+  const pool = new pg.Pool({ ...connection(options.url), max: options.max, idleTimeoutMillis: 30_000, query_timeout: 30_000, allowExitOnIdle: true, ...pin(options.prepare) });
+  pool.on("error", () => undefined); // an idle connection died; the next statement opens another
+  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  let closing: Promise<void> | null = null;
+  const rows: Pool["rows"] = async (name, statement, values) => {
+    const named = options.prepare && name ? { name } : {};
+    try {
+      const result = await pool.query({ ...named, text: statement, values: values as unknown[], rowMode: "array", types: text });
+      return result.rows as Row[];
+    } catch (error) {
+      throw explain(error, options.name);
+    }
+  };
+  return {
+    kysely,
+    rows,
+    query(query) {
+      const compiled = query.compile(kysely);
+      return rows("", compiled.sql, compiled.parameters);
+    },
+    close: () => (closing ??= pool.end()),
+  };
+}
+
+/** Runs a statement on a caller's client: unnamed, answered as text. */
+export async function rowsOn(client: Queryable, statement: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  const result = await client.query({ text: statement, values: values as unknown[], rowMode: "array", types: text });
+  return result.rows as Row[];
+}
+
+/** Settings of every connection of ours: bounded waits, keepalive against half-open sockets. */
+export function connection(url: string): pg.ClientConfig {
+  return { connectionString: url, application_name: "tasker", connectionTimeoutMillis: 5000, keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
+}
+
+const gone = /^(08|57P0[1235]|53300|25006|55000|40P01|40001)/; // the last two: a deadlock or a conflict, to be repeated
+const network = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ECONNABORTED"]);
+const cut = /terminat|timeout|Connection ended|not queryable|closed state|Client was closed|socket/i;
+
+/** True if the server was away or went away: repeat later. */
+export function isAway(error: unknown): boolean {
+  if (error instanceof StoreUnavailable) return true;
+  const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
+  if (Array.isArray(errors) && errors.length > 0) return errors.every(isAway);
+  if (code) return network.has(code) || (code.length === 5 && gone.test(code));
+  return cut.test(message ?? "");
+}
+
+/** Turns a driver's error into one that says what to do; our own pass through. */
+export function explain(error: unknown, name: string): Error {
+  if (error instanceof TaskerError) return error;
+  if (isAway(error)) return new StoreUnavailable(name, error);
+  const { code, message } = error as { code?: string; message?: string };
+  const hint = hints[code ?? ""];
+  if (hint) return new StoreUnusable(`${name}: ${message}; ${hint}`, { cause: error });
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+const hints: Readonly<Record<string, string>> = {
+  "28P01": "check user and password in the database URL",
+  "28000": "check user and pg_hba.conf",
+  "3D000": "create the database, or correct its name in the URL",
+  "3F000": 'run "tasker migrate"',
+  "42P01": 'the schema is missing or old: run "tasker migrate"',
+  "42703": 'the schema is older than this version: run "tasker migrate"',
+  "42501": "give this role the rights, best by making it the owner of the schema",
+};
+
+/** A Postgres array literal of numbers; null stays null. */
+export function numbers(values: readonly (number | null)[]): string {
+  return `{${values.map((value) => value ?? "NULL").join(",")}}`;
+}
+
+/** A Postgres array literal of texts; null stays null. */
+export function texts(values: readonly (string | null)[]): string {
+  return `{${values.map((value) => (value === null ? "NULL" : quote(value))).join(",")}}`;
+}
+
+function quote(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}

@@ -1,0 +1,182 @@
+import type { RunOptions } from "../../../sdk/target.ts";
+import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../store.ts";
+import { batch } from "./batch.ts";
+import type { Lanes } from "./lane.ts";
+import type { Ear } from "./listen.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+import { sweeper } from "./sweep.ts";
+
+/** Further back than any run can be ready: the low bound of a lane that is read from its start. */
+const everMs = -3.15e12;
+
+/** The way of a run, in Postgres. */
+export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs {
+  const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), { size: 1000 });
+  return {
+    lease: (claim) => lease(pool, sql, lanes, claim),
+    settle,
+    async hold(node, started) {
+      if (started.length === 0) return [];
+      const rows = await pool.rows("tasker_hold", sql.hold, [node, ...fence(started), numbers(started.map((run) => run.startedMs))]);
+      return missing(started, rows);
+    },
+    async check(held) {
+      if (held.length === 0) return [];
+      const rows = await pool.rows("tasker_check", sql.check, fence(held));
+      const ours = new Set(rows.map((row) => Number(row[0])));
+      return held.filter((run) => ours.has(run.id));
+    },
+    async release(list) {
+      if (list.length === 0) return;
+      const asked = await pool.rows("tasker_release", sql.release, fence(list));
+      if (asked.length === 0) return;
+      const ids = new Set(asked.map((row) => Number(row[0])));
+      await settle(list.filter((run) => ids.has(run.id)).map(canceled));
+    },
+    sweep: sweeper(pool, sql),
+    listen: (node, hear) => ear.listen(node, hear),
+    async progress(held, progress) {
+      const rows = await pool.rows("tasker_progress", sql.progress, [held.id, held.token, JSON.stringify(progress)]);
+      return rows.length > 0;
+    },
+    async log(lines) {
+      if (lines.length === 0) return;
+      const columns = [numbers(lines.map((l) => l.run)), numbers(lines.map((l) => l.attempt)), numbers(lines.map((l) => l.at.getTime()))];
+      await pool.rows("tasker_log", sql.log, [...columns, texts(lines.map((l) => l.level)), texts(lines.map((l) => l.message)), texts(lines.map((l) => l.data))]);
+    },
+  };
+}
+
+function fence(list: readonly Held[]): readonly [string, string] {
+  return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
+}
+
+function missing(list: readonly Held[], rows: readonly Row[]): readonly Held[] {
+  if (rows.length === list.length) return [];
+  const found = new Set(rows.map((row) => Number(row[0])));
+  return list.filter((run) => !found.has(run.id));
+}
+
+function canceled(held: Held): Settlement {
+  return { ...held, job: "", outcome: { to: "canceled", reason: "user", error: null }, startedMs: null, hooks: [] };
+}
+
+/** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
+async function lease(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed> {
+  const first = await claimOnce(pool, sql, lanes, claim);
+  if (!(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
+  const second = await claimOnce(pool, sql, lanes, { ...claim, limit: claim.limit - first.leases.length });
+  return { leases: [...first.leases, ...second.leases], nowMs: second.nowMs };
+}
+
+async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed & { rev: number }> {
+  const picked = lanes.pick(claim.jobs, claim.queues);
+  // Twice through the lanes: first what is due now, then what falls due soon, so that no later run displaces a due one.
+  const ahead = claim.aheadMs > 0;
+  const ids = numbers([...picked, ...(ahead ? picked : [])].map((lane) => lane.id));
+  const low = numbers([...picked.map(() => everMs), ...(ahead ? picked.map(() => 0) : [])]);
+  const high = numbers([...picked.map(() => 0), ...(ahead ? picked.map(() => claim.aheadMs) : [])]);
+  const [name, statement] = claim.order === "oldest" ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
+  const rows = await pool.rows(name!, statement!, [ids, low, claim.node, claim.ttlMs, claim.limit, high]);
+  const leases: Lease[] = [];
+  for (const row of rows) if (row[2] !== null) leases.push(await leaseOf(row, lanes));
+  return { leases, rev: Number(rows[0]![0]), nowMs: Number(rows[0]![1]) };
+}
+
+async function leaseOf(row: Row, lanes: Lanes): Promise<Lease> {
+  const lane = lanes.known(Number(row[4])) ?? (await lanes.get(Number(row[4])));
+  return {
+    id: Number(row[2]), token: Number(row[3]), job: lane.job, queue: lane.queue, priority: lane.priority,
+    dueMs: Number(row[5]), createdMs: Number(row[6]), expiresMs: row[7] === null ? null : Number(row[7]),
+    attempt: Number(row[8]), crashes: Number(row[9]), canceling: row[10] !== null,
+    input: { json: row[11]!, meta: row[12]! }, tags: row[13] ? (JSON.parse(row[13]) as string[]) : none, key: row[14]!,
+    options: row[15] ? (JSON.parse(row[15]) as RunOptions) : null,
+  };
+}
+const none: readonly string[] = [];
+
+const hookBits = { success: 1, failure: 2, cancel: 4 } as const;
+const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
+
+/** Ends leases: completed ones without hooks by the short statement, other finals by the long one, retries by theirs. */
+async function settleAll(pool: Pool, sql: Statements, lanes: Lanes, items: readonly Settlement[]): Promise<readonly Settled[]> {
+  const short = items.filter((item) => item.outcome.to === "completed" && item.outcome.reason === null && item.hooks.length === 0);
+  const back = items.filter((item) => item.outcome.to === "pending");
+  const long = items.length === short.length + back.length ? [] : items.filter((item) => item.outcome.to !== "pending" && !short.includes(item));
+  const done = new Map<number, Settled>();
+  if (short.length > 0) await ended(pool, sql, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));
+  if (long.length > 0) await finish(pool, sql, lanes, done, long);
+  if (back.length > 0) {
+    const rows = await pool.rows("tasker_retry", sql.retry, retryColumns(back));
+    for (const row of rows) done.set(Number(row[0]), "settled");
+  }
+  const missed = items.filter((item) => !done.has(item.id));
+  if (missed.length > 0) await explainMissed(pool, sql, lanes, done, missed);
+  return items.map((item) => done.get(item.id) ?? "lost");
+}
+
+async function finish(pool: Pool, sql: Statements, lanes: Lanes, done: Map<number, Settled>, items: readonly Settlement[]): Promise<void> {
+  const hooked = items.filter((item) => item.hooks.length > 0);
+  if (hooked.length > 0) await lanes.ensure(hooked.map((item) => ({ queue: "$hooks", job: item.job, priority: 5 })));
+  await ended(pool, sql, done, await pool.rows("tasker_finish", sql.finish, [...endColumns(items), ...finishColumns(items)]));
+}
+
+/** Notes what was written, and tells those who wait for one of these runs. */
+async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, rows: readonly Row[]): Promise<void> {
+  const watched: string[] = [];
+  for (const row of rows) {
+    done.set(Number(row[0]), row[1] === "t" ? "canceled" : "settled");
+    if (row[2] === "t") watched.push(row[0]!);
+  }
+  if (watched.length > 0) await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]).catch(() => undefined); // waiters also poll
+}
+
+function endColumns(items: readonly Settlement[]): readonly string[] {
+  const result = (outcome: Outcome) => (outcome.to === "completed" ? outcome.result : null);
+  return [
+    ...fence(items),
+    numbers(items.map((item) => item.startedMs)),
+    texts(items.map((item) => result(item.outcome)?.json ?? null)),
+    texts(items.map((item) => result(item.outcome)?.meta ?? null)),
+  ];
+}
+
+function finishColumns(items: readonly Settlement[]): readonly string[] {
+  const outcomes = items.map((item) => item.outcome as Exclude<Outcome, { to: "pending" }>);
+  return [
+    numbers(outcomes.map((outcome) => statusNumber[outcome.to])),
+    texts(outcomes.map((outcome) => outcome.reason)),
+    texts(outcomes.map((outcome) => ("error" in outcome && outcome.error ? JSON.stringify(outcome.error) : null))),
+    texts(outcomes.map((outcome) => ("note" in outcome ? outcome.note : null))),
+    numbers(items.map((item) => item.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
+  ];
+}
+
+function retryColumns(items: readonly Settlement[]): readonly string[] {
+  const outcomes = items.map((item) => item.outcome as Extract<Outcome, { to: "pending" }>);
+  return [
+    ...fence(items),
+    numbers(items.map((item) => item.startedMs)),
+    numbers(outcomes.map((outcome) => outcome.delayMs)),
+    numbers(outcomes.map((outcome) => (outcome.spent ? 1 : 0))),
+    texts(outcomes.map((outcome) => outcome.outcome)),
+    texts(outcomes.map((outcome) => (outcome.error ? JSON.stringify(outcome.error) : null))),
+  ];
+}
+
+/** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry that a cancel overtook, or too late. */
+async function explainMissed(pool: Pool, sql: Statements, lanes: Lanes, done: Map<number, Settled>, missed: readonly Settlement[]): Promise<void> {
+  const rows = await pool.rows("tasker_settled", sql.settled, fence(missed));
+  const byId = new Map(rows.map((row) => [Number(row[0]), row]));
+  const overtaken: Settlement[] = [];
+  for (const item of missed) {
+    const [, , status, pending, asked] = byId.get(item.id) ?? [];
+    if (status !== null && status !== undefined) done.set(item.id, status === "2" && item.outcome.to !== "canceled" ? "canceled" : "settled");
+    else if (asked === "t") overtaken.push(item);
+    else if (pending === "t" && item.outcome.to === "pending") done.set(item.id, "settled");
+  }
+  if (overtaken.length === 0) return;
+  await finish(pool, sql, lanes, done, overtaken.map((item) => ({ ...item, outcome: canceled(item).outcome })));
+  for (const item of overtaken) if (done.has(item.id)) done.set(item.id, "canceled");
+}

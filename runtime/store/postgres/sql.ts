@@ -1,0 +1,252 @@
+/** The statements of the hot path, whole. `sql(schema)` is called once a store. All answer text; all names are qualified. */
+
+export type Statements = ReturnType<typeof sql>;
+
+/** How a finished run's columns are copied to history. `r` is the run's row, `f` what is known of its end. */
+const kept = `id, due_at, created_at, started_at, finished_at, replay_of, lane, token, node, attempt, status, crashes, reason,
+  input, meta, tags, key, options, progress, result, result_meta, error, note`;
+
+/** Builds the statements for a schema whose name has been checked. `skew` (tests only) moves the store's clock by a table. */
+export function sql(schema: string, skew: boolean) {
+  const s = `"${schema}"`;
+  const shift = skew ? ` + (select by from ${s}.skew)` : "";
+  const clock = `(clock_timestamp()${shift})`; // decides leases: moves on inside a transaction
+  const now = `(statement_timestamp()${shift})`; // stable, so it can be an index condition
+  const ms = (value: string) => `(${value})::float8 * interval '1 ms'`;
+  const epoch = (value: string) => `(extract(epoch from ${value}) * 1000)::float8`;
+  const channel = `tasker:${schema}`;
+  const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
+  const live = `exists (select 1 from ${s}.nodes where lease_until > ${clock})`;
+  const fenced = `r.id = i.id and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
+  const lease = (first: string) => `
+  with taken as (
+    update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null,
+      crashes = case when lease_until is null then crashes else greatest(crashes, 1) end
+    where id = any(array(                       -- an array is a fence: a join may lock more rows than $5
+      select c.id from ${first}
+      cross join lateral (
+        select id from ${s}.runs
+        where lane = l.lane and state = 0 and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
+          and (lease_until is null or lease_until < ${clock})
+          and not (select paused from ${s}.lanes where id = l.lane)
+        order by ready_at, id limit $5 for update skip locked) c
+      limit $5))
+    returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options)
+  select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
+    ceil(${epoch("t.expires_at")}), t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options
+  from (select 1) one left join taken t on true`;
+  const due = `case when i.at is not null then greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${now}))
+      when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due`;
+  const tags = `case when i.tags is not null then array(select json_array_elements_text(i.tags::json)) end`;
+  const keyedRows = `
+    select i.*, ${due}
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[],
+      $12::text[], $13::text[], $14::text[], $15::float8[]) i(id, lane, delay, at, input, meta, tags, options, ttl, replay, job, key, hash, keep)`;
+  const keyedInsert = `
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options, replay_of)
+    select i.id, i.lane, i.due, i.due, ${now}, i.due + ${ms("i.ttl")}, i.input, i.meta, ${tags}, i.key, i.options, i.replay
+    from i where i.id in (select run from won)`;
+  const hookRun = (from: string) => `
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input, meta, options)
+    select nextval('${s}.run_id'), h.id, ${now}, ${now}, ${now}, f.input, f.meta,
+      json_build_object('hook', json_build_object('kind', (array['success', 'failure', 'cancel'])[f.status + 1], 'of', f.id))::text
+    from ${from} f join ${s}.lanes o on o.id = f.lane join ${s}.lanes h on h.queue = '$hooks' and h.job = o.job`;
+  const published = `join ${s}.jobs j on j.id = o.job and (j.hooks & (1 << f.status)) <> 0 where o.queue <> '$hooks'`;
+
+  return {
+    schema: s, channel, clock, now, epoch, hookRun, published, kept, up, ms, live,
+
+    /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
+     *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification, '' for none */
+    addPlain: `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input)
+    select i.id, i.lane, t.due, t.due, ${now}, i.input
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
+    cross join lateral (select case when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due) t)
+  select pg_notify('${channel}', $5) where $5 <> '' and ${live}`,
+
+    /** Adds runs of any kind. With $12 true, leaves out those that exist already: the repeat of an add whose answer was lost.
+     *  $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options ·
+     *  $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification, '' for none */
+    add: `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, options, replay_of)
+    select i.id, i.lane, t.due, t.due, ${now}, t.due + ${ms("i.ttl")}, i.input, i.meta,
+      ${tags}, i.options, i.replay
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
+      i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
+    cross join lateral (select ${due}) t
+    where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
+    on conflict (id) do nothing)
+  select pg_notify('${channel}', $11) where $11 <> '' and ${live}`,
+
+    /** Adds keyed runs whose key nobody holds; answers their ids. A key that another open transaction claims is waited for.
+     *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
+    addKeyed: `
+  with i as (${keyedRows}),
+  won as (
+    insert into ${s}.keys (job, key, run, hash, keep_ms, until)
+    select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
+    on conflict (job, key) do nothing returning run),
+  added as (${keyedInsert}),
+  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  select run::text run, (select count(*) from told) told from won`,
+
+    /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
+     *  $1 jobs · $2 keys */
+    holders: `
+  select i.n::text place, k.run::text run, k.hash hash, r.id is not null live,
+    (r.id is not null and r.state = 0 and (r.lease_until is null or r.lease_until < ${clock})) pending,
+    coalesce(h.status = 0 and h.finished_at + ${ms("k.keep_ms")} > ${clock}, false) kept
+  from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
+  join ${s}.keys k on k.job = i.job and k.key = i.key
+  left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run`,
+
+    /** Takes over a key whose run ($16) has let go of it, and adds its new run, in one step: between the two, somebody else
+     *  would find a key without a run. Nothing comes back if somebody was faster. The rest as \`addKeyed\`, of one run. */
+    takeKey: `
+  with i as (${keyedRows}),
+  won as (
+    update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}
+    from i where k.job = i.job and k.key = i.key and k.run = $16 returning k.run),
+  added as (${keyedInsert}),
+  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  select run::text run, (select count(*) from told) told from won`,
+
+    /** Gives a pending, unleased run another input and instant, and its key the new hash.
+     *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms or null · $5 input · $6 meta · $7 hash · $8 tags, JSON ·
+     *  $9 options · $10 time to live, ms */
+    replace: `
+  with t as (select case when $4::float8 is not null then greatest(to_timestamp($4::float8 / 1000), ${now}) else ${up(`${now} + ${ms("$3")}`)} end due),
+  changed as (
+    update ${s}.runs r set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
+      tags = case when $8::text is not null then array(select json_array_elements_text($8::json)) end
+    from t where r.id = $1 and state = 0 and (lease_until is null or lease_until < ${clock}) returning r.id)
+  update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run`,
+
+    /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
+     *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
+     *  $1 lanes, in order · $2, $6 bounds of each from now, ms: above the low one, up to the high one · $3 node · $4 ttl, ms · $5 limit.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
+    lease: lease(`unnest($1::int[], $2::float8[], $6::float8[]) l(lane, low, high)`),
+
+    /** As `lease`, but lanes in the order of their longest waiting run. */
+    leaseOldest: lease(`(
+        select i.*, (select ready_at from ${s}.runs where lane = i.lane and state = 0 and ready_at <= ${now}
+          and (lease_until is null or lease_until < ${clock}) order by ready_at, id limit 1) head
+        from unnest($1::int[], $2::float8[], $6::float8[]) i(lane, low, high) order by head nulls last) l`),
+
+    /** Moves completed runs to history, where id and token still match; a cancel that came first is recorded instead.
+     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, cancel first, somebody waits. */
+    complete: `
+  with gone as (
+    delete from ${s}.runs r using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) i(id, token, started, result, result_meta)
+    where ${fenced}
+    returning r.*, i.started, i.result, i.result_meta),
+  kept as (
+    insert into ${s}.history (id, due_at, created_at, started_at, finished_at, replay_of, lane, token, node, attempt, status, crashes, reason,
+      input, meta, tags, key, options, progress, result, result_meta)
+    select id, due_at, created_at, to_timestamp(started / 1000), ${clock}, replay_of, lane, token, node, attempt + 1,
+      case when ask is null then 0 else 2 end, crashes, case when ask is null then null else 'user' end,
+      input, meta, tags, key, options, progress, case when ask is null then result end, case when ask is null then result_meta end
+    from gone)
+  select id, ask is not null, watched is not null from gone`,
+
+    /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
+     *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
+    finish: `
+  with gone as (
+    delete from ${s}.runs r using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
+      i(id, token, started, result, result_meta, status, reason, error, note, hooks)
+    where ${fenced}
+    returning r.*, i.started, i.result, i.result_meta, case when r.ask is null then i.status else 2::smallint end status,
+      case when r.ask is null then i.reason else 'user' end reason, i.error, i.note, i.hooks),
+  kept as (
+    insert into ${s}.history (${kept})
+    select id, due_at, created_at, to_timestamp(started / 1000), ${clock}, replay_of, lane, token, node,
+      attempt + case when started is null then 0 else 1 end, status, crashes, reason, input, meta, tags, key, options, progress,
+      case when status = 0 then result end, case when status = 0 then result_meta end, error, note
+    from gone),
+  tried as (
+    insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error)
+    select id, token, attempt + 1, lane, node, to_timestamp(started / 1000), ${clock},
+      case when reason in ('timeout', 'crashed') then reason else 'error' end, error
+    from gone where status = 1 and reason <> 'expired'),
+  hooked as (${hookRun("gone")} where (f.hooks & (1 << f.status)) <> 0 returning 1)
+  select id, ask is not null, watched is not null, (select pg_notify('${channel}', 'd') where exists (select 1 from hooked)) from gone`,
+
+    /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
+     *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 attempts spent (0 or 1) · $6 outcomes · $7 errors, JSON */
+    retry: `
+  with back as (
+    update ${s}.runs r set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + i.spent,
+      started_at = to_timestamp(i.started / 1000), due_at = ${up(`${now} + ${ms("i.delay")}`)}, ready_at = ${up(`${now} + ${ms("i.delay")}`)}
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[]) i(id, token, started, delay, spent, outcome, error)
+    where ${fenced} and r.ask is null
+    returning r.id, r.token, r.attempt - i.spent + 1 n, r.lane, r.node, r.started_at, r.due_at, i.outcome, i.error),
+  tried as (
+    insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)
+    select id, token, n, lane, node, started_at, ${clock}, outcome, error, due_at from back)
+  select id from back`,
+
+    /** What became of runs whose settlement found nothing: in history under this token, or pending under it, or neither.
+     *  $1 ids · $2 tokens */
+    settled: `
+  select i.id, i.token, h.status, (r.id is not null and r.state = 0 and r.lease_until is null),
+    (r.id is not null and (r.state = 1 or r.lease_until is not null) and r.ask is not null)
+  from unnest($1::bigint[], $2::int[]) i(id, token)
+  left join ${s}.history h on h.id = i.id and h.token = i.token
+  left join ${s}.runs r on r.id = i.id and r.token = i.token`,
+
+    /** Parks runs: out of the ready index, under their node's lease. Answers those that are still ours.
+     *  $1 node · $2 ids · $3 tokens · $4 starts, epoch ms or null */
+    hold: `
+    update ${s}.runs r set state = 1, holder = $1, started_at = coalesce(to_timestamp(i.started / 1000), r.started_at)
+    from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
+    where ${fenced} returning r.id`,
+
+    /** Which of these leases still stand. $1 ids · $2 tokens */
+    check: `
+    select r.id from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced}`,
+
+    /** Gives leases back; those that a cancel waits for stay, and are answered. $1 ids · $2 tokens */
+    release: `
+  with held as (
+    select r.id, r.ask from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced} for update of r),
+  back as (
+    update ${s}.runs r set state = 0, holder = null, lease_until = null, started_at = null, ready_at = greatest(r.due_at, ${now})
+    from held where r.id = held.id and held.ask is null),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from held))
+  select id, (select count(*) from told) from held where ask is not null`,
+
+    /** $1 id · $2 token · $3 progress, JSON */
+    progress: `
+    update ${s}.runs r set progress = $3 where id = $1 and token = $2 and (r.state = 1 or r.lease_until is not null) returning id`,
+
+    /** $1 runs · $2 attempts · $3 instants, epoch ms · $4 levels · $5 messages · $6 data, JSON or null */
+    log: `
+    insert into ${s}.logs (run, attempt, at, level, message, data)
+    select run, attempt, to_timestamp(at / 1000), level, message, data
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::text[]) i(run, attempt, at, level, message, data)`,
+
+    /** Tells other processes. $1 payload: `d` runs may be due · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
+    tell: `select pg_notify('${channel}', $1)`,
+
+    /** The next block of ids; `nextval` is its first. */
+    ids: `select nextval('${s}.run_id')`,
+
+    /** Finds or makes lanes. A new one takes its queue's pause and moves the revision. $1 queues · $2 jobs · $3 priorities */
+    lanes: `
+  with made as (
+    insert into ${s}.lanes (queue, job, priority, paused)
+    select distinct i.queue, i.job, i.priority, coalesce((select paused from ${s}.queues q where q.name = i.queue), false)
+    from unnest($1::text[], $2::text[], $3::int[]) i(queue, job, priority)
+    where not exists (select 1 from ${s}.lanes l where l.queue = i.queue and l.job = i.job and l.priority = i.priority)
+    on conflict (queue, job, priority) do nothing returning id),
+  moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from made))
+  select count(*) from made`,
+
+    /** All lanes, and the revision at which they were read. */
+    allLanes: `select (select rev from ${s}.config), id, queue, job, priority from (select 1) one left join ${s}.lanes on true`,
+  };
+}

@@ -1,0 +1,87 @@
+import type { Swept } from "../store.ts";
+import type { Pool } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** What one pass takes at most of each kind; the rest comes in the next pass at once. */
+const bound = 500;
+
+/** Recovers what dead nodes held, expires what came too late, forgets nodes. Rows that others have locked are skipped. */
+export function sweeper(pool: Pool, sql: Statements) {
+  const { dead, expired, forget } = statements(sql);
+  return async function sweep({ maxCrashes }: { readonly maxCrashes: number }): Promise<Swept> {
+    const total = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
+    for (let full = true; full; ) {
+      const [row] = await pool.rows("tasker_sweep_dead", dead, [bound, maxCrashes]);
+      total.recovered += Number(row![0]);
+      total.crashed += Number(row![1]);
+      full = Number(row![0]) + Number(row![1]) >= bound;
+    }
+    for (let full = true; full; ) {
+      const [row] = await pool.rows("tasker_sweep_expired", expired, [bound]);
+      total.expired += Number(row![0]);
+      full = Number(row![0]) >= bound;
+    }
+    const [gone] = await pool.rows("tasker_sweep_nodes", forget, []);
+    return { ...total, nodes: Number(gone![0]) };
+  };
+}
+
+function statements(sql: Statements) {
+  const { schema: s, clock, now, kept, hookRun, published, channel } = sql;
+  return {
+    /** Runs of nodes whose lease ended: pending again, with their token moved on so that the dead node's writes are refused;
+     *  failed if that was one crash too many; canceled if somebody had asked. $1 limit · $2 crashes allowed */
+    dead: `
+  with lost as materialized (
+    select id, ask is not null as asked, (ask is not null or crashes + 1 >= $2) as over from ${s}.runs
+    where state = 1 and holder = any(array(select id from ${s}.nodes where lease_until < ${clock}))
+    limit $1 for update skip locked),
+  back as (
+    update ${s}.runs r set state = 0, holder = null, lease_until = null, token = token + 1, crashes = crashes + 1, ready_at = ${now}
+    from lost where r.id = lost.id and not over
+    returning r.id, r.token - 1 token, r.attempt, r.lane, r.node, r.started_at, r.ready_at),
+  gone as (
+    delete from ${s}.runs r using lost where r.id = lost.id and over
+    returning r.*, case when asked then 2::smallint else 1::smallint end status, case when asked then 'user' else 'crashed' end reason),
+  fin as (
+    select *, case when status = 1 then json_build_object('name', 'Crashed', 'message',
+      'the process that ran it died ' || (crashes + 1) || ' times while it held this run; look at that process''s end (memory, exit code), then retry the run',
+      'stack', null)::text end error from gone),
+  kept as (
+    insert into ${s}.history (${kept})
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token, node, attempt, status, crashes + 1, reason,
+      input, meta, tags, key, options, progress, null, null, error, null from fin),
+  tried as (
+    insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)
+    select id, token, attempt + 1, lane, node, started_at, ${clock}, 'crashed', null, ready_at from back
+    union all select id, token, attempt + 1, lane, node, started_at, ${clock}, 'crashed', error, null from fin where status = 1),
+  hooked as (${hookRun("fin")} ${published} returning 1),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from back) or exists (select 1 from hooked))
+  select (select count(*) from back), (select count(*) from fin), (select count(*) from told)`,
+
+    /** Runs that did not start in time. $1 limit */
+    expired: `
+  with late as materialized (
+    select id from ${s}.runs where expires_at <= ${now} and state = 0 and (lease_until is null or lease_until < ${clock})
+    limit $1 for update skip locked),
+  fin as (
+    delete from ${s}.runs r using late where r.id = late.id
+    returning r.*, 1::smallint status, 'expired' reason, json_build_object('name', 'Expired', 'message',
+      'it did not start within its ttl', 'stack', null)::text error),
+  kept as (
+    insert into ${s}.history (${kept})
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token, node, attempt, status, crashes, reason,
+      input, meta, tags, key, options, progress, null, null, error, null from fin),
+  hooked as (${hookRun("fin")} ${published} returning 1),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))
+  select (select count(*) from fin), (select count(*) from told)`,
+
+    /** Nodes that ended an hour ago and hold nothing any more, with the commands that nobody will read. */
+    forget: `
+  with dead as (
+    delete from ${s}.nodes n where lease_until < ${clock} - interval '1 hour'
+      and not exists (select 1 from ${s}.runs where state = 1 and holder = n.id) returning id),
+  mute as (delete from ${s}.commands where at < ${clock} - interval '1 hour')
+  select count(*) from dead`,
+  };
+}

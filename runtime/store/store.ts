@@ -1,0 +1,163 @@
+/** The ports of a store, cut by who calls: `Runs` and `Nodes` by the engine, `Find` and `Desk` by people and application
+ *  code. `test/store/suite.ts` says what each method means; every store passes it. */
+import type { Wire } from "../../sdk/codec.ts";
+import type { Reason } from "../../sdk/status.ts";
+import type { Desk, ErrorRecord, Find, HookKind, JobRecord, LogRecord, Progress, RunOptions, Target } from "../../sdk/target.ts";
+
+/** A claim on a run. `id` and `token` together are the fence that each write is checked by. */
+export interface Lease {
+  readonly id: number;
+  /** Grows with each lease of the run. */
+  readonly token: number;
+  readonly job: string;
+  readonly queue: string;
+  readonly priority: number;
+  /** Epoch ms of the store's clock, rounded up. */
+  readonly dueMs: number;
+  readonly createdMs: number;
+  readonly expiresMs: number | null;
+  /** Attempts already spent; the coming one is `attempt + 1`. */
+  readonly attempt: number;
+  /** How often a node died while it held this run. From 1 on, its start is recorded before its handler is called. */
+  readonly crashes: number;
+  readonly input: Wire;
+  readonly tags: readonly string[];
+  readonly key: string | null;
+  readonly options: RunOptions | null;
+  /** A cancel had been asked for when the run was leased: end it as canceled. */
+  readonly canceling: boolean;
+}
+
+/** Which runs a node wants. Runs of other jobs are left alone; so are paused queues. */
+export interface Claim {
+  readonly node: number;
+  /** Jobs that this node has. */
+  readonly jobs: readonly string[];
+  /** Only these queues, or all but these. */
+  readonly queues: { readonly only: readonly string[] } | { readonly not: readonly string[] };
+  readonly limit: number;
+  /** Claims what falls due within this from now. */
+  readonly aheadMs: number;
+  readonly ttlMs: number;
+  /** `priority`: higher lanes first, equal ones by turns. `oldest`: longest waiting first, so that nothing starves. */
+  readonly order: "priority" | "oldest";
+}
+export interface Claimed {
+  readonly leases: readonly Lease[];
+  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. */
+  readonly nowMs: number;
+}
+
+/** How an attempt ended. All of it is written in one step with the end of the lease. */
+export type Outcome =
+  | { readonly to: "completed"; readonly result: Wire | null; readonly reason: "skipped" | null; readonly note: string | null }
+  | { readonly to: "failed"; readonly reason: "error" | "timeout" | "crashed" | "expired"; readonly error: ErrorRecord }
+  | { readonly to: "canceled"; readonly reason: Reason; readonly error: ErrorRecord | null }
+  /** Another attempt after `delayMs`. `spent: false`: a snooze, which costs no attempt. */
+  | { readonly to: "pending"; readonly delayMs: number; readonly spent: boolean; readonly outcome: "error" | "timeout" | "snoozed"; readonly error: ErrorRecord | null };
+
+export interface Settlement {
+  readonly id: number;
+  readonly token: number;
+  readonly job: string;
+  readonly outcome: Outcome;
+  /** When the handler was called, by the store's clock; null if it never was. */
+  readonly startedMs: number | null;
+  /** Hooks of the job: the store adds a hook's run in the same step, for the state that it wrote. */
+  readonly hooks: readonly HookKind[];
+}
+/** `settled`: as asked. `canceled`: a cancel came first, and was recorded instead. `lost`: the lease was lost, nothing was written. */
+export type Settled = "settled" | "canceled" | "lost";
+
+export interface Held {
+  readonly id: number;
+  readonly token: number;
+}
+export interface Swept {
+  /** Runs of dead nodes made pending again. */
+  readonly recovered: number;
+  readonly crashed: number;
+  readonly expired: number;
+  readonly nodes: number;
+}
+
+/** The way of a run. Every method is one atomic step; none keeps a transaction open for its caller. */
+export interface Runs {
+  /** Claims due runs, in any order. Nobody else gets them for `ttlMs`. Never more than `limit`. */
+  lease(claim: Claim): Promise<Claimed>;
+  /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
+  settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
+  /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start.
+   *  Answers those that were lost. */
+  hold(node: number, started: readonly (Held & { readonly startedMs: number | null })[]): Promise<readonly Held[]>;
+  /** Which of these are still ours. */
+  check(held: readonly Held[]): Promise<readonly Held[]>;
+  /** Gives leases back; no attempt is spent. */
+  release(batch: readonly Held[]): Promise<void>;
+  /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
+   *  dead nodes. Bounded work a call. */
+  sweep(options: { readonly maxCrashes: number }): Promise<Swept>;
+  /** Calls back when runs may have become due, or a command for `node` waits. Best effort: polling must be enough alone. */
+  listen(node: number, hear: (what: "due" | "command") => void): Promise<() => Promise<void>>;
+  progress(held: Held, progress: Progress): Promise<boolean>;
+  log(batch: readonly LogRecord[]): Promise<void>;
+}
+
+export interface NodeInfo {
+  readonly name: string;
+  readonly app: string;
+  readonly version: string;
+}
+export interface NodeState {
+  readonly slots: number;
+  readonly busy: number;
+  readonly heap: number;
+  readonly draining: boolean;
+  readonly jobs: readonly string[];
+}
+/** What a node adds to the rates since its last report. */
+export interface Tally {
+  readonly queue: string;
+  readonly job: string;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+  readonly retried: number;
+  readonly waitMs: number;
+  readonly runMs: number;
+}
+export interface Beat {
+  /** False: the node's lease had ended before this beat; check what it held. It is alive again from now. */
+  readonly alive: boolean;
+  /** Held runs that somebody asked to cancel. */
+  readonly cancel: readonly Held[];
+  readonly nowMs: number;
+}
+export interface Nodes {
+  join(info: NodeInfo, ttlMs: number): Promise<number>;
+  beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
+  /** Commands that came since, without a beat. */
+  commands(node: number): Promise<readonly Held[]>;
+  leave(node: number): Promise<void>;
+  /** Publishes jobs; what other nodes published of other jobs stays. */
+  publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;
+}
+
+/** Housekeeping that any node may do; each call is bounded and skips what another node is doing. */
+export interface Keep {
+  /** Deletes history older than its retention, makes room for coming days. Answers how many runs were deleted. */
+  prune(keep: { readonly completedMs: number; readonly otherMs: number }): Promise<number>;
+}
+
+/** A store: the record of its ports. */
+export interface Store extends Target {
+  /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
+  readonly name: string;
+  readonly runs: Runs;
+  readonly nodes: Nodes;
+  readonly keep: Keep;
+  readonly find: Find;
+  readonly desk: Desk;
+  /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
+  open(signal?: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,131 @@
+/** For tests of jobs: a runtime on a store in memory, with a clock that the test moves. */
+import { configure } from "../../sdk/config.ts";
+import { toMs, type DurationText } from "../../sdk/duration.ts";
+import { WaitTimeout } from "../../sdk/error.ts";
+import { formatId } from "../../sdk/id.ts";
+import { slot } from "../../sdk/scope.ts";
+import type { RunRecord } from "../../sdk/target.ts";
+import { createRuntime, type Runtime, type RuntimeOptions } from "../runtime.ts";
+import { memory } from "../store/memory.ts";
+import { fakeClock, type FakeClock } from "./clock.ts";
+
+export { fakeClock, type FakeClock };
+
+export interface TestRuntimeOptions extends Omit<RuntimeOptions, "store" | "clock" | "poll" | "lease" | "sweep"> {
+  /** What the clock shows first; 2030-01-01 by default. */
+  readonly now?: string | Date | undefined;
+}
+
+export interface TestRuntime extends Runtime, AsyncDisposable {
+  readonly clock: FakeClock;
+  /** Moves the clock, running on the way what falls due, each run at its instant. Handlers that wait for something real are not waited for. */
+  advance(by: DurationText): Promise<void>;
+  /** Waits until nothing that is due waits or runs. Patient for 10 s of real time.
+   *  @throws {WaitTimeout} naming a run that does not end */
+  idle(): Promise<void>;
+}
+
+/** How often the runtime polls, by the fake clock. Longer ways without work are jumped over. */
+const pollMs = 30_000;
+const patienceMs = 10_000;
+
+/** Makes and starts a runtime for tests. Until it stops, `trigger` of this process goes to it. With `await using` it stops by itself.
+ *  @throws {DuplicateJob} {InvalidInput} as `createRuntime` does */
+export async function testRuntime({ now, ...options }: TestRuntimeOptions): Promise<TestRuntime> {
+  const clock = fakeClock(now);
+  const runtime = createRuntime({ grace: "0ms", ...options, store: memory({ now: () => clock.nowMs() }), clock, poll: "30s", lease: "5m", sweep: "1m" });
+  configure({ store: runtime.store });
+  await runtime.start();
+  const stop: Runtime["stop"] = async (stopping) => {
+    forget(runtime);
+    await ticking(clock, runtime.stop(stopping));
+  };
+  return {
+    start: () => runtime.start(),
+    register: (job) => runtime.register(job),
+    unregister: (id) => runtime.unregister(id),
+    jobs: () => runtime.jobs(),
+    resize: (slots) => runtime.resize(slots),
+    stats: () => runtime.stats(),
+    get state() {
+      return runtime.state;
+    },
+    events: runtime.events,
+    store: runtime.store,
+    clock,
+    advance: (by) => advance(runtime, clock, toMs(by)),
+    idle: () => idle(runtime, clock),
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  };
+}
+
+async function advance(runtime: Runtime, clock: FakeClock, byMs: number): Promise<void> {
+  const endMs = clock.nowMs() + byMs;
+  for (;;) {
+    const live = await quiet(runtime, clock);
+    const left = endMs - clock.nowMs();
+    if (left <= 0) return;
+    const soonest = Math.min(endMs, ...live.map(({ dueAt }) => dueAt.getTime()).filter((ms) => ms > clock.nowMs()));
+    const empty = runtime.stats().busy === 0 ? soonest - clock.nowMs() - pollMs : 0;
+    if (empty > 0) clock.jump(Math.min(empty, left));
+    else clock.advance(Math.min(left, Math.max(0, clock.nextMs() - clock.nowMs())));
+  }
+}
+
+/** Gives what is due its turns of the event loop, but no more than it can use. Answers the runs that are live. */
+async function quiet(runtime: Runtime, clock: FakeClock): Promise<readonly RunRecord[]> {
+  for (let turns = 1; ; turns++) {
+    for (let i = 0; i < 5; i++) await turn();
+    const live = await liveRuns(runtime);
+    if (turns === 5 || (await stirring(runtime, clock, live)).length === 0) return live;
+  }
+}
+
+async function idle(runtime: Runtime, clock: FakeClock): Promise<void> {
+  const end = performance.now() + patienceMs;
+  for (;;) {
+    const [run] = await stirring(runtime, clock, await quiet(runtime, clock));
+    if (!run && runtime.stats().busy === 0) return;
+    if (performance.now() > end) throw new WaitTimeout(run ? `the end of run "${formatId(run.id)}" of job "${run.job}"` : "the end of a handler", "10s");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Runs that are due, and that nothing keeps from starting and ending. */
+async function stirring(runtime: Runtime, clock: FakeClock, live: readonly RunRecord[]): Promise<readonly RunRecord[]> {
+  const jobs = new Set(runtime.jobs().map(({ id }) => id));
+  const paused = new Set((await runtime.store.find.queues()).filter((queue) => queue.paused).map(({ name }) => name));
+  return live.filter((run) => run.dueAt.getTime() <= clock.nowMs() && jobs.has(run.job) && (run.status !== "pending" || !paused.has(run.queue)));
+}
+
+async function liveRuns({ store }: Runtime): Promise<readonly RunRecord[]> {
+  const runs: RunRecord[] = [];
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page = await store.find.list({ status: ["pending", "leased", "running"], hooks: true }, { limit: 200, cursor });
+    runs.push(...page.items);
+    cursor = page.next;
+  }
+  return runs;
+}
+
+/** Moves the clock for work that waits for it, a millisecond a turn. */
+async function ticking(clock: FakeClock, work: Promise<void>): Promise<void> {
+  let over = false;
+  const done = work.finally(() => (over = true));
+  while (!over) {
+    for (let i = 0; i < 5 && !over; i++) await turn();
+    if (!over) clock.advance(1);
+  }
+  await done;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function forget({ store }: Runtime): void {
+  const place = slot();
+  if (place.configured?.kind === "store" && place.configured.store === store) place.configured = null;
+  if (place.opened?.source.kind === "store" && place.opened.source.store === store) place.opened = null;
+}

@@ -1,0 +1,175 @@
+/** Root of all that tasker throws on purpose. Logs, HTTP bodies and tests rely on `code`, never on the message. */
+export abstract class TaskerError extends Error {
+  abstract readonly code: string;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** An argument, option or definition that can't be right. `path` names the field, dotted, where there is one. */
+export class InvalidInput extends TaskerError {
+  readonly code = "INVALID_INPUT";
+  readonly path: string | null;
+  constructor(message: string, options: { readonly path?: string | undefined; readonly cause?: unknown } = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.path = options.path ?? null;
+  }
+}
+
+/** One complaint of a schema: the dotted path of the field ("" for the whole), and what is wrong with it. */
+export interface Issue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A payload that the job's schema refuses, at trigger or at the start of an attempt. Never retried. */
+export class InvalidPayload extends TaskerError {
+  readonly code = "INVALID_PAYLOAD";
+  readonly job: string;
+  readonly issues: readonly Issue[];
+  constructor(job: string, issues: readonly Issue[], what: "payload" | "output" = "payload") {
+    const list = issues.slice(0, 5).map((issue) => `${issue.path ? `${what}.${issue.path}` : what}: ${issue.message}`);
+    const more = issues.length > 5 ? ` (and ${issues.length - 5} more)` : "";
+    super(`${what} of job "${job}" does not match its schema: ${list.join("; ")}${more}`);
+    this.job = job;
+    this.issues = issues;
+  }
+}
+
+/** A value that can't be stored: too big, too deep, circular, a function, a symbol, or an instance of a class. */
+export class NotStorable extends TaskerError {
+  readonly code = "NOT_STORABLE";
+  readonly path: string;
+  constructor(path: string, problem: string, next: string) {
+    super(`${path} ${problem}; ${next}`);
+    this.path = path;
+  }
+}
+
+/** Two definitions with one id. Both places are named where they are known. */
+export class DuplicateJob extends TaskerError {
+  readonly code = "DUPLICATE_JOB";
+  constructor(job: string, first: string | null, second: string | null) {
+    const where = first && second ? ` in ${first} and in ${second}` : "";
+    super(`job "${job}" is defined twice${where}; give one of them another id`);
+  }
+}
+
+/** No code and no node that shares the store knows this job. `near` holds ids that look like it. */
+export class JobNotFound extends TaskerError {
+  readonly code = "JOB_NOT_FOUND";
+  constructor(job: string, known: readonly string[], near: readonly string[] = []) {
+    const hint = near.length ? `did you mean ${near.map((id) => `"${id}"`).join(" or ")}?` : "export it from a job file";
+    super(`job "${job}" is not defined (known: ${known.slice(0, 20).join(", ") || "none"}); ${hint}`);
+  }
+}
+
+/** There is no run with this id: never made, or purged. */
+export class RunNotFound extends TaskerError {
+  readonly code = "RUN_NOT_FOUND";
+  constructor(id: string) {
+    super(`run "${id}" does not exist or was purged; list runs with "tasker runs"`);
+  }
+}
+
+/** The act does not fit the state that the run is in. */
+export class WrongState extends TaskerError {
+  readonly code = "WRONG_STATE";
+  constructor(id: string, status: string, act: string, next: string) {
+    super(`run "${id}" is ${status}, so it can't be ${act}; ${next}`);
+  }
+}
+
+/** `onConflict: "error"`: the idempotency key already has a run. `run` is its id. */
+export class KeyConflict extends TaskerError {
+  readonly code = "KEY_CONFLICT";
+  readonly run: string;
+  constructor(job: string, key: string, run: string) {
+    super(`idempotency key "${key}" of job "${job}" already made run "${run}"; use another key or onConflict: "return"`);
+    this.run = run;
+  }
+}
+
+/** The run ended, but not with a result. `status` says how, `reason` why; `cause` is the stored error. */
+export class RunFailed extends TaskerError {
+  readonly code = "RUN_FAILED";
+  readonly run: string;
+  readonly status: "failed" | "canceled";
+  readonly reason: string | null;
+  constructor(run: string, status: "failed" | "canceled", reason: string | null, cause?: Error) {
+    const why = cause ? `: ${cause.message}` : "";
+    super(`run "${run}" ${status === "failed" ? "failed" : "was canceled"}${reason ? ` (${reason})` : ""}${why}`, { cause });
+    this.run = run;
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+/** What was waited for did not come in time. The run itself goes on. */
+export class WaitTimeout extends TaskerError {
+  readonly code = "WAIT_TIMEOUT";
+  constructor(what: string, after: string) {
+    super(`${what} did not come within ${after}; it may still come: wait longer, or look with "tasker run <id>"`);
+  }
+}
+
+/** This attempt no longer owns the run: its lease ended, or the run was canceled. What it writes is refused. */
+export class LeaseLost extends TaskerError {
+  readonly code = "LEASE_LOST";
+  constructor(run: string) {
+    super(`the lease on run "${run}" was lost, so this attempt's result is refused; stop its work when ctx.signal aborts`);
+  }
+}
+
+/** Why `ctx.signal` aborted: the attempt outlived its timeout. */
+export class AttemptTimeout extends TaskerError {
+  readonly code = "ATTEMPT_TIMEOUT";
+  constructor(run: string, timeoutMs: number) {
+    super(`attempt of run "${run}" took longer than its timeout of ${timeoutMs} ms; raise \`timeout\` or stop at ctx.signal`);
+  }
+}
+
+/** Why `ctx.signal` aborted: somebody canceled the run. */
+export class RunCanceled extends TaskerError {
+  readonly code = "RUN_CANCELED";
+  constructor(run: string) {
+    super(`run "${run}" was canceled`);
+  }
+}
+
+/** Why `ctx.signal` aborted: the process is stopping and the grace is over. The run starts again elsewhere. */
+export class Stopping extends TaskerError {
+  readonly code = "STOPPING";
+  constructor(grace: string) {
+    super(`the runtime is stopping and the attempt did not end within ${grace}; it will start again on another node`);
+  }
+}
+
+/** The store can't be reached now. Nothing is known to be lost; the same call may be repeated. */
+export class StoreUnavailable extends TaskerError {
+  readonly code = "STORE_UNAVAILABLE";
+  constructor(what: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause);
+    super(`${what} can't be reached: ${why}; check that it runs and that the address is right`, { cause });
+  }
+}
+
+/** The store answers, but can't be used as it is: wrong rights, an older or newer schema, a bad name. */
+export class StoreUnusable extends TaskerError {
+  readonly code = "STORE_UNUSABLE";
+}
+
+/** `trigger` found no store: nothing was configured, and no `tasker dev` runs here. */
+export class NotConfigured extends TaskerError {
+  readonly code = "NOT_CONFIGURED";
+  constructor() {
+    super(
+      'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL, or start "tasker dev" in this folder',
+    );
+  }
+}
+
+/** Thrown by a handler: give up now, however many attempts are left. */
+export class AbortError extends TaskerError {
+  readonly code = "ABORT";
+}

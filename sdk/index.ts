@@ -1,0 +1,45 @@
+/** What authors and applications import. Nothing else of this folder is public. */
+export { defineJob } from "./job.ts";
+export type { AnyJob, Hooks, InputOf, Job, JobOptions, ResultOf } from "./job.ts";
+export { trigger } from "./trigger.ts";
+export type { BatchItem, BatchOptions, KeyOptions, TriggerOptions } from "./trigger.ts";
+export type { RunHandle } from "./handle.ts";
+export { defineMiddleware, defineService } from "./use.ts";
+export type { Extension, Middleware, Service } from "./use.ts";
+export type { RetryDelay, RetryOptions } from "./retry.ts";
+export { RetryAfterError, snooze } from "./signal.ts";
+
+export { close, configure, defineConfig } from "./config.ts";
+export type { Config, Connection } from "./config.ts";
+
+export { nodes, queues, runs, stats } from "./desk.ts";
+export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./desk.ts";
+export type { Run } from "./run.ts";
+export type { Context, ContextRun, Log } from "./context.ts";
+export type { DurationText } from "./duration.ts";
+export type { Ended } from "./spec.ts";
+export type { Final, Reason, Status } from "./status.ts";
+export type { ErrorRecord, NodeStat, Page, Paging, Progress, QueueRecord, QueueStat, RateStat, Stats, Target, Tx } from "./target.ts";
+
+export {
+  AbortError,
+  AttemptTimeout,
+  DuplicateJob,
+  InvalidInput,
+  InvalidPayload,
+  JobNotFound,
+  KeyConflict,
+  LeaseLost,
+  NotConfigured,
+  NotStorable,
+  RunCanceled,
+  RunFailed,
+  RunNotFound,
+  Stopping,
+  StoreUnavailable,
+  StoreUnusable,
+  TaskerError,
+  WaitTimeout,
+  WrongState,
+} from "./error.ts";
+export type { Issue } from "./error.ts";

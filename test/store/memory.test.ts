@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { memory } from "../../runtime/store/memory.ts";
+import { addOne, aRun } from "../kit/build.ts";
+import { modelSuite } from "./model.ts";
+import { type Open, storeSuite } from "./suite.ts";
+
+const open: Open = (clock) => Promise.resolve(memory({ now: clock.nowMs }));
+
+storeSuite("memory", open);
+modelSuite("memory", open, { runs: 100, steps: 100 });
+
+test("the memory store refuses transactions, item by item", async () => {
+  const store = memory();
+
+  const answers = await store.add([aRun(), aRun()], {});
+
+  expect(answers.map((answer) => answer instanceof Error && "code" in answer && answer.code)).toEqual([
+    "INVALID_INPUT",
+    "INVALID_INPUT",
+  ]);
+  expect((await store.find.list({})).items).toEqual([]);
+});
+
+test("the memory store's own clock is the system's", async () => {
+  const store = memory();
+  const before = Date.now();
+
+  const id = await addOne(store);
+
+  const run = await store.find.get(id);
+  expect(run!.dueAt.getTime()).toBeGreaterThanOrEqual(before);
+  expect(run!.dueAt.getTime()).toBeLessThanOrEqual(Date.now());
+});
+
+test("closing the memory store ends all waits, and may be done twice", async () => {
+  const store = memory();
+  const id = await addOne(store);
+  const awaited = store.find.awaited(id, 25_000);
+
+  await store.close();
+  await store.close();
+
+  expect(await awaited).toBeNull();
+});

@@ -1,0 +1,294 @@
+/** The commands. Each acts on the store, expects its answer, and moves the model on. */
+import fc from "fast-check";
+import { expect } from "vitest";
+import type { Outcome, Store } from "../../../runtime/store/store.ts";
+import {
+  aClaim,
+  again,
+  aKey,
+  anError,
+  aRun,
+  aState,
+  completed,
+  failed,
+  only,
+  settled,
+  snoozed,
+  wire,
+} from "../../kit/build.ts";
+import { compare, delayMs, type Given, join, leaseMs, maxCrashes, type Model, type Run } from "./state.ts";
+
+/** One random command, on the model and on the store. */
+export type Step = fc.AsyncCommand<Model, Store>;
+
+/** A command that is always possible; the model is compared after it. */
+function step(name: string, act: (model: Model, store: Store) => Promise<void>): Step {
+  return {
+    check: () => true,
+    async run(model, store) {
+      await act(model, store);
+      await compare(model, store);
+    },
+    toString: () => name,
+  };
+}
+
+/** A command on one of the leases that were ever given, stale ones included. */
+function onLease(name: string, pick: number, act: (model: Model, store: Store, given: Given) => Promise<void>): Step {
+  return step(`${name}(${pick})`, async (model, store) => {
+    if (model.given.length > 0) await act(model, store, model.given.at(-1 - (pick % Math.min(6, model.given.length)))!);
+  });
+}
+
+/** A command on one of the runs. */
+function onRun(name: string, pick: number, act: (model: Model, store: Store, run: Run) => Promise<void>): Step {
+  return step(`${name}(${pick})`, async (model, store) => {
+    const runs = [...model.runs.values()];
+    if (runs.length > 0) await act(model, store, runs[pick % runs.length]!);
+  });
+}
+
+const jobs = ["x", "y"];
+const queues = ["a", "b"];
+const priorities = [1, 5];
+const pick = fc.nat(1000);
+const delay = fc.constantFrom(0, 0, 0, delayMs);
+const place = {
+  job: fc.constantFrom(...jobs),
+  queue: fc.constantFrom(...queues),
+  priority: fc.constantFrom(...priorities),
+};
+const outcome = fc.constantFrom<Outcome>(
+  completed,
+  failed(),
+  { to: "failed", reason: "timeout", error: anError() },
+  { to: "canceled", reason: "superseded", error: null },
+  again(),
+  again(delayMs),
+  snoozed(),
+  snoozed(delayMs),
+);
+
+const adding = fc.record({ ...place, delayMs: delay }).map((run) =>
+  step(`add(${JSON.stringify(run)})`, async (model, store) => {
+    const { id } = only(await store.add([aRun(run)])) as { id: number };
+    model.add(id, { ...run, due: model.now + run.delayMs });
+  }),
+);
+
+const keyed = fc
+  .record({
+    run: fc.record({ ...place, delayMs: delay }),
+    key: fc.constantFrom("k1", "k2"),
+    hash: fc.constantFrom("h1", "h2"),
+    keepMs: fc.constantFrom(0, delayMs),
+    onConflict: fc.constantFrom("return", "replace", "error"),
+  })
+  .map(({ run, ...key }) =>
+    step(`addKeyed(${JSON.stringify({ ...run, ...key })})`, async (model, store) => {
+      const answer = only(await store.add([aRun({ ...run, key: aKey(key.key, key), input: wire(key.hash) })]));
+      const name = `${run.job} ${key.key}`;
+      const holder = model.holder(name);
+      if (!holder) {
+        expect(answer).toMatchObject({ created: true, conflict: false });
+        const { id } = answer as { id: number };
+        model.add(id, { ...run, due: model.now + run.delayMs });
+        model.keys.set(name, { run: id, hash: key.hash, keepMs: key.keepMs });
+      } else if (key.onConflict === "error") {
+        expect(answer).toMatchObject({ code: "KEY_CONFLICT" });
+      } else {
+        const claim = model.keys.get(name)!;
+        const isReplaced = key.onConflict === "replace" && model.status(holder) === "pending";
+        if (isReplaced) Object.assign(holder, { priority: run.priority, due: model.now + run.delayMs });
+        if (isReplaced) claim.hash = key.hash;
+        expect(answer).toEqual({ id: holder.id, created: false, conflict: claim.hash !== key.hash });
+      }
+    }),
+  );
+
+const leasing = fc
+  .record({
+    at: fc.nat(1),
+    jobs: fc.subarray(jobs, { minLength: 1 }),
+    limit: fc.integer({ min: 1, max: 4 }),
+    order: fc.constantFrom("priority", "oldest"),
+  })
+  .map(({ at, ...claim }) =>
+    step(`lease(${at}, ${JSON.stringify(claim)})`, async (model, store) => {
+      const node = model.acting[at]!;
+      const eligible = model.eligible(claim.jobs);
+      const { leases } = await store.runs.lease(aClaim({ ...claim, node, ttlMs: leaseMs }));
+      const taken = leases.map(({ id }) => eligible.find((run) => run.id === id));
+      expect(taken).not.toContain(undefined);
+      expect(new Set(taken).size).toBe(Math.min(claim.limit, eligible.length));
+      expect(leases.length).toBe(Math.min(claim.limit, eligible.length));
+      const best = eligible
+        .map(({ priority }) => priority)
+        .sort((a, b) => b - a)
+        .slice(0, claim.limit);
+      if (claim.order === "priority")
+        expect(leases.map(({ priority }) => priority).sort((a, b) => b - a)).toEqual(best);
+      for (const each of leases) {
+        const run = model.runs.get(each.id)!;
+        expect(each).toMatchObject({ token: run.token + 1, attempt: run.attempt, canceling: run.ask });
+        model.lease(run, each.token, node);
+        expect(each.crashes).toBe(run.crashes);
+        model.given.push(each);
+      }
+    }),
+  );
+
+const settling = fc.record({ pick, outcome }).map(({ pick, outcome }) =>
+  onLease(`settle ${JSON.stringify(outcome)}`, pick, async (model, store, given) => {
+    const settlement = settled(
+      { ...given, job: model.runs.get(given.id)!.job } as Parameters<typeof settled>[0],
+      outcome,
+    );
+    const answer = only(await store.runs.settle([settlement]));
+    const run = model.ours(given);
+    const { last, answers, token } = model.runs.get(given.id)!;
+    if (run) expect(answer).toBe(model.settle(run, outcome));
+    else if (last?.token === given.token && last.to === outcome.to && outcome.to !== "canceled")
+      expect(answer).toBe(last.answer);
+    else if (answers.has(given.token)) expect([answers.get(given.token), "lost", "canceled"]).toContain(answer);
+    else if (given.token !== token) expect(answer).toBe("lost");
+  }),
+);
+
+const holding = fc.record({ pick, isStart: fc.boolean(), at: fc.nat(1) }).map(({ pick, isStart, at }) =>
+  onLease(`hold ${isStart ? "started" : ""} by ${at}`, pick, async (model, store, given) => {
+    const node = model.ours(given)?.node ?? model.acting[at]!;
+    const lost = await store.runs.hold(node, [{ ...given, startedMs: isStart ? given.dueMs : null }]);
+    const run = model.ours(given);
+    expect(lost).toHaveLength(run ? 0 : 1);
+    if (run) Object.assign(run, { held: true, started: run.started || isStart });
+  }),
+);
+
+const releasing = pick.map((n) =>
+  onLease("release", n, async (model, store, given) => {
+    await store.runs.release([given]);
+    const run = model.ours(given);
+    if (run?.ask) model.end(run, "canceled", "user");
+    else if (run) model.free(run);
+  }),
+);
+
+const checking = pick.map((n) =>
+  onLease("check", n, async (model, store, given) => {
+    expect(await store.runs.check([given])).toHaveLength(model.ours(given) ? 1 : 0);
+    expect(await store.runs.progress(given, { value: n, detail: null })).toBe(model.ours(given) !== null);
+  }),
+);
+
+const canceling = pick.map((n) =>
+  onRun("cancel", n, async (model, store, run) => {
+    const { done } = only(await store.desk.cancel([run.id]));
+    expect(done).toBe(run.final ? "refused" : model.isHeld(run) ? "asked" : "done");
+    if (done === "done") model.end(run, "canceled", "user");
+    if (done === "asked" && !run.ask)
+      model.commands.push({ id: run.id, token: run.token, node: run.node, at: model.now });
+    if (done === "asked") run.ask = true;
+  }),
+);
+
+const reviving = fc.record({ pick, act: fc.constantFrom("resume", "retry") }).map(({ pick, act }) =>
+  onRun(act, pick, async (model, store, run) => {
+    const { done } = only(await store.desk[act]([run.id]));
+    const isMeant = run.final?.status === (act === "resume" ? "canceled" : "failed");
+    expect(done).toBe(isMeant ? "done" : "refused");
+    if (isMeant) Object.assign(run, { final: null, last: null });
+    if (isMeant && act === "retry") Object.assign(run, { due: model.now, attempt: 0, crashes: 0 });
+  }),
+);
+
+const editing = fc
+  .record({ pick, priority: place.priority, delayMs: fc.option(delay, { nil: undefined }) })
+  .map(({ pick, priority, delayMs }) =>
+    onRun(`edit ${priority} ${delayMs}`, pick, async (model, store, run) => {
+      const { done } = await store.desk.edit(run.id, delayMs === undefined ? { priority } : { priority, delayMs });
+      expect(done).toBe(model.status(run) === "pending" ? "done" : "refused");
+      if (done === "done") Object.assign(run, { priority, due: delayMs === undefined ? run.due : model.now + delayMs });
+    }),
+  );
+
+const pausing = fc.record({ queue: place.queue, on: fc.boolean() }).map(({ queue, on }) =>
+  step(`${on ? "pause" : "unpause"}(${queue})`, async (model, store) => {
+    await (on ? store.desk.pause(queue) : store.desk.unpause(queue));
+    if (on) model.paused.add(queue);
+    else model.paused.delete(queue);
+  }),
+);
+
+const beating = fc.nat(1).map((at) =>
+  step(`beat(${at})`, async (model, store) => {
+    const node = model.acting[at]!;
+    const { alive, cancel } = await store.nodes.beat(node, leaseMs, aState(), []);
+    expect(alive).toBe(!model.isDead(node));
+    model.nodes.set(node, model.now + leaseMs);
+    expectCommands(model, node, cancel);
+  }),
+);
+
+/** Commands come once. Those that are half an hour old may have been dropped. */
+function expectCommands(
+  model: Model,
+  node: number,
+  cancel: readonly { readonly id: number; readonly token: number }[],
+): void {
+  const name = ({ id, token }: { readonly id: number; readonly token: number }): string => `${id} ${token}`;
+  const mine = model.commands.filter((command) => command.node === node);
+  const got = cancel.map(name);
+  expect(mine.map(name)).toEqual(expect.arrayContaining(got));
+  expect(got).toEqual(expect.arrayContaining(mine.filter(({ at }) => at > model.now - 1_800_000).map(name)));
+  model.commands = model.commands.filter((command) => command.node !== node);
+}
+
+const sweeping = fc.constant(
+  step("sweep", async (model, store) => {
+    await store.runs.sweep({ maxCrashes });
+    for (const run of model.runs.values()) {
+      const isAsked = run.ask && !run.final;
+      if (!run.final && run.held && model.isDead(run.node)) model.recover(run);
+      else if (isAsked && !model.isHeld(run)) {
+        // Nobody has it any more: the sweep may end it, or leave that to the next lease, which says `canceling`.
+        if ((await store.find.get(run.id))!.status === "canceled") model.end(run, "canceled", "user");
+      }
+      if (isAsked && run.final) {
+        const { token, crashes } = (await store.find.get(run.id))!;
+        Object.assign(run, { token, crashes }); // of no consequence for a run that is over
+      }
+    }
+  }),
+);
+
+const advancing = fc
+  .constantFrom("1m", "1m", "2m", "10m")
+  .map((text) => step(`advance(${text})`, (model) => model.clock.advance(text as "1m")));
+
+const dying = fc.record({ at: fc.nat(1), isClean: fc.boolean() }).map(({ at, isClean }) =>
+  step(`${isClean ? "leave" : "crash"}(${at})`, async (model, store) => {
+    if (isClean) await store.nodes.leave(model.acting[at]!);
+    if (isClean) model.nodes.set(model.acting[at]!, model.now - 1);
+    model.acting[at] = await join(model, store);
+  }),
+);
+
+/** All commands, and how often each comes beside the others. */
+export const steps: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[] = [
+  { weight: 4, arbitrary: adding },
+  { weight: 3, arbitrary: keyed },
+  { weight: 6, arbitrary: leasing },
+  { weight: 6, arbitrary: settling },
+  { weight: 4, arbitrary: holding },
+  { weight: 2, arbitrary: releasing },
+  { weight: 1, arbitrary: checking },
+  { weight: 3, arbitrary: canceling },
+  { weight: 3, arbitrary: reviving },
+  { weight: 2, arbitrary: editing },
+  { weight: 1, arbitrary: pausing },
+  { weight: 2, arbitrary: beating },
+  { weight: 3, arbitrary: sweeping },
+  { weight: 3, arbitrary: advancing },
+  { weight: 1, arbitrary: dying },
+];

@@ -1,0 +1,417 @@
+import { expect, test } from "vitest";
+import {
+  addAll,
+  addOne,
+  again,
+  aNode,
+  aRun,
+  aState,
+  completed,
+  ended,
+  failed,
+  lease,
+  leased,
+  only,
+  settled,
+  wire,
+} from "../../kit/build.ts";
+import type { Setup } from "../suite.ts";
+import { near } from "./near.ts";
+
+const missing = 1_000_000_000;
+
+export function desk(setup: () => Promise<Setup>): void {
+  canceling(setup);
+  reviving(setup);
+  editing(setup);
+}
+
+function canceling(setup: () => Promise<Setup>): void {
+  test("canceling a waiting run is final at once, and it does not start", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store);
+
+    const acts = await store.desk.cancel([id]);
+
+    expect(acts).toEqual([{ id, done: "done", status: "canceled" }]);
+    const run = (await store.find.get(id))!;
+    expect(run).toMatchObject({ status: "canceled", reason: "user", canceling: false, attempt: 0, startedAt: null });
+    near(run.finishedAt, clock.now());
+    expect(await lease(store, node)).toEqual([]);
+  });
+
+  test("canceling keeps the reason that it was given", async () => {
+    const { store } = await setup();
+    const id = await addOne(store);
+
+    await store.desk.cancel([id], "superseded");
+
+    expect((await store.find.get(id))!.reason).toBe("superseded");
+  });
+
+  test("canceling a run between two attempts is final at once", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.settle([settled(taken, again(600_000))]);
+
+    const acts = await store.desk.cancel([taken.id]);
+
+    expect(only(acts).done).toBe("done");
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "canceled", attempt: 1 });
+  });
+
+  test("canceling a leased run asks its node", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+
+    const acts = await store.desk.cancel([taken.id]);
+
+    expect(acts).toEqual([{ id: taken.id, done: "asked", status: "leased" }]);
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "leased", canceling: true, finishedAt: null });
+    expect(await store.nodes.commands(node)).toEqual([{ id: taken.id, token: taken.token }]);
+  });
+
+  test("canceling a running run asks the node that holds it", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
+
+    const acts = await store.desk.cancel([taken.id]);
+
+    expect(acts).toEqual([{ id: taken.id, done: "asked", status: "running" }]);
+    const { alive, cancel } = await store.nodes.beat(node, 30_000, aState(), []);
+    expect(alive).toBe(true);
+    expect(cancel).toEqual([{ id: taken.id, token: taken.token }]);
+  });
+
+  test("commands go to the node that holds the run alone, and once", async () => {
+    const { store, node } = await setup();
+    const other = await store.nodes.join(aNode({ name: "host:2" }), 30_000);
+    const taken = await leased(store, node);
+    await store.desk.cancel([taken.id]);
+
+    expect(await store.nodes.commands(other)).toEqual([]);
+    expect(await store.nodes.commands(node)).toHaveLength(1);
+    expect(await store.nodes.commands(node)).toEqual([]);
+    expect((await store.nodes.beat(node, 30_000, aState(), [])).cancel).toEqual([]);
+  });
+
+  test("canceling twice asks, and ends once", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+
+    const acts = [...(await store.desk.cancel([taken.id])), ...(await store.desk.cancel([taken.id]))];
+
+    expect(acts.map(({ done }) => done)).toEqual(["asked", "asked"]);
+    expect(await store.runs.settle([settled(taken)])).toEqual(["canceled"]);
+  });
+
+  test("a run whose lease expired is canceled at once", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await clock.advance("5m");
+
+    const acts = await store.desk.cancel([taken.id]);
+
+    expect(only(acts).done).toBe("done");
+    expect(await lease(store, node)).toEqual([]);
+    expect(await store.runs.settle([settled(taken)])).not.toEqual(["settled"]);
+    expect((await store.find.get(taken.id))!.status).toBe("canceled");
+  });
+
+  test("canceling what is over is refused, and what never was is missing", async () => {
+    const { store, node } = await setup();
+    const done = await ended(store, node, completed);
+    const lost = await ended(store, node, failed());
+
+    const acts = await store.desk.cancel([done, missing, lost]);
+
+    expect(acts).toEqual([
+      { id: done, done: "refused", status: "completed" },
+      { id: missing, done: "missing", status: null },
+      { id: lost, done: "refused", status: "failed" },
+    ]);
+  });
+
+  test("canceling a canceled run is refused", async () => {
+    const { store } = await setup();
+    const id = await addOne(store);
+    await store.desk.cancel([id]);
+
+    expect(await store.desk.cancel([id])).toEqual([{ id, done: "refused", status: "canceled" }]);
+  });
+
+  test("an act on no run answers nothing", async () => {
+    const { store } = await setup();
+
+    expect(await store.desk.cancel([])).toEqual([]);
+    expect(await store.desk.resume([])).toEqual([]);
+    expect(await store.desk.retry([])).toEqual([]);
+  });
+
+  test("a cancel racing with claims either ends the run or asks its node", async () => {
+    const { store, node } = await setup();
+    const ids = (
+      await addAll(
+        store,
+        Array.from({ length: 60 }, () => aRun()),
+      )
+    ).map(({ id }) => id);
+
+    const [acts, ...claims] = await Promise.all([
+      store.desk.cancel(ids),
+      ...Array.from({ length: 4 }, () => lease(store, node, { limit: 15 })),
+    ]);
+
+    const taken = new Set(claims.flat().map(({ id }) => id));
+    for (const { id, done } of acts) expect(done === "asked").toBe(taken.has(id));
+    expect(acts).toHaveLength(60);
+  });
+}
+
+function reviving(setup: () => Promise<Setup>): void {
+  test("a canceled run that is resumed keeps its instant if that is still ahead", async () => {
+    const { store, clock, node } = await setup();
+    const dueAt = new Date(clock.nowMs() + 3_600_000);
+    const id = await addOne(store, { dueAt });
+    await store.desk.cancel([id]);
+
+    const acts = await store.desk.resume([id]);
+
+    expect(acts).toEqual([{ id, done: "done", status: "pending" }]);
+    expect(await store.find.get(id)).toMatchObject({ status: "pending", reason: null, dueAt, finishedAt: null });
+    expect(await lease(store, node)).toEqual([]);
+    await clock.advance("61m");
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("a canceled run that is resumed after its instant starts now", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store);
+    await store.desk.cancel([id]);
+    await clock.advance("1h");
+
+    await store.desk.resume([id]);
+
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("a resumed run goes on counting attempts and tokens, and is not canceling", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node, { tags: ["a"], input: wire(1), options: { timeoutMs: 5 } });
+    await store.desk.cancel([taken.id]);
+    await store.runs.settle([settled(taken)]);
+
+    await store.desk.resume([taken.id]);
+
+    const next = only(await lease(store, node));
+    expect(next).toMatchObject({ id: taken.id, token: 2, attempt: 1, canceling: false, crashes: 0 });
+    expect(next).toMatchObject({ tags: ["a"], input: wire(1), options: { timeoutMs: 5 } });
+    expect(await store.runs.settle([settled(next)])).toEqual(["settled"]);
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "completed", attempt: 2 });
+  });
+
+  test("a run that was canceled past its expiry does not expire when it is resumed", async () => {
+    const { store, clock } = await setup();
+    const id = await addOne(store, { ttlMs: 60_000 });
+    await store.desk.cancel([id]);
+    await clock.advance("1h");
+    await store.desk.resume([id]);
+
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect((await store.find.get(id))!.status).toBe("pending");
+  });
+
+  test("only canceled runs are resumed", async () => {
+    const { store, node } = await setup();
+    const done = await ended(store, node, completed);
+    const lost = await ended(store, node, failed());
+    const held = await leased(store, node);
+    const waiting = await addOne(store);
+
+    const acts = await store.desk.resume([done, lost, held.id, waiting, missing]);
+
+    expect(acts).toEqual([
+      { id: done, done: "refused", status: "completed" },
+      { id: lost, done: "refused", status: "failed" },
+      { id: held.id, done: "refused", status: "leased" },
+      { id: waiting, done: "refused", status: "pending" },
+      { id: missing, done: "missing", status: null },
+    ]);
+  });
+
+  test("a failed run that is retried is due now, and counts from the start", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.settle([settled(taken, again())]);
+    await store.runs.settle([settled(only(await lease(store, node)), failed())]);
+    await clock.advance("1h");
+
+    const acts = await store.desk.retry([taken.id]);
+
+    expect(acts).toEqual([{ id: taken.id, done: "done", status: "pending" }]);
+    const run = (await store.find.get(taken.id))!;
+    expect(run).toMatchObject({
+      status: "pending",
+      reason: null,
+      attempt: 0,
+      crashes: 0,
+      error: null,
+      finishedAt: null,
+    });
+    near(run.dueAt, clock.now());
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, token: 3, attempt: 0 });
+  });
+
+  test("a retried run keeps the records of its former attempts", async () => {
+    const { store, node } = await setup();
+    const id = await ended(store, node, failed("first"));
+    await store.desk.retry([id]);
+
+    await store.runs.settle([settled(only(await lease(store, node)), failed("second"))]);
+
+    const records = (await store.find.attempts({ run: id })).items;
+    expect(records.map(({ n, token, error }) => [n, token, error!.message]).toSorted()).toEqual([
+      [1, 1, "first"],
+      [1, 2, "second"],
+    ]);
+  });
+
+  test("an expired run that is retried does not expire at once", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store, { ttlMs: 60_000 });
+    await clock.advance("5m");
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    await store.desk.retry([id]);
+
+    await store.runs.sweep({ maxCrashes: 3 });
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("only failed runs are retried", async () => {
+    const { store, node } = await setup();
+    const done = await ended(store, node, completed);
+    const gone = await addOne(store);
+    await store.desk.cancel([gone]);
+
+    const acts = await store.desk.retry([done, gone, missing]);
+
+    expect(acts).toEqual([
+      { id: done, done: "refused", status: "completed" },
+      { id: gone, done: "refused", status: "canceled" },
+      { id: missing, done: "missing", status: null },
+    ]);
+  });
+
+  test("8 concurrent retries revive a run once", async () => {
+    const { store, node } = await setup();
+    const id = await ended(store, node, failed());
+
+    const acts = await Promise.all(Array.from({ length: 8 }, () => store.desk.retry([id])));
+
+    expect(acts.flat().filter(({ done }) => done === "done")).toHaveLength(1);
+    expect(await lease(store, node)).toHaveLength(1);
+    expect((await store.find.list({ ids: [id] })).items).toHaveLength(1);
+  });
+}
+
+function editing(setup: () => Promise<Setup>): void {
+  test("a waiting run's input, priority and attempts can be changed", async () => {
+    const { store, node } = await setup();
+    const id = await addOne(store, { options: { timeoutMs: 5, retry: { delayMs: 7 } } });
+
+    const act = await store.desk.edit(id, { input: wire(2), priority: 9, attempts: 12 });
+
+    expect(act).toEqual({ id, done: "done", status: "pending" });
+    expect(only(await lease(store, node))).toMatchObject({
+      id,
+      input: wire(2),
+      priority: 9,
+      options: { timeoutMs: 5, retry: { delayMs: 7, attempts: 12 } },
+    });
+  });
+
+  test("a changed priority changes the order", async () => {
+    const { store, node } = await setup();
+    await addOne(store, { priority: 5 });
+    const id = await addOne(store, { priority: 1 });
+
+    await store.desk.edit(id, { priority: 8 });
+
+    expect(only(await lease(store, node, { limit: 1 }))).toMatchObject({ id, priority: 8 });
+  });
+
+  test("a waiting run can be put off to an instant", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store);
+    const dueAt = new Date(clock.nowMs() + 3_600_000);
+
+    await store.desk.edit(id, { dueAt });
+
+    expect((await store.find.get(id))!.dueAt).toEqual(dueAt);
+    expect(await lease(store, node)).toEqual([]);
+    await clock.advance("61m");
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("a waiting run can be made due now", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store, { delayMs: 3_600_000 });
+
+    await store.desk.edit(id, { delayMs: 0 });
+
+    near((await store.find.get(id))!.dueAt, clock.now());
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("the expiry moves with the instant", async () => {
+    const { store, clock } = await setup();
+    const id = await addOne(store, { ttlMs: 60_000 });
+
+    await store.desk.edit(id, { delayMs: 3_600_000 });
+
+    near((await store.find.get(id))!.expiresAt, clock.nowMs() + 3_660_000);
+  });
+
+  test("an edit leaves alone what it does not name", async () => {
+    const { store } = await setup();
+    const id = await addOne(store, {
+      delayMs: 3_600_000,
+      input: wire(1),
+      priority: 2,
+      tags: ["a"],
+      options: { timeoutMs: 5 },
+    });
+    const before = await store.find.get(id);
+
+    await store.desk.edit(id, {});
+
+    expect(await store.find.get(id)).toEqual(before);
+  });
+
+  test("a leased or finished run can't be edited", async () => {
+    const { store, node } = await setup();
+    const held = await leased(store, node);
+    const done = await ended(store, node, completed);
+
+    expect(await store.desk.edit(held.id, { priority: 9 })).toEqual({ id: held.id, done: "refused", status: "leased" });
+    expect(await store.desk.edit(done, { priority: 9 })).toEqual({ id: done, done: "refused", status: "completed" });
+    expect(await store.desk.edit(missing, { priority: 9 })).toEqual({ id: missing, done: "missing", status: null });
+    expect((await store.find.get(held.id))!.priority).toBe(5);
+  });
+
+  test("pausing and unpausing twice is once", async () => {
+    const { store, node } = await setup();
+    await addOne(store);
+    await store.desk.pause("default");
+    await store.desk.pause("default");
+
+    await store.desk.unpause("default");
+    await store.desk.unpause("default");
+    await store.desk.unpause("never-heard-of");
+
+    expect(await lease(store, node)).toHaveLength(1);
+  });
+}

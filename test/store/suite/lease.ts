@@ -1,0 +1,381 @@
+import { expect, test } from "vitest";
+import {
+  addAll,
+  addOne,
+  aClaim,
+  again,
+  aNode,
+  aRun,
+  completed,
+  lease,
+  leased,
+  only,
+  settled,
+  wire,
+} from "../../kit/build.ts";
+import type { Setup } from "../suite.ts";
+import { near } from "./near.ts";
+
+export function leasing(setup: () => Promise<Setup>): void {
+  test("a due run is leased with all that its attempt needs", async () => {
+    const { store, clock, node } = await setup();
+    const input = { json: '{"at":"2030-01-01"}', meta: '{"at":"Date"}' };
+    const options = { retry: { attempts: 7 } };
+    const key = { key: "k", keepMs: 1, onConflict: "return", hash: "h" } as const;
+    const id = await addOne(store, {
+      queue: "q",
+      priority: 3,
+      input,
+      options,
+      key,
+      tags: ["a", "b"],
+      ttlMs: 3_600_000,
+    });
+
+    const taken = only(await lease(store, node));
+
+    expect(taken).toMatchObject({
+      id,
+      job: "job",
+      queue: "q",
+      priority: 3,
+      input,
+      options,
+      key: "k",
+      tags: ["a", "b"],
+    });
+    expect(taken).toMatchObject({ token: 1, attempt: 0, crashes: 0, canceling: false });
+    near(taken.dueMs, clock.nowMs());
+    near(taken.createdMs, clock.nowMs());
+    near(taken.expiresMs!, clock.nowMs() + 3_600_000);
+  });
+
+  test("a plain run's lease has null where there is nothing", async () => {
+    const { store, node } = await setup();
+
+    const taken = await leased(store, node);
+
+    expect(taken).toMatchObject({
+      expiresMs: null,
+      key: null,
+      options: null,
+      tags: [],
+      input: { json: "{}", meta: null },
+    });
+  });
+
+  test("a claim tells the store's time", async () => {
+    const { store, clock, node } = await setup();
+    await clock.advance("1d");
+
+    const { nowMs } = await store.runs.lease(aClaim({ node }));
+
+    near(nowMs, clock.nowMs());
+  });
+
+  test("a leased run shows its node and status", async () => {
+    const { store, node } = await setup();
+
+    const taken = await leased(store, node);
+
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "leased", node: "host:1", token: 1, attempt: 0 });
+  });
+
+  test("nobody else gets a leased run", async () => {
+    const { store, node } = await setup();
+    const other = await store.nodes.join(aNode({ name: "host:2" }), 30_000);
+    await leased(store, node);
+
+    expect(await lease(store, other)).toEqual([]);
+    expect(await lease(store, node)).toEqual([]);
+  });
+
+  test("a run is not leased before its instant", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store, { delayMs: 600_000 });
+
+    const before = await lease(store, node);
+    await clock.advance("11m");
+    const after = await lease(store, node);
+
+    expect(before).toEqual([]);
+    expect(only(after).id).toBe(id);
+  });
+
+  test("a claim takes what falls due within its horizon", async () => {
+    const { store, clock, node } = await setup();
+    const soon = await addOne(store, { delayMs: 60_000 });
+    await addOne(store, { delayMs: 600_000 });
+
+    const taken = only(await lease(store, node, { aheadMs: 120_000 }));
+
+    expect(taken.id).toBe(soon);
+    near(taken.dueMs, clock.nowMs() + 60_000);
+  });
+
+  test("dueMs is never before the instant that was asked for", async () => {
+    const { store, clock, node } = await setup();
+    const dueAt = new Date(clock.nowMs() + 60_000);
+    await addOne(store, { dueAt });
+
+    const taken = only(await lease(store, node, { aheadMs: 120_000 }));
+
+    expect(taken.dueMs).toBe(dueAt.getTime());
+  });
+
+  test("never more than the limit", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      Array.from({ length: 10 }, () => aRun()),
+    );
+
+    expect(await lease(store, node, { limit: 3 })).toHaveLength(3);
+    expect(await lease(store, node, { limit: 0 })).toHaveLength(0);
+    expect(await lease(store, node, { limit: 100 })).toHaveLength(7);
+  });
+
+  test("runs of jobs that the node does not have are left alone", async () => {
+    const { store, node } = await setup();
+    const other = await addOne(store, { job: "other" });
+    const mine = await addOne(store, { job: "mine" });
+
+    expect(await lease(store, node, { jobs: [] })).toEqual([]);
+    expect(only(await lease(store, node, { jobs: ["mine", "unheard-of"] })).id).toBe(mine);
+    expect(await store.find.get(other)).toMatchObject({ status: "pending", token: 0 });
+  });
+
+  test("a claim keeps to the queues that it names", async () => {
+    const { store, node } = await setup();
+    const [a, b, c] = await addAll(store, [aRun({ queue: "a" }), aRun({ queue: "b" }), aRun({ queue: "c" })]);
+
+    expect(only(await lease(store, node, { queues: { only: ["a"] } })).id).toBe(a!.id);
+    expect(only(await lease(store, node, { queues: { not: ["a", "c"] } })).id).toBe(b!.id);
+    expect(only(await lease(store, node)).id).toBe(c!.id);
+    expect(await lease(store, node, { queues: { only: [] } })).toEqual([]);
+  });
+
+  test("a paused queue gives nothing until it is unpaused", async () => {
+    const { store, node } = await setup();
+    await addOne(store, { queue: "a" });
+    await store.desk.pause("a");
+
+    expect(await lease(store, node)).toEqual([]);
+    expect(await lease(store, node, { queues: { only: ["a"] }, order: "oldest" })).toEqual([]);
+    await store.desk.unpause("a");
+    expect(await lease(store, node)).toHaveLength(1);
+  });
+
+  test("a queue that was paused before its first run is paused", async () => {
+    const { store, node } = await setup();
+    await store.desk.pause("late");
+
+    await addOne(store, { queue: "late" });
+
+    expect(await lease(store, node)).toEqual([]);
+  });
+
+  test("pausing one queue leaves the others", async () => {
+    const { store, node } = await setup();
+    const [, b] = await addAll(store, [aRun({ queue: "a" }), aRun({ queue: "b" })]);
+    await store.desk.pause("a");
+
+    expect(only(await lease(store, node)).id).toBe(b!.id);
+  });
+
+  test("higher priorities come first", async () => {
+    const { store, node } = await setup();
+    const runs = await addAll(
+      store,
+      [1, 9, 5, 0, 7].map((priority) => aRun({ priority })),
+    );
+    const byPriority = [1, 4, 2, 0, 3].map((i) => runs[i]!.id);
+
+    const order = [];
+    for (const _ of runs) order.push(only(await lease(store, node, { limit: 1 })).id);
+
+    expect(order).toEqual(byPriority);
+  });
+
+  test("a claim of a few takes the highest priorities", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      [1, 9, 5, 9, 7].map((priority) => aRun({ priority })),
+    );
+
+    const taken = await lease(store, node, { limit: 3 });
+
+    expect(taken.map(({ priority }) => priority).toSorted()).toEqual([7, 9, 9]);
+  });
+
+  test("within a lane the longest waiting comes first", async () => {
+    const { store, clock, node } = await setup();
+    const late = await addOne(store, { delayMs: 120_000 });
+    const early = await addOne(store, { delayMs: 60_000 });
+    await clock.advance("5m");
+
+    const first = only(await lease(store, node, { limit: 1 }));
+    const second = only(await lease(store, node, { limit: 1 }));
+
+    expect([first.id, second.id]).toEqual([early, late]);
+  });
+
+  test("runs that became ready together come in the order in which they were added", async () => {
+    const { store, node } = await setup();
+    const ids = (
+      await addAll(
+        store,
+        Array.from({ length: 5 }, () => aRun()),
+      )
+    ).map(({ id }) => id);
+
+    const order = [];
+    for (const _ of ids) order.push(only(await lease(store, node, { limit: 1 })).id);
+
+    expect(order).toEqual(ids);
+  });
+
+  test("equal priorities take turns: a long lane does not keep another waiting", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      Array.from({ length: 100 }, () => aRun({ job: "long" })),
+    );
+    await addAll(
+      store,
+      Array.from({ length: 100 }, () => aRun({ job: "short" })),
+    );
+
+    const jobs = [];
+    for (let i = 0; i < 4; i++) jobs.push(...(await lease(store, node, { jobs: ["long", "short"], limit: 10 })));
+
+    const short = jobs.filter(({ job }) => job === "short").length;
+    expect(short).toBeGreaterThanOrEqual(10);
+    expect(short).toBeLessThanOrEqual(30);
+  });
+
+  test("turns hold for claims of one run, too", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      ["a", "a", "a", "a", "b", "b", "b", "b"].map((queue) => aRun({ queue })),
+    );
+
+    const queues = [];
+    for (let i = 0; i < 4; i++) queues.push(only(await lease(store, node, { limit: 1 })).queue);
+
+    expect(new Set(queues).size).toBe(2);
+  });
+
+  test("order oldest takes the longest waiting whatever its priority, so that nothing starves", async () => {
+    const { store, clock, node } = await setup();
+    const old = await addOne(store, { priority: 0 });
+    await clock.advance("1h");
+    await addAll(
+      store,
+      Array.from({ length: 5 }, () => aRun({ priority: 9 })),
+    );
+
+    const taken = only(await lease(store, node, { limit: 1, order: "oldest" }));
+
+    expect(taken.id).toBe(old);
+  });
+
+  test("8 concurrent claims never hand out a run twice, nor more than the limit", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      Array.from({ length: 300 }, (_, i) => aRun({ queue: `q${i % 3}`, priority: i % 2 })),
+    );
+
+    const claims = await Promise.all(Array.from({ length: 8 }, () => lease(store, node, { limit: 40 })));
+    const rest = await lease(store, node, { limit: 1000 });
+
+    const ids = [...claims.flat(), ...rest].map(({ id }) => id);
+    expect(claims.every((taken) => taken.length <= 40)).toBe(true);
+    expect(ids).toHaveLength(300);
+    expect(new Set(ids).size).toBe(300);
+  });
+
+  test("concurrent claims find what is left: none comes back empty while runs are due", async () => {
+    const { store, node } = await setup();
+    await addAll(
+      store,
+      Array.from({ length: 200 }, () => aRun()),
+    );
+
+    const claims = await Promise.all(Array.from({ length: 4 }, () => lease(store, node, { limit: 10 })));
+
+    expect(claims.map((taken) => taken.length)).toEqual([10, 10, 10, 10]);
+  });
+
+  test("the token grows with each lease", async () => {
+    const { store, node } = await setup();
+    const id = await addOne(store);
+
+    const tokens = [];
+    for (let i = 0; i < 3; i++) {
+      const taken = only(await lease(store, node));
+      tokens.push(taken.token);
+      await store.runs.settle([settled(taken, again())]);
+    }
+
+    expect(tokens).toEqual([1, 2, 3]);
+    expect((await store.find.get(id))!.token).toBe(3);
+  });
+
+  test("an expired lease goes to another node, and the first node's result is refused", async () => {
+    const { store, clock, node } = await setup();
+    const other = await store.nodes.join(aNode({ name: "host:2" }), 3_600_000);
+    const first = await leased(store, node, { input: wire(1) });
+    await clock.advance("1m");
+
+    const second = only(await lease(store, other));
+
+    expect(second).toMatchObject({ id: first.id, token: 2, input: wire(1) });
+    expect(await store.runs.settle([settled(first)])).toEqual(["lost"]);
+    expect(await store.runs.settle([settled(second)])).toEqual(["settled"]);
+    expect(await store.find.get(first.id)).toMatchObject({ status: "completed", node: "host:2", token: 2 });
+  });
+
+  test("a run whose lease expired is pending again for its readers", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+
+    await clock.advance("1m");
+
+    expect((await store.find.get(taken.id))!.status).toBe("pending");
+  });
+
+  test("an expired lease is an anonymous crash, counted once however often it happens", async () => {
+    const { store, clock, node } = await setup();
+    await leased(store, node);
+
+    const crashes = [];
+    for (let i = 0; i < 3; i++) {
+      await clock.advance("1m");
+      crashes.push(only(await lease(store, node)).crashes);
+    }
+
+    expect(crashes).toEqual([1, 1, 1]);
+  });
+
+  test("a lease that ended in time is no crash", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.settle([settled(taken, again())]);
+    await clock.advance("1m");
+
+    expect(only(await lease(store, node)).crashes).toBe(0);
+  });
+
+  test("a settled run is never leased again", async () => {
+    const { store, clock, node } = await setup();
+    await store.runs.settle([settled(await leased(store, node), completed)]);
+
+    await clock.advance("1h");
+
+    expect(await lease(store, node)).toEqual([]);
+  });
+}

@@ -1,0 +1,214 @@
+import { expect, test } from "vitest";
+import { addOne, aNode, aState, aTally, leased, only } from "../../kit/build.ts";
+import { until } from "../../kit/until.ts";
+import { aJob } from "./hook.ts";
+import type { Setup } from "../suite.ts";
+import { near } from "./near.ts";
+
+export function nodes(setup: () => Promise<Setup>): void {
+  test("each node gets a number of its own", async () => {
+    const { store, node } = await setup();
+
+    const others = await Promise.all([store.nodes.join(aNode(), 30_000), store.nodes.join(aNode(), 30_000)]);
+
+    expect(new Set([node, ...others]).size).toBe(3);
+  });
+
+  test("a beat in time is alive, and tells the store's time", async () => {
+    const { store, clock, node } = await setup();
+    await clock.advance("10s");
+
+    const beat = await store.nodes.beat(node, 30_000, aState(), []);
+
+    expect(beat).toMatchObject({ alive: true, cancel: [] });
+    near(beat.nowMs, clock.nowMs());
+  });
+
+  test("a late beat hears that the node's lease had ended, and is alive from then on", async () => {
+    const { store, clock, node } = await setup();
+    await clock.advance("5m");
+
+    const late = await store.nodes.beat(node, 30_000, aState(), []);
+    const next = await store.nodes.beat(node, 30_000, aState(), []);
+
+    expect([late.alive, next.alive]).toEqual([false, true]);
+  });
+
+  test("stats show each node as it last reported", async () => {
+    const { store, clock } = await setup();
+    const node = await store.nodes.join(aNode({ name: "host:2" }), 30_000);
+    await clock.advance("10s");
+    await store.nodes.beat(node, 30_000, { slots: 10, busy: 3, heap: 7, draining: true, jobs: ["a", "b"] }, []);
+
+    const { nodes } = await store.find.stats();
+
+    expect(nodes).toHaveLength(2);
+    const mine = nodes.find(({ id }) => id === node)!;
+    expect(mine).toMatchObject({
+      name: "host:2",
+      alive: true,
+      draining: true,
+      slots: 10,
+      busy: 3,
+      heap: 7,
+      jobs: ["a", "b"],
+    });
+    near(mine.startedAt, clock.nowMs() - 10_000);
+    near(mine.seenAt, clock.now());
+  });
+
+  test("stats show a node whose lease ended as not alive", async () => {
+    const { store, clock, node } = await setup();
+    await clock.advance("2m");
+
+    const { nodes } = await store.find.stats();
+
+    expect(only(nodes)).toMatchObject({ id: node, alive: false });
+  });
+
+  test("a node that left is not alive", async () => {
+    const { store, node } = await setup();
+
+    await store.nodes.leave(node);
+
+    expect((await store.find.stats()).nodes.filter(({ alive }) => alive)).toEqual([]);
+  });
+
+  test("rates add up what nodes report, by queue and job", async () => {
+    const { store, node } = await setup();
+    const other = await store.nodes.join(aNode(), 30_000);
+    await store.nodes.beat(node, 30_000, aState(), [
+      aTally({ completed: 2, waitMs: 10, runMs: 100 }),
+      aTally({ job: "b", failed: 1 }),
+    ]);
+    await store.nodes.beat(node, 30_000, aState(), [aTally({ completed: 3, retried: 1, waitMs: 5, runMs: 50 })]);
+    await store.nodes.beat(other, 30_000, aState(), [aTally({ completed: 1, canceled: 4 })]);
+
+    const { rates, windowMs } = await store.find.stats();
+
+    expect(windowMs).toBe(300_000);
+    expect(rates).toHaveLength(2);
+    expect(rates).toContainEqual(aTally({ completed: 6, canceled: 4, retried: 1, waitMs: 15, runMs: 150 }));
+    expect(rates).toContainEqual(aTally({ job: "b", failed: 1 }));
+  });
+
+  test("rates forget what is older than their window", async () => {
+    const { store, clock, node } = await setup();
+    await store.nodes.beat(node, 30_000, aState(), [aTally({ completed: 2 })]);
+    await clock.advance("10m");
+    await store.nodes.beat(node, 30_000, aState(), [aTally({ completed: 5 })]);
+
+    const { rates } = await store.find.stats();
+
+    expect(only(rates).completed).toBe(5);
+  });
+
+  test("published jobs are listed, and publishing again replaces them", async () => {
+    const { store, clock } = await setup();
+    await store.nodes.publish([aJob({ id: "a", description: "old" }), aJob({ id: "b" })]);
+    const newer = aJob({
+      id: "a",
+      description: "new",
+      queue: "q",
+      priority: 7,
+      schema: "{}",
+      tags: ["t"],
+      ttlMs: 9,
+      hooks: ["success", "cancel"],
+    });
+
+    await store.nodes.publish([newer]);
+
+    const jobs = await store.find.jobs();
+    expect(jobs.map(({ id }) => id).toSorted()).toEqual(["a", "b"]);
+    const a = jobs.find(({ id }) => id === "a")!;
+    expect({ ...a, hooks: a.hooks.toSorted() }).toMatchObject({ ...newer, hooks: ["cancel", "success"] });
+    near(a.seenAt, clock.now());
+  });
+
+  test("publishing no jobs changes nothing", async () => {
+    const { store } = await setup();
+    await store.nodes.publish([aJob()]);
+
+    await store.nodes.publish([]);
+
+    expect(await store.find.jobs()).toHaveLength(1);
+  });
+
+  test("two nodes publishing the same jobs at once both succeed", async () => {
+    const { store } = await setup();
+    const jobs = Array.from({ length: 20 }, (_, i) => aJob({ id: `j${i}` }));
+
+    await Promise.all([store.nodes.publish(jobs), store.nodes.publish(jobs.toReversed()), store.nodes.publish(jobs)]);
+
+    expect(await store.find.jobs()).toHaveLength(20);
+  });
+}
+
+export function listening(setup: () => Promise<Setup>): void {
+  async function ear({ store, node }: Setup, at = node) {
+    const heard: string[] = [];
+    const stop = await store.runs.listen(at, (what) => heard.push(what));
+    return { heard, stop, hears: (what: string) => until(() => heard.includes(what), { what: `a call of "${what}"` }) };
+  }
+
+  test("a node hears of a run that was added due", async () => {
+    const bench = await setup();
+    const { hears, stop } = await ear(bench);
+
+    await addOne(bench.store);
+
+    await hears("due");
+    await stop();
+  });
+
+  test("a node hears of a run that was released", async () => {
+    const bench = await setup();
+    const taken = await leased(bench.store, bench.node);
+    const { hears, stop } = await ear(bench);
+
+    await bench.store.runs.release([taken]);
+
+    await hears("due");
+    await stop();
+  });
+
+  test("a node hears of a queue that was unpaused", async () => {
+    const bench = await setup();
+    await bench.store.desk.pause("default");
+    await addOne(bench.store);
+    const { hears, stop } = await ear(bench);
+
+    await bench.store.desk.unpause("default");
+
+    await hears("due");
+    await stop();
+  });
+
+  test("a node hears that a run it holds is to be canceled, and other nodes do not", async () => {
+    const bench = await setup();
+    const taken = await leased(bench.store, bench.node);
+    const other = await ear(bench, await bench.store.nodes.join(aNode(), 30_000));
+    const { hears, stop } = await ear(bench);
+
+    await bench.store.desk.cancel([taken.id]);
+
+    await hears("command");
+    expect(other.heard).not.toContain("command");
+    await stop();
+    await other.stop();
+  });
+
+  test("nothing is heard after the end of listening", async () => {
+    const bench = await setup();
+    const first = await ear(bench);
+    const second = await ear(bench);
+    await first.stop();
+
+    await addOne(bench.store);
+
+    await second.hears("due");
+    expect(first.heard).toEqual([]);
+    await second.stop();
+  });
+}

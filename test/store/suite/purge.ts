@@ -1,0 +1,127 @@
+import { expect, test } from "vitest";
+import { addOne, again, aKey, completed, ended, failed, lease, leased, only, settled } from "../../kit/build.ts";
+import type { Setup } from "../suite.ts";
+
+const day = 86_400_000;
+const line = { attempt: 1, level: "info", message: "hello", data: null } as const;
+
+export function purging(setup: () => Promise<Setup>): void {
+  test("purging deletes a finished run with all that belongs to it", async () => {
+    const { store, clock, node } = await setup();
+    const id = await ended(store, node, failed());
+    await store.runs.log([{ ...line, run: id, at: clock.now() }]);
+
+    expect(await store.desk.purge({ ids: [id] }, 10)).toBe(1);
+
+    expect(await store.find.get(id)).toBeNull();
+    expect((await store.find.attempts({ run: id })).items).toEqual([]);
+    expect((await store.find.logs(id)).items).toEqual([]);
+    expect(await store.desk.retry([id])).toEqual([{ id, done: "missing", status: null }]);
+  });
+
+  test("purging never deletes what is live", async () => {
+    const { store, node } = await setup();
+    const held = await leased(store, node);
+    const waiting = await addOne(store);
+
+    expect(await store.desk.purge({ ids: [held.id, waiting] }, 10)).toBe(0);
+    expect(await store.desk.purge({}, 10)).toBe(0);
+
+    expect((await store.find.list({})).items).toHaveLength(2);
+  });
+
+  test("purging deletes at most as many as the limit says", async () => {
+    const { store, node } = await setup();
+    for (let i = 0; i < 5; i++) await ended(store, node);
+
+    const counts = [];
+    for (let i = 0; i < 4; i++) counts.push(await store.desk.purge({}, 2));
+
+    expect(counts).toEqual([2, 2, 1, 0]);
+  });
+
+  test("purging keeps to the filter: status, job and end, all of them", async () => {
+    const { store, clock, node } = await setup();
+    const old = await ended(store, node, completed);
+    const bad = await ended(store, node, failed());
+    const other = await ended(store, node, completed, { job: "other" });
+    await clock.advance("1h");
+    const young = await ended(store, node, completed);
+    const before = new Date(clock.nowMs() - 1_800_000);
+
+    expect(await store.desk.purge({ status: ["completed"], job: ["job"], before }, 100)).toBe(1);
+
+    expect(await store.find.get(old)).toBeNull();
+    for (const id of [bad, other, young]) expect(await store.find.get(id)).not.toBeNull();
+  });
+
+  test("purging frees the key", async () => {
+    const { store, node } = await setup();
+    const id = await ended(store, node, completed, { key: aKey("k") });
+
+    await store.desk.purge({ ids: [id] }, 1);
+
+    expect(await store.find.keyed("job", "k")).toBeNull();
+    expect(await addOne(store, { key: aKey("k") })).not.toBe(id);
+  });
+
+  test("one attempt's record is deleted, and the others stay", async () => {
+    const { store, node } = await setup();
+    const id = await addOne(store);
+    for (const outcome of [again(0, "one"), again(0, "two")])
+      await store.runs.settle([settled(only(await lease(store, node)), outcome)]);
+
+    expect(await store.desk.forget(id, 1)).toBe(true);
+
+    expect((await store.find.attempts({ run: id })).items.map(({ token }) => token)).toEqual([2]);
+    expect(await store.desk.forget(id, 1)).toBe(false);
+  });
+
+  test("completed runs are pruned when their time is over, others when theirs is", async () => {
+    const { store, clock, node } = await setup();
+    const good = await ended(store, node, completed);
+    const bad = await ended(store, node, failed());
+    const waiting = await addOne(store);
+    const keep = { completedMs: 7 * day, otherMs: 30 * day };
+    await prune(store.keep, keep);
+    expect(await store.find.get(good)).not.toBeNull();
+
+    await clock.advance("10d");
+    await prune(store.keep, keep);
+    expect(await store.find.get(good)).toBeNull();
+    expect(await store.find.get(bad)).not.toBeNull();
+
+    await clock.advance("25d");
+    await prune(store.keep, keep);
+    expect(await store.find.get(bad)).toBeNull();
+    expect((await store.find.attempts({ run: bad })).items).toEqual([]);
+    expect(await store.find.get(waiting)).not.toBeNull();
+  });
+
+  test("a store goes on taking results after long idle times, before anything is pruned", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store);
+    await clock.advance("45d");
+
+    await store.runs.settle([settled(only(await lease(store, node)))]);
+
+    expect((await store.find.get(id))!.status).toBe("completed");
+  });
+
+  test("pruning answers how many it deleted, until nothing is left", async () => {
+    const { store, clock, node } = await setup();
+    for (let i = 0; i < 3; i++) await ended(store, node);
+    await clock.advance("10d");
+
+    const counts = [];
+    for (let i = 0; i < 10; i++) counts.push(await store.keep.prune({ completedMs: 7 * day, otherMs: 30 * day }));
+
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(3);
+    expect(counts.at(-1)).toBe(0);
+  });
+}
+
+/** Each call is bounded, so more than one may be needed. */
+async function prune(store: Setup["store"]["keep"], keep: Parameters<typeof store.prune>[0]): Promise<void> {
+  for (let i = 0; i < 10; i++) if ((await store.prune(keep)) === 0) return;
+}

@@ -1,0 +1,324 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Client } from "pg";
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { StoreUnusable } from "../../sdk/error.ts";
+import { findBinary } from "../../runtime/store/postgres/embedded/binary.ts";
+import { type Embedded, startEmbedded } from "../../runtime/store/postgres/embedded.ts";
+import { until } from "../kit/until.ts";
+
+const module = fileURLToPath(new URL("../../runtime/store/postgres/embedded.ts", import.meta.url));
+const root = process.getuid?.() === 0;
+const { major } = findBinary();
+
+let seed = "";
+let dir = "";
+const undo: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  seed = folder(0o755);
+  await (await startEmbedded({ dir: seed, fsync: false })).stop();
+  const made = undo.splice(0);
+  return () => made.forEach((step) => step());
+});
+
+beforeEach(() => {
+  dir = folder(0o755); // as a project's folder is: the server's user may enter it
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+/** Puts data there that a server has made, which is quicker than making them again. */
+function plant(): void {
+  execFileSync("cp", ["-a", `${seed}/.`, dir]);
+}
+
+/** A folder that goes when the test ends. */
+function folder(mode: number): string {
+  const path = mkdtempSync(join(tmpdir(), "tasker-test-"));
+  chmodSync(path, mode);
+  undo.push(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A server in this process, stopped when the test ends. */
+async function start(at = dir): Promise<Embedded> {
+  const server = await startEmbedded({ dir: at, fsync: false });
+  undo.push(server.stop);
+  return server;
+}
+
+type Shown = Omit<Embedded, "stop">;
+
+/** A starter in a process of its own: it says what it got, and stops its server when its input ends. */
+function starter(): { readonly child: ChildProcess; readonly shown: Promise<Shown> } {
+  const script = `
+    const { startEmbedded } = await import(${JSON.stringify(module)});
+    const server = await startEmbedded({ dir: ${JSON.stringify(dir)}, fsync: false });
+    console.log(JSON.stringify(server));
+    process.stdin.resume().on("end", () => server.stop());`;
+  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  undo.push(() => kill(child));
+  const lines = createInterface({ input: child.stdout });
+  return { child, shown: once(lines, "line").then(([line]) => JSON.parse(String(line)) as Shown) };
+}
+
+/** As a crash would: no handler runs. */
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** A process's id is known, and it has not just become a zombie. */
+function running(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  return !existsSync("/proc/self/stat") || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
+test("a fresh start gives a server with the database and the user tasker, and a password that only its owner can read", async () => {
+  const server = await start();
+
+  const rows = await query(server.url, "select current_user::text as who, current_database()::text as db");
+
+  expect(rows).toEqual([{ who: "tasker", db: "tasker" }]);
+  expect(server).toMatchObject({ reused: false, data: join(dir, `pg${major}`) });
+  expect(server.version).toMatch(new RegExp(`^${major}\\.`));
+  expect(statSync(`${server.data}.password`).mode & 0o777).toBe(0o600);
+});
+
+test("nobody gets in without the password, and it is in no argument and no log", async () => {
+  plant();
+  const server = await start();
+  const url = new URL(server.url);
+  const password = url.password;
+
+  url.password = "guess";
+
+  await expect(query(url.href, "select 1")).rejects.toThrow(/password authentication failed/);
+  expect(readFileSync(join(dir, "postgres.log"), "utf8")).not.toContain(password);
+  if (process.platform === "linux") expect(readFileSync(`/proc/${server.pid}/cmdline`, "utf8")).not.toContain(password);
+});
+
+test("a restart keeps the rows; stop may be called twice", async () => {
+  plant();
+  const first = await start();
+  await query(first.url, "create table kept as select 42 as answer");
+  await first.stop();
+  await first.stop();
+
+  const second = await start();
+
+  expect(running(first.pid)).toBe(false);
+  expect(await query(second.url, "select answer from kept")).toEqual([{ answer: 42 }]);
+});
+
+test("kill -9 of the owner ends the server within 2 s, and the next start has every committed row", async () => {
+  plant();
+  const owner = starter();
+  const { url, pid } = await owner.shown;
+  await query(url, "create table kept as select generate_series(1, 1000) as n");
+
+  await kill(owner.child);
+  await until(() => !running(pid), { what: "the server has ended with its owner", timeoutMs: 2_000 });
+  const next = await start();
+
+  expect(next.reused).toBe(false);
+  expect(await query(next.url, "select count(*)::int as rows from kept")).toEqual([{ rows: 1000 }]);
+});
+
+test("of five starters at once one starts the server, and the others use it", async () => {
+  const starters = Array.from({ length: 5 }, starter);
+
+  const shown = await Promise.all(starters.map((one) => one.shown));
+
+  expect(shown.filter((one) => !one.reused)).toHaveLength(1);
+  expect(new Set(shown.map((one) => one.pid)).size).toBe(1);
+  expect(new Set(shown.map((one) => one.url)).size).toBe(1);
+  expect(readdirSync(dir).sort()).toEqual([`pg${major}`, `pg${major}.password`, "postgres.log"]);
+});
+
+test("a second process uses the running server, and leaves it running when it stops", async () => {
+  plant();
+  const first = await start();
+  const second = starter();
+  const shown = await second.shown;
+
+  const exited = once(second.child, "exit");
+  second.child.stdin?.end();
+  await exited;
+
+  expect(shown).toMatchObject({ reused: true, url: first.url, pid: first.pid });
+  expect(await query(first.url, "select 1 as up")).toEqual([{ up: 1 }]);
+});
+
+test("the owner's stop ends the server for all; whoever starts next owns a new one on the same data", async () => {
+  plant();
+  const owner = await start();
+  const second = await start();
+  await query(second.url, "create table kept as select 1 as n");
+
+  await owner.stop();
+  const third = await start();
+
+  expect(second.reused).toBe(true);
+  expect(third.reused).toBe(false);
+  expect(await query(third.url, "select n from kept")).toEqual([{ n: 1 }]);
+});
+
+test("data of another major version are refused, with both versions and a way out", async () => {
+  const data = join(dir, `pg${major}`);
+  mkdirSync(data);
+  writeFileSync(join(data, "PG_VERSION"), "9\n");
+
+  const started = start();
+
+  await expect(started).rejects.toThrow(StoreUnusable);
+  await expect(started).rejects.toThrow(/holds data of PostgreSQL 9, but .* is PostgreSQL \d.*TASKER_PG_BIN/);
+});
+
+test("a start that was killed while it made the data folder is made good by the next", async () => {
+  const half = starter();
+  half.shown.catch(() => undefined);
+  const name = await until(() => readdirSync(dir).find((entry) => entry.includes(".init-")), {
+    what: "initdb has begun",
+  });
+  await until(() => existsSync(join(dir, name, "PG_VERSION")), { what: "initdb is half-way" });
+  await kill(half.child);
+
+  const server = await start();
+
+  expect(await query(server.url, "select 1 as up")).toEqual([{ up: 1 }]);
+  expect(readdirSync(dir).filter((name) => name.includes(".init-"))).toEqual([]);
+});
+
+test("a lock whose holder died holds nobody up", async () => {
+  plant();
+  const dead = spawn("true");
+  await once(dead, "exit");
+  writeFileSync(join(dir, "postgres.lock"), `${dead.pid} 0123456789abcdef`);
+
+  const server = await start();
+
+  expect(server.reused).toBe(false);
+  expect(existsSync(join(dir, "postgres.lock"))).toBe(false);
+});
+
+test("a note of a server that is gone, with the id of a process that is not, holds nobody up", async () => {
+  plant();
+  const first = await start();
+  const file = join(first.data, "postmaster.pid");
+  const note = readFileSync(file, "utf8");
+  await first.stop();
+  writeFileSync(file, note.replace(/^\d+/, String(process.pid))); // as after a restart of the machine
+
+  const server = await start();
+
+  expect(server.reused).toBe(false);
+});
+
+test("a broken configuration fails quickly, with what the server said", async () => {
+  plant();
+  const server = await start();
+  await server.stop();
+  appendFileSync(join(server.data, "postgresql.conf"), "\nno_such_setting = on\n");
+
+  const began = performance.now();
+  const started = start();
+
+  await expect(started).rejects.toThrow(/does not start; its log ".*postgres\.log" ends with: .*no_such_setting/);
+  expect(performance.now() - began).toBeLessThan(5_000);
+});
+
+test("a lost password is reported with the file that it belongs in", async () => {
+  plant();
+  const server = await start();
+  await server.stop();
+  rmSync(`${server.data}.password`);
+
+  await expect(start()).rejects.toThrow(/password of ".*" is not in ".*\.password" any more; put it back/);
+});
+
+test("a TASKER_PG_BIN that holds no server is refused by name", async () => {
+  vi.stubEnv("TASKER_PG_BIN", dir);
+
+  await expect(start()).rejects.toThrow(/TASKER_PG_BIN is ".*", but there is no "postgres" in/);
+});
+
+test("Windows is refused, with a way out", async () => {
+  const platform = vi.spyOn(process, "platform", "get").mockReturnValue("win32");
+  undo.push(() => platform.mockRestore());
+
+  await expect(start()).rejects.toThrow(/does not run on Windows; use WSL, or set TASKER_DATABASE_URL/);
+});
+
+test.runIf(root)("root's server runs as another user", async () => {
+  plant();
+  const server = await start();
+
+  const { uid } = statSync(server.data);
+
+  expect(uid).not.toBe(0);
+  if (process.platform === "linux") expect(statSync(`/proc/${server.pid}`).uid).toBe(uid);
+});
+
+test.runIf(root)(
+  "a folder that the server's user can't enter: data and binaries go below the temp folder, and are found again",
+  async () => {
+    const hidden = folder(0o700);
+    const { bin } = findBinary();
+    cpSync(join(bin, ".."), join(hidden, "native"), { recursive: true, verbatimSymlinks: true });
+    vi.stubEnv("TASKER_PG_BIN", join(hidden, "native", "bin"));
+
+    const first = await start(hidden);
+    const parent = join(first.data, "..");
+    undo.unshift(() => rmSync(parent, { recursive: true, force: true }));
+    await query(first.url, "create table kept as select 1 as n");
+    await first.stop();
+    const second = await start(hidden);
+    const third = await start(hidden);
+
+    expect(parent.startsWith(join(tmpdir(), "tasker-"))).toBe(true);
+    expect(statSync(parent).mode & 0o777).toBe(0o700);
+    expect(await query(second.url, "select n from kept")).toEqual([{ n: 1 }]);
+    expect(third).toMatchObject({ reused: true, url: second.url });
+  },
+);

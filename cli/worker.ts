@@ -73,7 +73,7 @@ interface Signals {
 
 function listen(logger: Logger, graceMs: number): Signals {
   const heard = new AbortController();
-  const guard = watch(graceMs + 900);
+  const guard = watch(graceMs + 500);
   let deadline: NodeJS.Timeout | null = null;
   const limit = (): void => {
     guard.limit(graceMs + 1100);

@@ -26,6 +26,24 @@ export const silent: Logger = {
   isLevelEnabled: () => false,
 };
 
+/** The same logger, but one that never throws: a broken log must not decide over runs. */
+export function guarded(logger: Logger): Logger {
+  const guard = (level: Level) => (fields: object, message: string) => {
+    try {
+      logger[level](fields, message);
+    } catch {
+      // there is nowhere to say so
+    }
+  };
+  return {
+    debug: guard("debug"),
+    info: guard("info"),
+    warn: guard("warn"),
+    error: guard("error"),
+    isLevelEnabled: (level) => logger.isLevelEnabled?.(level) ?? true,
+  };
+}
+
 /** Whether a logger would write a line of this level; true where it doesn't say. */
 export function writes(logger: Logger, level: Level): boolean {
   return logger.isLevelEnabled?.(level) ?? true;

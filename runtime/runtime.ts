@@ -11,7 +11,7 @@ import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
 import { Fetcher } from "./fetch.ts";
 import { Health } from "./health.ts";
-import { Lines, silent, type Logger } from "./log.ts";
+import { guarded, Lines, silent, type Logger } from "./log.ts";
 import { Node } from "./node.ts";
 import { Registry } from "./registry.ts";
 import { Reporter } from "./report.ts";
@@ -430,7 +430,7 @@ function settingsOf(options: RuntimeOptions): Settings {
     graceMs: toMs(options.grace ?? "30s"),
     maxCrashes: checkCount("crashes", options.crashes ?? 3, 1),
     keep: { completedMs: toMs(keep.completed ?? "7d"), otherMs: toMs(keep.other ?? "30d") },
-    logger: options.logger ?? silent,
+    logger: guarded(options.logger ?? silent),
     info: { app, version, name },
     clock: options.clock ?? systemClock,
   };

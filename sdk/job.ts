@@ -113,7 +113,7 @@ function specOf<Id extends string, Schema extends StandardSchemaV1, Out, Use ext
   const given = options as unknown as Omit<Erased, "handler" | "hooks"> & Pick<JobSpec, "handler"> & { readonly hooks?: Partial<HookSpecs> };
   const id = checkName("id", given.id);
   return explained(id, () => {
-    checkKeys(`job "${id}"`, given, keys);
+    checkKeys("defineJob", given, keys);
     checkParts(given);
     return {
       id,

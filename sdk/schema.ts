@@ -116,6 +116,7 @@ function distinct(issues: readonly Issue[]): readonly Issue[] {
 function plain(value: unknown): unknown {
   const text = JSON.stringify(value, (_, part: unknown) => {
     if (typeof part === "bigint") return part.toString();
+    if (typeof part === "string" && /^[+-]\d{6}-\d\d-\d\dT/.test(part)) return part.slice(3); // a Date whose year JSON Schema has no format for
     if (part instanceof Map || part instanceof Set) return [...(part as Iterable<unknown>)];
     return part;
   }) as string | undefined;

@@ -17,35 +17,32 @@ export interface FakeClock extends Clock {
 /** Makes a clock that shows `start`, 2030-01-01 by default.
  *  @throws {InvalidInput} from `advance` for what is no duration */
 export function fakeClock(start: string | Date = "2030-01-01T00:00:00Z"): FakeClock {
-  let nowMs = new Date(start).getTime();
-  const origin = nowMs;
+  const origin = new Date(start).getTime();
+  let ticks = 0;
   const alarms = new Set<FakeAlarm>();
   const next = (): FakeAlarm | null => {
     let first: FakeAlarm | null = null;
     for (const alarm of alarms) if (!first || alarm.at < first.at) first = alarm;
     return first;
   };
-  const ringUntil = (endMs: number): void => {
-    for (let alarm = next(); alarm && origin + alarm.at <= endMs; alarm = next()) {
-      nowMs = Math.max(nowMs, origin + alarm.at);
-      alarm.fire();
-    }
-  };
   return {
     drift: 0,
-    ticks: () => nowMs - origin,
-    alarm: (ring) => new FakeAlarm(alarms, () => nowMs - origin, ring),
-    now: () => new Date(nowMs),
-    nowMs: () => nowMs,
+    ticks: () => ticks,
+    alarm: (ring) => new FakeAlarm(alarms, () => ticks, ring),
+    now: () => new Date(origin + ticks),
+    nowMs: () => origin + ticks,
     nextMs: () => origin + (next()?.at ?? Infinity),
     advance(by) {
-      const endMs = nowMs + (typeof by === "number" ? by : toMs(by));
-      ringUntil(endMs);
-      nowMs = endMs;
+      const end = ticks + (typeof by === "number" ? by : toMs(by));
+      for (let alarm = next(); alarm && alarm.at <= end; alarm = next()) {
+        ticks = Math.max(ticks, alarm.at);
+        alarm.fire();
+      }
+      ticks = end;
     },
     jump(byMs) {
-      nowMs += byMs;
-      for (const alarm of [...alarms].sort((a, b) => a.at - b.at)) if (origin + alarm.at <= nowMs) alarm.fire();
+      ticks += byMs;
+      for (const alarm of [...alarms].sort((a, b) => a.at - b.at)) if (alarm.at <= ticks) alarm.fire();
     },
   };
 }
@@ -65,7 +62,7 @@ class FakeAlarm implements Alarm {
 
   set(at: number): void {
     this.clear();
-    this.at = at;
+    this.at = Math.ceil(at); // whole milliseconds, so that moves and alarms meet exactly
     if (at === Infinity) return;
     this.#alarms.add(this);
     if (at <= this.#ticks()) this.#turn = setImmediate(() => this.fire()); // over already: no move will ring it

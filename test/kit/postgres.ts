@@ -9,7 +9,7 @@ export interface Moving {
 }
 
 const schema = "suite";
-const emptied = ["runs", "history", "keys", "jobs", "nodes", "commands", "attempts", "logs", "rates", "lanes", "queues"];
+const emptied = ["runs", "history", "keys", "jobs", "nodes", "names", "commands", "attempts", "logs", "rates", "lanes", "queues"];
 
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */
 export async function postgresStores(url: string): Promise<{ open(clock: Moving): Promise<Store>; client: Client; close(): Promise<void> }> {

@@ -84,7 +84,7 @@ describe("defineJob", () => {
   });
 
   test("says which job, what was given, and what to do", () => {
-    expect(() => define({ timeuot: "1s" })).toThrow('job "job": job "job" has no option "timeuot"; did you mean "timeout"?'.replace('job "job": ', ""));
+    expect(() => define({ timeuot: "1s" })).toThrow('job "job": defineJob has no option "timeuot"; did you mean "timeout"?');
     expect(() => define({ queue: "$x" })).toThrow('job "job": queue "$x" begins with "$", which is reserved; choose another name');
     expect(() => define({ priority: 12 })).toThrow('priority "12" is not a whole number from 0 to 9 (higher first)');
   });

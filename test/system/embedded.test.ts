@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -18,7 +19,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
-import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { StoreUnusable } from "../../sdk/error.ts";
 import { findBinary } from "../../runtime/store/postgres/embedded/binary.ts";
 import { type Embedded, startEmbedded } from "../../runtime/store/postgres/embedded.ts";
@@ -27,31 +28,24 @@ import { until } from "../kit/until.ts";
 const module = fileURLToPath(new URL("../../runtime/store/postgres/embedded.ts", import.meta.url));
 const root = process.getuid?.() === 0;
 const { major } = findBinary();
+const open = 0o755; // as a project's folder is: the server's user may enter it
 
-let seed = "";
-let dir = "";
-const undo: (() => unknown)[] = [];
+/** A folder with data, for the tests that need none of their own: making them is most of a test's time. */
+let shared = "";
+let undo: (() => unknown)[] = [];
 
 beforeAll(async () => {
-  seed = folder(0o755);
-  await (await startEmbedded({ dir: seed, fsync: false })).stop();
-  const made = undo.splice(0);
-  return () => made.forEach((step) => step());
-});
-
-beforeEach(() => {
-  dir = folder(0o755); // as a project's folder is: the server's user may enter it
+  shared = folder(open);
+  const gone = undo;
+  undo = [];
+  await (await startEmbedded({ dir: shared, fsync: false })).stop();
+  return () => gone.forEach((step) => step());
 });
 
 afterEach(async () => {
   vi.unstubAllEnvs();
   for (const step of undo.splice(0).reverse()) await step();
 });
-
-/** Puts data there that a server has made, which is quicker than making them again. */
-function plant(): void {
-  execFileSync("cp", ["-a", `${seed}/.`, dir]);
-}
 
 /** A folder that goes when the test ends. */
 function folder(mode: number): string {
@@ -62,8 +56,8 @@ function folder(mode: number): string {
 }
 
 /** A server in this process, stopped when the test ends. */
-async function start(at = dir): Promise<Embedded> {
-  const server = await startEmbedded({ dir: at, fsync: false });
+async function start(dir = shared): Promise<Embedded> {
+  const server = await startEmbedded({ dir, fsync: false });
   undo.push(server.stop);
   return server;
 }
@@ -71,7 +65,7 @@ async function start(at = dir): Promise<Embedded> {
 type Shown = Omit<Embedded, "stop">;
 
 /** A starter in a process of its own: it says what it got, and stops its server when its input ends. */
-function starter(): { readonly child: ChildProcess; readonly shown: Promise<Shown> } {
+function starter(dir = shared): { readonly child: ChildProcess; readonly shown: Promise<Shown> } {
   const script = `
     const { startEmbedded } = await import(${JSON.stringify(module)});
     const server = await startEmbedded({ dir: ${JSON.stringify(dir)}, fsync: false });
@@ -115,7 +109,8 @@ function running(pid: number): boolean {
 }
 
 test("a fresh start gives a server with the database and the user tasker, and a password that only its owner can read", async () => {
-  const server = await start();
+  const dir = folder(open);
+  const server = await start(dir);
 
   const rows = await query(server.url, "select current_user::text as who, current_database()::text as db");
 
@@ -126,7 +121,6 @@ test("a fresh start gives a server with the database and the user tasker, and a 
 });
 
 test("nobody gets in without the password, and it is in no argument and no log", async () => {
-  plant();
   const server = await start();
   const url = new URL(server.url);
   const password = url.password;
@@ -134,39 +128,38 @@ test("nobody gets in without the password, and it is in no argument and no log",
   url.password = "guess";
 
   await expect(query(url.href, "select 1")).rejects.toThrow(/password authentication failed/);
-  expect(readFileSync(join(dir, "postgres.log"), "utf8")).not.toContain(password);
+  expect(readFileSync(join(shared, "postgres.log"), "utf8")).not.toContain(password);
   if (process.platform === "linux") expect(readFileSync(`/proc/${server.pid}/cmdline`, "utf8")).not.toContain(password);
 });
 
 test("a restart keeps the rows; stop may be called twice", async () => {
-  plant();
   const first = await start();
-  await query(first.url, "create table kept as select 42 as answer");
+  await query(first.url, "create table kept_2 as select 42 as answer");
   await first.stop();
   await first.stop();
 
   const second = await start();
 
   expect(running(first.pid)).toBe(false);
-  expect(await query(second.url, "select answer from kept")).toEqual([{ answer: 42 }]);
+  expect(await query(second.url, "select answer from kept_2")).toEqual([{ answer: 42 }]);
 });
 
 test("kill -9 of the owner ends the server within 2 s, and the next start has every committed row", async () => {
-  plant();
   const owner = starter();
   const { url, pid } = await owner.shown;
-  await query(url, "create table kept as select generate_series(1, 1000) as n");
+  await query(url, "create table kept_3 as select generate_series(1, 1000) as n");
 
   await kill(owner.child);
   await until(() => !running(pid), { what: "the server has ended with its owner", timeoutMs: 2_000 });
   const next = await start();
 
   expect(next.reused).toBe(false);
-  expect(await query(next.url, "select count(*)::int as rows from kept")).toEqual([{ rows: 1000 }]);
+  expect(await query(next.url, "select count(*)::int as rows from kept_3")).toEqual([{ rows: 1000 }]);
 });
 
 test("of five starters at once one starts the server, and the others use it", async () => {
-  const starters = Array.from({ length: 5 }, starter);
+  const dir = folder(open);
+  const starters = Array.from({ length: 5 }, () => starter(dir));
 
   const shown = await Promise.all(starters.map((one) => one.shown));
 
@@ -177,7 +170,6 @@ test("of five starters at once one starts the server, and the others use it", as
 });
 
 test("a second process uses the running server, and leaves it running when it stops", async () => {
-  plant();
   const first = await start();
   const second = starter();
   const shown = await second.shown;
@@ -191,32 +183,33 @@ test("a second process uses the running server, and leaves it running when it st
 });
 
 test("the owner's stop ends the server for all; whoever starts next owns a new one on the same data", async () => {
-  plant();
   const owner = await start();
   const second = await start();
-  await query(second.url, "create table kept as select 1 as n");
+  await query(second.url, "create table kept_6 as select 1 as n");
 
   await owner.stop();
   const third = await start();
 
   expect(second.reused).toBe(true);
   expect(third.reused).toBe(false);
-  expect(await query(third.url, "select n from kept")).toEqual([{ n: 1 }]);
+  expect(await query(third.url, "select n from kept_6")).toEqual([{ n: 1 }]);
 });
 
 test("data of another major version are refused, with both versions and a way out", async () => {
+  const dir = folder(open);
   const data = join(dir, `pg${major}`);
   mkdirSync(data);
   writeFileSync(join(data, "PG_VERSION"), "9\n");
 
-  const started = start();
+  const started = start(dir);
 
   await expect(started).rejects.toThrow(StoreUnusable);
   await expect(started).rejects.toThrow(/holds data of PostgreSQL 9, but .* is PostgreSQL \d.*TASKER_PG_BIN/);
 });
 
 test("a start that was killed while it made the data folder is made good by the next", async () => {
-  const half = starter();
+  const dir = folder(open);
+  const half = starter(dir);
   half.shown.catch(() => undefined);
   const name = await until(() => readdirSync(dir).find((entry) => entry.includes(".init-")), {
     what: "initdb has begun",
@@ -224,26 +217,24 @@ test("a start that was killed while it made the data folder is made good by the 
   await until(() => existsSync(join(dir, name, "PG_VERSION")), { what: "initdb is half-way" });
   await kill(half.child);
 
-  const server = await start();
+  const server = await start(dir);
 
   expect(await query(server.url, "select 1 as up")).toEqual([{ up: 1 }]);
   expect(readdirSync(dir).filter((name) => name.includes(".init-"))).toEqual([]);
 });
 
 test("a lock whose holder died holds nobody up", async () => {
-  plant();
   const dead = spawn("true");
   await once(dead, "exit");
-  writeFileSync(join(dir, "postgres.lock"), `${dead.pid} 0123456789abcdef`);
+  writeFileSync(join(shared, "postgres.lock"), `${dead.pid} 0123456789abcdef`);
 
   const server = await start();
 
   expect(server.reused).toBe(false);
-  expect(existsSync(join(dir, "postgres.lock"))).toBe(false);
+  expect(existsSync(join(shared, "postgres.lock"))).toBe(false);
 });
 
 test("a note of a server that is gone, with the id of a process that is not, holds nobody up", async () => {
-  plant();
   const first = await start();
   const file = join(first.data, "postmaster.pid");
   const note = readFileSync(file, "utf8");
@@ -256,10 +247,12 @@ test("a note of a server that is gone, with the id of a process that is not, hol
 });
 
 test("a broken configuration fails quickly, with what the server said", async () => {
-  plant();
   const server = await start();
   await server.stop();
-  appendFileSync(join(server.data, "postgresql.conf"), "\nno_such_setting = on\n");
+  const config = join(server.data, "postgresql.conf");
+  const before = readFileSync(config);
+  undo.push(() => writeFileSync(config, before));
+  appendFileSync(config, "\nno_such_setting = on\n");
 
   const began = performance.now();
   const started = start();
@@ -269,16 +262,16 @@ test("a broken configuration fails quickly, with what the server said", async ()
 });
 
 test("a lost password is reported with the file that it belongs in", async () => {
-  plant();
   const server = await start();
   await server.stop();
-  rmSync(`${server.data}.password`);
+  renameSync(`${server.data}.password`, join(shared, "elsewhere"));
+  undo.push(() => renameSync(join(shared, "elsewhere"), `${server.data}.password`));
 
   await expect(start()).rejects.toThrow(/password of ".*" is not in ".*\.password" any more; put it back/);
 });
 
 test("a TASKER_PG_BIN that holds no server is refused by name", async () => {
-  vi.stubEnv("TASKER_PG_BIN", dir);
+  vi.stubEnv("TASKER_PG_BIN", shared);
 
   await expect(start()).rejects.toThrow(/TASKER_PG_BIN is ".*", but there is no "postgres" in/);
 });
@@ -291,7 +284,6 @@ test("Windows is refused, with a way out", async () => {
 });
 
 test.runIf(root)("root's server runs as another user", async () => {
-  plant();
   const server = await start();
 
   const { uid } = statSync(server.data);
@@ -311,14 +303,14 @@ test.runIf(root)(
     const first = await start(hidden);
     const parent = join(first.data, "..");
     undo.unshift(() => rmSync(parent, { recursive: true, force: true }));
-    await query(first.url, "create table kept as select 1 as n");
+    await query(first.url, "create table kept_16 as select 1 as n");
     await first.stop();
     const second = await start(hidden);
     const third = await start(hidden);
 
     expect(parent.startsWith(join(tmpdir(), "tasker-"))).toBe(true);
     expect(statSync(parent).mode & 0o777).toBe(0o700);
-    expect(await query(second.url, "select n from kept")).toEqual([{ n: 1 }]);
+    expect(await query(second.url, "select n from kept_16")).toEqual([{ n: 1 }]);
     expect(third).toMatchObject({ reused: true, url: second.url });
   },
 );

@@ -55,7 +55,9 @@ function copy<T extends object>(record: T): T {
 function pageOf<T>(items: readonly (readonly [n: number, item: T])[], { cursor, limit = 50 }: Paging = {}): Page<T> {
   if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor))
     throw new InvalidInput(`cursor "${cursor}" is none; give back the \`next\` of a page`);
-  const size = Math.min(200, Math.max(1, limit));
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new InvalidInput(`limit ${limit} is no whole number from 1 to 200; give it one`);
+  const size = Math.min(200, limit);
   const left = items.filter(([n]) => cursor === undefined || n < Number(cursor)).sort(([a], [b]) => b - a);
   const next = left.length > size ? String(left[size - 1]![0]) : null;
   return { items: left.slice(0, size).map(([, item]) => item), next, complete: true };

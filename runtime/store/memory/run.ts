@@ -109,7 +109,7 @@ function settle(state: State, settlement: Settlement): Settled {
   const { outcome } = settlement;
   const answer = row.ask === null ? "settled" : "canceled";
   row.answered = { token: row.token, answer };
-  row.startedMs = settlement.startedMs ?? row.startedMs;
+  row.startedMs = settlement.startedMs;
   if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error: null }, settlement);
   else if (outcome.to === "pending") retry(state, row, outcome);
   else end(state, row, outcome, settlement);

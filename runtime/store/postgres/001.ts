@@ -90,6 +90,7 @@ export function first(schema: string) {
       draining boolean not null default false, slots integer not null default 0, busy integer not null default 0,
       heap integer not null default 0, jobs text[] not null default '{}'
     ) with (fillfactor = 50)`,
+    sql`create table ${s}.names (id integer primary key, name text not null, at timestamptz not null)`, // outlives its node
     sql`create table ${s}.commands (
       id bigint primary key generated always as identity, node integer not null, run bigint not null, token integer not null,
       at timestamptz not null default clock_timestamp())`,
@@ -110,7 +111,7 @@ export function first(schema: string) {
       wait_ms double precision not null, run_ms double precision not null)`,
     sql`create index rates_at on ${s}.rates (at)`,
     sql.raw(partitions(schema)),
-    sql`select ${s}.make_partitions(7, 1e15, 1e15)`,
+    sql`select ${s}.make_partitions(7, 1e15, 1e15, clock_timestamp())`,
   ];
   return {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -123,11 +124,12 @@ export function first(schema: string) {
  *  It gives up rather than wait: another node may be at it, or a reader may hold the table. */
 function partitions(schema: string): string {
   return `
-create function "${schema}".make_partitions(ahead integer, completed_ms double precision, other_ms double precision) returns bigint
+create function "${schema}".make_partitions(ahead integer, completed_ms double precision, other_ms double precision, at timestamptz)
+returns bigint
 language plpgsql as $body$
 declare
   kind text; keep double precision; day date; part text; n bigint; dropped bigint := 0;
-  today date := (clock_timestamp() at time zone 'utc')::date;
+  today date := (at at time zone 'utc')::date;
 begin
   if not pg_try_advisory_xact_lock(hashtext('tasker:${schema}:partitions')) then return 0; end if;
   perform set_config('lock_timeout', '1s', true);
@@ -146,7 +148,7 @@ begin
       select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = format('%I.%I', '${schema}', 'history_' || kind)::regclass and c.relname ~ '_[0-9]{8}$'
     loop
-      continue when keep > 3e12 or (day + 1)::timestamp at time zone 'utc' > clock_timestamp() - keep * interval '1 ms';
+      continue when keep > 3e12 or (day + 1)::timestamp at time zone 'utc' > at - keep * interval '1 ms';
       begin
         execute format('select count(*) from %I.%I', '${schema}', part) into n;
         execute format('drop table %I.%I', '${schema}', part);

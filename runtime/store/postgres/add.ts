@@ -39,7 +39,10 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   /** A name that can't be a lane was refused: each item by itself, so that only the bad one fails. */
   async function apart(runs: readonly NewRun[], error: Error, tx?: Tx): Promise<readonly (Added | Error)[]> {
     if (isAway(error)) throw error;
-    return runs.length === 1 ? [error] : (await Promise.all(runs.map((run) => add([run], tx)))).flat();
+    if (runs.length === 1) return [error];
+    const answers: (Added | Error)[] = [];
+    for (const run of runs) answers.push(...(await add([run], tx)));
+    return answers;
   }
 
   async function add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {

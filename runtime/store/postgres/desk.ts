@@ -127,7 +127,7 @@ function statements(sql: Statements) {
     when $3::float8 is not null then ${up(`${now} + ${ms("$3::float8")}`)} end due),
   changed as (
     update ${s}.runs r set lane = coalesce($2, lane), due_at = coalesce(t.due, due_at), ready_at = greatest(coalesce(t.due, due_at), ${now}),
-      input = coalesce($5, input), meta = case when $5::text is null then meta else $6 end,
+      expires_at = expires_at + (coalesce(t.due, due_at) - due_at), input = coalesce($5, input), meta = case when $5::text is null then meta else $6 end,
       options = case when $7::int is null then options
         else (coalesce(options, '{}')::jsonb || jsonb_build_object('retry', coalesce(options::jsonb -> 'retry', '{}') || jsonb_build_object('attempts', $7::int)))::text end
     from t where id = $1 and not ${held} returning id),

@@ -89,14 +89,14 @@ function live({ schema: s, clock, epoch }: Statements, where: readonly Part[]): 
   return raw`select ${raw.raw(`r.id, l.job, l.queue, l.priority,
     case when r.state = 1 and r.started_at is not null then 'running' when ${leased} then 'leased' else 'pending' end,
     null, r.ask is not null, ${epoch("r.due_at")}, ${epoch("r.created_at")}, ${epoch("r.expires_at")}, ${epoch("r.started_at")}, null,
-    (select n.name from ${s}.nodes n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, null, null, null, r.progress,
+    (select n.name from ${s}.names n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, null, null, null, r.progress,
     r.options, r.replay_of, null
     from ${s}.runs r join ${s}.lanes l on l.id = r.lane`)} where ${raw.join(where, raw` and `)}`;
 }
 function past({ schema: s, epoch }: Statements, where: readonly Part[]): Part {
   return raw`select ${raw.raw(`r.id, l.job, l.queue, l.priority, (array['completed', 'failed', 'canceled'])[r.status + 1],
     r.reason, false, ${epoch("r.due_at")}, ${epoch("r.created_at")}, null::float8, ${epoch("r.started_at")}, ${epoch("r.finished_at")},
-    (select n.name from ${s}.nodes n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, r.result, r.result_meta, r.error, r.progress,
+    (select n.name from ${s}.names n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, r.result, r.result_meta, r.error, r.progress,
     r.options, r.replay_of, r.note
     from ${s}.history r join ${s}.lanes l on l.id = r.lane`)} where ${raw.join(where, raw` and `)}`;
 }
@@ -110,7 +110,7 @@ async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging
   const parts: Part[] = [];
   if (fromLive) parts.push(raw`(${fromLive} order by r.id desc limit ${size})`);
   if (fromPast) parts.push(raw`(${fromPast} order by r.id desc limit ${size})`);
-  if (parts.length === 0) return { items: [], next: null, complete: true };
+  if (parts.length === 0 || JSON.stringify(filter).includes("\\u0000")) return { items: [], next: null, complete: true };
   const columns = raw.raw("id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note");
   const all = raw`select * from (${raw.join(parts, raw` union all `)}) u(${columns}) order by id desc limit ${size}`;
   if (search.length === 0) return cut((await pool.query(all)).map(runOf), limit, null);
@@ -186,7 +186,7 @@ async function attempts(pool: Pool, { schema: s, epoch }: Statements, filter: { 
   if (page.cursor !== undefined) where.push(raw`a.id < ${cursorOf(page.cursor)}`);
   if (filter.run !== undefined) where.push(raw`a.run = ${filter.run}`);
   if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
-  const rows = await pool.query(raw`select ${raw.raw(`a.id, a.run, a.token, a.n, l.job, (select n.name from ${s}.nodes n where n.id = a.node), ${epoch("a.started_at")}, ${epoch("a.ended_at")},
+  const rows = await pool.query(raw`select ${raw.raw(`a.id, a.run, a.token, a.n, l.job, (select n.name from ${s}.names n where n.id = a.node), ${epoch("a.started_at")}, ${epoch("a.ended_at")},
     a.outcome, a.error, ${epoch("a.retry_at")} from ${s}.attempts a join ${s}.lanes l on l.id = a.lane`)} where ${raw.join(where, raw` and `)} order by a.id desc limit ${limit + 1}`);
   const more = rows.length > limit;
   return { items: rows.slice(0, limit).map(attemptOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
@@ -202,8 +202,8 @@ async function logs(pool: Pool, { schema: s, epoch }: Statements, run: number, p
 
 function pageSize(page: Paging): number {
   const limit = page.limit ?? 50;
-  if (!Number.isInteger(limit) || limit < 1 || limit > 200) throw new InvalidInput(`limit ${limit} is not between 1 and 200`);
-  return limit;
+  if (!Number.isInteger(limit) || limit < 1) throw new InvalidInput(`limit ${limit} is not a whole number from 1 to 200`);
+  return Math.min(limit, 200);
 }
 
 function cursorOf(text: string): number {

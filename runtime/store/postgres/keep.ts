@@ -32,7 +32,7 @@ function statements({ schema: s, clock, ms }: Statements) {
   return {
     /** Makes room for the coming days, drops days that are over their retention. A day that the default partition already
      *  holds rows of is left to it. $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
-    partitions: `select ${s}.make_partitions($1, $2, $3)`,
+    partitions: `select ${s}.make_partitions($1, $2, $3, ${clock})`,
     /** Rows of the default partition that are too old. $1 kept, ms · $2 limit */
     old: (kind: "completed" | "other") => `
     with gone as (
@@ -44,6 +44,8 @@ function statements({ schema: s, clock, ms }: Statements) {
       // What belonged to runs that are gone. $1 longest retention, ms · $2 limit
       `with gone as (delete from ${s}.attempts where id = any(array(select id from ${s}.attempts where ended_at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
       `with gone as (delete from ${s}.logs where id = any(array(select id from ${s}.logs where at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
+      `with gone as (delete from ${s}.names where id = any(array(select n.id from ${s}.names n where at < ${clock} - 2 * ${ms("$1")}
+         and not exists (select 1 from ${s}.nodes where id = n.id) limit $2)) returning 1) select count(*) from gone`,
       `with gone as (delete from ${s}.rates where ctid = any(array(select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1) select count(*) from gone`,
       // Keys whose run has let go of them; keys still held are looked at again later.
       `with due as materialized (select job, key, run, keep_ms from ${s}.keys where until < ${clock} and $1::float8 is not null order by until limit $2 for update skip locked),

@@ -1,6 +1,8 @@
 import { Kysely, PostgresDialect, type RawBuilder } from "kysely";
 import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
+import type { ErrorRecord } from "../../../sdk/target.ts";
+import { clean } from "../../../sdk/text.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
 export type Row = readonly (string | null)[];
@@ -121,4 +123,11 @@ export function texts(values: readonly (string | null)[]): string {
 
 function quote(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** A failure as JSON text, cleaned of what Postgres can't hold and cut to its bounds; null stays null. */
+export function errorText(error: ErrorRecord | null): string | null {
+  if (!error) return null;
+  const { name, message, stack } = error;
+  return JSON.stringify({ name: clean(name, 200), message: clean(message, 4096), stack: stack === null ? null : clean(stack, 16_384) });
 }

@@ -1,14 +1,17 @@
 import type { RunOptions } from "../../../sdk/target.ts";
 import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../store.ts";
+import { clean } from "../../../sdk/text.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
 import type { Ear } from "./listen.ts";
-import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
 
 /** Further back than any run can be ready: the low bound of a lane that is read from its start. */
 const everMs = -3.15e12;
+/** A line of a run's log is cut here. */
+const lineBytes = 8192;
 
 /** The way of a run, in Postgres. */
 export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs {
@@ -19,13 +22,12 @@ export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs 
     async hold(node, started) {
       if (started.length === 0) return [];
       const rows = await pool.rows("tasker_hold", sql.hold, [node, ...fence(started), numbers(started.map((run) => run.startedMs))]);
-      return missing(started, rows);
+      return started.filter(among(rows, false));
     },
     async check(held) {
       if (held.length === 0) return [];
       const rows = await pool.rows("tasker_check", sql.check, fence(held));
-      const ours = new Set(rows.map((row) => Number(row[0])));
-      return held.filter((run) => ours.has(run.id));
+      return held.filter(among(rows, true));
     },
     async release(list) {
       if (list.length === 0) return;
@@ -37,13 +39,13 @@ export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs 
     sweep: sweeper(pool, sql),
     listen: (node, hear) => ear.listen(node, hear),
     async progress(held, progress) {
-      const rows = await pool.rows("tasker_progress", sql.progress, [held.id, held.token, JSON.stringify(progress)]);
+      const rows = await pool.rows("tasker_progress", sql.progress, [held.id, held.token, JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) })]);
       return rows.length > 0;
     },
     async log(lines) {
       if (lines.length === 0) return;
       const columns = [numbers(lines.map((l) => l.run)), numbers(lines.map((l) => l.attempt)), numbers(lines.map((l) => l.at.getTime()))];
-      await pool.rows("tasker_log", sql.log, [...columns, texts(lines.map((l) => l.level)), texts(lines.map((l) => l.message)), texts(lines.map((l) => l.data))]);
+      await pool.rows("tasker_log", sql.log, [...columns, texts(lines.map((l) => l.level)), texts(lines.map((l) => clean(l.message, lineBytes))), texts(lines.map((l) => l.data && clean(l.data, lineBytes)))]);
     },
   };
 }
@@ -52,10 +54,10 @@ function fence(list: readonly Held[]): readonly [string, string] {
   return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
 }
 
-function missing(list: readonly Held[], rows: readonly Row[]): readonly Held[] {
-  if (rows.length === list.length) return [];
-  const found = new Set(rows.map((row) => Number(row[0])));
-  return list.filter((run) => !found.has(run.id));
+/** Whether a fence is among `rows` (id, token), or is not. */
+function among(rows: readonly Row[], wanted: boolean): (held: Held) => boolean {
+  const found = new Set(rows.map((row) => `${row[0]} ${row[1]}`));
+  return (held) => found.has(`${held.id} ${held.token}`) === wanted;
 }
 
 function canceled(held: Held): Settlement {
@@ -147,8 +149,8 @@ function finishColumns(items: readonly Settlement[]): readonly string[] {
   return [
     numbers(outcomes.map((outcome) => statusNumber[outcome.to])),
     texts(outcomes.map((outcome) => outcome.reason)),
-    texts(outcomes.map((outcome) => ("error" in outcome && outcome.error ? JSON.stringify(outcome.error) : null))),
-    texts(outcomes.map((outcome) => ("note" in outcome ? outcome.note : null))),
+    texts(outcomes.map((outcome) => ("error" in outcome ? errorText(outcome.error) : null))),
+    texts(outcomes.map((outcome) => ("note" in outcome && outcome.note !== null ? clean(outcome.note, 4096) : null))),
     numbers(items.map((item) => item.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
   ];
 }
@@ -161,7 +163,7 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
     numbers(outcomes.map((outcome) => outcome.delayMs)),
     numbers(outcomes.map((outcome) => (outcome.spent ? 1 : 0))),
     texts(outcomes.map((outcome) => outcome.outcome)),
-    texts(outcomes.map((outcome) => (outcome.error ? JSON.stringify(outcome.error) : null))),
+    texts(outcomes.map((outcome) => errorText(outcome.error))),
   ];
 }
 

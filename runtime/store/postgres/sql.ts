@@ -136,21 +136,21 @@ export function sql(schema: string, skew: boolean) {
           and (lease_until is null or lease_until < ${clock}) order by ready_at, id limit 1) head
         from unnest($1::int[], $2::float8[], $6::float8[]) i(lane, low, high) order by head nulls last) l`),
 
-    /** Moves completed runs to history, where id and token still match; a cancel that came first is recorded instead.
-     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, cancel first, somebody waits. */
+    /** Moves completed runs to history, where id and token still match and no cancel came first.
+     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */
     complete: `
   with gone as (
     delete from ${s}.runs r using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) i(id, token, started, result, result_meta)
-    where ${fenced}
+    where ${fenced} and r.ask is null
     returning r.*, i.started, i.result, i.result_meta),
   kept as (
     insert into ${s}.history (id, due_at, created_at, started_at, finished_at, replay_of, lane, token, node, attempt, status, crashes, reason,
       input, meta, tags, key, options, progress, result, result_meta)
-    select id, due_at, created_at, to_timestamp(started / 1000), ${clock}, replay_of, lane, token, node, attempt + 1,
-      case when ask is null then 0 else 2 end, crashes, case when ask is null then null else 'user' end,
-      input, meta, tags, key, options, progress, case when ask is null then result end, case when ask is null then result_meta end
+    select id, due_at, created_at, coalesce(to_timestamp(started / 1000), started_at), ${clock}, replay_of, lane, token, node,
+      attempt + case when coalesce(to_timestamp(started / 1000), started_at) is null then 0 else 1 end, 0, crashes, null,
+      input, meta, tags, key, options, progress, result, result_meta
     from gone)
-  select id, ask is not null, watched is not null from gone`,
+  select id, false, watched is not null from gone`,
 
     /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
      *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
@@ -159,20 +159,19 @@ export function sql(schema: string, skew: boolean) {
     delete from ${s}.runs r using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
       i(id, token, started, result, result_meta, status, reason, error, note, hooks)
     where ${fenced}
-    returning r.*, i.started, i.result, i.result_meta, case when r.ask is null then i.status else 2::smallint end status,
+    returning r.*, coalesce(to_timestamp(i.started / 1000), r.started_at) began, i.result, i.result_meta, case when r.ask is null then i.status else 2::smallint end status,
       case when r.ask is null then i.reason else 'user' end reason, i.error, i.note, i.hooks),
   kept as (
     insert into ${s}.history (${kept})
-    select id, due_at, created_at, to_timestamp(started / 1000), ${clock}, replay_of, lane, token, node,
-      attempt + case when started is null then 0 else 1 end, status, crashes, reason, input, meta, tags, key, options, progress,
+    select id, due_at, created_at, began, ${clock}, replay_of, lane, token, node, attempt + case when began is null then 0 else 1 end, status, crashes, reason, input, meta, tags, key, options, progress,
       case when status = 0 then result end, case when status = 0 then result_meta end, error, note
     from gone),
   tried as (
     insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error)
-    select id, token, attempt + 1, lane, node, to_timestamp(started / 1000), ${clock},
-      case when reason in ('timeout', 'crashed') then reason else 'error' end, error
-    from gone where status = 1 and reason <> 'expired'),
-  hooked as (${hookRun("gone")} where (f.hooks & (1 << f.status)) <> 0 returning 1)
+    select id, token, attempt + 1, lane, node, began, ${clock},
+      case when status = 2 then 'canceled' when reason in ('timeout', 'crashed') then reason else 'error' end, error
+    from gone where (status = 1 and reason <> 'expired') or (status = 2 and began is not null)),
+  hooked as (${hookRun("gone")} where (f.hooks & (1 << f.status)) <> 0 and o.queue <> '$hooks' returning 1)
   select id, ask is not null, watched is not null, (select pg_notify('${channel}', 'd') where exists (select 1 from hooked)) from gone`,
 
     /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
@@ -203,11 +202,11 @@ export function sql(schema: string, skew: boolean) {
     hold: `
     update ${s}.runs r set state = 1, holder = $1, started_at = coalesce(to_timestamp(i.started / 1000), r.started_at)
     from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
-    where ${fenced} returning r.id`,
+    where ${fenced} returning r.id, r.token`,
 
     /** Which of these leases still stand. $1 ids · $2 tokens */
     check: `
-    select r.id from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced}`,
+    select r.id, r.token from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced}`,
 
     /** Gives leases back; those that a cancel waits for stay, and are answered. $1 ids · $2 tokens */
     release: `

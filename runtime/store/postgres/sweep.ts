@@ -33,23 +33,25 @@ function statements(sql: Statements) {
      *  failed if that was one crash too many; canceled if somebody had asked. $1 limit · $2 crashes allowed */
     dead: `
   with lost as materialized (
-    select id, ask is not null as asked, (ask is not null or crashes + 1 >= $2) as over from ${s}.runs
+    select id, ask is not null as asked, n.crashes, (ask is not null or (started_at is not null and n.crashes >= $2)) as over from ${s}.runs
+    cross join lateral (select case when started_at is null then greatest(crashes, 1) else crashes + 1 end crashes) n
     where state = 1 and holder = any(array(select id from ${s}.nodes where lease_until < ${clock}))
-    limit $1 for update skip locked),
+    limit $1 for update of runs skip locked),
   back as (
-    update ${s}.runs r set state = 0, holder = null, lease_until = null, token = token + 1, crashes = crashes + 1, ready_at = ${now}
+    update ${s}.runs r set state = 0, holder = null, lease_until = null, token = token + 1, crashes = lost.crashes, ready_at = greatest(due_at, ${now}),
+      expires_at = case when started_at is null then expires_at end
     from lost where r.id = lost.id and not over
     returning r.id, r.token - 1 token, r.attempt, r.lane, r.node, r.started_at, r.ready_at),
   gone as (
     delete from ${s}.runs r using lost where r.id = lost.id and over
-    returning r.*, case when asked then 2::smallint else 1::smallint end status, case when asked then 'user' else 'crashed' end reason),
+    returning r.*, lost.crashes died, case when asked then 2::smallint else 1::smallint end status, case when asked then 'user' else 'crashed' end reason),
   fin as (
     select *, case when status = 1 then json_build_object('name', 'Crashed', 'message',
-      'the process that ran it died ' || (crashes + 1) || ' times while it held this run; look at that process''s end (memory, exit code), then retry the run',
+      'the process that ran it died ' || died || ' times while it held this run; look at that process''s end (memory, exit code), then retry the run',
       'stack', null)::text end error from gone),
   kept as (
     insert into ${s}.history (${kept})
-    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token, node, attempt, status, crashes + 1, reason,
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, died, reason,
       input, meta, tags, key, options, progress, null, null, error, null from fin),
   tried as (
     insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)

@@ -96,6 +96,13 @@ function listing(setup: () => Promise<Setup>): void {
     await expect(store.find.list({}, { cursor: "nonsense" })).rejects.toMatchObject({ code: "INVALID_INPUT" });
   });
 
+  test("a page of no size is refused", async () => {
+    const { store } = await setup();
+
+    await expect(store.find.list({}, { limit: 0 })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+    await expect(store.find.list({}, { limit: 1.5 })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+  });
+
   test("runs are found by status", async () => {
     const { store, clock, node } = await setup();
     const expired = (await leased(store, node)).id;

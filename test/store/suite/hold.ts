@@ -94,18 +94,6 @@ export function holding(setup: () => Promise<Setup>): void {
     expect(only(await lease(store, other))).toMatchObject({ id: taken.id, token: 2, attempt: 1, crashes: 0 });
   });
 
-  test("the recorded start counts as the attempt's, if the settlement has none", async () => {
-    const { store, node } = await setup();
-    const taken = await leased(store, node);
-    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
-
-    await store.runs.settle([settled(taken, undefined, { startedMs: null })]);
-
-    const run = (await store.find.get(taken.id))!;
-    expect(run.attempt).toBe(1);
-    near(run.startedAt, taken.dueMs);
-  });
-
   test("check answers which leases are still ours", async () => {
     const { store, clock, node } = await setup();
     const lost = await leased(store, node);
@@ -166,6 +154,16 @@ export function holding(setup: () => Promise<Setup>): void {
     await store.runs.release([taken]);
 
     expect(only(await lease(store, node))).toMatchObject({ id: taken.id, token: 2, crashes: 0 });
+  });
+
+  test("a released run has not started", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
+
+    await store.runs.release([taken]);
+
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "pending", startedAt: null, attempt: 0 });
   });
 
   test("a release with a stale token changes nothing", async () => {

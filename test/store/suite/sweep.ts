@@ -137,6 +137,31 @@ export function sweeping(setup: () => Promise<Setup>): void {
     expect(await store.find.get(taken.id)).toMatchObject({ status: "pending", crashes: 1 });
   });
 
+  test("a run that never started does not fail for its node's crash", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: null }]);
+    await clock.advance("5m");
+
+    await store.runs.sweep({ maxCrashes: 1 });
+
+    expect(await statusOf(store, taken.id)).toBe("pending");
+  });
+
+  test("a recovered run whose instant is ahead waits for it", async () => {
+    const { store, clock, node } = await setup();
+    await addOne(store, { delayMs: 3_600_000 });
+    const taken = only(await lease(store, node, { aheadMs: 7_200_000 }));
+    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: null }]);
+    await clock.advance("5m");
+
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(await lease(store, node)).toEqual([]);
+    await clock.advance("1h");
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, dueMs: taken.dueMs });
+  });
+
   test("a run whose cancel was asked for is canceled when its node dies", async () => {
     const { store, clock, node } = await setup();
     const taken = await leased(store, node);
@@ -254,6 +279,18 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     expect(swept.expired).toBe(0);
     expect(await statusOf(store, taken.id)).toBe("running");
+  });
+
+  test("a run does not expire while its lease stands", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store, { ttlMs: 60_000 });
+    await lease(store, node, { ttlMs: 3_600_000 });
+    await clock.advance("5m");
+
+    const swept = await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(swept.expired).toBe(0);
+    expect(await statusOf(store, id)).toBe("leased");
   });
 
   test("a run that has started once does not expire between its attempts", async () => {

@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { InvalidInput, JobNotFound } from "../../sdk/error.ts";
+import { ActFailed, BadUsage, FileBroken, describe as describeError, document, exitCode } from "../../cli/error.ts";
+import { redact } from "../../cli/redact.ts";
+
+test("a wrong command line exits with 2, everything else with 1", () => {
+  expect([new BadUsage("x"), new InvalidInput("x")].map(exitCode)).toEqual([2, 2]);
+  expect([new ActFailed("x"), new FileBroken("x"), new JobNotFound("a", []), new Error("x"), "x"].map(exitCode)).toEqual([1, 1, 1, 1, 1]);
+});
+
+test("an error is one line, without a stack unless it is asked for", () => {
+  const error = new Error("first\nsecond", { cause: new TypeError("why") });
+
+  expect(describeError(error, false)).toBe("error: first second");
+  expect(describeError(error, true)).toMatch(/^error: first second\n {2}Error: first\n[^]*TypeError: why\n/);
+});
+
+test("a document keeps the code of our own errors", () => {
+  expect(document(new JobNotFound("helo", ["hello"], ["hello"]))).toEqual({
+    error: { code: "JOB_NOT_FOUND", message: expect.stringContaining('did you mean "hello"?') as string },
+  });
+  expect(document(new Error("x"))).toEqual({ error: { code: "UNEXPECTED", message: "x" } });
+});
+
+test.each([
+  ["postgres://app:s3cret@db:5432/app", "postgres://app:***@db:5432/app"],
+  ["at postgres://app:p@ss@db/app, at once", "at postgres://app:***@db/app, at once"],
+  ["postgres://db/app?user=a&password=s3cret&x=1", "postgres://db/app?user=a&password=***&x=1"],
+  ["host=db password=s3cret", "host=db password=***"],
+  ["postgres://db:5432/app", "postgres://db:5432/app"],
+  ["see https://example.org/a@b", "see https://example.org/a@b"],
+])("%s is printed as %s", (text, shown) => {
+  expect(redact(text)).toBe(shown);
+});
+
+test("errors never show a password", () => {
+  const error = new Error("can't reach postgres://app:s3cret@db/app", { cause: new Error("postgres://app:s3cret@db/app") });
+
+  expect(describeError(error, true)).not.toContain("s3cret");
+  expect(JSON.stringify(document(error))).not.toContain("s3cret");
+});

@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { commands } from "../../cli/commands.ts";
+import { nameOf } from "../../cli/command.ts";
+import { options } from "../../cli/option.ts";
+import { common, flagsOf } from "../../cli/program.ts";
+import { settings } from "../../cli/config.ts";
+import { flags } from "./given.ts";
+import { folder } from "./folder.ts";
+
+const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+
+test("docs/configuration.md prints the table of keys as it is", () => {
+  const rows = options.map(({ key, flag, variable, default: value, about }) => {
+    const shown = value === null ? "none" : value.includes(" ") ? value : `\`${value}\``;
+    return `| \`${key}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${about} |`;
+  });
+
+  const printed = page.split("\n").filter((line) => /^\| `[a-zA-Z.]+` \|/.test(line));
+
+  expect(printed).toEqual(rows);
+});
+
+test("the defaults of the table are those that are read", async () => {
+  const read = (await settings(flags(), {}, folder())) as unknown as Record<string, unknown> & { keep: Record<string, unknown> };
+
+  for (const { key, default: shown } of options) {
+    const [, inner] = key.split(".");
+    const value = inner ? read.keep[inner] : read[key];
+    if (shown !== null && value !== null) expect([key, String(value)]).toEqual([key, shown]);
+  }
+});
+
+test("keys, flags and variables are each unique, and a variable is named after its flag", () => {
+  for (const of of ["key", "flag", "variable"] as const) expect(new Set(options.map((option) => option[of])).size).toBe(options.length);
+});
+
+test("a flag takes a value in all commands or in none", () => {
+  const kinds = new Map<string, string>();
+  for (const command of commands)
+    for (const { flag } of [...flagsOf(command), ...common]) {
+      const [, name, kind = "none"] = /^--([a-z-]+)(?: ([<[]))?/.exec(flag)!;
+
+      expect([nameOf(command), name, kinds.get(name!) ?? kind]).toEqual([nameOf(command), name, kind]);
+      kinds.set(name!, kind);
+    }
+});
+
+test("no command has a flag twice", () => {
+  for (const command of commands) {
+    const names = [...flagsOf(command), ...common].map(({ flag }) => flag.split(" ")[0]);
+
+    expect([nameOf(command), new Set(names).size]).toEqual([nameOf(command), names.length]);
+  }
+});

@@ -1,0 +1,104 @@
+import { expect, test, vi } from "vitest";
+import { commands } from "../../cli/commands.ts";
+import { nameOf } from "../../cli/command.ts";
+import { BadUsage, exitCode } from "../../cli/error.ts";
+import { flagsOf, parse, type Line } from "../../cli/program.ts";
+
+function run(...argv: string[]): Extract<Line, { do: "run" }> {
+  const line = parse(argv, commands, "1.2.3");
+  if (line.do !== "run") throw new Error(`expected a command to run, got ${line.do}`);
+  return line;
+}
+
+function printed(act: () => unknown): string {
+  const info = vi.spyOn(console, "info").mockImplementation(() => undefined);
+  try {
+    act();
+    return info.mock.calls.flat().join("\n");
+  } finally {
+    info.mockRestore();
+  }
+}
+
+test("values stay text: nothing is taken for a number", () => {
+  const { args, given } = run("trigger", "hello", "7", "--key", "007", "--tag", "1e3", "--tag=0x10");
+
+  expect(args).toEqual(["hello", "7"]);
+  expect([given.text("key"), given.each("tag")]).toEqual(["007", ["1e3", "0x10"]]);
+});
+
+test("a dash alone is an argument, and a negative value is one", () => {
+  const { args, given } = run("trigger", "hello", "-", "--delay", "-5s");
+
+  expect([args, given.text("delay")]).toEqual([["hello", "-"], "-5s"]);
+});
+
+test("a flag without a value takes no argument for one", () => {
+  const { args, given } = run("cancel", "--yes", "run_1", "--json", "run_2");
+
+  expect([args, given.on("yes"), given.on("json")]).toEqual([["run_1", "run_2"], true, true]);
+});
+
+test("a value may be empty, hold an equals sign, or be left out where it is optional", () => {
+  expect(run("runs", "--payload", "a.b=c=d", "--error=").given.each("payload")).toEqual(["a.b=c=d"]);
+  expect(run("runs", "--error=").given.text("error")).toBe("");
+  expect(run("trigger", "hello", "--wait").given.text("wait")).toBe("");
+  expect(run("trigger", "hello", "--wait", "5s").given.text("wait")).toBe("5s");
+});
+
+test("flags may stand before the command", () => {
+  const { command, given } = run("--json", "--config", "a.ts", "runs");
+
+  expect([nameOf(command), given.on("json"), given.text("config")]).toEqual(["runs", true, "a.ts"]);
+});
+
+test("lists are cut at commas", () => {
+  expect(run("runs", "--status", "failed,canceled", "--status", "pending").given.list("status")).toEqual(["failed", "canceled", "pending"]);
+});
+
+test.each([
+  [["statz"], /"statz" is not a command; did you mean "stats"\?/],
+  [["xyzzy"], /"xyzzy" is not a command; the commands are dev, start/],
+])("%j is refused with a hint", (argv, message) => {
+  expect(() => parse(argv, commands, "1")).toThrow(message);
+  expect(() => parse(argv, commands, "1")).toThrow(BadUsage);
+});
+
+test.each([[["runs", "--nope"]], [["run"]], [["runs", "too", "many"]], [["trigger", "hello", "--key"]]])("%j exits with 2", (argv) => {
+  const error = (() => {
+    try {
+      return parse(argv, commands, "1");
+    } catch (thrown) {
+      return thrown;
+    }
+  })();
+
+  expect(exitCode(error)).toBe(2);
+});
+
+test("--version prints the version, and so does nothing else", () => {
+  expect(printed(() => expect(parse(["--version"], commands, "1.2.3")).toEqual({ do: "version" }))).toMatch(/^tasker\/1\.2\.3 /);
+});
+
+test("help without a command lists every command", () => {
+  const text = printed(() => parse([], commands, "1"));
+
+  for (const command of commands) expect(text).toContain(`  ${command.usage}`);
+});
+
+test("the help of a command shows its flags, its keys with variable and default, and an example", () => {
+  for (const command of commands) {
+    const text = printed(() => expect(parse([nameOf(command), "--help"], commands, "1")).toEqual({ do: "help" }));
+
+    for (const { flag, about } of flagsOf(command)) {
+      expect(text).toContain(flag);
+      expect(text).toContain(about);
+    }
+    expect(text).toMatch(new RegExp(`Examples:\n  \\$ .*tasker ${nameOf(command)}`));
+    expect(text).not.toMatch(/ $/m);
+  }
+});
+
+test("tasker help <command> is tasker <command> --help", () => {
+  expect(printed(() => parse(["help", "runs"], commands, "1"))).toBe(printed(() => parse(["runs", "--help"], commands, "1")));
+});

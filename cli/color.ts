@@ -26,6 +26,5 @@ export function colors(stream: { readonly isTTY?: boolean }, env: NodeJS.Process
 
 /** Text without escape sequences and control characters: what a payload or an error says must not steer a terminal. */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }

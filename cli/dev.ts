@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { configure } from "../sdk/config.ts";
 import { humanMs } from "../sdk/duration.ts";
+import type { JobSpec } from "../sdk/spec.ts";
 import type { Command, Given } from "./command.ts";
 import type { Settings } from "./config.ts";
 import { hidden, locate, running, type Database } from "./database.ts";
@@ -30,8 +31,11 @@ export const dev: Command = {
     const read = withPaths(await settings(), args);
     const wanted: Settings = { ...read, logFormat: out.json ? "json" : (read.logFormat ?? "pretty") };
     const script = scriptOf(given);
+    const { loadJobs } = await import("./load.ts");
+    const jobs = await loadJobs(wanted); // first: a file that can't be loaded shall not wait for a database
     const database = locate(wanted);
-    return database ? serve(wanted, database, script) : withEmbedded(wanted, (own) => serve(wanted, own, script));
+    const act = (chosen: Database): Promise<number> => serve(wanted, { database: chosen, jobs, script });
+    return database ? act(database) : withEmbedded(wanted, act);
   },
 };
 
@@ -41,14 +45,16 @@ interface Script {
   readonly once: boolean;
 }
 
-async function serve(settings: Settings, database: Database, script: Script | null): Promise<number> {
-  const [{ logger: loggerOf }, { loadJobs }, { runtimeOf, work }] = await Promise.all([
-    import("./logger.ts"),
-    import("./load.ts"),
-    import("./worker.ts"),
-  ]);
+async function serve(
+  settings: Settings,
+  {
+    database,
+    jobs,
+    script,
+  }: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly script: Script | null },
+): Promise<number> {
+  const [{ logger: loggerOf }, { runtimeOf, work }] = await Promise.all([import("./logger.ts"), import("./worker.ts")]);
   const logger = loggerOf(settings);
-  const jobs = await loadJobs(settings);
   const runtime = await runtimeOf(settings, { database, jobs, logger });
   logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
   configure({ store: runtime.store });

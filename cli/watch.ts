@@ -29,7 +29,7 @@ export function watch(longestMs: number): Watch {
     if (performance.now() - beatAt < deafMs) return; // it moves again
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       if (saved.has(signal)) continue;
-      saved.set(signal, process.listeners(signal) as NodeJS.SignalsListener[]);
+      saved.set(signal, process.listeners(signal));
       process.removeAllListeners(signal);
     }
   };

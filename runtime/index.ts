@@ -7,3 +7,4 @@ export { openStore, type OpenOptions } from "./store/open.ts";
 export { memory } from "./store/memory.ts";
 export { postgres } from "./store/postgres/index.ts";
 export type * from "./store/store.ts";
+export { startEmbedded, type Embedded, type EmbeddedOptions } from "./store/postgres/embedded.ts";

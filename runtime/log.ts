@@ -44,6 +44,12 @@ export function guarded(logger: Logger): Logger {
   };
 }
 
+/** A failure as text for a line: its stack, with causes, or what there is. */
+export function shown(error: unknown): string {
+  const { name, message, stack } = errorRecord(error);
+  return stack ?? `${name}: ${message}`;
+}
+
 /** Whether a logger would write a line of this level; true where it doesn't say. */
 export function writes(logger: Logger, level: Level): boolean {
   return logger.isLevelEnabled?.(level) ?? true;
@@ -103,7 +109,7 @@ export class Lines {
       try {
         await this.#write(batch);
       } catch (error) {
-        this.#logger.warn({ lines: batch.length, error }, "Log lines of runs were not stored");
+        this.#logger.warn({ lines: batch.length, error: shown(error) }, "Log lines of runs were not stored");
       }
     }
   }

@@ -11,7 +11,7 @@ import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
 import { Fetcher } from "./fetch.ts";
 import { Health } from "./health.ts";
-import { guarded, Lines, silent, type Logger } from "./log.ts";
+import { guarded, Lines, shown, silent, type Logger } from "./log.ts";
 import { Node } from "./node.ts";
 import { Registry } from "./registry.ts";
 import { Reporter } from "./report.ts";
@@ -149,7 +149,7 @@ class Engine implements Runtime {
   constructor(settings: Settings) {
     this.#settings = settings;
     const { store, clock, logger, leaseMs, graceMs, maxCrashes } = settings;
-    this.events = new Bus((error) => logger.error({ error }, "A listener of events failed"));
+    this.events = new Bus((error) => logger.error({ error: shown(error) }, "A listener of events failed"));
     this.store = this.#own(store);
     this.#storeClock = new StoreClock(clock);
     const storeClock = this.#storeClock;
@@ -284,7 +284,7 @@ class Engine implements Runtime {
     this.#startedAt = clock.ticks();
     this.#pruneAt = this.#startedAt + firstPruneMs * (1 + Math.random());
     this.#unwatch = watchStrays(this.store, (reason) =>
-      logger.error({ error: errorRecord(reason).stack }, "A promise that a handler left behind was rejected; await it in the handler"),
+      logger.error({ error: shown(reason) }, "A promise that a handler left behind was rejected; await it in the handler"),
     );
     const failed = (what: string) => (error: unknown) => this.#health.failed(what, error);
     this.#loops = Promise.all([

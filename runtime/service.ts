@@ -1,5 +1,5 @@
 import type { ServiceSpec } from "../sdk/spec.ts";
-import type { Logger } from "./log.ts";
+import { shown, type Logger } from "./log.ts";
 
 /** The services of a runtime: each is opened once, when the first attempt needs it, and closed when the runtime stops. */
 export class Services {
@@ -23,7 +23,7 @@ export class Services {
       try {
         await spec.close(await opening);
       } catch (error) {
-        logger.error({ service: spec.name, error }, "Closing a service failed");
+        logger.error({ service: spec.name, error: shown(error) }, "Closing a service failed");
       }
     }
   }

@@ -2,8 +2,8 @@ import { InvalidInput, NotStorable } from "./error.ts";
 import { isPlain, rich, types } from "./rich.ts";
 import { clean, isClean } from "./text.ts";
 
-/** A value in the form that stores keep: natural JSON, and a note of the types that JSON lacks (null where there are none).
- *  Both texts cast to jsonb. */
+/** A value in the form that stores keep: natural JSON, and a note of the types that JSON lacks (null where there are
+ *  none). Both texts cast to jsonb. */
 export interface Wire {
   readonly json: string;
   readonly meta: string | null;
@@ -14,12 +14,12 @@ export const largestBytes = 256 * 1024;
 /** Containers within containers. */
 export const deepest = 64;
 
-/** Encodes a value for a store. Beside JSON these survive: undefined, NaN, ±Infinity, -0, bigint, Date, Map, Set, Uint8Array, Buffer, URL,
- *  RegExp and Error (name, message, stack, cause and own fields). An object that occurs twice is stored twice. As in JSON,
- *  symbol keys are left out.
+/** Encodes a value for a store. Beside JSON these survive: undefined, NaN, ±Infinity, -0, bigint, Date, Map, Set,
+ *  Uint8Array, Buffer, URL, RegExp and Error (name, message, stack, cause and own fields). An object that occurs twice
+ *  is stored twice. As in JSON, symbol keys are left out.
  *  `what` begins the path in errors: `"payload"` or `"result"`.
- *  @throws {NotStorable} naming the path of what can't be stored: a function, symbol, circle, class instance, invalid Date,
- *  more than 64 levels or 256 KiB, a getter that throws, a key with NUL or a lone surrogate. */
+ *  @throws {NotStorable} naming the path of what can't be stored: a function, symbol, circle, class instance, invalid
+ *  Date, more than 64 levels or 256 KiB, a getter that throws, a key with NUL or a lone surrogate. */
 export function encode(value: unknown, what: string): Wire {
   const walk: Walk = { what, trail: [], inside: [], left: largestBytes, plain: true };
   visit(value, walk);
@@ -29,7 +29,8 @@ export function encode(value: unknown, what: string): Wire {
   return wire;
 }
 
-/** The value of a wire. A note that is not one of ours is refused: it can neither reach a prototype nor allocate at will.
+/** The value of a wire. A note that is not one of ours is refused: it can neither reach a prototype nor allocate at
+ *  will.
  *  @throws {InvalidInput} if it was not made by `encode`. */
 export function decode(wire: Wire): unknown {
   try {
@@ -38,10 +39,14 @@ export function decode(wire: Wire): unknown {
     const values: unknown = JSON.parse(wire.meta);
     checkTypes(values);
     // proved by the line above: a tree of known types; superjson itself refuses paths that reach a prototype
-    return rich.deserialize({ json, meta: { values, v: 1 } } as Parameters<typeof rich.deserialize>[0], { inPlace: true });
+    return rich.deserialize({ json, meta: { values, v: 1 } } as Parameters<typeof rich.deserialize>[0], {
+      inPlace: true,
+    });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new InvalidInput(`a stored value can't be decoded: ${why}; it was not written by this version of tasker`, { cause });
+    throw new InvalidInput(`a stored value can't be decoded: ${why}; it was not written by this version of tasker`, {
+      cause,
+    });
   }
 }
 
@@ -54,7 +59,8 @@ function enrich(value: unknown): Wire {
 function checkTypes(note: unknown): void {
   if (typeof note !== "object" || note === null) throw new Error("its note of types is malformed");
   const children: unknown = Array.isArray(note) ? note[1] : note;
-  if (Array.isArray(note) && (note.length === 0 || !types.has(String(note[0])))) throw new Error(`type "${String(note[0]).slice(0, 40)}" is unknown`);
+  if (Array.isArray(note) && (note.length === 0 || !types.has(String(note[0]))))
+    throw new Error(`type "${String(note[0]).slice(0, 40)}" is unknown`);
   if (children !== undefined) for (const child of Object.values(children as object)) checkTypes(child);
 }
 
@@ -101,12 +107,14 @@ function enter(value: object, walk: Walk): void {
 }
 
 function visitArray(list: readonly unknown[], walk: Walk): void {
-  if (Object.getPrototypeOf(list) !== Array.prototype) throw refuse(walk, "is an instance of a class", "pass a plain array");
+  if (Object.getPrototypeOf(list) !== Array.prototype)
+    throw refuse(walk, "is an instance of a class", "pass a plain array");
   if (list.length > walk.left) throw tooBig(walk.what);
   for (let i = 0; i < list.length; i++) {
     walk.trail.push(i);
     const item = list[i];
-    if (item === undefined && !(i in list)) throw refuse(walk, "is a hole in an array", "fill it, with undefined or null");
+    if (item === undefined && !(i in list))
+      throw refuse(walk, "is a hole in an array", "fill it, with undefined or null");
     visit(item, walk);
     walk.trail.pop();
   }
@@ -131,7 +139,11 @@ function visitRich(value: object, walk: Walk): void {
   if (value instanceof Error) return error(value, walk);
   if (value instanceof Map && isExactly(value, Map)) return visitItems([...value].flat(), walk);
   if (value instanceof Set && isExactly(value, Set)) return visitItems([...value], walk);
-  throw refuse(walk, `is an instance of ${className(value)}`, "pass a plain object with the fields that the handler needs");
+  throw refuse(
+    walk,
+    `is an instance of ${className(value)}`,
+    "pass a plain object with the fields that the handler needs",
+  );
 }
 
 function visitItems(items: readonly unknown[], walk: Walk): void {
@@ -171,7 +183,11 @@ function read(holder: object, key: string, walk: Walk): unknown {
   try {
     return (holder as Readonly<Record<string, unknown>>)[key];
   } catch (cause) {
-    throw refuse(walk, `has a getter that throws (${cause instanceof Error ? cause.message : String(cause)})`, "pass plain data");
+    throw refuse(
+      walk,
+      `has a getter that throws (${cause instanceof Error ? cause.message : String(cause)})`,
+      "pass plain data",
+    );
   }
 }
 
@@ -188,7 +204,12 @@ function className(value: object): string {
 function tooDeep(value: object, walk: Walk): NotStorable {
   const chain = [...walk.inside, value];
   const again = chain.findIndex((one, i) => chain.indexOf(one) < i);
-  if (again < 0) return refuse(walk, `is nested more than ${deepest} levels deep`, "flatten it, or store it elsewhere and pass its id");
+  if (again < 0)
+    return refuse(
+      walk,
+      `is nested more than ${deepest} levels deep`,
+      "flatten it, or store it elsewhere and pass its id",
+    );
   walk.trail.length = again;
   return refuse(walk, "refers back to an object that contains it", "pass its id instead");
 }

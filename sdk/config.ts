@@ -27,7 +27,8 @@ export interface Config {
   /** Crashes of its process before a run fails; 3 by default. */
   readonly crashes?: number | undefined;
   /** How long finished runs are kept; 7d if completed, else 30d, by default. */
-  readonly keep?: { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
+  readonly keep?:
+    { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
   /** Least level that is logged; info by default. */
   readonly logLevel?: "debug" | "info" | "warn" | "error" | "silent" | undefined;
   /** Pretty on a terminal and json elsewhere, by default. */
@@ -52,17 +53,19 @@ export type Connection =
   /** `postgres://…` or `memory:`; `schema` is `tasker` by default. */
   | { readonly url: string; readonly schema?: string | undefined; readonly store?: undefined };
 
-/** Says where `trigger` and `runs` of this process go; nothing is opened before the first use. A second call replaces the first.
- *  Within a handler its own runtime wins.
+/** Says where `trigger` and `runs` of this process go; nothing is opened before the first use. A second call replaces
+ *  the first. Within a handler its own runtime wins.
  *  @throws {InvalidInput} unless there is exactly one of `store` and `url`. */
 export function configure(connection: Connection): void {
   slot().configured = sourceOf(connection);
 }
 
 function sourceOf({ store, url, schema }: Connection): Source {
-  if ((store === undefined) === (url === undefined)) throw new InvalidInput("configure takes either a store or a url; give one of them");
+  if ((store === undefined) === (url === undefined))
+    throw new InvalidInput("configure takes either a store or a url; give one of them");
   if (store !== undefined) return { kind: "store", store };
-  if (typeof url !== "string" || url === "") throw new InvalidInput('url is empty; write configure({ url: "postgres://…" })', { path: "url" });
+  if (typeof url !== "string" || url === "")
+    throw new InvalidInput('url is empty; write configure({ url: "postgres://…" })', { path: "url" });
   return { kind: "url", url, schema: schema ?? null };
 }
 
@@ -73,11 +76,14 @@ export async function close(): Promise<void> {
   const opened = place.opened;
   place.opened = null;
   place.configured = null;
-  await opened?.target.then((target) => target.close(), () => undefined); // what never opened needs no end
+  await opened?.target.then(
+    (target) => target.close(),
+    () => undefined,
+  ); // what never opened needs no end
 }
 
-/** The target of this call: the runtime that the handler runs in, else what was configured, else the environment's, else that of `tasker dev`.
- *  Opened at most once; after a failure the next call tries again.
+/** The target of this call: the runtime that the handler runs in, else what was configured, else the environment's,
+ *  else that of `tasker dev`. Opened at most once; after a failure the next call tries again.
  *  @throws {NotConfigured} if there is none. @throws {StoreUnavailable} if it does not answer within 10 s. */
 export async function target(): Promise<Target> {
   const place = slot();
@@ -90,12 +96,14 @@ export async function target(): Promise<Target> {
   const fresh: Opened = { source, target: open(source) };
   place.opened = fresh;
   fresh.target.catch(() => place.opened === fresh && (place.opened = null));
-  if (opened?.source.kind === "url") opened.target.then((old) => old.close()).catch(() => undefined); // a restarted dev has another address
+  // a restarted dev has another address
+  if (opened?.source.kind === "url") opened.target.then((old) => old.close()).catch(() => undefined);
   return fresh.target;
 }
 
 function isSame(a: Source, b: Source): boolean {
-  if (a.kind === "store" || b.kind === "store") return a.kind === b.kind && (a as { store?: unknown }).store === (b as { store?: unknown }).store;
+  if (a.kind === "store" || b.kind === "store")
+    return a.kind === b.kind && (a as { store?: unknown }).store === (b as { store?: unknown }).store;
   return a.url === b.url && a.schema === b.schema;
 }
 
@@ -106,7 +114,8 @@ async function open(source: Source): Promise<Target> {
     await store.open?.(limit);
     return store;
   } catch (error) {
-    if (source.kind === "url") await store.close().catch(() => undefined); // what went wrong first is what people need to hear
+    // what went wrong first is what people need to hear
+    if (source.kind === "url") await store.close().catch(() => undefined);
     throw limit.aborted ? new StoreUnavailable(store.name ?? "the store", "no answer within 10s") : error;
   }
 }

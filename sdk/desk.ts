@@ -9,7 +9,19 @@ import { checkName, checkPriority } from "./option.ts";
 import { overrides } from "./retry.ts";
 import { outcome, toRun, type Run } from "./run.ts";
 import type { Final, Reason, Status } from "./status.ts";
-import type { AttemptRecord, Edit, LogRecord, NodeStat, Page, Paging, QueueRecord, RunFilter, RunRecord, Stats, Target } from "./target.ts";
+import type {
+  AttemptRecord,
+  Edit,
+  LogRecord,
+  NodeStat,
+  Page,
+  Paging,
+  QueueRecord,
+  RunFilter,
+  RunRecord,
+  Stats,
+  Target,
+} from "./target.ts";
 import { addOne, encodePublished, instant, published } from "./trigger.ts";
 
 /** A run: its id (`run_…`), or the job and idempotency key that hold it. */
@@ -63,7 +75,8 @@ export type Attempt = Omit<AttemptRecord, "run"> & { readonly run: string };
 export type LogLine = Omit<LogRecord, "run" | "data"> & { readonly run: string; readonly data: unknown };
 
 /** Runs: looking and acting. A run is named by its id, or by its job and idempotency key.
- *  All throw RunNotFound for a run that is not there, WrongState where an act does not fit its state, InvalidInput for what is no id. */
+ *  All throw RunNotFound for a run that is not there, WrongState where an act does not fit its state, InvalidInput for
+ *  what is no id. */
 export const runs = {
   /** The run, or null. */
   async get(ref: RunRef): Promise<Run | null> {
@@ -78,7 +91,8 @@ export const runs = {
     return toRun((await needed(ref)).record);
   },
 
-  /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it. */
+  /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it.
+   *  */
   async list(query: RunQuery = {}, paging: Paging = {}): Promise<Page<Run>> {
     const page = await (await target()).find.list(filterOf(query), checkPaging(paging));
     return { ...page, items: page.items.map((record) => toRun(record)) };
@@ -112,11 +126,24 @@ export const runs = {
     outcome(id, (await to.desk.retry([id]))[0], "retried");
   },
 
-  /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key and ttl. */
+  /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
+   *  and ttl. */
   async replay(ref: RunRef): Promise<RunHandle> {
     const { to, record } = await needed(ref);
     const { job, queue, priority, tags, input, options, id } = record;
-    const added = await addOne(to, { job, queue, priority, tags, input, options, dueAt: null, delayMs: 0, key: null, ttlMs: null, replayOf: id });
+    const added = await addOne(to, {
+      job,
+      queue,
+      priority,
+      tags,
+      input,
+      options,
+      dueAt: null,
+      delayMs: 0,
+      key: null,
+      ttlMs: null,
+      replayOf: id,
+    });
     return toHandle(to, added);
   },
 
@@ -134,8 +161,9 @@ export const runs = {
   /** Deletes finished runs with all that belongs to them: one, or all that match. Answers how many. */
   async purge(which: RunRef | PurgeQuery): Promise<number> {
     const to = await target();
-    const filter = typeof which === "string" || "key" in which ? { ids: [(await found(which)).id] } : purgeFilter(which);
-    for (let total = 0; ; ) {
+    const filter =
+      typeof which === "string" || "key" in which ? { ids: [(await found(which)).id] } : purgeFilter(which);
+    for (let total = 0; ;) {
       const count = await to.desk.purge(filter, purgeChunk);
       total += count;
       if (count < purgeChunk) return total;
@@ -155,7 +183,10 @@ export const runs = {
   },
 
   /** Attempts across runs, the newest first: of these jobs, or of all. */
-  async failures(query: { readonly job?: string | readonly string[] | undefined } = {}, paging: Paging = {}): Promise<Page<Attempt>> {
+  async failures(
+    query: { readonly job?: string | readonly string[] | undefined } = {},
+    paging: Paging = {},
+  ): Promise<Page<Attempt>> {
     const job = query.job === undefined ? {} : { job: listOf(query.job) };
     return attemptsOf(await (await target()).find.attempts(job, checkPaging(paging)));
   },
@@ -255,13 +286,17 @@ function filterOf(query: RunQuery): RunFilter {
     ...(reason && { reason: listOf(reason) }),
     ...(job !== undefined && { job: listOf(job) }),
     ...(queue !== undefined && { queue: listOf(queue) }),
-    ...(payload && { payload: Object.entries(payload).map(([path, value]) => ({ path: path.split("."), value: String(value) })) }),
+    ...(payload && {
+      payload: Object.entries(payload).map(([path, value]) => ({ path: path.split("."), value: String(value) })),
+    }),
   };
 }
 
 function purgeFilter({ ids, status, job, before }: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] {
   if (!ids && !status && job === undefined && !before)
-    throw new InvalidInput('purge has no filter; name what to delete: { status: "completed" }, { job }, { before } or { ids }');
+    throw new InvalidInput(
+      'purge has no filter; name what to delete: { status: "completed" }, { job }, { before } or { ids }',
+    );
   return {
     ...(ids && { ids: ids.map(parseId) }),
     ...(status && { status: listOf(status) }),

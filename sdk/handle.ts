@@ -15,7 +15,8 @@ export interface RunHandle<Result = unknown> {
   /** True: that run has another payload. */
   readonly conflict: boolean;
   /** Waits for the end; for ever, unless `timeout` is given. A skipped run resolves with undefined.
-   *  @throws {RunFailed} if it failed or was canceled; `cause` is the handler's error. @throws {WaitTimeout} after `timeout`: the run goes on.
+   *  @throws {RunFailed} if it failed or was canceled; `cause` is the handler's error. @throws {WaitTimeout} after
+   *  `timeout`: the run goes on.
    *  @throws {RunNotFound} if it was purged, or its transaction rolled back. */
   result(options?: { readonly timeout?: DurationText | undefined }): Promise<Result>;
   /** `done`: it will not start. `asked`: the node that runs it was told. Canceling twice is as canceling once.
@@ -42,7 +43,8 @@ export function toHandle<Result>(target: Target, added: Added): RunHandle<Result
 }
 
 function ended<Result>(record: RunRecord): Result {
-  if (record.status === "completed") return resultOf<Result>(record.result) as Result; // a void result was stored as undefined
+  // a void result was stored as undefined
+  if (record.status === "completed") return resultOf<Result>(record.result) as Result;
   const status = record.status === "canceled" ? "canceled" : "failed";
   throw new RunFailed(formatId(record.id), status, record.reason, record.error ? revive(record.error) : undefined);
 }
@@ -58,8 +60,10 @@ async function wait(target: Target, id: number, timeout: DurationText | undefine
     const record = await target.find.awaited(id, Math.max(0, Math.min(leftMs, longestWaitMs)));
     if (record) return record;
     if ((await target.find.get(id)) === null) throw new RunNotFound(formatId(id));
-    if (limitMs - (performance.now() - startMs) <= 0) throw new WaitTimeout(`the result of run "${formatId(id)}"`, humanMs(limitMs));
+    if (limitMs - (performance.now() - startMs) <= 0)
+      throw new WaitTimeout(`the result of run "${formatId(id)}"`, humanMs(limitMs));
     // a store that answers at once instead of waiting is asked more and more seldom
-    if (performance.now() - askedMs < 20) await pause(Math.min(20 * 2 ** Math.min(round, 6), 1000, Math.max(0, leftMs)));
+    if (performance.now() - askedMs < 20)
+      await pause(Math.min(20 * 2 ** Math.min(round, 6), 1000, Math.max(0, leftMs)));
   }
 }

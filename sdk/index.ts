@@ -1,25 +1,54 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
-export type { AnyJob, Hooks, InputOf, Job, JobOptions, ResultOf } from "./job.ts";
+export type { AnyJob, Hooks, InputOf, Job, JobOptions, ResultBy, ResultOf, Returnable } from "./job.ts";
 export { trigger } from "./trigger.ts";
-export type { BatchItem, BatchOptions, KeyOptions, TriggerOptions } from "./trigger.ts";
+export type { BatchItem, BatchOptions, ById, KeyOptions, TriggerArgs, TriggerOptions } from "./trigger.ts";
 export type { RunHandle } from "./handle.ts";
 export { defineMiddleware, defineService } from "./use.ts";
-export type { Extension, Middleware, Service } from "./use.ts";
+export type { ContextOf, Extension, Extras, FreeName, Middleware, Next, Passed, Service, Taken } from "./use.ts";
 export type { RetryDelay, RetryOptions } from "./retry.ts";
 export { RetryAfterError, snooze } from "./signal.ts";
 
 export { close, configure, defineConfig } from "./config.ts";
 export type { Config, Connection } from "./config.ts";
+export type { Openable } from "./source.ts";
 
 export { nodes, queues, runs, stats } from "./desk.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./desk.ts";
 export type { Run } from "./run.ts";
 export type { Context, ContextRun, Log } from "./context.ts";
 export type { DurationText } from "./duration.ts";
-export type { Ended } from "./spec.ts";
+export type { Ended, HookSpecs, JobSpec, MiddlewareSpec, RetryFunction, RetryPolicy, ServiceSpec } from "./spec.ts";
+export type { Wire } from "./codec.ts";
 export type { Final, Reason, Status } from "./status.ts";
-export type { ErrorRecord, NodeStat, Page, Paging, Progress, QueueRecord, QueueStat, RateStat, Stats, Target, Tx } from "./target.ts";
+export type {
+  Act,
+  Added,
+  Adds,
+  AttemptRecord,
+  Desk,
+  Edit,
+  ErrorRecord,
+  Find,
+  HookKind,
+  JobRecord,
+  LogRecord,
+  NewKey,
+  NewRun,
+  NodeStat,
+  Page,
+  Paging,
+  Progress,
+  QueueRecord,
+  QueueStat,
+  RateStat,
+  RunFilter,
+  RunOptions,
+  RunRecord,
+  Stats,
+  Target,
+  Tx,
+} from "./target.ts";
 
 export {
   AbortError,

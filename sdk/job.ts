@@ -12,24 +12,32 @@ import type { Tx } from "./target.ts";
 import { triggerBatch, triggerJob, type BatchItem, type TriggerArgs } from "./trigger.ts";
 import { refuseTaken, type ContextOf, type Extension } from "./use.ts";
 
-type Input<Schema extends StandardSchemaV1> = StandardSchemaV1.InferInput<Schema>;
-type Output<Schema extends StandardSchemaV1> = StandardSchemaV1.InferOutput<Schema>;
-type Awaitable<T> = T | Promise<T>;
-
 /** What a handler may return: whatever `output` parses, or anything where there is none. */
-export type Returnable<Out> = Out extends StandardSchemaV1 ? Awaitable<Input<Out>> : unknown;
+export type Returnable<Out> = Out extends StandardSchemaV1
+  ? StandardSchemaV1.InferInput<Out> | Promise<StandardSchemaV1.InferInput<Out>>
+  : unknown;
 /** What `result()` resolves with: the output of `output`, or what the handler returns. */
-export type ResultBy<Out, Returned> = Out extends StandardSchemaV1 ? Output<Out> : Awaited<Returned>;
+export type ResultBy<Out, Returned> = Out extends StandardSchemaV1
+  ? StandardSchemaV1.InferOutput<Out>
+  : Awaited<Returned>;
 
-/** Called when a run starts or has ended, at least once, whoever ended it. Each is tried like a run of its own, but for `onStart`. */
+/** Called when a run starts or has ended, at least once, whoever ended it. Each is tried like a run of its own, but for
+ *  `onStart`. */
 export interface Hooks<Payload, Result> {
   readonly onStart?: ((payload: Payload, ctx: Context) => unknown) | undefined;
-  readonly onSuccess?: ((payload: Payload, ended: Ended & { readonly result: Result }, ctx: Context) => unknown) | undefined;
+  readonly onSuccess?:
+    ((payload: Payload, ended: Ended & { readonly result: Result }, ctx: Context) => unknown) | undefined;
   readonly onFailure?: ((payload: Payload, ended: Ended, ctx: Context) => unknown) | undefined;
   readonly onCancel?: ((payload: Payload, ended: Ended, ctx: Context) => unknown) | undefined;
 }
 
-export interface JobOptions<Id extends string, Schema extends StandardSchemaV1, Out, Use extends readonly Extension[], Returned> {
+export interface JobOptions<
+  Id extends string,
+  Schema extends StandardSchemaV1,
+  Out,
+  Use extends readonly Extension[],
+  Returned,
+> {
   /** Unique in the store: 1–128 letters, digits and `_ . : / -`. */
   readonly id: Id;
   /** Any Standard Schema. `trigger` takes its input; the handler gets its output, parsed once per attempt. */
@@ -49,34 +57,64 @@ export interface JobOptions<Id extends string, Schema extends StandardSchemaV1, 
   /** At most 10, of at most 128 characters. */
   readonly tags?: readonly string[] | undefined;
   readonly description?: string | undefined;
-  readonly hooks?: Hooks<Output<Schema>, Out extends StandardSchemaV1 ? Output<Out> : unknown> | undefined;
+  readonly hooks?:
+    | Hooks<
+        StandardSchemaV1.InferOutput<Schema>,
+        Out extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<Out> : unknown
+      >
+    | undefined;
   /** Services and middleware; what they give is on `ctx`. */
   readonly use?: Use;
-  readonly handler: (payload: Output<Schema>, ctx: ContextOf<Use>) => Returned;
+  readonly handler: (payload: StandardSchemaV1.InferOutput<Schema>, ctx: ContextOf<Use>) => Returned;
 }
 
 /** A defined job: what the engine runs, and what application code triggers. */
-export interface Job<Id extends string = string, Schema extends StandardSchemaV1 = StandardSchemaV1, Result = unknown> extends JobSpec {
+export interface Job<
+  Id extends string = string,
+  Schema extends StandardSchemaV1 = StandardSchemaV1,
+  Result = unknown,
+> extends JobSpec {
   readonly id: Id;
   readonly schema: Schema;
   /** Adds one run. It is durable once this resolves, or once `tx` commits.
    *  @throws {InvalidPayload} {NotStorable} {InvalidInput} {KeyConflict} {NotConfigured} {StoreUnavailable} */
-  trigger(...args: TriggerArgs<Input<Schema>>): Promise<RunHandle<Result>>;
-  /** Adds many, as many single triggers would: a handle or an error per item, in order. Any number; the store takes 1000 at a time. */
-  batchTrigger(items: readonly BatchItem<Input<Schema>>[], options?: { readonly tx?: Tx | undefined }): Promise<readonly (RunHandle<Result> | Error)[]>;
+  trigger(...args: TriggerArgs<StandardSchemaV1.InferInput<Schema>>): Promise<RunHandle<Result>>;
+  /** Adds many, as many single triggers would: a handle or an error per item, in order. Any number; the store takes
+   *  1000 at a time. */
+  batchTrigger(
+    items: readonly BatchItem<StandardSchemaV1.InferInput<Schema>>[],
+    options?: { readonly tx?: Tx | undefined },
+  ): Promise<readonly (RunHandle<Result> | Error)[]>;
 }
 export type AnyJob = Job;
 
 /** What a job's `trigger` takes. */
-export type InputOf<J> = J extends { readonly schema: infer Schema extends StandardSchemaV1 } ? Input<Schema> : never;
+export type InputOf<J> = J extends { readonly schema: infer Schema extends StandardSchemaV1 }
+  ? StandardSchemaV1.InferInput<Schema>
+  : never;
 /** What a job's `result()` resolves with. */
 export type ResultOf<J> = J extends Job<string, StandardSchemaV1, infer Result> ? Result : never;
 
 const keys: ReadonlySet<string> = new Set<keyof JobOptions<string, StandardSchemaV1, undefined, [], unknown>>([
-  ...(["id", "schema", "output", "retry", "timeout", "ttl", "queue", "priority", "tags", "description", "hooks", "use", "handler"] as const),
+  ...([
+    "id",
+    "schema",
+    "output",
+    "retry",
+    "timeout",
+    "ttl",
+    "queue",
+    "priority",
+    "tags",
+    "description",
+    "hooks",
+    "use",
+    "handler",
+  ] as const),
 ]);
 
-/** Defines a job. Defining it starts nothing: a runtime runs the jobs that it is given, `tasker start` those that job files export.
+/** Defines a job. Defining it starts nothing: a runtime runs the jobs that it is given, `tasker start` those that job
+ *  files export.
  *  @throws {InvalidInput} naming the option that can't be right. */
 export function defineJob<
   const Id extends string,
@@ -108,9 +146,11 @@ function specOf<Id extends string, Schema extends StandardSchemaV1, Out, Use ext
   options: JobOptions<Id, Schema, Out, Use, Returned>,
   file: string | null,
 ): Omit<JobSpec, "jsonSchema"> {
-  if (typeof options !== "object" || options === null) throw new InvalidInput("defineJob takes one object: { id, schema, handler }");
+  if (typeof options !== "object" || options === null)
+    throw new InvalidInput("defineJob takes one object: { id, schema, handler }");
   // an attempt parses with `schema` and opens `use` before it calls: that proves payload and ctx
-  const given = options as unknown as Omit<Erased, "handler" | "hooks"> & Pick<JobSpec, "handler"> & { readonly hooks?: Partial<HookSpecs> };
+  const given = options as unknown as Omit<Erased, "handler" | "hooks"> &
+    Pick<JobSpec, "handler"> & { readonly hooks?: Partial<HookSpecs> };
   const id = checkName("id", given.id);
   return explained(id, () => {
     checkKeys("defineJob", given, keys);
@@ -134,10 +174,28 @@ function specOf<Id extends string, Schema extends StandardSchemaV1, Out, Use ext
   });
 }
 
-function checkParts({ schema, output, handler }: { readonly schema: unknown; readonly output?: unknown; readonly handler: unknown }): void {
-  if (!isSchema(schema)) throw new InvalidInput("schema is not a Standard Schema; write schema: z.object({ … }), or z.void() for no payload", { path: "schema" });
-  if (output !== undefined && !isSchema(output)) throw new InvalidInput("output is not a Standard Schema; leave it out or write z.object({ … })", { path: "output" });
-  if (typeof handler !== "function") throw new InvalidInput("handler is not a function; write handler: async (payload, ctx) => { … }", { path: "handler" });
+function checkParts({
+  schema,
+  output,
+  handler,
+}: {
+  readonly schema: unknown;
+  readonly output?: unknown;
+  readonly handler: unknown;
+}): void {
+  if (!isSchema(schema))
+    throw new InvalidInput(
+      "schema is not a Standard Schema; write schema: z.object({ … }), or z.void() for no payload",
+      { path: "schema" },
+    );
+  if (output !== undefined && !isSchema(output))
+    throw new InvalidInput("output is not a Standard Schema; leave it out or write z.object({ … })", {
+      path: "output",
+    });
+  if (typeof handler !== "function")
+    throw new InvalidInput("handler is not a function; write handler: async (payload, ctx) => { … }", {
+      path: "handler",
+    });
 }
 
 const hookKeys = ["onStart", "onSuccess", "onFailure", "onCancel"] as const;
@@ -146,18 +204,23 @@ function hooksOf(hooks: Partial<HookSpecs>): HookSpecs {
   if (typeof hooks !== "object" || hooks === null) throw new InvalidInput("hooks are not an object", { path: "hooks" });
   checkKeys("hooks", hooks, new Set(hookKeys));
   for (const key of hookKeys)
-    if (hooks[key] !== undefined && typeof hooks[key] !== "function") throw new InvalidInput(`hooks.${key} is not a function`, { path: `hooks.${key}` });
+    if (hooks[key] !== undefined && typeof hooks[key] !== "function")
+      throw new InvalidInput(`hooks.${key} is not a function`, { path: `hooks.${key}` });
   const { onStart = null, onSuccess = null, onFailure = null, onCancel = null } = hooks;
   return { onStart, onSuccess, onFailure, onCancel };
 }
 
 function extensionsOf(use: readonly Extension[]): JobSpec["use"] {
-  const known = Array.isArray(use) && use.every((one: Partial<Extension> | null) => one?.kind === "service" || one?.kind === "middleware");
-  if (!known) throw new InvalidInput("use is not a list of what defineService and defineMiddleware make", { path: "use" });
+  const known =
+    Array.isArray(use) &&
+    use.every((one: Partial<Extension> | null) => one?.kind === "service" || one?.kind === "middleware");
+  if (!known)
+    throw new InvalidInput("use is not a list of what defineService and defineMiddleware make", { path: "use" });
   const names = use.flatMap((one) => (one.kind === "service" ? [one.name] : []));
   refuseTaken(names);
   const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw new InvalidInput(`use has two services named "${twice}"; rename one of them`, { path: "use" });
+  if (twice !== undefined)
+    throw new InvalidInput(`use has two services named "${twice}"; rename one of them`, { path: "use" });
   return [...use];
 }
 
@@ -165,7 +228,8 @@ function explained<T>(id: string, make: () => T): T {
   try {
     return make();
   } catch (cause) {
-    if (cause instanceof InvalidInput) throw new InvalidInput(`job "${id}": ${cause.message}`, { path: cause.path ?? undefined, cause });
+    if (cause instanceof InvalidInput)
+      throw new InvalidInput(`job "${id}": ${cause.message}`, { path: cause.path ?? undefined, cause });
     throw cause;
   }
 }
@@ -177,7 +241,9 @@ function definedIn(callee: (...args: never[]) => unknown): string | null {
   Error.stackTraceLimit = 1;
   Error.captureStackTrace(holder, callee);
   Error.stackTraceLimit = before;
-  const place = /(?:\(|at )(?:async )?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).+?)(?:\?[^:)]*)?:\d+:\d+\)?$/m.exec(String(holder.stack))?.[1];
+  const place = /(?:\(|at )(?:async )?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).+?)(?:\?[^:)]*)?:\d+:\d+\)?$/m.exec(
+    String(holder.stack),
+  )?.[1];
   if (place === undefined) return null;
   return place.startsWith("file:") ? fileURLToPath(place) : place;
 }

@@ -5,9 +5,9 @@ export interface JsonSchema {
   readonly "x-type"?: "Date" | "bigint" | "Map" | "Set";
 }
 
-/** Turns natural JSON into the values that the job's schema takes: `"2030-01-01T00:00:00Z"` becomes a Date where the schema says so, and
- *  likewise bigint, Map (from a list of pairs) and Set. What is one already, or fits no alternative, stays as it is.
- *  Pure. Lists and objects are copied only where something in them changes. */
+/** Turns natural JSON into the values that the job's schema takes: `"2030-01-01T00:00:00Z"` becomes a Date where the
+ *  schema says so, and likewise bigint, Map (from a list of pairs) and Set. What is one already, or fits no
+ *  alternative, stays as it is. Pure. Lists and objects are copied only where something in them changes. */
 export function lift(schema: JsonSchema, value: unknown): unknown {
   return visit(schema, value, { root: schema, depth: 0 });
 }
@@ -24,7 +24,8 @@ function visit(schema: unknown, value: unknown, place: Place): unknown {
   if (schema["x-type"] !== undefined) return typed(schema["x-type"], value);
   const choices = schema["anyOf"] ?? schema["oneOf"];
   if (Array.isArray(choices)) return visit(choose(choices, value, place.root), value, inner);
-  if (Array.isArray(schema["allOf"])) return schema["allOf"].reduce((lifted: unknown, part) => visit(part, lifted, inner), value);
+  if (Array.isArray(schema["allOf"]))
+    return schema["allOf"].reduce((lifted: unknown, part) => visit(part, lifted, inner), value);
   if (Array.isArray(value)) return items(schema, value, inner);
   return isRecord(value) ? properties(schema, value, inner) : value;
 }
@@ -50,18 +51,24 @@ function typed(type: unknown, value: unknown): unknown {
   if (type === "bigint") return isWhole(value) ? BigInt(value) : value;
   if (!Array.isArray(value)) return value;
   if (type === "Set") return new Set(value);
-  return type === "Map" && value.every((pair) => Array.isArray(pair) && pair.length === 2) ? new Map(value as [unknown, unknown][]) : value;
+  return type === "Map" && value.every((pair) => Array.isArray(pair) && pair.length === 2)
+    ? new Map(value as [unknown, unknown][])
+    : value;
 }
 
 function isInstant(text: string): boolean {
-  return /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/.test(text) && !Number.isNaN(Date.parse(text));
+  return (
+    /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/.test(text) &&
+    !Number.isNaN(Date.parse(text))
+  );
 }
 
 function isWhole(value: unknown): value is string | number {
   return typeof value === "string" ? /^-?\d{1,1000}$/.test(value) : Number.isSafeInteger(value);
 }
 
-/** The first alternative that is not ruled out by its type, constants and required fields; unmarked text before marked. */
+/** The first alternative that is not ruled out by its type, constants and required fields; unmarked text before marked.
+ *  */
 function choose(choices: readonly unknown[], value: unknown, root: JsonSchema): unknown {
   const fitting = choices.filter((choice) => fits(choice, value, root));
   return fitting.find((choice) => isRecord(choice) && choice["x-type"] === undefined) ?? fitting[0];

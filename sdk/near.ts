@@ -1,4 +1,5 @@
-/** Words that look like `word`: at most a third of its letters differ, or it begins them. The nearest first, three at most. */
+/** Words that look like `word`: at most a third of its letters differ, or it begins them. The nearest first, three at
+ *  most. */
 export function near(word: string, known: readonly string[]): readonly string[] {
   const short = word.slice(0, 128);
   const limit = Math.max(1, Math.floor(short.length / 3));
@@ -19,7 +20,8 @@ function distance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1];
       line[j] = Math.min(last[j]! + 1, line[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) line[j] = Math.min(line[j]!, before[j - 2]! + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        line[j] = Math.min(line[j]!, before[j - 2]! + 1);
     }
     before = last;
     last = line;

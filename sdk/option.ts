@@ -9,28 +9,41 @@ import { isClean } from "./text.ts";
 export function checkName(what: string, name: unknown): string {
   if (typeof name === "string" && /^[A-Za-z0-9_.:/-]{1,128}$/.test(name)) return name;
   if (typeof name === "string" && what === "queue" && name.startsWith("$"))
-    throw new InvalidInput(`queue "${shown(name)}" begins with "$", which is reserved; choose another name`, { path: what });
-  throw new InvalidInput(`${what} "${shown(name)}" is not a name; use 1 to 128 letters, digits and any of _ . : / -`, { path: what });
+    throw new InvalidInput(`queue "${shown(name)}" begins with "$", which is reserved; choose another name`, {
+      path: what,
+    });
+  throw new InvalidInput(`${what} "${shown(name)}" is not a name; use 1 to 128 letters, digits and any of _ . : / -`, {
+    path: what,
+  });
 }
 
 /** @throws {InvalidInput} unless it is a whole number from 0 to 9. */
 export function checkPriority(priority: unknown): number {
   if (typeof priority === "number" && Number.isInteger(priority) && priority >= 0 && priority <= 9) return priority;
-  throw new InvalidInput(`priority "${shown(priority)}" is not a whole number from 0 to 9 (higher first)`, { path: "priority" });
+  throw new InvalidInput(`priority "${shown(priority)}" is not a whole number from 0 to 9 (higher first)`, {
+    path: "priority",
+  });
 }
 
-/** Without repeats. @throws {InvalidInput} for more than 10 of them, or one that is not 1–128 characters of clean text. */
+/** Without repeats. @throws {InvalidInput} for more than 10 of them, or one that is not 1–128 characters of clean text.
+ *  */
 export function checkTags(tags: unknown): readonly string[] {
   if (!Array.isArray(tags)) throw new InvalidInput('tags are not a list; write tags: ["user:7"]', { path: "tags" });
   const unique = [...new Set<unknown>(tags)];
-  if (unique.length > 10) throw new InvalidInput(`a run has at most 10 tags, not ${unique.length}; put the rest into its payload`, { path: "tags" });
+  if (unique.length > 10)
+    throw new InvalidInput(`a run has at most 10 tags, not ${unique.length}; put the rest into its payload`, {
+      path: "tags",
+    });
   return unique.map((tag) => checkText("tag", tag, 128));
 }
 
 /** @throws {InvalidInput} unless it is 1–`most` characters without NUL and lone surrogates. */
 export function checkText(what: string, text: unknown, most: number): string {
   if (typeof text === "string" && text.length > 0 && text.length <= most && isClean(text)) return text;
-  throw new InvalidInput(`${what} "${shown(text)}" is not a text of 1 to ${most} characters, without NUL and lone surrogates`, { path: what });
+  throw new InvalidInput(
+    `${what} "${shown(text)}" is not a text of 1 to ${most} characters, without NUL and lone surrogates`,
+    { path: what },
+  );
 }
 
 /** Milliseconds of a duration, > 0. @throws {InvalidInput} if it is none, zero, or over 100 years. */
@@ -49,9 +62,15 @@ export function checkDelay(text: DurationText): number {
  *  @throws {InvalidInput} if it is no valid Date, or over 100 years ahead. */
 export function checkInstant(what: string, at: unknown): Date {
   if (!(at instanceof Date) || Number.isNaN(at.getTime()))
-    throw new InvalidInput(`${what} "${shown(at)}" is not a valid Date; write ${what}: new Date("2030-01-01T09:00:00Z")`, { path: what });
+    throw new InvalidInput(
+      `${what} "${shown(at)}" is not a valid Date; write ${what}: new Date("2030-01-01T09:00:00Z")`,
+      { path: what },
+    );
   if (at.getTime() - Date.now() > longestMs)
-    throw new InvalidInput(`${what} "${at.toISOString()}" is more than 100 years ahead; check its unit (milliseconds)`, { path: what });
+    throw new InvalidInput(
+      `${what} "${at.toISOString()}" is more than 100 years ahead; check its unit (milliseconds)`,
+      { path: what },
+    );
   return at;
 }
 
@@ -74,6 +93,7 @@ function named<T>(what: string, parse: () => T): T {
 }
 
 function shown(value: unknown): string {
-  const text = typeof value === "string" || value instanceof Date ? String(value) : (JSON.stringify(value) ?? typeof value);
+  const text =
+    typeof value === "string" || value instanceof Date ? String(value) : (JSON.stringify(value) ?? typeof value);
   return text.slice(0, 80);
 }

@@ -19,8 +19,8 @@ export interface RetryOptions {
   readonly jitter?: boolean | undefined;
 }
 
-/** Asked after each failed attempt (counted from 1): the delay before the next one, or false for no more. At most 1000 attempts.
- *  If it throws or answers anything else, the default policy decides in its place. */
+/** Asked after each failed attempt (counted from 1): the delay before the next one, or false for no more. At most 1000
+ *  attempts. If it throws or answers anything else, the default policy decides in its place. */
 export type RetryDelay = (attempt: number, error: Error) => DurationText | false;
 
 export const mostAttempts = 1000;
@@ -30,7 +30,14 @@ const capMs = 600_000;
 /** The policy that a job's `retry` stands for, with its defaults.
  *  @throws {InvalidInput} naming the option that is out of its range. */
 export function policy(retry: RetryOptions | RetryDelay = {}): RetryPolicy {
-  const base = { attempts: 3, backoff: "exponential", delayMs: 1000, maxDelayMs: capMs, jitter: true, next: null } as const;
+  const base = {
+    attempts: 3,
+    backoff: "exponential",
+    delayMs: 1000,
+    maxDelayMs: capMs,
+    jitter: true,
+    next: null,
+  } as const;
   if (typeof retry !== "function") return merge(base, overrides(retry));
   const next: RetryPolicy["next"] = (attempt, error) => {
     const delay = retry(attempt, error);
@@ -42,18 +49,25 @@ export function policy(retry: RetryOptions | RetryDelay = {}): RetryPolicy {
 /** Checks the `retry` of a job or a trigger; milliseconds, and only what was given.
  *  @throws {InvalidInput} naming the option that is out of its range. */
 export function overrides(options: RetryOptions): NonNullable<RunOptions["retry"]> {
-  if (typeof options !== "object" || options === null) throw new InvalidInput("retry is neither an object nor a function", { path: "retry" });
+  if (typeof options !== "object" || options === null)
+    throw new InvalidInput("retry is neither an object nor a function", { path: "retry" });
   const { attempts, backoff, jitter } = options;
   if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1 && attempts <= mostAttempts))
-    throw new InvalidInput(`retry.attempts "${String(attempts)}" is not a whole number from 1 to ${mostAttempts}`, { path: "retry.attempts" });
+    throw new InvalidInput(`retry.attempts "${String(attempts)}" is not a whole number from 1 to ${mostAttempts}`, {
+      path: "retry.attempts",
+    });
   if (backoff !== undefined && backoff !== "fixed" && backoff !== "exponential")
-    throw new InvalidInput(`retry.backoff "${String(backoff)}" is neither "fixed" nor "exponential"`, { path: "retry.backoff" });
+    throw new InvalidInput(`retry.backoff "${String(backoff)}" is neither "fixed" nor "exponential"`, {
+      path: "retry.backoff",
+    });
   if (jitter !== undefined && typeof jitter !== "boolean")
     throw new InvalidInput(`retry.jitter "${String(jitter)}" is neither true nor false`, { path: "retry.jitter" });
   const delayMs = options.delay === undefined ? undefined : within("retry.delay", toMs(options.delay));
   const maxDelayMs = options.maxDelay === undefined ? undefined : within("retry.maxDelay", toMs(options.maxDelay));
   if (maxDelayMs !== undefined && delayMs !== undefined && maxDelayMs < delayMs)
-    throw new InvalidInput(`retry.maxDelay "${options.maxDelay}" is shorter than retry.delay "${options.delay}"`, { path: "retry.maxDelay" });
+    throw new InvalidInput(`retry.maxDelay "${options.maxDelay}" is shorter than retry.delay "${options.delay}"`, {
+      path: "retry.maxDelay",
+    });
   return {
     ...(attempts !== undefined && { attempts }),
     ...(backoff !== undefined && { backoff }),
@@ -80,9 +94,14 @@ export function merge(policy: RetryPolicy, over: RunOptions["retry"]): RetryPoli
 }
 
 /** Milliseconds until the next attempt, or null for none. Pure but for `random` (0 ≤ x < 1); never throws.
- *  `spent` counts attempts, the one that just failed included. An AbortError or a payload that its schema refuses ends it;
- *  a RetryAfterError says its own delay. */
-export function nextDelayMs(policy: RetryPolicy, spent: number, error: unknown, random: () => number = Math.random): number | null {
+ *  `spent` counts attempts, the one that just failed included. An AbortError or a payload that its schema refuses ends
+ *  it; a RetryAfterError says its own delay. */
+export function nextDelayMs(
+  policy: RetryPolicy,
+  spent: number,
+  error: unknown,
+  random: () => number = Math.random,
+): number | null {
   const code = codeOf(error);
   if (spent >= policy.attempts || code === "ABORT" || code === "INVALID_PAYLOAD") return null;
   const asked = code === "RETRY_AFTER" ? (error as { readonly delayMs?: unknown }).delayMs : undefined;
@@ -93,7 +112,12 @@ export function nextDelayMs(policy: RetryPolicy, spent: number, error: unknown, 
   return Math.round(policy.jitter ? spread(delayMs, policy.maxDelayMs, random()) : delayMs);
 }
 
-function answer(next: NonNullable<RetryPolicy["next"]>, spent: number, error: unknown, random: () => number): number | null {
+function answer(
+  next: NonNullable<RetryPolicy["next"]>,
+  spent: number,
+  error: unknown,
+  random: () => number,
+): number | null {
   try {
     const delay = next(spent, error instanceof Error ? error : new Error(String(error), { cause: error }));
     return delay === false ? null : delay;

@@ -1,4 +1,5 @@
-/** superjson, with rules of our own where its rules lose data or write what jsonb refuses. Which values get here is decided in codec.ts. */
+/** superjson, with rules of our own where its rules lose data or write what jsonb refuses. Which values get here is
+ *  decided in codec.ts. */
 import { SuperJSON } from "superjson";
 import { isClean } from "./text.ts";
 
@@ -59,13 +60,26 @@ interface ErrorFields {
   readonly errors?: unknown;
   readonly fields?: Readonly<Record<string, unknown>>;
 }
-const makers: Readonly<Record<string, ErrorConstructor>> = { TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError };
+const makers: Readonly<Record<string, ErrorConstructor>> = {
+  TypeError,
+  RangeError,
+  SyntaxError,
+  ReferenceError,
+  URIError,
+  EvalError,
+};
 
-/** superjson's rule drops stack and own fields. Errors of the language come back as their class, others as Error with their name. */
+/** superjson's rule drops stack and own fields. Errors of the language come back as their class, others as Error with
+ *  their name. */
 rule("error", {
   isApplicable: (value): value is Error => value instanceof Error,
   serialize: (error) => {
-    const { name, message, stack, ...fields } = { ...error, name: error.name, message: error.message, stack: error.stack };
+    const { name, message, stack, ...fields } = {
+      ...error,
+      name: error.name,
+      message: error.message,
+      stack: error.stack,
+    };
     const parts: Record<string, unknown> = { name, message, stack };
     if ("cause" in error) parts["cause"] = error.cause;
     if (error instanceof AggregateError) parts["errors"] = error.errors;
@@ -77,7 +91,9 @@ rule("error", {
 function reviveError(parts: ErrorFields): Error {
   const options = "cause" in parts ? { cause: parts.cause } : undefined;
   const make = Object.hasOwn(makers, parts.name) ? makers[parts.name]! : Error;
-  const error = Array.isArray(parts.errors) ? new AggregateError(parts.errors, parts.message, options) : new make(parts.message, options);
+  const error = Array.isArray(parts.errors)
+    ? new AggregateError(parts.errors, parts.message, options)
+    : new make(parts.message, options);
   for (const [key, value] of Object.entries(parts.fields ?? {})) define(error, key, value, true);
   if (error.name !== parts.name) define(error, "name", parts.name, false);
   if (parts.stack !== undefined) define(error, "stack", parts.stack, false);

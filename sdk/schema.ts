@@ -17,7 +17,8 @@ export function check<S extends StandardSchemaV1>(
 }
 
 function checked<T>(result: StandardSchemaV1.Result<unknown>): Checked<T> {
-  if (result.issues) return { issues: result.issues.map(({ path, message }) => ({ path: dotted(path ?? []), message })) };
+  if (result.issues)
+    return { issues: result.issues.map(({ path, message }) => ({ path: dotted(path ?? []), message })) };
   return { value: result.value as T }; // the schema's own claim
 }
 
@@ -45,9 +46,9 @@ interface Definition {
 }
 type Convert = (options: { readonly target: string; readonly libraryOptions: object }) => unknown;
 
-/** JSON Schema (2020-12, as text) of the natural JSON of a schema's input; null where the library can't tell. What JSON Schema has no
- *  word for is left open, so that it never refuses what the schema would take. `x-type` marks what `lift` turns into a Date,
- *  bigint, Map or Set. Never throws. */
+/** JSON Schema (2020-12, as text) of the natural JSON of a schema's input; null where the library can't tell. What JSON
+ *  Schema has no word for is left open, so that it never refuses what the schema would take. `x-type` marks what `lift`
+ *  turns into a Date, bigint, Map or Set. Never throws. */
 export function jsonSchemaOf(schema: StandardSchemaV1): string | null {
   try {
     const props = schema["~standard"] as { readonly jsonSchema?: { readonly input?: Convert } };
@@ -78,14 +79,19 @@ function override({ zodSchema, jsonSchema }: Node): void {
 /** Takes more than its JSON Schema would say. */
 function isOpen(def: Definition): boolean {
   if (def.coerce || def.type === "catch" || def.type === "file") return true;
-  if (def.type === "literal") return def.values?.some((value) => value !== null && !["string", "number", "boolean"].includes(typeof value)) ?? true;
+  if (def.type === "literal")
+    return (
+      def.values?.some((value) => value !== null && !["string", "number", "boolean"].includes(typeof value)) ?? true
+    );
   return def.type === "pipe" && def.in?._zod.def.type === "transform"; // z.preprocess
 }
 
 /** A field that may hold anything may hold undefined, which natural JSON leaves out. */
 function dropOpen(schema: Record<string, unknown>): void {
   const properties = schema["properties"] as Readonly<Record<string, object>>;
-  const required = (schema["required"] as readonly string[]).filter((key) => Object.keys(properties[key] ?? {}).length > 0);
+  const required = (schema["required"] as readonly string[]).filter(
+    (key) => Object.keys(properties[key] ?? {}).length > 0,
+  );
   if (required.length > 0) schema["required"] = required;
   else delete schema["required"];
 }
@@ -95,8 +101,9 @@ function replace(schema: Record<string, unknown>, by: JsonSchema): void {
   Object.assign(schema, by);
 }
 
-/** Checks a value against a published JSON Schema (see `jsonSchemaOf`): its natural JSON, with zod's reading of the schema. What that can't
- *  read is let through: the parse at the start of an attempt is final. Formats and constraints count as zod 4 reads them. */
+/** Checks a value against a published JSON Schema (see `jsonSchemaOf`): its natural JSON, with zod's reading of the
+ *  schema. What that can't read is let through: the parse at the start of an attempt is final. Formats and constraints
+ *  count as zod 4 reads them. */
 export async function checkJson(schema: string, value: unknown): Promise<readonly Issue[]> {
   const { fromJSONSchema } = await import("zod"); // late: only triggers by id need it
   try {
@@ -116,7 +123,8 @@ function distinct(issues: readonly Issue[]): readonly Issue[] {
 function plain(value: unknown): unknown {
   const text = JSON.stringify(value, (_, part: unknown) => {
     if (typeof part === "bigint") return part.toString();
-    if (typeof part === "string" && /^[+-]\d{6}-\d\d-\d\dT/.test(part)) return part.slice(3); // a Date whose year JSON Schema has no format for
+    // a Date whose year JSON Schema has no format for
+    if (typeof part === "string" && /^[+-]\d{6}-\d\d-\d\dT/.test(part)) return part.slice(3);
     if (part instanceof Map || part instanceof Set) return [...(part as Iterable<unknown>)];
     return part;
   }) as string | undefined;

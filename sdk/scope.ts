@@ -23,7 +23,8 @@ export function slot(): Slot {
   return (holder[at] ??= { scope: new AsyncLocalStorage(), configured: null, opened: null });
 }
 
-/** Calls `fn`; whatever it triggers, also later and in promises that it starts, goes to `target`. The engine calls handlers with it. */
+/** Calls `fn`; whatever it triggers, also later and in promises that it starts, goes to `target`. The engine calls
+ *  handlers with it. */
 export function inRuntime<T>(target: Target, fn: () => T): T {
   return slot().scope.run(target, fn);
 }

@@ -33,7 +33,8 @@ export class Skip extends TaskerError {
   }
 }
 
-/** Ends this attempt without spending it; the run starts again after `delay`. The same as `ctx.snooze`, for code that has no context.
+/** Ends this attempt without spending it; the run starts again after `delay`. The same as `ctx.snooze`, for code that
+ *  has no context.
  *  @throws {Snooze} always. @throws {InvalidInput} if `delay` is no duration. */
 export function snooze(delay: DurationText): never {
   throw new Snooze(delay);

@@ -21,14 +21,16 @@ export interface Surroundings {
   readonly cwd?: string;
 }
 
-/** The store that the environment names, else that of the running `tasker dev` of this folder or one above it; null if there is neither.
- *  Dev is never used under NODE_ENV=production or CI.
+/** The store that the environment names, else that of the running `tasker dev` of this folder or one above it; null if
+ *  there is neither. Dev is never used under NODE_ENV=production or CI.
  *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL. */
 export function locate({ env = process.env, cwd = process.cwd() }: Surroundings = {}): Source | null {
   const url = env["TASKER_DATABASE_URL"];
   if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || null };
   if (env["TASKER_URL"])
-    throw new InvalidInput("TASKER_URL is set, but this version can't trigger over HTTP; set TASKER_DATABASE_URL instead");
+    throw new InvalidInput(
+      "TASKER_URL is set, but this version can't trigger over HTTP; set TASKER_DATABASE_URL instead",
+    );
   const ci = env["CI"];
   return env["NODE_ENV"] === "production" || (ci && ci !== "false" && ci !== "0") ? null : dev(cwd);
 }
@@ -43,8 +45,13 @@ function dev(cwd: string): Source | null {
 
 function readNote(path: string): { readonly url: string; readonly pid: number; readonly schema: string | null } | null {
   try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as { readonly url?: unknown; readonly pid?: unknown; readonly schema?: unknown } | null;
-    if (typeof note?.url !== "string" || typeof note.pid !== "number" || !Number.isInteger(note.pid) || note.pid <= 0) return null;
+    const note = JSON.parse(readFileSync(path, "utf8")) as {
+      readonly url?: unknown;
+      readonly pid?: unknown;
+      readonly schema?: unknown;
+    } | null;
+    if (typeof note?.url !== "string" || typeof note.pid !== "number" || !Number.isInteger(note.pid) || note.pid <= 0)
+      return null;
     return { url: note.url, pid: note.pid, schema: typeof note.schema === "string" ? note.schema : null };
   } catch {
     return null; // absent, or being written at this moment: as good as absent

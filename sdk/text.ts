@@ -12,18 +12,23 @@ export function clean(text: string, bytes: number): string {
   const short = text.slice(0, bytes); // a character is at least one byte, so that a huge text costs nothing
   const whole = short.toWellFormed().replaceAll("\0", "\ufffd");
   if (Buffer.byteLength(whole) <= bytes) return whole;
-  return Buffer.from(whole).subarray(0, bytes).toString().replace(/\ufffd$/, "").slice(0, bytes); // a cut character is dropped
+  return Buffer.from(whole)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\ufffd$/, "")
+    .slice(0, bytes); // a cut character is dropped
 }
 
 const messageBytes = 4096;
 const stackBytes = 16_384;
 const deepestCause = 8;
 
-/** Whatever was thrown, as a record that can be stored: also `undefined`, frozen objects and objects whose getters throw.
- *  Message ≤ 4 KiB, stack ≤ 16 KiB; the stack goes on with the causes. Never throws. */
+/** Whatever was thrown, as a record that can be stored: also `undefined`, frozen objects and objects whose getters
+ *  throw. Message ≤ 4 KiB, stack ≤ 16 KiB; the stack goes on with the causes. Never throws. */
 export function errorRecord(thrown: unknown): ErrorRecord {
   try {
-    if (!isError(thrown)) return { name: "NonError", message: clean(`${shown(thrown)} was thrown`, messageBytes), stack: null };
+    if (!isError(thrown))
+      return { name: "NonError", message: clean(`${shown(thrown)} was thrown`, messageBytes), stack: null };
     const stack = stackOf(thrown);
     return {
       name: clean(field(thrown, "name") || "Error", 256),
@@ -46,7 +51,9 @@ export function revive(record: ErrorRecord): Error {
 /** By shape: an error of another realm or of a doubly loaded module is one, too. */
 function isError(thrown: unknown): thrown is object {
   if (typeof thrown !== "object" || thrown === null) return false;
-  return thrown instanceof Error || (typeof read(thrown, "message") === "string" && typeof read(thrown, "name") === "string");
+  return (
+    thrown instanceof Error || (typeof read(thrown, "message") === "string" && typeof read(thrown, "name") === "string")
+  );
 }
 
 function read(holder: object, key: string): unknown {
@@ -67,7 +74,10 @@ function messageOf(error: object): string {
   const own = field(error, "message");
   const parts = read(error, "errors");
   if (own || !Array.isArray(parts)) return own || field(error, "code");
-  return parts.slice(0, 5).map((part) => (isError(part) ? field(part, "message") : shown(part))).join("; ");
+  return parts
+    .slice(0, 5)
+    .map((part) => (isError(part) ? field(part, "message") : shown(part)))
+    .join("; ");
 }
 
 function stackOf(error: object): string {

@@ -7,9 +7,18 @@ import { toHandle, type RunHandle } from "./handle.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
 import { lift, type JsonSchema } from "./lift.ts";
 import { near } from "./near.ts";
-import { checkDelay, checkInstant, checkKeys, checkName, checkPriority, checkSpan, checkTags, checkText } from "./option.ts";
+import {
+  checkDelay,
+  checkInstant,
+  checkKeys,
+  checkName,
+  checkPriority,
+  checkSpan,
+  checkTags,
+  checkText,
+} from "./option.ts";
 import { overrides, type RetryOptions } from "./retry.ts";
-import { check, checkJson } from "./schema.ts";
+import { check, checkJson, type Checked } from "./schema.ts";
 import type { JobSpec } from "./spec.ts";
 import type { Added, JobRecord, NewKey, NewRun, RunOptions, Target, Tx } from "./target.ts";
 
@@ -17,7 +26,8 @@ import type { Added, JobRecord, NewKey, NewRun, RunOptions, Target, Tx } from ".
 export interface KeyOptions {
   /** 1–256 characters. */
   readonly key: string;
-  /** How long a completed run still holds its key, after its end; 24h by default. A failed or canceled one frees it at once. */
+  /** How long a completed run still holds its key, after its end; 24h by default. A failed or canceled one frees it at
+   *  once. */
   readonly keep?: DurationText | undefined;
   /** If the key has a run: `return` it (default), `replace` it while it has not started, or fail with KeyConflict. */
   readonly onConflict?: "return" | "replace" | "error" | undefined;
@@ -54,11 +64,14 @@ export type TriggerArgs<Input> = undefined extends Input
   ? [payload?: Input, options?: TriggerOptions]
   : [payload: Input, options?: TriggerOptions];
 
-type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
+/** Id, payload and options of a job, by its type; of several jobs, a union of such lists. */
+export type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
 
-/** Triggers a job by its id, with no more than its type: `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON
- *  Schema that nodes publish; plain JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
- *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput} {KeyConflict} {NotConfigured} */
+/** Triggers a job by its id, with no more than its type: `trigger<typeof remind>("remind", payload)`. The payload is
+ *  checked against the JSON Schema that nodes publish; plain JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where
+ *  the job wants one.
+ *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
+ *  {KeyConflict} {NotConfigured} */
 export async function trigger<J extends AnyJob = AnyJob>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>> {
   const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
   const to = await target();
@@ -68,7 +81,11 @@ export async function trigger<J extends AnyJob = AnyJob>(...args: ById<J>): Prom
 }
 
 /** `job.trigger`: checks, encodes, adds. */
-export async function triggerJob<Result>(job: JobSpec, payload: unknown, options?: TriggerOptions): Promise<RunHandle<Result>> {
+export async function triggerJob<Result>(
+  job: JobSpec,
+  payload: unknown,
+  options?: TriggerOptions,
+): Promise<RunHandle<Result>> {
   const checked = check(job.schema, payload);
   const { issues } = checked instanceof Promise ? await checked : checked;
   if (issues) throw new InvalidPayload(job.id, issues);
@@ -79,17 +96,19 @@ export async function triggerJob<Result>(job: JobSpec, payload: unknown, options
 
 const chunk = 1000;
 
-/** `job.batchTrigger`: handles or errors, in order. Chunks of 1000; each is prepared while the one before is under way. */
+/** `job.batchTrigger`: handles or errors, in order. Chunks of 1000; each is prepared while the one before is under way.
+ *  */
 export async function triggerBatch<Result>(
   job: JobSpec,
   items: readonly BatchItem<unknown>[],
   { tx }: { readonly tx?: Tx | undefined } = {},
 ): Promise<readonly (RunHandle<Result> | Error)[]> {
-  if (!Array.isArray(items)) throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
+  if (!Array.isArray(items))
+    throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
   const to = await target();
   const answers: Promise<readonly (Added | Error)[]>[] = [];
   for (let from = 0; from < items.length; from += chunk) {
-    const runs = await Promise.all(items.slice(from, from + chunk).map((item) => prepare(job, item)));
+    const runs = await Promise.all(items.slice(from, from + chunk).map((item) => prepared(job, item)));
     await answers.at(-1);
     answers.push(addMany(to, runs, tx));
   }
@@ -97,23 +116,38 @@ export async function triggerBatch<Result>(
   return all.map((added) => (added instanceof Error ? added : toHandle<Result>(to, added)));
 }
 
-async function prepare(job: JobSpec, item: BatchItem<unknown>): Promise<NewRun | Error> {
+/** A run or an error; a promise only where the schema's check is one, for a batch is long. */
+function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Promise<NewRun | Error> {
   try {
-    if (typeof item !== "object" || item === null) throw new InvalidInput("an item of a batch is not an object; write { payload, options }");
-    checkKeys("an item of a batch", item, itemKeys);
-    if (item.options && "tx" in item.options) throw new InvalidInput("an item of a batch has no transaction of its own; give tx to the batch", { path: "tx" });
-    const { issues } = await check(job.schema, item.payload);
-    if (issues) throw new InvalidPayload(job.id, issues);
-    return newRun(job, encode(item.payload, "payload"), item.options);
+    checkItem(item);
+    const run = ({ issues }: Checked<unknown>): NewRun => {
+      if (issues) throw new InvalidPayload(job.id, issues);
+      return newRun(job, encode(item.payload, "payload"), item.options);
+    };
+    const checked = check(job.schema, item.payload);
+    return checked instanceof Promise ? checked.then(run).catch(asError) : run(checked);
   } catch (error) {
     return asError(error);
   }
 }
 
+function checkItem(item: BatchItem<unknown>): void {
+  if (typeof item !== "object" || item === null)
+    throw new InvalidInput("an item of a batch is not an object; write { payload, options }");
+  checkKeys("an item of a batch", item, itemKeys);
+  if (item.options && "tx" in item.options)
+    throw new InvalidInput("an item of a batch has no transaction of its own; give tx to the batch", { path: "tx" });
+}
+
 /** Adds what could be prepared; an error keeps its place. */
-async function addMany(to: Target, runs: readonly (NewRun | Error)[], tx: Tx | undefined): Promise<readonly (Added | Error)[]> {
+async function addMany(
+  to: Target,
+  runs: readonly (NewRun | Error)[],
+  tx: Tx | undefined,
+): Promise<readonly (Added | Error)[]> {
   const good = runs.filter((run): run is NewRun => !(run instanceof Error));
-  const added = good.length === 0 ? [] : await to.add(good, tx).catch((error: unknown) => good.map(() => asError(error)));
+  const added =
+    good.length === 0 ? [] : await to.add(good, tx).catch((error: unknown) => good.map(() => asError(error)));
   let next = 0;
   return runs.map((run) => (run instanceof Error ? run : added[next++]!));
 }
@@ -141,7 +175,19 @@ const optionKeys: ReadonlySet<string> = new Set<keyof TriggerOptions>([
  *  @throws {InvalidInput} naming the option that can't be right. */
 export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun {
   const { id, queue, priority, tags, ttlMs } = job;
-  const run: NewRun = { job: id, queue, priority, tags, ttlMs, input, dueAt: null, delayMs: 0, key: null, options: null, replayOf: null };
+  const run: NewRun = {
+    job: id,
+    queue,
+    priority,
+    tags,
+    ttlMs,
+    input,
+    dueAt: null,
+    delayMs: 0,
+    key: null,
+    options: null,
+    replayOf: null,
+  };
   if (options === undefined) return run;
   if (typeof options !== "object" || options === null) throw new InvalidInput("trigger's options are not an object");
   checkKeys("trigger", options, optionKeys);
@@ -162,7 +208,8 @@ export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun
 /** When a run shall start, as stores take it.
  *  @throws {InvalidInput} for both, a negative or absurd delay, or what is no Date. */
 export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt">): Pick<NewRun, "dueAt" | "delayMs"> {
-  if (delay !== undefined && runAt !== undefined) throw new InvalidInput("delay and runAt are both given; keep one of them", { path: "runAt" });
+  if (delay !== undefined && runAt !== undefined)
+    throw new InvalidInput("delay and runAt are both given; keep one of them", { path: "runAt" });
   if (runAt !== undefined) return { dueAt: checkInstant("runAt", runAt), delayMs: 0 };
   return { dueAt: null, delayMs: delay === undefined ? 0 : checkDelay(delay) };
 }
@@ -170,14 +217,20 @@ export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt"
 function newKey(given: string | KeyOptions, input: Wire): NewKey {
   const { key, keep = "24h", onConflict = "return" } = typeof given === "string" ? { key: given } : (given ?? {});
   if (onConflict !== "return" && onConflict !== "replace" && onConflict !== "error")
-    throw new InvalidInput(`onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`, { path: "idempotencyKey.onConflict" });
+    throw new InvalidInput(`onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`, {
+      path: "idempotencyKey.onConflict",
+    });
   const keepMs = checkSpan("keep", keep);
   return { key: checkText("idempotencyKey", key, 256), keepMs, onConflict, hash: hash(input) };
 }
 
 /** Tells payloads apart; the order of an object's keys does not count. */
 function hash(input: Wire): string {
-  return createHash("sha1").update(sorted(input.json)).update("\0").update(input.meta === null ? "" : sorted(input.meta)).digest("hex");
+  return createHash("sha1")
+    .update(sorted(input.json))
+    .update("\0")
+    .update(input.meta === null ? "" : sorted(input.meta))
+    .digest("hex");
 }
 
 function sorted(json: string): string {

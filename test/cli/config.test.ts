@@ -9,18 +9,50 @@ test("without file, environment and flags every key has its default", async () =
   const read = await settings(flags(), {}, folder());
 
   expect(read).toMatchObject({
-    ...{ databaseUrl: null, schema: "tasker", jobs: ["jobs/"], slots: 50, queues: {}, poll: "1s", lease: "15s", sweep: "5s", grace: "30s" },
-    ...{ crashes: 3, keep: { completed: "7d", other: "30d" }, logLevel: "info", logFormat: null, app: "app", version: "0", name: null, timezone: "UTC" },
+    ...{
+      databaseUrl: null,
+      schema: "tasker",
+      jobs: ["jobs/"],
+      slots: 50,
+      queues: {},
+      poll: "1s",
+      lease: "15s",
+      sweep: "5s",
+      grace: "30s",
+    },
+    ...{
+      crashes: 3,
+      keep: { completed: "7d", other: "30d" },
+      logLevel: "info",
+      logFormat: null,
+      app: "app",
+      version: "0",
+      name: null,
+      timezone: "UTC",
+    },
   });
 });
 
 test("a flag wins over a variable, a variable over the file, the file over the default", async () => {
-  const cwd = folder({ "tasker.config.mjs": `export default { slots: 1, poll: "2s", grace: "3s", keep: { completed: "1d" } };` });
+  const cwd = folder({
+    "tasker.config.mjs": `export default { slots: 1, poll: "2s", grace: "3s", keep: { completed: "1d" } };`,
+  });
 
   const read = await settings(flags({ slots: "3" }), { TASKER_SLOTS: "2", TASKER_POLL: "4s" }, cwd);
 
-  expect(read).toMatchObject({ slots: 3, poll: "4s", grace: "3s", keep: { completed: "1d", other: "30d" }, lease: "15s" });
-  expect(["slots", "poll", "grace", "lease"].map((key) => read.source(key))).toEqual(["--slots", "TASKER_POLL", join(cwd, "tasker.config.mjs"), null]);
+  expect(read).toMatchObject({
+    slots: 3,
+    poll: "4s",
+    grace: "3s",
+    keep: { completed: "1d", other: "30d" },
+    lease: "15s",
+  });
+  expect(["slots", "poll", "grace", "lease"].map((key) => read.source(key))).toEqual([
+    "--slots",
+    "TASKER_POLL",
+    join(cwd, "tasker.config.mjs"),
+    null,
+  ]);
 });
 
 test("jobs of a config file are relative to that file, those of a flag to the current folder", async () => {
@@ -70,7 +102,9 @@ test("a key that is none is refused, with one that looks like it", async () => {
 
   const reading = settings(flags(), {}, cwd);
 
-  await expect(reading).rejects.toThrow(/"slot" in .*tasker\.config\.mjs is not a key of the configuration; did you mean "slots"\?/);
+  await expect(reading).rejects.toThrow(
+    /"slot" in .*tasker\.config\.mjs is not a key of the configuration; did you mean "slots"\?/,
+  );
 });
 
 test("a bad value names the variable or the file that it comes from", async () => {
@@ -86,7 +120,10 @@ test("a config file that throws is named, with its error as cause", async () => 
   const error = await settings(flags(), {}, cwd).catch((thrown: unknown) => thrown);
 
   expect(error).toBeInstanceOf(FileBroken);
-  expect(error).toMatchObject({ message: expect.stringMatching(/tasker\.config\.mjs" can't be loaded: no luck/) as string, cause: { message: "no luck" } });
+  expect(error).toMatchObject({
+    message: expect.stringMatching(/tasker\.config\.mjs" can't be loaded: no luck/) as string,
+    cause: { message: "no luck" },
+  });
 });
 
 test("a config file without a default export says what to write", async () => {

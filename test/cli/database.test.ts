@@ -16,14 +16,24 @@ async function read(given: Readonly<Record<string, string>>, env: NodeJS.Process
 }
 
 test("the flag wins over the variable, that over the config file, that over a running dev", async () => {
-  const cwd = folder({ "tasker.config.mjs": `export default { databaseUrl: "postgres://file" };`, ".tasker/dev.json": note(process.pid) });
+  const cwd = folder({
+    "tasker.config.mjs": `export default { databaseUrl: "postgres://file" };`,
+    ".tasker/dev.json": note(process.pid),
+  });
   const plain = folder({ ".tasker/dev.json": note(process.pid, "other") });
   const env = { TASKER_DATABASE_URL: "postgres://env" };
 
-  expect(locate(await read({ "database-url": "postgres://flag" }, env, cwd), cwd)).toMatchObject({ url: "postgres://flag", from: "--database-url" });
+  expect(locate(await read({ "database-url": "postgres://flag" }, env, cwd), cwd)).toMatchObject({
+    url: "postgres://flag",
+    from: "--database-url",
+  });
   expect(locate(await read({}, env, cwd), cwd)).toMatchObject({ url: "postgres://env", from: "TASKER_DATABASE_URL" });
   expect(locate(await read({}, {}, cwd), cwd)).toMatchObject({ url: "postgres://file" });
-  expect(locate(await read({}, {}, plain), plain)).toEqual({ url: "postgres://dev", schema: "other", from: `tasker dev (pid ${process.pid})` });
+  expect(locate(await read({}, {}, plain), plain)).toEqual({
+    url: "postgres://dev",
+    schema: "other",
+    from: `tasker dev (pid ${process.pid})`,
+  });
   expect(locate(await read({ schema: "mine" }, {}, plain), plain)).toMatchObject({ schema: "mine" });
 });
 
@@ -40,5 +50,6 @@ test("DATABASE_URL is never used, and the error names the ways", async () => {
   const cwd = folder();
 
   expect(locate(await read({}, { DATABASE_URL: "postgres://other" }, cwd), cwd)).toBeNull();
-  for (const way of ["--database-url", "TASKER_DATABASE_URL", "tasker.config.ts", "tasker dev"]) expect(noDatabase().message).toContain(way);
+  for (const way of ["--database-url", "TASKER_DATABASE_URL", "tasker.config.ts", "tasker dev"])
+    expect(noDatabase().message).toContain(way);
 });

@@ -5,7 +5,9 @@ import { redact } from "../../cli/redact.ts";
 
 test("a wrong command line exits with 2, everything else with 1", () => {
   expect([new BadUsage("x"), new InvalidInput("x")].map(exitCode)).toEqual([2, 2]);
-  expect([new ActFailed("x"), new FileBroken("x"), new JobNotFound("a", []), new Error("x"), "x"].map(exitCode)).toEqual([1, 1, 1, 1, 1]);
+  expect(
+    [new ActFailed("x"), new FileBroken("x"), new JobNotFound("a", []), new Error("x"), "x"].map(exitCode),
+  ).toEqual([1, 1, 1, 1, 1]);
 });
 
 test("an error is one line, without a stack unless it is asked for", () => {
@@ -34,7 +36,9 @@ test.each([
 });
 
 test("errors never show a password", () => {
-  const error = new Error("can't reach postgres://app:s3cret@db/app", { cause: new Error("postgres://app:s3cret@db/app") });
+  const error = new Error("can't reach postgres://app:s3cret@db/app", {
+    cause: new Error("postgres://app:s3cret@db/app"),
+  });
 
   expect(describeError(error, true)).not.toContain("s3cret");
   expect(JSON.stringify(document(error))).not.toContain("s3cret");

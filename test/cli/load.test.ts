@@ -21,7 +21,11 @@ async function ids(base: string, jobs: readonly string[] = ["jobs"]): Promise<re
 
 test("named exports, defaults, arrays and objects of jobs are all found", async () => {
   const base = folder({
-    "jobs/a.ts": file(job("one"), job("two"), "export default [one, defineJob({ id: 'three', schema: z.string(), handler: () => 1 })];"),
+    "jobs/a.ts": file(
+      job("one"),
+      job("two"),
+      "export default [one, defineJob({ id: 'three', schema: z.string(), handler: () => 1 })];",
+    ),
     "jobs/deep/b.mts": file(job("four"), "export const group = { four }; export const limit = 5;"),
   });
 
@@ -49,7 +53,9 @@ test("a file that throws when it is imported is named, and its stack shown", asy
   const error = await loadJobs({ jobs: ["jobs"], base }).catch((thrown: unknown) => thrown);
 
   expect(error).toBeInstanceOf(FileBroken);
-  expect(describeError(error, false)).toMatch(/^error: job file ".*jobs\/bad\.ts" can't be loaded: no mailer\n  Error: no mailer\n\s+at deep \(.*bad\.ts:2:\d+\)/);
+  expect(describeError(error, false)).toMatch(
+    /^error: job file ".*jobs\/bad\.ts" can't be loaded: no mailer\n  Error: no mailer\n\s+at deep \(.*bad\.ts:2:\d+\)/,
+  );
 });
 
 test("folders without jobs say what to write", async () => {
@@ -57,8 +63,12 @@ test("folders without jobs say what to write", async () => {
   const without = folder({ "jobs/a.ts": "export const x = 1;" });
 
   await expect(loadJobs({ jobs: ["jobs"], base: empty })).rejects.toThrow(ActFailed);
-  await expect(loadJobs({ jobs: ["jobs"], base: empty })).rejects.toThrow(/no job files in jobs; write one that exports defineJob/);
-  await expect(loadJobs({ jobs: ["jobs"], base: without })).rejects.toThrow(/no jobs in jobs: 1 file, none of which exports a job/);
+  await expect(loadJobs({ jobs: ["jobs"], base: empty })).rejects.toThrow(
+    /no job files in jobs; write one that exports defineJob/,
+  );
+  await expect(loadJobs({ jobs: ["jobs"], base: without })).rejects.toThrow(
+    /no jobs in jobs: 1 file, none of which exports a job/,
+  );
 });
 
 test("a path that does not exist is refused", async () => {
@@ -66,7 +76,23 @@ test("a path that does not exist is refused", async () => {
 });
 
 test("of a folder, declarations, tests, hidden folders and what begins with _ are left out", () => {
-  const names = ["a.ts", "b.mts", "c.js", "d.mjs", "deep/e.ts", "x.d.ts", "x.test.ts", "x-spec.js", "_x.ts", "_deep/x.ts", ".x/x.ts", "node_modules/x/x.js", "x.json", "x.cjs", "__tests__/x.ts"];
+  const names = [
+    "a.ts",
+    "b.mts",
+    "c.js",
+    "d.mjs",
+    "deep/e.ts",
+    "x.d.ts",
+    "x.test.ts",
+    "x-spec.js",
+    "_x.ts",
+    "_deep/x.ts",
+    ".x/x.ts",
+    "node_modules/x/x.js",
+    "x.json",
+    "x.cjs",
+    "__tests__/x.ts",
+  ];
   const base = folder(Object.fromEntries(names.map((name) => [`jobs/${name}`, ""])));
 
   const found = jobFiles(["jobs"], base).map((path) => relative(join(base, "jobs"), path));

@@ -28,7 +28,9 @@ test("a run's end is one line: time, outcome, run, job, attempt, duration", () =
 });
 
 test("other fields follow as key=value", () => {
-  expect(pretty({ msg: "Runtime started", jobs: 3, node: "h:1" })).toBe("12:00:01.123  Runtime started  jobs=3  node=h:1\n");
+  expect(pretty({ msg: "Runtime started", jobs: 3, node: "h:1" })).toBe(
+    "12:00:01.123  Runtime started  jobs=3  node=h:1\n",
+  );
 });
 
 test("what a handler logged is indented, with its run and data", () => {
@@ -56,16 +58,27 @@ test("a line that is no JSON stays as it is", () => {
 test("off a terminal the log is JSON, with level names, ISO time and errors in full", () => {
   const { stream, lines } = sink();
 
-  logger({ logLevel: "info", logFormat: null }, stream).error({ error: new TypeError("boom"), jobs: 3 }, "Sweep failed");
+  logger({ logLevel: "info", logFormat: null }, stream).error(
+    { error: new TypeError("boom"), jobs: 3 },
+    "Sweep failed",
+  );
 
-  expect(JSON.parse(lines()[0]!)).toMatchObject({ level: "error", jobs: 3, msg: "Sweep failed", error: { type: "TypeError", message: "boom" } });
+  expect(JSON.parse(lines()[0]!)).toMatchObject({
+    level: "error",
+    jobs: 3,
+    msg: "Sweep failed",
+    error: { type: "TypeError", message: "boom" },
+  });
 });
 
 test("passwords are taken out of both formats", () => {
   for (const logFormat of ["json", "pretty"] as const) {
     const { stream, lines } = sink();
 
-    logger({ logLevel: "info", logFormat }, stream).info({ url: "postgres://a:s3cret@db/x" }, "at postgres://a:s3cret@db/x");
+    logger({ logLevel: "info", logFormat }, stream).info(
+      { url: "postgres://a:s3cret@db/x" },
+      "at postgres://a:s3cret@db/x",
+    );
 
     expect(lines().join("")).not.toContain("s3cret");
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { Config } from "../../sdk/config.ts";
 import { commands } from "../../cli/commands.ts";
 import { nameOf } from "../../cli/command.ts";
 import { options } from "../../cli/option.ts";
@@ -22,7 +23,9 @@ test("docs/configuration.md prints the table of keys as it is", () => {
 });
 
 test("the defaults of the table are those that are read", async () => {
-  const read = (await settings(flags(), {}, folder())) as unknown as Record<string, unknown> & { keep: Record<string, unknown> };
+  const read = (await settings(flags(), {}, folder())) as unknown as Record<string, unknown> & {
+    keep: Record<string, unknown>;
+  };
 
   for (const { key, default: shown } of options) {
     const [, inner] = key.split(".");
@@ -31,8 +34,9 @@ test("the defaults of the table are those that are read", async () => {
   }
 });
 
-test("keys, flags and variables are each unique, and a variable is named after its flag", () => {
-  for (const of of ["key", "flag", "variable"] as const) expect(new Set(options.map((option) => option[of])).size).toBe(options.length);
+test("keys, flags and variables are each unique", () => {
+  for (const of of ["key", "flag", "variable"] as const)
+    expect(new Set(options.map((option) => option[of])).size).toBe(options.length);
 });
 
 test("a flag takes a value in all commands or in none", () => {
@@ -52,4 +56,29 @@ test("no command has a flag twice", () => {
 
     expect([nameOf(command), new Set(names).size]).toEqual([nameOf(command), names.length]);
   }
+});
+
+test("defineConfig types the keys of the table, and no others", () => {
+  const span = "1s";
+  const all: { [K in keyof Required<Config>]: unknown } = {
+    ...{
+      databaseUrl: "",
+      schema: "",
+      jobs: [],
+      slots: 1,
+      queues: {},
+      poll: span,
+      lease: span,
+      sweep: span,
+      grace: span,
+    },
+    ...{ crashes: 1, keep: { completed: span, other: span }, logLevel: "info", logFormat: "json" },
+    ...{ app: "", version: "", name: "", timezone: "UTC" },
+  };
+
+  const keys = Object.entries(all).flatMap(([key, value]) =>
+    key === "keep" ? Object.keys(value as object).map((inner) => `keep.${inner}`) : key,
+  );
+
+  expect(options.map(({ key }) => key).toSorted()).toEqual(keys.toSorted());
 });

@@ -28,7 +28,12 @@ test("paint changes no width", () => {
     { title: "B", cell: () => "x" },
   ];
 
-  expect(plain(table(rows, columns))).toBe(table(rows, columns.map(({ title, cell }) => ({ title, cell }))));
+  expect(plain(table(rows, columns))).toBe(
+    table(
+      rows,
+      columns.map(({ title, cell }) => ({ title, cell })),
+    ),
+  );
 });
 
 test("a cell is one line, cut at its limit, and can't steer the terminal", () => {
@@ -38,7 +43,16 @@ test("a cell is one line, cut at its limit, and can't steer the terminal", () =>
 });
 
 test("pairs line up and leave out what is null", () => {
-  expect(pairs([["a", 1], ["none", null], ["long name", "x"]], same)).toBe("a          1\nlong name  x");
+  expect(
+    pairs(
+      [
+        ["a", 1],
+        ["none", null],
+        ["long name", "x"],
+      ],
+      same,
+    ),
+  ).toBe("a          1\nlong name  x");
 });
 
 test("colours are for terminals, unless NO_COLOR or FORCE_COLOR say otherwise", () => {

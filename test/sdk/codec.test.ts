@@ -18,7 +18,8 @@ function castsToJsonb(text: string): boolean {
 
 function throughStore(value: unknown): unknown {
   const wire = encode(value, "payload");
-  if (!castsToJsonb(wire.json) || (wire.meta !== null && !castsToJsonb(wire.meta))) throw new Error("jsonb would refuse it");
+  if (!castsToJsonb(wire.json) || (wire.meta !== null && !castsToJsonb(wire.meta)))
+    throw new Error("jsonb would refuse it");
   return decode(wire);
 }
 
@@ -36,17 +37,36 @@ function nested(levels: number): object {
   return levels === 1 ? {} : { in: nested(levels - 1) };
 }
 
-const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constantFrom("a.b", "\\", "a\\.b", "", "constructor", "prototype", "0"));
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: "binary" }),
+  fc.constantFrom("a.b", "\\", "a\\.b", "", "constructor", "prototype", "0"),
+);
 const leaf = fc.oneof(
   ...[text, fc.double(), fc.integer(), fc.boolean(), fc.bigInt(), fc.date({ noInvalidDate: true }), fc.uint8Array()],
-  fc.constantFrom(null, undefined, NaN, Infinity, -0, "\0", "\ud800", "a\udfffb", new URL("https://a.example/x?y=1"), /a.b/giu),
+  fc.constantFrom(
+    null,
+    undefined,
+    NaN,
+    Infinity,
+    -0,
+    "\0",
+    "\ud800",
+    "a\udfffb",
+    new URL("https://a.example/x?y=1"),
+    /a.b/giu,
+  ),
 );
 const { value: rich } = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
     leaf,
     fc.array(tie("value"), { maxLength: 4 }),
-    fc.dictionary(text.filter((key) => !key.includes("\0") && key.isWellFormed() && key !== "__proto__"), tie("value"), { maxKeys: 4, noNullPrototype: true }),
+    fc.dictionary(
+      text.filter((key) => !key.includes("\0") && key.isWellFormed() && key !== "__proto__"),
+      tie("value"),
+      { maxKeys: 4, noNullPrototype: true },
+    ),
     fc.array(fc.tuple(tie("value"), tie("value")), { maxLength: 3 }).map((pairs) => new Map(pairs)),
     fc.array(tie("value"), { maxLength: 3 }).map((items) => new Set(items)),
   ),
@@ -62,12 +82,17 @@ describe("encode and decode", () => {
   });
 
   test("any JSON comes back as it was", () => {
-    const json = fc.jsonValue({ stringUnit: "binary" }).filter((value) => !/"[^"]*\\u(?:0000|d[89a-f])[^"]*":/.test(JSON.stringify(value)));
+    const json = fc
+      .jsonValue({ stringUnit: "binary" })
+      .filter((value) => !/"[^"]*\\u(?:0000|d[89a-f])[^"]*":/.test(JSON.stringify(value)));
     fc.assert(fc.property(json, (value) => void expect(throughStore(value)).toEqual(value)));
   });
 
   test("any rich value comes back as it was, in texts that jsonb takes", () => {
-    fc.assert(fc.property(rich, (value) => isDeepStrictEqual(throughStore(value), value)), { numRuns: 1000 }); // Node's: vitest's reads `constructor`
+    fc.assert(
+      fc.property(rich, (value) => isDeepStrictEqual(throughStore(value), value)),
+      { numRuns: 1000 },
+    ); // Node's: vitest's reads `constructor`
   });
 
   test("every string of one UTF-16 unit survives, alone and within a text", () => {
@@ -80,7 +105,13 @@ describe("encode and decode", () => {
     expect(throughStore(all)).toEqual(all);
   });
 
-  test.each([["undefined", undefined], ["null", null], ["a Date", new Date(1)], ["a bigint", 10n ** 30n], ["-0", -0]])("%s may be the whole value", (_, value) => {
+  test.each([
+    ["undefined", undefined],
+    ["null", null],
+    ["a Date", new Date(1)],
+    ["a bigint", 10n ** 30n],
+    ["-0", -0],
+  ])("%s may be the whole value", (_, value) => {
     expect(throughStore(value)).toStrictEqual(value);
   });
 
@@ -93,7 +124,10 @@ describe("encode and decode", () => {
   });
 
   test("an error keeps its class, message, stack, cause and fields", () => {
-    const error = Object.assign(new TypeError("no \0 good", { cause: new Error("why") }), { code: "E1", at: new Date(5) });
+    const error = Object.assign(new TypeError("no \0 good", { cause: new Error("why") }), {
+      code: "E1",
+      at: new Date(5),
+    });
 
     const back = throughStore(error) as typeof error;
 
@@ -122,7 +156,12 @@ describe("encode and decode", () => {
   test("own keys that could reach a prototype are data, beside rich values too", () => {
     const plain: unknown = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
     const withDate = { ...(JSON.parse('{"constructor":"Ferrari"}') as object), at: new Date(0) };
-    const own = Object.defineProperty({ at: 1n }, "__proto__", { value: { polluted: 1n }, enumerable: true, configurable: true, writable: true });
+    const own = Object.defineProperty({ at: 1n }, "__proto__", {
+      value: { polluted: 1n },
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
 
     expect(throughStore(plain)).toEqual(plain);
     expect(throughStore(withDate)).toEqual(withDate);
@@ -161,7 +200,11 @@ describe("what can't be stored is refused by its path", () => {
   });
 
   test("a getter that throws, with what it threw", () => {
-    const value = { get secret() { throw new Error("locked"); } };
+    const value = {
+      get secret() {
+        throw new Error("locked");
+      },
+    };
 
     expect(refusal(value).message).toContain("payload.secret has a getter that throws (locked)");
   });
@@ -215,7 +258,9 @@ describe("a hostile note of types is refused", () => {
   });
 
   test("a note nested without end", () => {
-    expect(() => decode({ json: "{}", meta: `${'{"a":'.repeat(100_000)}["Date"]${"}".repeat(100_000)}` })).toThrow(InvalidInput);
+    expect(() => decode({ json: "{}", meta: `${'{"a":'.repeat(100_000)}["Date"]${"}".repeat(100_000)}` })).toThrow(
+      InvalidInput,
+    );
   });
 
   test("any JSON as note either decodes or is refused, and never pollutes", () => {

@@ -44,7 +44,10 @@ describe("locate", () => {
   test("TASKER_DATABASE_URL comes first, with its schema", () => {
     dev(folder, { url, pid: process.pid });
 
-    const source = locate({ env: { TASKER_DATABASE_URL: "postgres://db/app", TASKER_SCHEMA: "jobs", TASKER_URL: "http://x" }, cwd: folder });
+    const source = locate({
+      env: { TASKER_DATABASE_URL: "postgres://db/app", TASKER_SCHEMA: "jobs", TASKER_URL: "http://x" },
+      cwd: folder,
+    });
 
     expect(source).toEqual({ kind: "url", url: "postgres://db/app", schema: "jobs" });
   });
@@ -118,7 +121,11 @@ describe("target", () => {
 
   test("a failed open fails its callers, and the next one tries again", async () => {
     let fails = true;
-    const store = recorder({ open: async () => { if (fails) throw new StoreUnavailable("test", "away"); } });
+    const store = recorder({
+      open: async () => {
+        if (fails) throw new StoreUnavailable("test", "away");
+      },
+    });
     configure({ store });
 
     await expect(Promise.all([target(), target()])).rejects.toThrow(StoreUnavailable);
@@ -167,7 +174,11 @@ describe("target", () => {
   });
 
   test("close before any use, and after a failed open, ends nothing", async () => {
-    const store = recorder({ open: async () => { throw new Error("away"); } });
+    const store = recorder({
+      open: async () => {
+        throw new Error("away");
+      },
+    });
     configure({ store });
     await target().catch(() => undefined);
 
@@ -181,9 +192,12 @@ describe("target", () => {
   });
 });
 
-test.each([{}, { store: recorder(), url: "memory:" }, { url: "" }, { url: 5 }])("configure refuses %j", (connection) => {
-  expect(() => configure(connection as never)).toThrow(InvalidInput);
-});
+test.each([{}, { store: recorder(), url: "memory:" }, { url: "" }, { url: 5 }])(
+  "configure refuses %j",
+  (connection) => {
+    expect(() => configure(connection as never)).toThrow(InvalidInput);
+  },
+);
 
 test("configure takes the address of a store and loads it on first use", async () => {
   configure({ url: "memory:" });

@@ -20,16 +20,37 @@ function use(answers: Answers = {}): Recorder {
 describe("a run", () => {
   test("is shown with its id as text, and payload and result decoded when they are read", async () => {
     const broken = { json: "{", meta: null };
-    use({ find: { get: async (id) => aRecord({ id, input: encode({ at: new Date(0) }, "payload"), result: broken, replayOf: 36, options: { hook: { kind: "failure", of: 37 } } }) } });
+    use({
+      find: {
+        get: async (id) =>
+          aRecord({
+            id,
+            input: encode({ at: new Date(0) }, "payload"),
+            result: broken,
+            replayOf: 36,
+            options: { hook: { kind: "failure", of: 37 } },
+          }),
+      },
+    });
 
     const run = await runs.need("run_a");
 
-    expect(run).toMatchObject({ id: "run_a", payload: { at: new Date(0) }, replayOf: "run_10", hook: { kind: "failure", of: "run_11" } });
+    expect(run).toMatchObject({
+      id: "run_a",
+      payload: { at: new Date(0) },
+      replayOf: "run_10",
+      hook: { kind: "failure", of: "run_11" },
+    });
     expect(() => run.result).toThrow(InvalidInput);
   });
 
   test("is found by its job and key", async () => {
-    use({ find: { keyed: async (job, key) => (job === "job" && key === "k" ? 7 : null), get: async (id) => aRecord({ id }) } });
+    use({
+      find: {
+        keyed: async (job, key) => (job === "job" && key === "k" ? 7 : null),
+        get: async (id) => aRecord({ id }),
+      },
+    });
 
     expect((await runs.get({ job: "job", key: "k" }))?.id).toBe("run_7");
     expect(await runs.get({ job: "job", key: "other" })).toBeNull();
@@ -39,7 +60,8 @@ describe("a run", () => {
     use({ act: { id: 1, done: "missing", status: null } });
 
     expect(await runs.get("run_1")).toBeNull();
-    for (const act of [runs.need, runs.cancel, runs.resume, runs.retry, runs.replay, runs.runNow]) await expect(act("run_1")).rejects.toThrow(RunNotFound);
+    for (const act of [runs.need, runs.cancel, runs.resume, runs.retry, runs.replay, runs.runNow])
+      await expect(act("run_1")).rejects.toThrow(RunNotFound);
     await expect(runs.cancel({ job: "j", key: "k" })).rejects.toThrow('run "key k of job j" does not exist');
   });
 
@@ -61,26 +83,54 @@ describe("acts", () => {
     await runs.forget("run_10", 3);
 
     expect(answer).toBe("asked");
-    expect(to.acts).toEqual([["cancel", [36]], ["resume", [36]], ["retry", [36]], ["edit", 36, { delayMs: 0 }], ["forget", 36, 3]]);
+    expect(to.acts).toEqual([
+      ["cancel", [36]],
+      ["resume", [36]],
+      ["retry", [36]],
+      ["edit", 36, { delayMs: 0 }],
+      ["forget", 36, 3],
+    ]);
   });
 
   test("that don't fit the state say so", async () => {
     use({ act: { id: 1, done: "refused", status: "completed" } });
 
-    await expect(runs.retry("run_1")).rejects.toThrow('run "run_1" is completed, so it can\'t be retried; only a failed run can be');
+    await expect(runs.retry("run_1")).rejects.toThrow(
+      'run "run_1" is completed, so it can\'t be retried; only a failed run can be',
+    );
     await expect(runs.resume("run_1")).rejects.toThrow(WrongState);
     await expect(runs.edit("run_1", { priority: 1 })).rejects.toThrow(WrongState);
   });
 
   test("replay adds a new run with the old one's input", async () => {
-    const old = aRecord({ id: 5, job: "j", queue: "q", priority: 3, tags: ["t"], key: "k", input: encode([1n], "payload"), options: { timeoutMs: 5 }, status: "failed" });
+    const old = aRecord({
+      id: 5,
+      job: "j",
+      queue: "q",
+      priority: 3,
+      tags: ["t"],
+      key: "k",
+      input: encode([1n], "payload"),
+      options: { timeoutMs: 5 },
+      status: "failed",
+    });
     const to = use({ find: { get: async () => old } });
 
     const handle = await runs.replay("run_5");
 
     expect(handle.created).toBe(true);
     expect(to.adds[0]!.batch[0]).toEqual({
-      job: "j", queue: "q", priority: 3, tags: ["t"], input: old.input, options: { timeoutMs: 5 }, dueAt: null, delayMs: 0, key: null, ttlMs: null, replayOf: 5,
+      job: "j",
+      queue: "q",
+      priority: 3,
+      tags: ["t"],
+      input: old.input,
+      options: { timeoutMs: 5 },
+      dueAt: null,
+      delayMs: 0,
+      key: null,
+      ttlMs: null,
+      replayOf: 5,
     });
   });
 
@@ -91,7 +141,10 @@ describe("acts", () => {
     await runs.edit("run_1", { runAt });
     await runs.edit("run_1", { delay: "5m", attempts: 9, priority: 1 });
 
-    expect(to.acts).toEqual([["edit", 1, { dueAt: runAt }], ["edit", 1, { delayMs: 300_000, attempts: 9, priority: 1 }]]);
+    expect(to.acts).toEqual([
+      ["edit", 1, { dueAt: runAt }],
+      ["edit", 1, { delayMs: 300_000, attempts: 9, priority: 1 }],
+    ]);
   });
 
   test("edit checks a payload by the published schema; one of an unpublished job is taken", async () => {
@@ -103,15 +156,20 @@ describe("acts", () => {
     const other = use({ find: { get: async () => aRecord() } });
     await runs.edit("run_1", { payload: undefined });
 
-    expect(to.acts).toEqual([["edit", 1, { input: { json: '{"at":"2030-01-01T00:00:00.000Z"}', meta: '{"at":["Date"]}' } }]]);
+    expect(to.acts).toEqual([
+      ["edit", 1, { input: { json: '{"at":"2030-01-01T00:00:00.000Z"}', meta: '{"at":["Date"]}' } }],
+    ]);
     expect(other.acts).toEqual([["edit", 1, { input: { json: "null", meta: '["undefined"]' } }]]);
   });
 
-  test.each([{ runAt: new Date(), delay: "1s" }, { attempts: 0 }, { priority: 10 }, { delay: "-1s" }])("edit refuses %j", async (change) => {
-    use();
+  test.each([{ runAt: new Date(), delay: "1s" }, { attempts: 0 }, { priority: 10 }, { delay: "-1s" }])(
+    "edit refuses %j",
+    async (change) => {
+      use();
 
-    await expect(runs.edit("run_1", change as object)).rejects.toThrow(InvalidInput);
-  });
+      await expect(runs.edit("run_1", change as object)).rejects.toThrow(InvalidInput);
+    },
+  );
 
   test("purge deletes until nothing is left, and never without a filter", async () => {
     const to = use({ purged: [1000, 1000, 5] });
@@ -130,10 +188,31 @@ describe("lists", () => {
     let asked: RunFilter = {};
     use({ find: { list: async (filter) => ((asked = filter), { items: [aRecord()], next: null, complete: true }) } });
 
-    const page = await runs.list({ ids: ["run_1"], status: "failed", job: ["a", "b"], queue: "q", tags: ["t"], key: "k", payload: { "user.id": 42 }, error: "boom", hooks: true, createdAfter: undefined });
+    const page = await runs.list({
+      ids: ["run_1"],
+      status: "failed",
+      job: ["a", "b"],
+      queue: "q",
+      tags: ["t"],
+      key: "k",
+      payload: { "user.id": 42 },
+      error: "boom",
+      hooks: true,
+      createdAfter: undefined,
+    });
 
     expect(page.items[0]!.id).toBe("run_1");
-    expect(asked).toEqual({ ids: [1], status: ["failed"], job: ["a", "b"], queue: ["q"], tags: ["t"], key: "k", payload: [{ path: ["user", "id"], value: "42" }], error: "boom", hooks: true });
+    expect(asked).toEqual({
+      ids: [1],
+      status: ["failed"],
+      job: ["a", "b"],
+      queue: ["q"],
+      tags: ["t"],
+      key: "k",
+      payload: [{ path: ["user", "id"], value: "42" }],
+      error: "boom",
+      hooks: true,
+    });
   });
 
   test("each goes through all pages", async () => {
@@ -156,12 +235,32 @@ describe("lists", () => {
   });
 
   test("attempts, failures and logs name their run by text", async () => {
-    const attempt = { run: 36, token: 1, n: 1, job: "j", node: null, startedAt: null, endedAt: new Date(0), outcome: "error", error: null, retryAt: null } as const;
+    const attempt = {
+      run: 36,
+      token: 1,
+      n: 1,
+      job: "j",
+      node: null,
+      startedAt: null,
+      endedAt: new Date(0),
+      outcome: "error",
+      error: null,
+      retryAt: null,
+    } as const;
     const line = { run: 36, attempt: 1, at: new Date(0), level: "info", message: "m", data: '{"a":1}' } as const;
     const asked: unknown[] = [];
-    use({ find: { attempts: async (filter) => (asked.push(filter), { items: [attempt], next: null, complete: true }), logs: async () => ({ items: [line], next: null, complete: true }) } });
+    use({
+      find: {
+        attempts: async (filter) => (asked.push(filter), { items: [attempt], next: null, complete: true }),
+        logs: async () => ({ items: [line], next: null, complete: true }),
+      },
+    });
 
-    const [own, failures, logs] = [await runs.attempts("run_10"), await runs.failures({ job: "j" }), await runs.logs("run_10")];
+    const [own, failures, logs] = [
+      await runs.attempts("run_10"),
+      await runs.failures({ job: "j" }),
+      await runs.logs("run_10"),
+    ];
 
     expect([own.items[0]!.run, failures.items[0]!.run]).toEqual(["run_10", "run_10"]);
     expect(logs.items[0]).toEqual({ ...line, run: "run_10", data: { a: 1 } });
@@ -176,7 +275,10 @@ test("queues are listed, paused and resumed by name; nodes and stats are read", 
   await queues.resume("mail");
 
   expect(await queues.list()).toEqual([{ name: "mail", paused: true }]);
-  expect(to.acts).toEqual([["pause", "mail"], ["unpause", "mail"]]);
+  expect(to.acts).toEqual([
+    ["pause", "mail"],
+    ["unpause", "mail"],
+  ]);
   await expect(queues.pause("a b")).rejects.toThrow(InvalidInput);
   expect(await nodes.list()).toEqual([]);
   expect((await stats()).windowMs).toBe(60_000);

@@ -4,17 +4,37 @@ import { duration, humanMs, longestMs, toMs, type DurationText } from "../../sdk
 import { InvalidInput } from "../../sdk/error.ts";
 
 test.each<[DurationText, number]>([
-  ["500ms", 500], ["30s", 30_000], ["10m", 600_000], ["1h30m", 5_400_000], ["2d", 172_800_000], ["0s", 0], ["1m1s1ms", 61_001],
+  ["500ms", 500],
+  ["30s", 30_000],
+  ["10m", 600_000],
+  ["1h30m", 5_400_000],
+  ["2d", 172_800_000],
+  ["0s", 0],
+  ["1m1s1ms", 61_001],
 ])("%s is %d ms", (text, ms) => {
   expect(toMs(text)).toBe(ms);
 });
 
-test.each(["", "5", "s", "-5s", "1.5s", "5 s", " 5s", "5s ", "5S", "5 minutes", "1e3s", "5s\n", "٣s", "1h-5m", "1s1s1s1s1s1s", `${"9".repeat(60)}d`])(
-  "%j is refused",
-  (text) => {
-    expect(() => duration(text as DurationText)).toThrow(InvalidInput);
-  },
-);
+test.each([
+  "",
+  "5",
+  "s",
+  "-5s",
+  "1.5s",
+  "5 s",
+  " 5s",
+  "5s ",
+  "5S",
+  "5 minutes",
+  "1e3s",
+  "5s\n",
+  "٣s",
+  "1h-5m",
+  "1s1s1s1s1s1s",
+  `${"9".repeat(60)}d`,
+])("%j is refused", (text) => {
+  expect(() => duration(text as DurationText)).toThrow(InvalidInput);
+});
 
 test.each([undefined, null, 5, {}, ["5s"], 5n, Symbol("s")])("what is no text is refused", (value) => {
   expect(() => duration(value as never)).toThrow(InvalidInput);
@@ -45,6 +65,13 @@ test("parts add up, in any order", () => {
   );
 });
 
-test.each([[900, "900ms"], [2100, "2.1s"], [2000, "2s"], [200_000, "3m 20s"], [7_500_000, "2h 5m"], [273_600_000, "3d 4h"]])("%d ms reads %s", (ms, text) => {
+test.each([
+  [900, "900ms"],
+  [2100, "2.1s"],
+  [2000, "2s"],
+  [200_000, "3m 20s"],
+  [7_500_000, "2h 5m"],
+  [273_600_000, "3d 4h"],
+])("%d ms reads %s", (ms, text) => {
   expect(humanMs(ms)).toBe(text);
 });

@@ -30,17 +30,34 @@ describe("result", () => {
   });
 
   test("of a failed run throws, with the handler's error as cause", async () => {
-    const handle = ended({ status: "failed", reason: "error", error: { name: "TypeError", message: "boom", stack: "TypeError: boom\n at x" } });
+    const handle = ended({
+      status: "failed",
+      reason: "error",
+      error: { name: "TypeError", message: "boom", stack: "TypeError: boom\n at x" },
+    });
 
     const error = await handle.result().catch((thrown: unknown) => thrown);
 
     expect(error).toBeInstanceOf(RunFailed);
-    expect(error).toMatchObject({ run: "run_1", status: "failed", reason: "error", message: 'run "run_1" failed (error): boom' });
-    expect((error as RunFailed).cause).toMatchObject({ name: "TypeError", message: "boom", stack: "TypeError: boom\n at x" });
+    expect(error).toMatchObject({
+      run: "run_1",
+      status: "failed",
+      reason: "error",
+      message: 'run "run_1" failed (error): boom',
+    });
+    expect((error as RunFailed).cause).toMatchObject({
+      name: "TypeError",
+      message: "boom",
+      stack: "TypeError: boom\n at x",
+    });
   });
 
   test("of a canceled run throws", async () => {
-    await expect(ended({ status: "canceled", reason: "user" }).result()).rejects.toMatchObject({ code: "RUN_FAILED", status: "canceled", reason: "user" });
+    await expect(ended({ status: "canceled", reason: "user" }).result()).rejects.toMatchObject({
+      code: "RUN_FAILED",
+      status: "canceled",
+      reason: "user",
+    });
   });
 
   test("asks again while the store's wait ends without an answer", async () => {
@@ -54,7 +71,9 @@ describe("result", () => {
 
   test("gives up after its timeout, and asks the store to wait no longer than that", async () => {
     const waits: number[] = [];
-    const handle = handleOn({ find: { awaited: async (_, waitMs) => (waits.push(waitMs), null), get: async () => aRecord() } });
+    const handle = handleOn({
+      find: { awaited: async (_, waitMs) => (waits.push(waitMs), null), get: async () => aRecord() },
+    });
 
     await expect(handle.result({ timeout: "30ms" })).rejects.toThrow(WaitTimeout);
 
@@ -80,7 +99,9 @@ describe("cancel", () => {
   });
 
   test("of a completed run is refused, and of none unknown", async () => {
-    await expect(handleOn({ act: { id: 1, done: "refused", status: "completed" } }).cancel()).rejects.toThrow(WrongState);
+    await expect(handleOn({ act: { id: 1, done: "refused", status: "completed" } }).cancel()).rejects.toThrow(
+      WrongState,
+    );
     await expect(handleOn({ act: { id: 1, done: "missing", status: null } }).cancel()).rejects.toThrow(RunNotFound);
   });
 });

@@ -3,14 +3,30 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { expectTypeOf } from "vitest";
 import { z } from "zod";
 import {
-  configure, defineConfig, defineJob, defineMiddleware, defineService, runs, trigger,
-  type AnyJob, type Context, type InputOf, type Job, type ResultOf, type RunHandle,
+  configure,
+  defineConfig,
+  defineJob,
+  defineMiddleware,
+  defineService,
+  runs,
+  trigger,
+  type AnyJob,
+  type Context,
+  type InputOf,
+  type Job,
+  type ResultOf,
+  type RunHandle,
 } from "../../sdk/index.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 
 const remind = defineJob({
   id: "remind",
-  schema: z.object({ userId: z.string().brand<"user">(), at: z.coerce.date(), tries: z.number().default(1), size: z.string().transform(Number) }),
+  schema: z.object({
+    userId: z.string().brand<"user">(),
+    at: z.coerce.date(),
+    tries: z.number().default(1),
+    size: z.string().transform(Number),
+  }),
   output: z.object({ messageId: z.string().transform((id) => id.length) }),
   handler: async (payload, ctx) => {
     expectTypeOf(payload.userId).toEqualTypeOf<string & z.core.$brand<"user">>();
@@ -25,18 +41,34 @@ const remind = defineJob({
 
 const rich = defineJob({
   id: "rich",
-  schema: z.object({ at: z.date(), big: z.bigint(), map: z.map(z.string(), z.set(z.number())), note: z.string().optional() }),
+  schema: z.object({
+    at: z.date(),
+    big: z.bigint(),
+    map: z.map(z.string(), z.set(z.number())),
+    note: z.string().optional(),
+  }),
   handler: async ({ big, map }) => [big, map] as const,
 });
 
 const bare = defineJob({ id: "bare", schema: z.void(), handler: () => undefined });
-const loose = defineJob({ id: "loose", schema: z.object({ a: z.number() }).optional(), handler: (payload) => payload?.a });
+const loose = defineJob({
+  id: "loose",
+  schema: z.object({ a: z.number() }).optional(),
+  handler: (payload) => payload?.a,
+});
 
 // the id is a literal; the schema's input is what trigger takes, and the result is the output's output
 expectTypeOf(remind.id).toEqualTypeOf<"remind">();
-expectTypeOf<InputOf<typeof remind>>().toEqualTypeOf<{ userId: string; at: unknown; tries?: number | undefined; size: string }>();
+expectTypeOf<InputOf<typeof remind>>().toEqualTypeOf<{
+  userId: string;
+  at: unknown;
+  tries?: number | undefined;
+  size: string;
+}>();
 expectTypeOf<ResultOf<typeof remind>>().toEqualTypeOf<{ messageId: number }>();
-expectTypeOf(remind.trigger({ userId: "u", at: "2030-01-01", size: "7" })).toEqualTypeOf<Promise<RunHandle<{ messageId: number }>>>();
+expectTypeOf(remind.trigger({ userId: "u", at: "2030-01-01", size: "7" })).toEqualTypeOf<
+  Promise<RunHandle<{ messageId: number }>>
+>();
 
 // without output, the result is what the handler returns
 expectTypeOf<ResultOf<typeof rich>>().toEqualTypeOf<readonly [bigint, Map<string, Set<number>>]>();
@@ -73,7 +105,16 @@ void remind.batchTrigger([{ options: { delay: "1s" } }]);
 void bare.batchTrigger([{ options: { tx: {} } }]);
 
 // options
-void bare.trigger(undefined, { runAt: new Date(), idempotencyKey: { key: "k", keep: "24h", onConflict: "error" }, priority: 9, tags: ["a"], ttl: "1h", timeout: "1m", retry: { attempts: 2 }, tx: {} });
+void bare.trigger(undefined, {
+  runAt: new Date(),
+  idempotencyKey: { key: "k", keep: "24h", onConflict: "error" },
+  priority: 9,
+  tags: ["a"],
+  ttl: "1h",
+  timeout: "1m",
+  retry: { attempts: 2 },
+  tx: {},
+});
 // @ts-expect-error not a duration
 void bare.trigger(undefined, { delay: "5 minutes" });
 // @ts-expect-error raw milliseconds are no duration
@@ -88,7 +129,9 @@ void bare.trigger(undefined, { idempotencyKey: { key: "k", onConflict: "ignore" 
 void bare.trigger(undefined, { retry: () => "1s" });
 
 // by id, with the type alone
-expectTypeOf(trigger<typeof remind>("remind", { userId: "u", at: 1, size: "7" })).toEqualTypeOf<Promise<RunHandle<{ messageId: number }>>>();
+expectTypeOf(trigger<typeof remind>("remind", { userId: "u", at: 1, size: "7" })).toEqualTypeOf<
+  Promise<RunHandle<{ messageId: number }>>
+>();
 void trigger<typeof bare>("bare");
 void trigger<typeof remind | typeof bare>("bare");
 void trigger("anything", { of: "any shape" }, { delay: "1s" });
@@ -110,8 +153,8 @@ expectTypeOf((await remind.batchTrigger([]))[0]!).toEqualTypeOf<RunHandle<{ mess
 expectTypeOf((await runs.need("run_1")).result).toEqualTypeOf<unknown>();
 
 // a handler must return what `output` takes
-// @ts-expect-error messageId is a number
-defineJob({ id: "x", schema: z.void(), output: z.object({ messageId: z.string() }), handler: () => ({ messageId: 1 }) });
+// @ts-expect-error n is a text
+defineJob({ id: "x", schema: z.void(), output: z.object({ n: z.number() }), handler: () => ({ n: "1" }) });
 // @ts-expect-error nothing is returned
 defineJob({ id: "x", schema: z.void(), output: z.object({ messageId: z.string() }), handler: async () => undefined });
 defineJob({ id: "x", schema: z.void(), output: z.object({ n: z.number() }), handler: async () => ({ n: 1 }) });
@@ -203,7 +246,13 @@ configure({ url: "postgres://127.0.0.1/app", schema: "jobs" });
 configure({});
 // @ts-expect-error both
 configure({ url: "memory:", store: {} });
-defineConfig({ jobs: ["jobs/"], slots: 10, poll: "500ms", queues: { mail: { concurrency: 5 } }, keep: { completed: "1d" } });
+defineConfig({
+  jobs: ["jobs/"],
+  slots: 10,
+  poll: "500ms",
+  queues: { mail: { concurrency: 5 } },
+  keep: { completed: "1d" },
+});
 // @ts-expect-error an unknown key
 defineConfig({ slot: 10 });
 // @ts-expect-error not a duration

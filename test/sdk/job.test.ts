@@ -18,9 +18,18 @@ describe("defineJob", () => {
     const job = defineJob({ id: "job", schema: z.void(), handler });
 
     expect(job).toMatchObject({
-      id: "job", description: null, output: null, queue: "default", priority: 0, tags: [], timeoutMs: 900_000, ttlMs: null,
+      id: "job",
+      description: null,
+      output: null,
+      queue: "default",
+      priority: 0,
+      tags: [],
+      timeoutMs: 900_000,
+      ttlMs: null,
       retry: { attempts: 3, backoff: "exponential", delayMs: 1000, maxDelayMs: 600_000, jitter: true },
-      hooks: { onStart: null, onSuccess: null, onFailure: null, onCancel: null }, use: [], handler,
+      hooks: { onStart: null, onSuccess: null, onFailure: null, onCancel: null },
+      use: [],
+      handler,
     });
   });
 
@@ -28,10 +37,28 @@ describe("defineJob", () => {
     const onFailure = (): void => undefined;
 
     const job = defineJob({
-      id: "a/b:c.d-e_1", schema: z.void(), output: z.void(), queue: "mail", priority: 9, tags: ["a", "b", "a"], timeout: "30s", ttl: "1h", description: "Sends", hooks: { onFailure }, handler,
+      id: "a/b:c.d-e_1",
+      schema: z.void(),
+      output: z.void(),
+      queue: "mail",
+      priority: 9,
+      tags: ["a", "b", "a"],
+      timeout: "30s",
+      ttl: "1h",
+      description: "Sends",
+      hooks: { onFailure },
+      handler,
     });
 
-    expect(job).toMatchObject({ queue: "mail", priority: 9, tags: ["a", "b"], timeoutMs: 30_000, ttlMs: 3_600_000, description: "Sends", hooks: { onFailure, onStart: null } });
+    expect(job).toMatchObject({
+      queue: "mail",
+      priority: 9,
+      tags: ["a", "b"],
+      timeoutMs: 30_000,
+      ttlMs: 3_600_000,
+      description: "Sends",
+      hooks: { onFailure, onStart: null },
+    });
   });
 
   test("knows the file that defined it", () => {
@@ -84,8 +111,12 @@ describe("defineJob", () => {
   });
 
   test("says which job, what was given, and what to do", () => {
-    expect(() => define({ timeuot: "1s" })).toThrow('job "job": defineJob has no option "timeuot"; did you mean "timeout"?');
-    expect(() => define({ queue: "$x" })).toThrow('job "job": queue "$x" begins with "$", which is reserved; choose another name');
+    expect(() => define({ timeuot: "1s" })).toThrow(
+      'job "job": defineJob has no option "timeuot"; did you mean "timeout"?',
+    );
+    expect(() => define({ queue: "$x" })).toThrow(
+      'job "job": queue "$x" begins with "$", which is reserved; choose another name',
+    );
     expect(() => define({ priority: 12 })).toThrow('priority "12" is not a whole number from 0 to 9 (higher first)');
   });
 
@@ -107,9 +138,12 @@ describe("use", () => {
     expect([service.kind, service.name, value, closed]).toEqual(["service", "db", "pool", ["pool"]]);
   });
 
-  test.each(["log", "run", "signal", "", "a-b", "1a", "constructor", "__proto__"])("a service can't be named %j", (name) => {
-    expect(() => defineService({ name: name as "db", open: () => 1 })).toThrow(InvalidInput);
-  });
+  test.each(["log", "run", "signal", "", "a-b", "1a", "constructor", "__proto__"])(
+    "a service can't be named %j",
+    (name) => {
+      expect(() => defineService({ name: name as "db", open: () => 1 })).toThrow(InvalidInput);
+    },
+  );
 
   test("two services of one job can't have one name", () => {
     const service = defineService({ name: "db", open: () => 1 });

@@ -3,7 +3,13 @@ import { near } from "../../sdk/near.ts";
 
 const known = ["remind", "report", "invoice.send", "cleanup"];
 
-test.each([["remnid", ["remind"]], ["rep", ["report"]], ["invoice-send", ["invoice.send"]], ["xyz", []], ["", []]])("%j looks like %j", (word, expected) => {
+test.each([
+  ["remnid", ["remind"]],
+  ["rep", ["report"]],
+  ["invoice-send", ["invoice.send"]],
+  ["xyz", []],
+  ["", []],
+])("%j looks like %j", (word, expected) => {
   expect(near(word, known)).toEqual(expected);
 });
 

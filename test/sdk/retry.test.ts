@@ -8,7 +8,14 @@ const boom = new Error("boom");
 const middle = (): number => 0.5; // no jitter
 
 test("by default there are three attempts, exponential from 1s, capped at 10m, with jitter", () => {
-  expect(policy()).toEqual({ attempts: 3, backoff: "exponential", delayMs: 1000, maxDelayMs: 600_000, jitter: true, next: null });
+  expect(policy()).toEqual({
+    attempts: 3,
+    backoff: "exponential",
+    delayMs: 1000,
+    maxDelayMs: 600_000,
+    jitter: true,
+    next: null,
+  });
 });
 
 test("exponential delays double up to the cap", () => {
@@ -53,13 +60,22 @@ test("a function decides by attempt and error, and ends with false", () => {
 test("a function is given an Error, whatever was thrown", () => {
   const seen: unknown[] = [];
 
-  nextDelayMs(policy((_, error) => (seen.push(error), "1s")), 1, undefined);
+  nextDelayMs(
+    policy((_, error) => (seen.push(error), "1s")),
+    1,
+    undefined,
+  );
 
   expect(seen[0]).toBeInstanceOf(Error);
 });
 
 test.each<[string, () => never]>([
-  ["throws", () => { throw new Error("bug"); }],
+  [
+    "throws",
+    () => {
+      throw new Error("bug");
+    },
+  ],
   ["answers nonsense", () => "soon" as never],
   ["answers nothing", () => undefined as never],
   ["answers more than a year", () => "366d" as never],
@@ -69,7 +85,13 @@ test.each<[string, () => never]>([
 
 test("an AbortError and a refused payload end it at once", () => {
   expect(nextDelayMs(policy({ attempts: 10 }), 1, new AbortError("no"))).toBeNull();
-  expect(nextDelayMs(policy(() => "1s"), 1, new AbortError("no"))).toBeNull();
+  expect(
+    nextDelayMs(
+      policy(() => "1s"),
+      1,
+      new AbortError("no"),
+    ),
+  ).toBeNull();
   expect(nextDelayMs(policy(), 1, new InvalidPayload("job", [{ path: "a", message: "bad" }]))).toBeNull();
 });
 
@@ -108,7 +130,11 @@ test("what a trigger overrides replaces the job's, and nothing else", () => {
   expect(merge(own, undefined)).toBe(own);
   expect(merge(own, { attempts: 9 })).toEqual({ ...own, attempts: 9 });
   expect(merge(own, { backoff: "fixed", delayMs: 3_600_000, jitter: false })).toEqual({
-    ...own, backoff: "fixed", delayMs: 3_600_000, maxDelayMs: 3_600_000, jitter: false,
+    ...own,
+    backoff: "fixed",
+    delayMs: 3_600_000,
+    maxDelayMs: 3_600_000,
+    jitter: false,
   });
 });
 
@@ -116,5 +142,10 @@ test("overriding attempts keeps a function; overriding its delay replaces it", (
   const byHand = policy(() => "1s");
 
   expect(merge(byHand, { attempts: 2 })).toEqual({ ...byHand, attempts: 2 });
-  expect(merge(byHand, { delayMs: 5000 })).toMatchObject({ attempts: 3, backoff: "exponential", delayMs: 5000, next: null });
+  expect(merge(byHand, { delayMs: 5000 })).toMatchObject({
+    attempts: 3,
+    backoff: "exponential",
+    delayMs: 5000,
+    next: null,
+  });
 });

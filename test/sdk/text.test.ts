@@ -25,7 +25,9 @@ test("an error is recorded by name, message and stack", () => {
 });
 
 test("NUL and lone surrogates are replaced, and lengths are capped", () => {
-  const record = errorRecord(Object.assign(new Error(`a\0b\ud800${"x".repeat(100_000)}`), { stack: "\0".repeat(100_000) }));
+  const record = errorRecord(
+    Object.assign(new Error(`a\0b\ud800${"x".repeat(100_000)}`), { stack: "\0".repeat(100_000) }),
+  );
 
   expect(record.message.startsWith("a\ufffdb\ufffdx")).toBe(true);
   expect(Buffer.byteLength(record.message)).toBeLessThanOrEqual(4096);
@@ -45,13 +47,30 @@ test("causes follow in the stack, also circular ones and those that are no error
 });
 
 test("an AggregateError without a message tells those of its parts", () => {
-  const error = new AggregateError([new Error("connect ECONNREFUSED ::1"), new Error("connect ECONNREFUSED 127.0.0.1")]);
+  const error = new AggregateError([
+    new Error("connect ECONNREFUSED ::1"),
+    new Error("connect ECONNREFUSED 127.0.0.1"),
+  ]);
 
   expect(errorRecord(error).message).toBe("connect ECONNREFUSED ::1; connect ECONNREFUSED 127.0.0.1");
 });
 
-const trap = new Proxy({}, { get: () => { throw new Error("no"); }, getPrototypeOf: () => { throw new Error("no"); } });
-const getter = Object.defineProperty(new Error("x"), "message", { get() { throw new Error("no"); } });
+const trap = new Proxy(
+  {},
+  {
+    get: () => {
+      throw new Error("no");
+    },
+    getPrototypeOf: () => {
+      throw new Error("no");
+    },
+  },
+);
+const getter = Object.defineProperty(new Error("x"), "message", {
+  get() {
+    throw new Error("no");
+  },
+});
 test.each([
   ["undefined", undefined, "undefined was thrown"],
   ["null", null, "null was thrown"],
@@ -61,7 +80,15 @@ test.each([
   ["a frozen error", Object.freeze(new Error("cold")), "cold"],
   ["an error whose getter throws", getter, ""],
   ["a proxy that throws at everything", trap, "was thrown"],
-  ["an object that throws when it is shown", { [Symbol.for("nodejs.util.inspect.custom")]() { throw new Error("no"); } }, "was thrown"],
+  [
+    "an object that throws when it is shown",
+    {
+      [Symbol.for("nodejs.util.inspect.custom")]() {
+        throw new Error("no");
+      },
+    },
+    "was thrown",
+  ],
 ])("%s may be thrown", (_, thrown, message) => {
   expect(errorRecord(thrown).message).toContain(message);
 });

@@ -10,7 +10,15 @@ import type { NewRun } from "../../sdk/target.ts";
 import { aJobRecord, recorder, type Recorder } from "./recorder.ts";
 
 const schema = z.object({ userId: z.string(), at: z.date().optional() });
-const remind = defineJob({ id: "remind", schema, queue: "mail", priority: 2, tags: ["mail"], ttl: "1h", handler: () => 1 });
+const remind = defineJob({
+  id: "remind",
+  schema,
+  queue: "mail",
+  priority: 2,
+  tags: ["mail"],
+  ttl: "1h",
+  handler: () => 1,
+});
 const payload = { userId: "u1" };
 
 let to: Recorder;
@@ -36,14 +44,27 @@ describe("job.trigger", () => {
     const handle = await remind.trigger(payload);
 
     expect(added()).toEqual({
-      job: "remind", queue: "mail", priority: 2, dueAt: null, delayMs: 0, input: { json: '{"userId":"u1"}', meta: null }, tags: ["mail"], key: null,
-      ttlMs: 3_600_000, options: null, replayOf: null,
+      job: "remind",
+      queue: "mail",
+      priority: 2,
+      dueAt: null,
+      delayMs: 0,
+      input: { json: '{"userId":"u1"}', meta: null },
+      tags: ["mail"],
+      key: null,
+      ttlMs: 3_600_000,
+      options: null,
+      replayOf: null,
     });
     expect(handle).toMatchObject({ id: "run_1", created: true, conflict: false });
   });
 
   test("stores the input, not what the schema makes of it", async () => {
-    const job = defineJob({ id: "job", schema: z.object({ n: z.string().transform(Number), d: z.number().default(1) }), handler: () => 1 });
+    const job = defineJob({
+      id: "job",
+      schema: z.object({ n: z.string().transform(Number), d: z.number().default(1) }),
+      handler: () => 1,
+    });
 
     await job.trigger({ n: "5" });
 
@@ -51,7 +72,9 @@ describe("job.trigger", () => {
   });
 
   test("refuses a wrong payload at once, naming the field, and adds nothing", async () => {
-    await expect(remind.trigger({ userId: 7 } as never)).rejects.toThrow('payload of job "remind" does not match its schema: payload.userId: ');
+    await expect(remind.trigger({ userId: 7 } as never)).rejects.toThrow(
+      'payload of job "remind" does not match its schema: payload.userId: ',
+    );
     await expect(remind.trigger(undefined as never)).rejects.toThrow(InvalidPayload);
     expect(to.adds).toEqual([]);
   });
@@ -72,10 +95,24 @@ describe("job.trigger", () => {
   });
 
   test("takes every option", async () => {
-    const run = await runFor({ delay: "5m", priority: 9, queue: "other", tags: ["b", "mail"], ttl: "2h", timeout: "1m", retry: { attempts: 2, delay: "3s" } });
+    const run = await runFor({
+      delay: "5m",
+      priority: 9,
+      queue: "other",
+      tags: ["b", "mail"],
+      ttl: "2h",
+      timeout: "1m",
+      retry: { attempts: 2, delay: "3s" },
+    });
 
     expect(run).toMatchObject({
-      delayMs: 300_000, dueAt: null, priority: 9, queue: "other", tags: ["mail", "b"], ttlMs: 7_200_000, options: { timeoutMs: 60_000, retry: { attempts: 2, delayMs: 3000 } },
+      delayMs: 300_000,
+      dueAt: null,
+      priority: 9,
+      queue: "other",
+      tags: ["mail", "b"],
+      ttlMs: 7_200_000,
+      options: { timeoutMs: 60_000, retry: { attempts: 2, delayMs: 3000 } },
     });
   });
 
@@ -108,20 +145,29 @@ describe("job.trigger", () => {
     ["an unknown option", { dealy: "5s" }, "dealy"],
     ["a tx that is none", { tx: "tx" }, "tx"],
   ])("refuses %s", async (_, options, path) => {
-    await expect(remind.trigger(payload, options as TriggerOptions)).rejects.toMatchObject({ code: "INVALID_INPUT", path });
+    await expect(remind.trigger(payload, options as TriggerOptions)).rejects.toMatchObject({
+      code: "INVALID_INPUT",
+      path,
+    });
     expect(to.adds).toEqual([]);
   });
 
   test("throws what the store answers for its run", async () => {
     configure({ store: recorder({ add: (run) => new KeyConflict(run.job, "k", "run_7") }) });
 
-    await expect(remind.trigger(payload, { idempotencyKey: { key: "k", onConflict: "error" } })).rejects.toThrow(KeyConflict);
+    await expect(remind.trigger(payload, { idempotencyKey: { key: "k", onConflict: "error" } })).rejects.toThrow(
+      KeyConflict,
+    );
   });
 
   test("the handle says whose run it is", async () => {
     configure({ store: recorder({ add: () => ({ id: 41, created: false, conflict: true }) }) });
 
-    expect(await remind.trigger(payload, { idempotencyKey: "k" })).toMatchObject({ id: "run_15", created: false, conflict: true });
+    expect(await remind.trigger(payload, { idempotencyKey: "k" })).toMatchObject({
+      id: "run_15",
+      created: false,
+      conflict: true,
+    });
   });
 });
 
@@ -129,14 +175,25 @@ describe("idempotency keys", () => {
   test("a text is a key for 24 hours that returns its run", async () => {
     const { key } = await runFor({ idempotencyKey: "order-1" });
 
-    expect(key).toEqual({ key: "order-1", keepMs: 86_400_000, onConflict: "return", hash: expect.stringMatching(/^[0-9a-f]{40}$/) });
+    expect(key).toEqual({
+      key: "order-1",
+      keepMs: 86_400_000,
+      onConflict: "return",
+      hash: expect.stringMatching(/^[0-9a-f]{40}$/),
+    });
   });
 
   test("the hash is of the payload: types count, the order of fields does not", async () => {
-    const hash = async (input: object): Promise<string> => (await runFor({ idempotencyKey: "k" }, input as z.input<typeof schema>)).key!.hash;
+    const hash = async (input: object): Promise<string> =>
+      (await runFor({ idempotencyKey: "k" }, input as z.input<typeof schema>)).key!.hash;
     const at = new Date(0);
 
-    const [one, turned, other, later] = [await hash({ userId: "a", at }), await hash({ at, userId: "a" }), await hash({ userId: "b", at }), await hash({ userId: "a", at: new Date(1) })];
+    const [one, turned, other, later] = [
+      await hash({ userId: "a", at }),
+      await hash({ at, userId: "a" }),
+      await hash({ userId: "b", at }),
+      await hash({ userId: "a", at: new Date(1) }),
+    ];
 
     expect(turned).toBe(one);
     expect(new Set([one, other, later]).size).toBe(3);
@@ -145,7 +202,10 @@ describe("idempotency keys", () => {
 
 describe("job.batchTrigger", () => {
   test("answers a handle or an error per item, in order", async () => {
-    const taken = recorder({ add: (run, id) => (run.priority === 7 ? new KeyConflict("remind", "k", "run_1") : { id, created: true, conflict: false }) });
+    const taken = recorder({
+      add: (run, id) =>
+        run.priority === 7 ? new KeyConflict("remind", "k", "run_1") : { id, created: true, conflict: false },
+    });
     configure({ store: taken });
 
     const answers = await remind.batchTrigger([
@@ -158,8 +218,20 @@ describe("job.batchTrigger", () => {
       { payload: { userId: "e" }, options: { delay: "1m" } },
     ]);
 
-    expect(answers.map((one) => (one instanceof Error ? one.constructor : one.id))).toEqual(["run_1", InvalidPayload, KeyConflict, InvalidInput, InvalidInput, InvalidInput, "run_3"]);
-    expect(taken.adds[0]!.batch.map((run) => [run.input.json, run.delayMs])).toEqual([['{"userId":"a"}', 0], ['{"userId":"b"}', 0], ['{"userId":"e"}', 60_000]]);
+    expect(answers.map((one) => (one instanceof Error ? one.constructor : one.id))).toEqual([
+      "run_1",
+      InvalidPayload,
+      KeyConflict,
+      InvalidInput,
+      InvalidInput,
+      InvalidInput,
+      "run_3",
+    ]);
+    expect(taken.adds[0]!.batch.map((run) => [run.input.json, run.delayMs])).toEqual([
+      ['{"userId":"a"}', 0],
+      ['{"userId":"b"}', 0],
+      ['{"userId":"e"}', 60_000],
+    ]);
   });
 
   test("adds the same as single triggers would", async () => {
@@ -176,13 +248,21 @@ describe("job.batchTrigger", () => {
 
     const answers = await remind.batchTrigger(items);
 
-    expect(answers.map((one) => !(one instanceof Error) && one.id)).toEqual(items.map((_, i) => `run_${(i + 1).toString(36)}`));
+    expect(answers.map((one) => !(one instanceof Error) && one.id)).toEqual(
+      items.map((_, i) => `run_${(i + 1).toString(36)}`),
+    );
     expect(to.adds.map(({ batch }) => batch.length)).toEqual(Array(10).fill(1000));
   });
 
   test("a chunk that the store refuses fails its own items only", async () => {
     let calls = 0;
-    const store = { ...recorder(), add: async (batch: readonly NewRun[]) => { if (++calls === 1) throw new Error("away"); return batch.map((_, id) => ({ id, created: true, conflict: false })); } };
+    const store = {
+      ...recorder(),
+      add: async (batch: readonly NewRun[]) => {
+        if (++calls === 1) throw new Error("away");
+        return batch.map((_, id) => ({ id, created: true, conflict: false }));
+      },
+    };
     configure({ store });
 
     const answers = await remind.batchTrigger(Array.from({ length: 1500 }, () => ({ payload })));
@@ -206,14 +286,29 @@ describe("job.batchTrigger", () => {
 });
 
 describe("trigger by id", () => {
-  const published = aJobRecord({ id: "remind", queue: "mail", priority: 3, tags: ["t"], ttlMs: 5000, schema: jsonSchemaOf(schema) });
+  const published = aJobRecord({
+    id: "remind",
+    queue: "mail",
+    priority: 3,
+    tags: ["t"],
+    ttlMs: 5000,
+    schema: jsonSchemaOf(schema),
+  });
 
   test("takes what nodes published of the job", async () => {
     configure({ store: (to = recorder({ find: { jobs: async () => [published] } })) });
 
     const handle = await trigger<typeof remind>("remind", payload, { delay: "1s" });
 
-    expect(added()).toMatchObject({ job: "remind", queue: "mail", priority: 3, tags: ["t"], ttlMs: 5000, delayMs: 1000, input: { json: '{"userId":"u1"}', meta: null } });
+    expect(added()).toMatchObject({
+      job: "remind",
+      queue: "mail",
+      priority: 3,
+      tags: ["t"],
+      ttlMs: 5000,
+      delayMs: 1000,
+      input: { json: '{"userId":"u1"}', meta: null },
+    });
     expect(handle.id).toBe("run_1");
   });
 
@@ -228,7 +323,10 @@ describe("trigger by id", () => {
   test("refuses a payload that the published schema refuses, naming the field", async () => {
     configure({ store: (to = recorder({ find: { jobs: async () => [published] } })) });
 
-    await expect(trigger("remind", { userId: 7, at: "soon" })).rejects.toMatchObject({ code: "INVALID_PAYLOAD", issues: [{ path: "userId" }, { path: "at" }] });
+    await expect(trigger("remind", { userId: 7, at: "soon" })).rejects.toMatchObject({
+      code: "INVALID_PAYLOAD",
+      issues: [{ path: "userId" }, { path: "at" }],
+    });
     await expect(trigger("remind")).rejects.toThrow(InvalidPayload);
     expect(to.adds).toEqual([]);
   });
@@ -244,7 +342,9 @@ describe("trigger by id", () => {
   test("an unknown id is an error with names that look like it", async () => {
     configure({ store: recorder({ find: { jobs: async () => [published] } }) });
 
-    await expect(trigger("remnid", {})).rejects.toThrow('job "remnid" is not defined (known: remind); did you mean "remind"?');
+    await expect(trigger("remnid", {})).rejects.toThrow(
+      'job "remnid" is not defined (known: remind); did you mean "remind"?',
+    );
     await expect(trigger(undefined as never)).rejects.toThrow(JobNotFound);
   });
 

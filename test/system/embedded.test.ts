@@ -167,7 +167,7 @@ test("of five starters at once one starts the server, and the others use it", as
   expect(new Set(shown.map((one) => one.pid)).size).toBe(1);
   expect(new Set(shown.map((one) => one.url)).size).toBe(1);
   expect(readdirSync(dir).sort()).toEqual([`pg${major}`, `pg${major}.password`, "postgres.log"]);
-});
+}, 60_000);
 
 test("a second process uses the running server, and leaves it running when it stops", async () => {
   const first = await start();
@@ -221,7 +221,7 @@ test("a start that was killed while it made the data folder is made good by the 
 
   expect(await query(server.url, "select 1 as up")).toEqual([{ up: 1 }]);
   expect(readdirSync(dir).filter((name) => name.includes(".init-"))).toEqual([]);
-});
+}, 60_000);
 
 test("a lock whose holder died holds nobody up", async () => {
   const dead = spawn("true");
@@ -313,4 +313,5 @@ test.runIf(root)(
     expect(await query(second.url, "select n from kept_16")).toEqual([{ n: 1 }]);
     expect(third).toMatchObject({ reused: true, url: second.url });
   },
+  60_000,
 );

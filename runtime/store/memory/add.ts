@@ -24,19 +24,8 @@ function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   if (complaint) return new InvalidInput(`run of job "${run.job}" ${complaint}`);
   const holder = run.key && holderOf(state, run.job, run.key.key);
   if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
-  const { job, queue, priority, replayOf } = run;
-  const [input, tags, options] = [frozen(run.input), frozen(run.tags), frozen(run.options)];
-  const row = insert(state, {
-    job,
-    queue,
-    priority,
-    replayOf,
-    input,
-    tags,
-    options,
-    key: run.key?.key ?? null,
-    ...instantsOf(state, run),
-  });
+  const { job, replayOf } = run;
+  const row = insert(state, { job, replayOf, key: run.key?.key ?? null, ...contentOf(state, run) });
   if (run.key) state.keys.set(keyName(job, run.key.key), { run: row.id, keepMs: run.key.keepMs, hash: run.key.hash });
   rows.push(row);
   return { id: row.id, created: true, conflict: false };
@@ -51,17 +40,26 @@ interface Holder {
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(row.id));
   if (key.onConflict === "replace" && statusOf(state, row) === "pending") {
-    const { priority } = run;
-    Object.assign(row, { priority, input: frozen(run.input), options: frozen(run.options), ...instantsOf(state, run) });
+    Object.assign(row, contentOf(state, run));
     claim.hash = key.hash;
     rows.push(row);
   }
   return { id: row.id, created: false, conflict: claim.hash !== key.hash };
 }
 
-function instantsOf(state: State, run: NewRun): Pick<Row, "dueMs" | "readyMs" | "expiresMs"> {
+/** What a repeat with `replace` gives a waiting run anew: all but its id, job and key. */
+function contentOf(state: State, run: NewRun) {
+  const { queue, priority, ttlMs } = run;
   const dueMs = instantOf(state, run.dueAt, run.delayMs);
-  return { dueMs, readyMs: dueMs, expiresMs: run.ttlMs === null ? null : dueMs + run.ttlMs };
+  const instants = { dueMs, readyMs: dueMs, expiresMs: ttlMs === null ? null : dueMs + ttlMs };
+  return {
+    queue,
+    priority,
+    input: frozen(run.input),
+    tags: frozen(run.tags),
+    options: frozen(run.options),
+    ...instants,
+  };
 }
 
 /** Epoch ms of an absolute instant, or of one after a delay; never in the past. */

@@ -28,12 +28,12 @@ export interface Ending {
 export interface Row {
   readonly id: number;
   readonly job: string;
-  readonly queue: string;
   readonly createdMs: number;
-  readonly tags: readonly string[];
   readonly key: string | null;
   readonly replayOf: number | null;
+  queue: string;
   priority: number;
+  tags: readonly string[];
   input: Wire;
   options: RunOptions | null;
   dueMs: number;

@@ -14,7 +14,7 @@ export const maxCrashes = 3;
 export interface Run {
   readonly id: number;
   readonly job: string;
-  readonly queue: string;
+  queue: string;
   priority: number;
   due: number;
   final: { status: Status; reason: Reason | null; at: number } | null;
@@ -150,10 +150,13 @@ export async function join(model: Model, store: Store): Promise<number> {
   return node;
 }
 
-type View = Pick<RunRecord, "id" | "status" | "reason" | "attempt" | "crashes" | "token" | "canceling" | "priority">;
+type View = Pick<
+  RunRecord,
+  "id" | "status" | "reason" | "attempt" | "crashes" | "token" | "canceling" | "queue" | "priority"
+>;
 
-function view({ id, status, reason, attempt, crashes, token, canceling, priority }: View): View {
-  return { id, status, reason, attempt, crashes, token, canceling, priority };
+function view({ id, status, reason, attempt, crashes, token, canceling, queue, priority }: View): View {
+  return { id, status, reason, attempt, crashes, token, canceling, queue, priority };
 }
 
 /** Compares all runs with the model's. */

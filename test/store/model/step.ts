@@ -99,7 +99,8 @@ const keyed = fc
       } else {
         const claim = model.keys.get(name)!;
         const isReplaced = key.onConflict === "replace" && model.status(holder) === "pending";
-        if (isReplaced) Object.assign(holder, { priority: run.priority, due: model.now + run.delayMs });
+        if (isReplaced)
+          Object.assign(holder, { queue: run.queue, priority: run.priority, due: model.now + run.delayMs });
         if (isReplaced) claim.hash = key.hash;
         expect(answer).toEqual({ id: holder.id, created: false, conflict: claim.hash !== key.hash });
       }
@@ -264,7 +265,7 @@ const sweeping = fc.constant(
 
 const advancing = fc
   .constantFrom("1m", "1m", "2m", "10m")
-  .map((text) => step(`advance(${text})`, (model) => model.clock.advance(text as "1m")));
+  .map((text) => step(`advance(${text})`, (model) => model.clock.advance(text)));
 
 const dying = fc.record({ at: fc.nat(1), isClean: fc.boolean() }).map(({ at, isClean }) =>
   step(`${isClean ? "leave" : "crash"}(${at})`, async (model, store) => {

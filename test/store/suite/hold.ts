@@ -64,20 +64,20 @@ export function holding(setup: () => Promise<Setup>): void {
 
   test("holding answers those that were lost, and holds the rest", async () => {
     const { store, clock, node } = await setup();
-    const [first] = [await leased(store, node)];
+    const first = await leased(store, node);
     await clock.advance("1m");
     const second = only(await lease(store, node));
     const done = await leased(store, node);
     await store.runs.settle([settled(done)]);
 
     const lost = await store.runs.hold(node, [
-      { id: first!.id, token: first!.token, startedMs: null },
+      { id: first.id, token: first.token, startedMs: null },
       { id: second.id, token: second.token, startedMs: second.dueMs },
       { id: done.id, token: done.token, startedMs: null },
     ]);
 
     expect(lost.map(({ id, token }) => [id, token])).toEqual([
-      [first!.id, first!.token],
+      [first.id, first.token],
       [done.id, done.token],
     ]);
     expect((await store.find.get(second.id))!.status).toBe("running");

@@ -177,20 +177,37 @@ export function keys(setup: () => Promise<Setup>): void {
     expect(answer).toMatchObject({ created: true });
   });
 
-  test("onConflict replace: a waiting run gets the new input, instant, priority and options", async () => {
+  test("onConflict replace: a waiting run gets all that is new but its id", async () => {
     const { store, clock } = await setup();
     const key = aKey("k", { onConflict: "replace", hash: "one" });
     const id = await addOne(store, { key, input: wire(1), delayMs: 60_000, options: { timeoutMs: 1 } });
 
     const answer = only(
       await addAll(store, [
-        aRun({ key: { ...key, hash: "two" }, input: wire(2), delayMs: hour, priority: 9, options: { timeoutMs: 2 } }),
+        aRun({
+          key: { ...key, hash: "two" },
+          queue: "q",
+          priority: 9,
+          input: wire(2),
+          tags: ["new"],
+          delayMs: hour,
+          ttlMs: hour,
+          options: { timeoutMs: 2 },
+        }),
       ]),
     );
 
     expect(answer).toEqual({ id, created: false, conflict: false });
     const run = await store.find.get(id);
-    expect(run).toMatchObject({ input: wire(2), priority: 9, options: { timeoutMs: 2 }, status: "pending" });
+    expect(run).toMatchObject({
+      status: "pending",
+      queue: "q",
+      priority: 9,
+      input: wire(2),
+      tags: ["new"],
+      options: { timeoutMs: 2 },
+    });
+    near(run!.expiresAt, clock.nowMs() + 2 * hour);
     near(run!.dueAt, clock.nowMs() + hour);
   });
 

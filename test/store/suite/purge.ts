@@ -1,5 +1,18 @@
 import { expect, test } from "vitest";
-import { addOne, again, aKey, completed, ended, failed, lease, leased, only, settled } from "../../kit/build.ts";
+import {
+  addAll,
+  addOne,
+  again,
+  aKey,
+  aRun,
+  completed,
+  ended,
+  failed,
+  lease,
+  leased,
+  only,
+  settled,
+} from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 
 const day = 86_400_000;
@@ -63,6 +76,17 @@ export function purging(setup: () => Promise<Setup>): void {
 
     expect(await store.find.keyed("job", "k")).toBeNull();
     expect(await addOne(store, { key: aKey("k") })).not.toBe(id);
+  });
+
+  test("purging leaves a key to the run that took it over", async () => {
+    const { store, node } = await setup();
+    const old = await ended(store, node, failed(), { key: aKey("k") });
+    const young = await addOne(store, { key: aKey("k") });
+
+    await store.desk.purge({ ids: [old] }, 1);
+
+    expect(await store.find.keyed("job", "k")).toBe(young);
+    expect(only(await addAll(store, [aRun({ key: aKey("k") })]))).toMatchObject({ id: young, created: false });
   });
 
   test("one attempt's record is deleted, and the others stay", async () => {

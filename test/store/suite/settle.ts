@@ -236,16 +236,16 @@ export function settling(setup: () => Promise<Setup>): void {
     const [first, second] = [await leased(store, node), await leased(store, node)];
 
     const answers = await store.runs.settle([
-      settled(first!),
-      settled(second!, again()),
-      settled(first!),
-      settled(second!, again()),
+      settled(first),
+      settled(second, again()),
+      settled(first),
+      settled(second, again()),
     ]);
 
     expect(answers).toEqual(["settled", "settled", "settled", "settled"]);
-    expect((await store.find.list({ ids: [first!.id] })).items).toHaveLength(1);
-    expect(await store.find.get(second!.id)).toMatchObject({ attempt: 1 });
-    expect((await store.find.attempts({ run: second!.id })).items).toHaveLength(1);
+    expect((await store.find.list({ ids: [first.id] })).items).toHaveLength(1);
+    expect(await store.find.get(second.id)).toMatchObject({ attempt: 1 });
+    expect((await store.find.attempts({ run: second.id })).items).toHaveLength(1);
   });
 
   test("8 concurrent settles of one lease record one outcome", async () => {
@@ -383,12 +383,12 @@ export function settling(setup: () => Promise<Setup>): void {
     const [fails, retries] = [await leased(store, node), await leased(store, node)];
 
     const answers = await store.runs.settle([
-      settled(fails!, { to: "failed", reason: "error", error }),
-      settled(retries!, { to: "pending", delayMs: 0, spent: true, outcome: "error", error }),
+      settled(fails, { to: "failed", reason: "error", error }),
+      settled(retries, { to: "pending", delayMs: 0, spent: true, outcome: "error", error }),
     ]);
 
     expect(answers).toEqual(["settled", "settled"]);
-    const run = (await store.find.get(fails!.id))!;
+    const run = (await store.find.get(fails.id))!;
     expect(run.error!.message).toMatch(/^a.?b .? c 🙂$/u);
     const records = (await store.find.attempts({})).items;
     for (const { name, message, stack } of [run.error!, ...records.map((record) => record.error!)])

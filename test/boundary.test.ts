@@ -1,0 +1,152 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, posix, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { expect, test } from "vitest";
+
+/** Imports point one way: a folder may use itself and what is listed. */
+const layers: Readonly<Record<string, readonly string[]>> = {
+  sdk: ["sdk"],
+  runtime: ["runtime", "sdk"],
+  cli: ["cli", "runtime", "sdk"],
+  examples: ["examples"], // and `tasker` by its name, as users have it
+};
+/** The one arrow that points the other way. It is taken late, so that importing tasker costs no driver. */
+const exception = 'sdk/config.ts: import("runtime/store/open.ts")';
+/** Opened by a URL, or by a command: never because `tasker` was imported. */
+const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cac"];
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const sources = Object.keys(layers).flatMap((folder) => filesIn(folder));
+
+test("imports point one way: cli, runtime, sdk", () => {
+  const wrong = sources.flatMap((file) => wrongWays(file, readFileSync(join(root, file), "utf8")));
+
+  expect(sources.length).toBeGreaterThan(80);
+  expect(wrong).toEqual([exception]);
+});
+
+test.each([
+  ["sdk/job.ts", 'import { createRuntime } from "../runtime/runtime.ts";', "sdk/job.ts: runtime/runtime.ts"],
+  ["sdk/job.ts", 'import type { Store } from "../runtime/store/store.ts";', "sdk/job.ts: runtime/store/store.ts"],
+  ["sdk/job.ts", 'export * from "../runtime/index.ts";', "sdk/job.ts: runtime/index.ts"],
+  ["sdk/job.ts", 'let x: import("../cli/config.ts").Settings;', "sdk/job.ts: cli/config.ts"],
+  ["sdk/job.ts", "void import(`../runtime/index.ts`);", 'sdk/job.ts: import("runtime/index.ts")'],
+  ["sdk/job.ts", 'import { createRuntime } from "tasker/runtime";', "sdk/job.ts: tasker/runtime"],
+  ["runtime/store/memory.ts", 'import {\n  load,\n} from "../../cli/load.ts";', "runtime/store/memory.ts: cli/load.ts"],
+  [
+    "examples/hello/hello.ts",
+    'import { defineJob } from "../../sdk/index.ts";',
+    "examples/hello/hello.ts: sdk/index.ts",
+  ],
+])("in %s, %s is refused", (file, source, said) => {
+  expect(wrongWays(file, source)).toEqual([said]);
+});
+
+test("an import that is only spoken of is none", () => {
+  const source = '/** import "../cli/main.ts" */ const text = \'import("../cli/main.ts")\'; import { z } from "zod";';
+
+  expect(wrongWays("sdk/job.ts", source)).toEqual([]);
+});
+
+test("every package that the code imports is a dependency", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: object };
+  const shipped = sources.filter((file) => !file.startsWith("examples/"));
+
+  const packages = new Set(
+    shipped.flatMap((file) => importsOf(file, readFileSync(join(root, file), "utf8"))).flatMap(packageOf),
+  );
+
+  expect([...packages].filter((name) => !(name in dependencies)).sort()).toEqual([]);
+});
+
+test("importing tasker loads no driver and nothing of the runtime", async () => {
+  const loaded = await loadedBy('import "tasker";');
+
+  expect(loaded).toContainEqual(expect.stringMatching(/dist\/sdk\/job\.js$/));
+  expect(loaded.filter((url) => url.includes("/dist/runtime/") || url.includes("/dist/cli/"))).toEqual([]);
+  expect(loaded.flatMap(installed).filter((name) => late.includes(name))).toEqual([]);
+});
+
+test("what loads a driver is seen", async () => {
+  const loaded = await loadedBy('import "pg"; import "kysely";');
+
+  expect(loaded.flatMap(installed)).toEqual(expect.arrayContaining(["pg", "kysely"]));
+});
+
+interface Import {
+  /** `runtime/store/open.ts`, or a package as it was written. */
+  readonly to: string;
+  readonly isLate: boolean;
+}
+
+function wrongWays(file: string, source: string): readonly string[] {
+  const allowed = layers[file.split("/", 1)[0]!]!;
+  const isFine = ({ to }: Import): boolean => {
+    if (to.startsWith("tasker/") || to === "tasker") return file.startsWith("examples/");
+    const layer = to.split("/", 1)[0]!;
+    return !(layer in layers) || allowed.includes(layer);
+  };
+  const wrong = importsOf(file, source).filter((found) => !isFine(found));
+  return wrong.map(({ to, isLate }) => `${file}: ${isLate ? `import("${to}")` : to}`);
+}
+
+/** All modules that a source names: imports and exports, of types too, late ones, and `require`. */
+function importsOf(file: string, source: string): readonly Import[] {
+  const found: Import[] = [];
+  const add = (specifier: ts.Node | undefined, isLate: boolean): void => {
+    if (!specifier || !ts.isStringLiteralLike(specifier)) return;
+    const { text } = specifier;
+    found.push({ to: text.startsWith(".") ? posix.join(posix.dirname(file), text) : text, isLate });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) add(node.moduleSpecifier, false);
+    if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, false);
+    if (ts.isCallExpression(node) && isLoader(node.expression)) add(node.arguments[0], true);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(file, source, ts.ScriptTarget.Latest, true));
+  return found;
+}
+
+function isLoader(called: ts.Expression): boolean {
+  return called.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(called) && called.text === "require");
+}
+
+/** The name of the package that an import is of, without its subpath; nothing for the project's own files and Node's modules. */
+function packageOf({ to }: Import): readonly string[] {
+  if (to.split("/", 1)[0]! in layers || to.startsWith("node:") || to.startsWith("tasker/")) return [];
+  return [/^(?:@[^/]+\/)?[^/]+/.exec(to)![0]];
+}
+
+function filesIn(folder: string): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.m?[tj]s$/.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/"));
+}
+
+/** The URLs of all that a fresh process has run after a script: V8 keeps count of them. */
+async function loadedBy(script: string): Promise<readonly string[]> {
+  const folder = mkdtempSync(join(tmpdir(), "tasker-loaded-"));
+  try {
+    const env = { ...process.env, NODE_V8_COVERAGE: folder, NODE_OPTIONS: "" };
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+      cwd: root,
+      env,
+      stdio: "inherit",
+    });
+    expect(await once(child, "exit")).toEqual([0, null]);
+    const reports = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+    return reports.flatMap((text) => (JSON.parse(text) as { result: { url: string }[] }).result.map(({ url }) => url));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function installed(url: string): readonly string[] {
+  const name = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1];
+  return name === undefined ? [] : [name];
+}

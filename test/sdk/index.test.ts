@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import * as index from "../../sdk/index.ts";
+
+test("the public surface is this and no more", () => {
+  const names = Object.keys(index).sort();
+  const errors = names.filter((name) => /^[A-Z]/.test(name));
+
+  expect(names.filter((name) => !errors.includes(name))).toEqual([
+    ...["close", "configure", "defineConfig", "defineJob", "defineMiddleware", "defineService"],
+    ...["nodes", "queues", "runs", "snooze", "stats", "trigger"],
+  ]);
+  expect(errors).toEqual([
+    ...["AbortError", "AttemptTimeout", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound", "KeyConflict"],
+    ...["LeaseLost", "NotConfigured", "NotStorable", "RetryAfterError", "RunCanceled", "RunFailed", "RunNotFound"],
+    ...["Stopping", "StoreUnavailable", "StoreUnusable", "TaskerError", "WaitTimeout", "WrongState"],
+  ]);
+});

@@ -146,6 +146,7 @@ class Reader implements Subscription {
     try {
       for (;;) {
         yield* this.#drain();
+        if (this.#ring.length > 0) continue; // it came while the reader took the last one
         if (this.#over) return;
         await new Promise<void>((resolve) => (this.#wake = resolve));
         this.#wake = null;

@@ -2,7 +2,7 @@ import type { Log } from "../sdk/context.ts";
 import { formatId } from "../sdk/id.ts";
 import type { LogRecord } from "../sdk/target.ts";
 import { clean, errorRecord } from "../sdk/text.ts";
-import type { Clock } from "./clock.ts";
+import type { Alarm, Clock } from "./clock.ts";
 import type { Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
@@ -67,7 +67,8 @@ export class Lines {
   readonly #write: (batch: readonly LogRecord[]) => Promise<void>;
   readonly #logger: Logger;
   readonly #now: () => number;
-  readonly #flushSoon: () => void;
+  readonly #clock: Clock;
+  readonly #alarm: Alarm;
   #waiting: LogRecord[] = [];
   #sending: Promise<void> | null = null;
 
@@ -81,8 +82,8 @@ export class Lines {
     this.#write = parts.write;
     this.#logger = parts.logger;
     this.#now = parts.now;
-    const alarm = parts.clock.alarm(() => void this.flush());
-    this.#flushSoon = () => alarm.set(parts.clock.ticks() + flushMs);
+    this.#clock = parts.clock;
+    this.#alarm = parts.clock.alarm(() => void this.flush());
   }
 
   /** The `ctx.log` of one attempt. */
@@ -103,6 +104,12 @@ export class Lines {
     return (this.#sending ??= this.#send().finally(() => (this.#sending = null)));
   }
 
+  /** Gives up what is not stored. */
+  clear(): void {
+    this.#waiting = [];
+    this.#alarm.clear();
+  }
+
   async #send(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, 1000);
@@ -121,7 +128,8 @@ export class Lines {
     const last = ++counted.lines === mostLines;
     const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : clean(message, longestLine);
     const line = { run: lease.id, attempt, at: new Date(this.#now()), level: last ? "warn" : level, message: text } as const;
-    if (this.#waiting.push({ ...line, data: last ? null : json(data) }) === 1) this.#flushSoon();
+    if (this.#waiting.push({ ...line, data: last ? null : json(data) }) === 1)
+      this.#alarm.set(this.#clock.ticks() + flushMs);
   }
 }
 

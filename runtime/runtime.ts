@@ -310,6 +310,8 @@ class Engine implements Runtime {
     await this.#settler.drained(end - 300); // 4. what never started has gone back, what ended is settled
     this.#over.abort();
     await within(clock, this.#close(end), end); // 5. last: every step above needed the store
+    this.#executor.leave(); // no timer stays behind
+    this.#lines.clear();
     this.#settler.clear();
     this.#unwatch?.();
     this.#state = "stopped";

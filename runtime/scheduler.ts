@@ -164,6 +164,7 @@ export class Scheduler {
 
   /** Gives back all that has not started; of one job, or of all. */
   releaseWaiting(job?: string): void {
+    if (job === undefined) this.#alarm.clear();
     for (const leased of this.#held.values())
       if (leased.phase === "waiting" && (job === undefined || leased.lease.job === job)) this.#release(leased);
   }

@@ -4,7 +4,7 @@ import type { Context } from "./context.ts";
 import type { DurationText } from "./duration.ts";
 import { InvalidInput } from "./error.ts";
 import type { RunHandle } from "./handle.ts";
-import { checkKeys, checkName, checkPriority, checkSpan, checkTags, checkText } from "./option.ts";
+import { checkKeys, checkName, checkPriority, checkSpan, checkTags, checkText, isList } from "./option.ts";
 import { policy, type RetryDelay, type RetryOptions } from "./retry.ts";
 import { isSchema, jsonSchemaOf } from "./schema.ts";
 import type { Ended, HookSpecs, JobSpec } from "./spec.ts";
@@ -211,10 +211,10 @@ function hooksOf(hooks: Partial<HookSpecs>): HookSpecs {
 }
 
 function extensionsOf(use: readonly Extension[]): JobSpec["use"] {
-  const known =
-    Array.isArray(use) &&
-    use.every((one: Partial<Extension> | null) => one?.kind === "service" || one?.kind === "middleware");
-  if (!known)
+  if (
+    !isList(use) ||
+    !use.every((one: Partial<Extension> | null) => one?.kind === "service" || one?.kind === "middleware")
+  )
     throw new InvalidInput("use is not a list of what defineService and defineMiddleware make", { path: "use" });
   const names = use.flatMap((one) => (one.kind === "service" ? [one.name] : []));
   refuseTaken(names);

@@ -67,8 +67,7 @@ function isWhole(value: unknown): value is string | number {
   return typeof value === "string" ? /^-?\d{1,1000}$/.test(value) : Number.isSafeInteger(value);
 }
 
-/** The first alternative that is not ruled out by its type, constants and required fields; unmarked text before marked.
- *  */
+/** The first alternative that its type, constants and required fields don't rule out; unmarked text before marked. */
 function choose(choices: readonly unknown[], value: unknown, root: JsonSchema): unknown {
   const fitting = choices.filter((choice) => fits(choice, value, root));
   return fitting.find((choice) => isRecord(choice) && choice["x-type"] === undefined) ?? fitting[0];

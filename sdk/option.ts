@@ -25,8 +25,7 @@ export function checkPriority(priority: unknown): number {
   });
 }
 
-/** Without repeats. @throws {InvalidInput} for more than 10 of them, or one that is not 1–128 characters of clean text.
- *  */
+/** Without repeats. @throws {InvalidInput} for more than 10 of them, or one that is not 1–128 clean characters. */
 export function checkTags(tags: unknown): readonly string[] {
   if (!Array.isArray(tags)) throw new InvalidInput('tags are not a list; write tags: ["user:7"]', { path: "tags" });
   const unique = [...new Set<unknown>(tags)];
@@ -82,6 +81,11 @@ export function checkKeys(what: string, options: object, known: ReadonlySet<stri
     const hint = alike.length ? `did you mean "${alike[0]}"?` : `options are ${[...known].join(", ")}`;
     throw new InvalidInput(`${what} has no option "${shown(key)}"; ${hint}`, { path: key });
   }
+}
+
+/** Whether it is an array at all; unlike `Array.isArray` it leaves the type of a typed list as it is. */
+export function isList(value: unknown): boolean {
+  return Array.isArray(value);
 }
 
 function named<T>(what: string, parse: () => T): T {

@@ -74,8 +74,7 @@ const hints = {
 } as const;
 
 /** What became of an act on one run: done at once, or asked of the node that holds it.
- *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if it is in a state that the act does not fit.
- *  */
+ *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if the act does not fit its state. */
 export function outcome(id: number, act: Act | undefined, verb: keyof typeof hints): "done" | "asked" {
   if (act === undefined || act.done === "missing") throw new RunNotFound(formatId(id));
   if (act.done !== "refused") return act.done;

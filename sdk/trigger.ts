@@ -16,6 +16,7 @@ import {
   checkSpan,
   checkTags,
   checkText,
+  isList,
 } from "./option.ts";
 import { overrides, type RetryOptions } from "./retry.ts";
 import { check, checkJson, type Checked } from "./schema.ts";
@@ -96,19 +97,19 @@ export async function triggerJob<Result>(
 
 const chunk = 1000;
 
-/** `job.batchTrigger`: handles or errors, in order. Chunks of 1000; each is prepared while the one before is under way.
- *  */
+/** `job.batchTrigger`: handles or errors, in order. Chunks of 1000; each is prepared while the one before is
+ *  under way. */
 export async function triggerBatch<Result>(
   job: JobSpec,
   items: readonly BatchItem<unknown>[],
   { tx }: { readonly tx?: Tx | undefined } = {},
 ): Promise<readonly (RunHandle<Result> | Error)[]> {
-  if (!Array.isArray(items))
-    throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
+  if (!isList(items)) throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
+  checkTx(tx);
   const to = await target();
   const answers: Promise<readonly (Added | Error)[]>[] = [];
   for (let from = 0; from < items.length; from += chunk) {
-    const runs = await Promise.all(items.slice(from, from + chunk).map((item) => prepared(job, item)));
+    const runs = await settled(items.slice(from, from + chunk).map((item) => prepared(job, item)));
     await answers.at(-1);
     answers.push(addMany(to, runs, tx));
   }
@@ -129,6 +130,13 @@ function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Prom
   } catch (error) {
     return asError(error);
   }
+}
+
+/** Waits only if something is to be waited for. */
+async function settled<T>(values: readonly (T | Promise<T>)[]): Promise<readonly T[]> {
+  const done: T[] = [];
+  for (const value of values) done.push(value instanceof Promise ? await value : value);
+  return done;
 }
 
 function checkItem(item: BatchItem<unknown>): void {
@@ -191,8 +199,7 @@ export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun
   if (options === undefined) return run;
   if (typeof options !== "object" || options === null) throw new InvalidInput("trigger's options are not an object");
   checkKeys("trigger", options, optionKeys);
-  if (options.tx !== undefined && (typeof options.tx !== "object" || options.tx === null))
-    throw new InvalidInput("tx is not a transaction; pass a pg client or a Kysely transaction", { path: "tx" });
+  checkTx(options.tx);
   return {
     ...run,
     ...instant(options),
@@ -203,6 +210,11 @@ export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun
     key: options.idempotencyKey === undefined ? null : newKey(options.idempotencyKey, input),
     options: runOptions(options),
   };
+}
+
+function checkTx(tx: unknown): void {
+  if (tx === undefined || (typeof tx === "object" && tx !== null)) return;
+  throw new InvalidInput("tx is not a transaction; pass a pg client or a Kysely transaction", { path: "tx" });
 }
 
 /** When a run shall start, as stores take it.

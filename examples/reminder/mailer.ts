@@ -23,8 +23,13 @@ const send: Mailer["send"] = async (mail, { idempotencyKey, signal }) => {
     body: JSON.stringify(mail),
     signal,
   });
-  if (response.status === 429) throw new RetryAfterError(`${Number(response.headers.get("retry-after") ?? 60)}s`);
+  if (response.status === 429) throw new RetryAfterError(`${secondsOf(response.headers.get("retry-after"))}s`);
   if (response.status >= 500) throw new Error(`the mail service answered ${response.status}`); // tried again
   if (!response.ok) throw new AbortError(`the mail service refused the message: ${response.status}`); // not tried again
   return ((await response.json()) as { id: string }).id;
 };
+
+/** Whole seconds of a Retry-After header; a minute if it has a date, or none. */
+function secondsOf(header: string | null): number {
+  return /^\d{1,6}$/.test(header ?? "") ? Number(header) : 60;
+}

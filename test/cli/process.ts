@@ -83,12 +83,17 @@ export function launch(args: readonly string[], { cwd, env = {}, input }: Place)
     child,
     out: () => text.out,
     err: () => text.err,
-    says: async (wanted) => {
-      await until(() => text.out.includes(wanted) || text.err.includes(wanted), {
-        what: `"${wanted}" from tasker ${args.join(" ")}`,
-        timeoutMs: 20_000,
-      });
-    },
+    says: (wanted) =>
+      Promise.race([
+        until(() => text.out.includes(wanted) || text.err.includes(wanted), {
+          what: `"${wanted}" from tasker ${args.join(" ")}`,
+          timeoutMs: 20_000,
+        }).then(() => undefined),
+        ended.then((code) => {
+          if (text.out.includes(wanted) || text.err.includes(wanted)) return;
+          throw new Error(`tasker ${args.join(" ")} ended with ${code} before it said "${wanted}": ${text.err}`);
+        }),
+      ]),
     ended,
   };
 }

@@ -1,3 +1,4 @@
+import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 import { type Embedded, startEmbedded } from "../../runtime/store/postgres/embedded.ts";
 
@@ -24,6 +25,22 @@ export default async function setup({ provide }: TestProject): Promise<(() => Pr
 async function ownServer(): Promise<Embedded> {
   for (let n = 1; ; n++) {
     const server = await startEmbedded({ dir: n === 1 ? ".tasker/test" : `.tasker/test-${n}`, fsync: false });
-    if (!server.reused) return server;
+    if (server.reused) continue;
+    await clear(server.url);
+    return server;
+  }
+}
+
+/** Drops the databases of a test run that was killed. */
+async function clear(url: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const left = await client.query<{ name: string }>(
+      "select datname as name from pg_database where datname ~ '^test_[0-9a-f]{32}$'",
+    );
+    for (const { name } of left.rows) await client.query(`drop database ${name} with (force)`);
+  } finally {
+    await client.end();
   }
 }

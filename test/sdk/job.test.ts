@@ -10,7 +10,7 @@ const handler = (): void => undefined;
 
 /** Defines a job with one option that types would refuse. */
 function define(overrides: object): unknown {
-  return defineJob({ id: "job", schema: z.void(), handler, ...overrides } as Parameters<typeof defineJob>[0]);
+  return defineJob({ id: "job", schema: z.void(), handler, ...overrides });
 }
 
 describe("defineJob", () => {
@@ -161,7 +161,7 @@ describe("use", () => {
   });
 
   test("middleware can't replace a field of the context", async () => {
-    const middleware = defineMiddleware(async (_, next) => next({ signal: 1 } as object));
+    const middleware = defineMiddleware(async (_, next) => next(Object.fromEntries([["signal", 1]])));
 
     await expect(middleware.run(args, async () => 1)).rejects.toThrow('"signal" is a field of every context');
   });

@@ -175,12 +175,8 @@ describe("idempotency keys", () => {
   test("a text is a key for 24 hours that returns its run", async () => {
     const { key } = await runFor({ idempotencyKey: "order-1" });
 
-    expect(key).toEqual({
-      key: "order-1",
-      keepMs: 86_400_000,
-      onConflict: "return",
-      hash: expect.stringMatching(/^[0-9a-f]{40}$/),
-    });
+    expect(key).toMatchObject({ key: "order-1", keepMs: 86_400_000, onConflict: "return" });
+    expect(key?.hash).toMatch(/^[0-9a-f]{40}$/);
   });
 
   test("the hash is of the payload: types count, the order of fields does not", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { postgresStores } from "../kit/postgres.ts";
+import { modelSuite } from "./model.ts";
 import { storeSuite } from "./suite.ts";
 
 let database: Database;
@@ -15,3 +16,4 @@ afterAll(async () => {
 });
 
 storeSuite("postgres", (clock) => stores.open(clock));
+modelSuite("postgres", (clock) => stores.open(clock), { runs: 15, steps: 60 });

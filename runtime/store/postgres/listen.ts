@@ -18,33 +18,36 @@ export function ear(url: string, channel: string): Ear {
   let timer: NodeJS.Timeout | null = null;
   let tries = 0;
   let closed = false;
+  let first: Promise<void> | null = null;
 
-  function connect(): void {
-    if (client || timer || closed) return;
+  function connect(): Promise<void> {
+    if (client || timer || closed) return Promise.resolve();
     const fresh = new pg.Client(connection(url));
     client = fresh;
     fresh.on("error", () => lose(fresh));
     fresh.on("end", () => lose(fresh));
     fresh.on("notification", ({ payload = "" }) => tell(payload.slice(0, 1), payload.slice(1)));
-    fresh.connect().then(
-      async () => {
-        unref(fresh);
-        await fresh.query(`listen "${channel}"`);
-        tries = 0;
-        tell("r", ""); // whatever was missed while nobody listened
-      },
-    ).catch(() => lose(fresh));
+    return hearken(fresh).catch(() => lose(fresh));
+  }
+
+  async function hearken(fresh: pg.Client): Promise<void> {
+    await fresh.connect();
+    unref(fresh);
+    await fresh.query(`listen "${channel}"`);
+    if (tries > 0) tell("r", ""); // whatever was missed while nobody listened
+    tries = 0;
   }
 
   function lose(lost: pg.Client): void {
     if (client !== lost) return;
     client = null;
     void lost.end().catch(() => undefined);
-    if (closed || heard.size === 0) return;
+    if (closed) return;
+    if (heard.size === 0) return void (first = null); // the next listener connects anew
     const wait = Math.min(5000, 100 * 2 ** tries++) * (0.75 + Math.random() / 2);
     timer = setTimeout(() => {
       timer = null;
-      connect();
+      void connect();
     }, wait).unref();
   }
 
@@ -54,7 +57,7 @@ export function ear(url: string, channel: string): Ear {
 
   function add(hear: Hear): () => void {
     heard.add(hear);
-    connect();
+    first ??= connect();
     return () => void heard.delete(hear);
   }
 
@@ -62,8 +65,9 @@ export function ear(url: string, channel: string): Ear {
     async listen(node, hear) {
       const stop = add((kind, rest) => {
         if (kind === "d" || kind === "r") hear("due");
-        if (kind === "c" && rest.split(",").includes(String(node))) hear("command");
+        if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
       });
+      await first;
       return async () => stop();
     },
     ended: (hear) => add((kind, rest) => {
@@ -75,12 +79,21 @@ export function ear(url: string, channel: string): Ear {
       if (timer) clearTimeout(timer);
       const last = client;
       client = null;
+      if (last) ref(last); // or a process that does nothing else would end before it has said goodbye
       await last?.end().catch(() => undefined);
     },
   };
 }
 
+interface Socketed {
+  readonly connection?: { readonly stream?: { ref?(): void; unref?(): void } };
+}
+
 /** A listener alone doesn't keep a process up. */
 function unref(client: pg.Client): void {
-  (client as unknown as { connection?: { stream?: { unref?(): void } } }).connection?.stream?.unref?.();
+  (client as unknown as Socketed).connection?.stream?.unref?.();
+}
+
+function ref(client: pg.Client): void {
+  (client as unknown as Socketed).connection?.stream?.ref?.();
 }

@@ -47,13 +47,17 @@ export function openPool(options: PoolOptions): Pool {
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | null = null;
+  const gate = gateOf(options.max);
   const rows: Pool["rows"] = async (name, statement, values) => {
     const named = options.prepare && name ? { name } : {};
+    await gate.enter();
     try {
       const result = await pool.query({ ...named, text: statement, values: values as unknown[], rowMode: "array", types: text });
       return result.rows as Row[];
     } catch (error) {
       throw explain(error, options.name);
+    } finally {
+      gate.leave();
     }
   };
   return {
@@ -64,6 +68,23 @@ export function openPool(options: PoolOptions): Pool {
       return rows("", compiled.sql, compiled.parameters);
     },
     close: () => (closing ??= pool.end()),
+  };
+}
+
+/** Lets `width` in at once, the others in order. The pool has a queue of its own, but waiting there counts as failing to connect. */
+function gateOf(width: number): { enter(): Promise<void> | undefined; leave(): void } {
+  const waiting: (() => void)[] = [];
+  let inside = 0;
+  return {
+    enter() {
+      if (inside < width) return void inside++;
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+    leave() {
+      const next = waiting.shift();
+      if (next) next();
+      else inside--;
+    },
   };
 }
 

@@ -1,0 +1,40 @@
+import { createServer, connect, type AddressInfo, type Socket } from "node:net";
+
+/** A TCP relay on a port of its own, whose far end can be moved, cut and held. */
+export interface Proxy {
+  readonly port: number;
+  /** Sends new connections there; null refuses them. */
+  aim(port: number | null): void;
+  /** Ends all connections at once. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** Makes a relay on 127.0.0.1 towards `port`. */
+export async function startProxy(port: number): Promise<Proxy> {
+  let target: number | null = port;
+  const open = new Set<Socket>();
+  const server = createServer((near) => {
+    open.add(near);
+    near.on("error", () => undefined).on("close", () => open.delete(near));
+    if (target === null) return void near.destroy();
+    const far = connect(target, "127.0.0.1");
+    far.on("error", () => near.destroy()).on("close", () => near.destroy());
+    near.on("close", () => far.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = (): void => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    aim: (to) => void (target = to),
+    cut,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        cut();
+      }),
+  };
+}

@@ -33,7 +33,7 @@ test("processes that share a database share its runs, each of which one of them 
   const handles = await resize.batchTrigger(Array.from({ length: 20 }, (_, image) => ({ payload: { image } })));
 
   const results = await Promise.all(
-    handles.map((run) => (run instanceof Error ? run : run.result({ timeout: "20s" }))),
+    handles.map(async (run) => (run instanceof Error ? run : run.result({ timeout: "20s" }))),
   );
   expect(results).toHaveLength(20);
   for (const [image, result] of results.entries()) expect(result).toMatch(`image ${image} resized`);

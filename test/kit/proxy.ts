@@ -3,6 +3,8 @@ import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 /** A TCP relay on a port of its own, whose far end can be moved, cut and held. */
 export interface Proxy {
   readonly port: number;
+  /** How many connections were refused. */
+  readonly refused: number;
   /** Sends new connections there; null refuses them. */
   aim(port: number | null): void;
   /** Ends all connections at once. */
@@ -13,11 +15,15 @@ export interface Proxy {
 /** Makes a relay on 127.0.0.1 towards `port`. */
 export async function startProxy(port: number): Promise<Proxy> {
   let target: number | null = port;
+  let refused = 0;
   const open = new Set<Socket>();
   const server = createServer((near) => {
     open.add(near);
     near.on("error", () => undefined).on("close", () => open.delete(near));
-    if (target === null) return void near.destroy();
+    if (target === null) {
+      refused++;
+      return void near.destroy();
+    }
     const far = connect(target, "127.0.0.1");
     far.on("error", () => near.destroy()).on("close", () => near.destroy());
     near.on("close", () => far.destroy());
@@ -29,6 +35,9 @@ export async function startProxy(port: number): Promise<Proxy> {
   };
   return {
     port: (server.address() as AddressInfo).port,
+    get refused() {
+      return refused;
+    },
     aim: (to) => void (target = to),
     cut,
     close: () =>

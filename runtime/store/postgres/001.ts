@@ -81,7 +81,7 @@ export function first(schema: string) {
       until timestamptz not null, primary key (job, key))`,
     sql`create index keys_until on ${s}.keys (until)`,
     sql`create table ${s}.jobs (
-      id text primary key, app text not null, version text not null, description text, queue text not null,
+      id text primary key, description text, queue text not null,
       priority smallint not null, schema text, tags text[], ttl_ms double precision, hooks smallint not null, seen_at timestamptz not null)`,
     sql`create table ${s}.nodes (
       id integer primary key generated always as identity,

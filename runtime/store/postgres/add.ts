@@ -1,9 +1,9 @@
-import { InvalidInput, KeyConflict } from "../../../sdk/error.ts";
+import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/error.ts";
 import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
-import { explain, isAway, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
+import { explain, isAway, isBusy, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
 /** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
@@ -28,7 +28,13 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
   const plain = batch((items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)), { size: chunk });
-  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some)), { size: 500 });
+  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some, true)), { size: 500, width: 2 });
+
+  /** Items whose key another open transaction claims leave the shared writes, and wait for its end by themselves. */
+  async function claimKeys(items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
+    const answers = await keyed(items);
+    return Promise.all(answers.map((answer, i) => (isBusy(answer) ? outwait(() => addKeyed(send, sql, [items[i]!], true)) : answer)));
+  }
 
   async function addChunks(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
     const answers: (Added | Error)[] = [];
@@ -61,9 +67,9 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     const bound = numbered.filter(isKeyed);
     if (own) {
       await place(free, (items) => addPlain(own, sql, items, false));
-      await place(bound, (items) => addKeyed(own, sql, items as readonly Keyed[]));
+      await place(bound, (items) => addKeyed(own, sql, items as readonly Keyed[], false));
     } else {
-      await Promise.all([place(free, plain), place(bound, (items) => keyed(items as readonly Keyed[]))]);
+      await Promise.all([place(free, plain), place(bound, (items) => claimKeys(items as readonly Keyed[]))]);
     }
     return answers;
   }
@@ -112,6 +118,20 @@ async function patiently<T>(call: (again: boolean) => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isAway(error) || performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 25 * 2 ** tries) * (0.75 + Math.random() / 2)));
+    }
+  }
+}
+
+/** Repeats while another open transaction claims the key, holding no connection in between. */
+async function outwait(write: () => Promise<readonly (Added | Error)[]>): Promise<Added | Error> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return (await write())[0]!;
+    } catch (error) {
+      if (!isBusy(error)) return error as Error;
+      if (performance.now() > deadline) return new StoreUnavailable("an idempotency key that another open transaction has claimed", error);
+      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
     }
   }
 }
@@ -166,11 +186,12 @@ function columns(items: readonly Numbered[]): readonly string[] {
   ];
 }
 
-async function addKeyed(send: Send, sql: Statements, items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
-  const rows = await send("tasker_add_keyed", sql.addKeyed, keyedColumns(items));
+async function addKeyed(send: Send, sql: Statements, items: readonly Keyed[], own: boolean): Promise<readonly (Added | Error)[]> {
+  const [name, statement] = own ? ["tasker_add_keyed_soon", sql.addKeyedSoon] : ["", sql.addKeyed];
+  const rows = await send(name!, statement!, keyedColumns(items));
   const won = new Set(rows.map((row) => Number(row[0])));
   const losers = items.filter((item) => !won.has(item.id));
-  const lost = losers.length > 0 ? await resolveKeys(send, sql, losers) : new Map<number, Added | Error>();
+  const lost = losers.length > 0 ? await resolveKeys(send, sql, losers, own) : new Map<number, Added | Error>();
   return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
 }
 
@@ -181,14 +202,14 @@ function keyedColumns(items: readonly Keyed[]): readonly unknown[] {
 }
 
 /** Answers those whose key is held, and takes over keys that their run has let go of. */
-async function resolveKeys(send: Send, sql: Statements, losers: readonly Keyed[]): Promise<Map<number, Added | Error>> {
+async function resolveKeys(send: Send, sql: Statements, losers: readonly Keyed[], own: boolean): Promise<Map<number, Added | Error>> {
   const answers = new Map<number, Added | Error>();
   const rows = await send("tasker_holders", sql.holders, [texts(losers.map((l) => l.run.job)), texts(losers.map((l) => l.run.key.key))]);
   const holders = new Map(rows.map((row) => [Number(row[0]), row]));
   for (const [i, item] of losers.entries()) {
     const row = holders.get(i + 1);
-    if (row && (row[3] === "t" || row[5] === "t" || Number(row[1]) === item.id)) answers.set(item.id, await held(send, sql, item, row));
-    else answers.set(item.id, await takeOver(send, sql, item, row ?? null));
+    if (row && (row[3] === "true" || row[5] === "true" || Number(row[1]) === item.id)) answers.set(item.id, await held(send, sql, item, row));
+    else answers.set(item.id, await takeOver(send, sql, item, row ?? null, own));
   }
   return answers;
 }
@@ -200,7 +221,7 @@ async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise
   if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
   const conflict = row[2] !== run.key.hash;
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
-  if (run.key.onConflict === "replace" && row[4] === "t") {
+  if (run.key.onConflict === "replace" && row[4] === "true") {
     const values = [id, lane, run.delayMs, run.dueAt?.getTime() ?? null, run.input.json, run.input.meta, run.key.hash, ...extras(run)];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
@@ -213,12 +234,12 @@ function extras(run: NewRun): readonly unknown[] {
 }
 
 /** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
-async function takeOver(send: Send, sql: Statements, item: Keyed, row: Row | null): Promise<Added | Error> {
+async function takeOver(send: Send, sql: Statements, item: Keyed, row: Row | null, own: boolean): Promise<Added | Error> {
   if (row) {
     const taken = await send("tasker_take_key", sql.takeKey, [...keyedColumns([item]), Number(row[1])]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
-  return (await addKeyed(send, sql, [item]))[0]!;
+  return (await addKeyed(send, sql, [item], own))[0]!;
 }
 
 /** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.

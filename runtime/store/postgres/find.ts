@@ -28,7 +28,7 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
     async keyed(job, key) {
       const rows = await pool.rows("tasker_holders", sql.holders, [texts([job]), texts([key])]);
       const row = rows[0];
-      return row && (row[3] === "t" || row[5] === "t") ? Number(row[1]) : null;
+      return row && (row[3] === "true" || row[5] === "true") ? Number(row[1]) : null;
     },
     attempts: (filter, page) => attempts(pool, sql, filter, page ?? {}),
     logs: (run, page) => logs(pool, sql, run, page ?? {}),

@@ -82,8 +82,8 @@ function statements(sql: Statements) {
 
     /** $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits */
     publish: `
-    insert into ${s}.jobs (id, app, version, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
-    select i.id, '', '', i.description, i.queue, i.priority, i.schema, array(select json_array_elements_text(i.tags::json)), i.ttl, i.hooks, ${clock}
+    insert into ${s}.jobs (id, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
+    select i.id, i.description, i.queue, i.priority, i.schema, array(select json_array_elements_text(i.tags::json)), i.ttl, i.hooks, ${clock}
     from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::float8[], $8::int[])
       i(id, description, queue, priority, schema, tags, ttl, hooks) order by i.id
     on conflict (id) do update set description = excluded.description, queue = excluded.queue, priority = excluded.priority,

@@ -112,6 +112,11 @@ export function isAway(error: unknown): boolean {
   return cut.test(message ?? "");
 }
 
+/** True if another open transaction holds what the statement needs. */
+export function isBusy(error: unknown): boolean {
+  return (error as { code?: string }).code === "55P03";
+}
+
 /** Turns a driver's error into one that says what to do; our own pass through. */
 export function explain(error: unknown, name: string): Error {
   if (error instanceof TaskerError) return error;

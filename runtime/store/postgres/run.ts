@@ -31,9 +31,9 @@ export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs 
     },
     async release(list) {
       if (list.length === 0) return;
-      const asked = await pool.rows("tasker_release", sql.release, fence(list));
-      if (asked.length === 0) return;
-      const ids = new Set(asked.map((row) => Number(row[0])));
+      const rows = await pool.rows("tasker_release", sql.release, fence(list));
+      const ids = new Set(rows.map((row) => Number(row[0])));
+      if (rows[0]![0] === null) return;
       await settle(list.filter((run) => ids.has(run.id)).map(canceled));
     },
     sweep: sweeper(pool, sql),

@@ -42,7 +42,16 @@ export function sql(schema: string, skew: boolean) {
     select i.*, ${due}
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[],
       $12::text[], $13::text[], $14::text[], $15::float8[]) i(id, lane, delay, at, input, meta, tags, options, ttl, replay, job, key, hash, keep)`;
-  const keyedInsert = `
+  const addKeyed = (soon: string) => `
+  with i as materialized (${keyedRows} ${soon}),
+  won as (
+    insert into ${s}.keys (job, key, run, hash, keep_ms, until)
+    select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
+    on conflict (job, key) do nothing returning run),
+  added as (${keyedInsert()}),
+  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  select run::text run, (select count(*) from told) told from won`;
+  const keyedInsert = (): string => `
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options, replay_of)
     select i.id, i.lane, i.due, i.due, ${now}, i.due + ${ms("i.ttl")}, i.input, i.meta, ${tags}, i.key, i.options, i.replay
     from i where i.id in (select run from won)`;
@@ -83,22 +92,17 @@ export function sql(schema: string, skew: boolean) {
 
     /** Adds keyed runs whose key nobody holds; answers their ids. A key that another open transaction claims is waited for.
      *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
-    addKeyed: `
-  with i as (${keyedRows}),
-  won as (
-    insert into ${s}.keys (job, key, run, hash, keep_ms, until)
-    select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
-    on conflict (job, key) do nothing returning run),
-  added as (${keyedInsert}),
-  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
-  select run::text run, (select count(*) from told) told from won`,
+    addKeyed: addKeyed(""),
+
+    /** As `addKeyed`, but a claim by another open transaction fails with 55P03 soon, so that it stalls nobody else in the batch. */
+    addKeyedSoon: addKeyed(`cross join (select set_config('lock_timeout', '100ms', true)) soon`),
 
     /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
      *  $1 jobs · $2 keys */
     holders: `
-  select i.n::text place, k.run::text run, k.hash hash, r.id is not null live,
-    (r.id is not null and r.state = 0 and (r.lease_until is null or r.lease_until < ${clock})) pending,
-    coalesce(h.status = 0 and h.finished_at + ${ms("k.keep_ms")} > ${clock}, false) kept
+  select i.n::text place, k.run::text run, k.hash hash, (r.id is not null)::text live,
+    (r.id is not null and r.state = 0 and (r.lease_until is null or r.lease_until < ${clock}))::text pending,
+    coalesce(h.status = 0 and h.finished_at + ${ms("k.keep_ms")} > ${clock}, false)::text kept
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
   join ${s}.keys k on k.job = i.job and k.key = i.key
   left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run`,
@@ -110,7 +114,7 @@ export function sql(schema: string, skew: boolean) {
   won as (
     update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}
     from i where k.job = i.job and k.key = i.key and k.run = $16 returning k.run),
-  added as (${keyedInsert}),
+  added as (${keyedInsert()}),
   told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
   select run::text run, (select count(*) from told) told from won`,
 
@@ -216,7 +220,7 @@ export function sql(schema: string, skew: boolean) {
     update ${s}.runs r set state = 0, holder = null, lease_until = null, started_at = null, ready_at = greatest(r.due_at, ${now})
     from held where r.id = held.id and held.ask is null),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from held))
-  select id, (select count(*) from told) from held where ask is not null`,
+  select h.id, (select count(*) from told) from (select 1) one left join held h on h.ask is not null`, // a row at least, or nobody would be told
 
     /** $1 id · $2 token · $3 progress, JSON */
     progress: `

@@ -1,0 +1,111 @@
+import { describe, expect, test, vi } from "vitest";
+import { RunCanceled } from "../../sdk/error.ts";
+import { aBench, aJob, deferred, turns } from "./kit.ts";
+
+describe("cancel", () => {
+  test("of a run that waits in this process ends it without a start", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({ jobs: [aJob(handler)] });
+    const id = await bench.add({ delayMs: 1500 });
+
+    const [act] = await bench.store.desk.cancel([id]);
+    await turns();
+    const { status, attempt } = await bench.get(id);
+    await bench.pass(3000);
+
+    expect(act).toMatchObject({ done: "asked" });
+    expect({ status, attempt }).toEqual({ status: "canceled", attempt: 0 });
+    expect(handler).not.toHaveBeenCalled();
+    expect(bench.runtime.stats().heap).toBe(0);
+  });
+
+  test("of a running one aborts its signal, and its result is refused", async () => {
+    const end = deferred<string>();
+    const signals: AbortSignal[] = [];
+    const bench = await aBench({
+      jobs: [
+        aJob((_payload, ctx) => {
+          signals.push(ctx.signal);
+          return end.promise;
+        }),
+      ],
+    });
+    const id = await bench.add();
+
+    await bench.store.desk.cancel([id]);
+    await turns();
+    const { status, reason } = await bench.get(id);
+    end.resolve("late");
+    await turns();
+
+    expect({ status, reason }).toEqual({ status: "canceled", reason: "user" });
+    expect(signals[0]?.reason).toBeInstanceOf(RunCanceled);
+    expect(await bench.get(id)).toMatchObject({ status: "canceled", result: null });
+  });
+
+  test("is heard by a signal that the handler asks for only afterwards", async () => {
+    const go = deferred();
+    const aborted: boolean[] = [];
+    const bench = await aBench({
+      jobs: [
+        aJob(async (_payload, ctx) => {
+          await go.promise;
+          aborted.push(ctx.signal.aborted);
+        }),
+      ],
+    });
+    const id = await bench.add();
+
+    await bench.store.desk.cancel([id]);
+    await turns();
+    go.resolve();
+    await turns();
+
+    expect(aborted).toEqual([true]);
+  });
+
+  test("of a running one keeps the slot until the handler ends", async () => {
+    const end = deferred();
+    const handler = vi.fn(() => end.promise);
+    const bench = await aBench({ slots: 1, jobs: [aJob(handler)] });
+    const [first] = [await bench.add(), await bench.add()];
+
+    await bench.store.desk.cancel([first]);
+    await bench.pass(1000);
+    const during = handler.mock.calls.length;
+    end.resolve();
+    await bench.pass(1000);
+
+    expect(during).toBe(1);
+    expect(handler).toHaveBeenCalledTimes(2);
+  });
+
+  test("reaches a node that hears no commands by its beat", async () => {
+    const aborted = vi.fn();
+    const bench = await aBench(
+      { jobs: [aJob((_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(aborted()))))] },
+      (store) => ({ ...store, runs: { ...store.runs, listen: () => Promise.reject(new Error("no notifications here")) } }),
+    );
+    const id = await bench.add();
+    await bench.pass(1000);
+
+    await bench.store.desk.cancel([id]);
+    await bench.pass(6000);
+
+    expect(aborted).toHaveBeenCalledOnce();
+    expect((await bench.get(id)).status).toBe("canceled");
+  });
+
+  test("can be undone: a resumed run starts", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({ jobs: [aJob(handler)] });
+    const id = await bench.add({ delayMs: 60_000 });
+    await bench.store.desk.cancel([id]);
+
+    await bench.store.desk.resume([id]);
+    await bench.pass(60_000);
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect((await bench.get(id)).status).toBe("completed");
+  });
+});

@@ -1,0 +1,191 @@
+import { describe, expect, test, vi } from "vitest";
+import { DuplicateJob } from "../../sdk/error.ts";
+import { wire } from "../kit/build.ts";
+import { aBench, aJob, deferred, turns } from "./kit.ts";
+
+/** A job whose runs go on until the test ends them, and which knows how many run at once. */
+function aCrowd(): { readonly job: ReturnType<typeof aJob>; readonly running: () => number; readonly most: () => number; end(count: number): Promise<void> } {
+  const ends: (() => void)[] = [];
+  let most = 0;
+  const job = aJob(() => {
+    const end = deferred();
+    most = Math.max(most, ends.push(end.resolve));
+    return end.promise;
+  });
+  const end = async (count: number): Promise<void> => {
+    for (const resolve of ends.splice(0, count)) resolve();
+    await turns();
+  };
+  return { job, running: () => ends.length, most: () => most, end };
+}
+
+describe("slots", () => {
+  test("bound how many runs run at once, and each that is freed is used", async () => {
+    const crowd = aCrowd();
+    const bench = await aBench({ slots: 3, jobs: [crowd.job] });
+    for (let i = 0; i < 8; i++) await bench.add();
+
+    const first = crowd.running();
+    await crowd.end(2);
+
+    expect(first).toBe(3);
+    expect(crowd.running()).toBe(3);
+    expect(crowd.most()).toBe(3);
+  });
+
+  test("can be added and taken away at run time", async () => {
+    const crowd = aCrowd();
+    const bench = await aBench({ slots: 1, jobs: [crowd.job] });
+    for (let i = 0; i < 8; i++) await bench.add();
+
+    bench.runtime.resize(4);
+    await turns();
+    const more = crowd.running();
+    bench.runtime.resize(2);
+    await crowd.end(3);
+
+    expect(more).toBe(4);
+    expect(crowd.running()).toBe(2);
+    expect(bench.runtime.stats()).toMatchObject({ slots: 2, busy: 2 });
+  });
+
+  test("no more is leased than can start soon, and what waits in vain goes back unspent", async () => {
+    const crowd = aCrowd();
+    const bench = await aBench({ slots: 2, jobs: [crowd.job] });
+    const ids: number[] = [];
+    for (let i = 0; i < 6; i++) ids.push(await bench.add());
+
+    await bench.pass(3000);
+
+    expect(await Promise.all(ids.map(async (id) => (await bench.get(id)).status))).toEqual(["leased", "leased", "pending", "pending", "pending", "pending"]);
+    expect(await bench.get(ids[5]!)).toMatchObject({ attempt: 0, crashes: 0 });
+  });
+});
+
+describe("queues", () => {
+  test("a queue's concurrency holds in this process, and its backlog does not hold up other queues", async () => {
+    const slow = aCrowd();
+    const quick = vi.fn();
+    const bench = await aBench({
+      slots: 5,
+      queues: { slow: { concurrency: 2 } },
+      jobs: [{ ...slow.job, id: "slow" }, aJob(quick)],
+    });
+    for (let i = 0; i < 20; i++) await bench.add({ job: "slow", queue: "slow" });
+
+    for (let i = 0; i < 10; i++) await bench.add();
+    await bench.pass(2000);
+    const running = slow.running();
+    await slow.end(1);
+
+    expect(quick).toHaveBeenCalledTimes(10);
+    expect(running).toBe(2);
+    expect(slow.running()).toBe(2);
+    expect(slow.most()).toBe(2);
+  });
+
+  test("runs that fall due later take no place from one that is due", async () => {
+    const started: unknown[] = [];
+    const bench = await aBench({ queues: { one: { concurrency: 1 } }, jobs: [aJob((payload) => started.push(payload))] });
+    for (let i = 0; i < 5; i++) await bench.add({ queue: "one", delayMs: 1500, input: wire("later") });
+
+    await bench.add({ queue: "one", input: wire("now") });
+
+    expect(started).toEqual(["now"]);
+  });
+
+  test("a paused queue's runs wait, and start once it goes on", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({ jobs: [aJob(handler)] });
+    await bench.store.desk.pause("default");
+    await bench.add();
+    await bench.pass(3000);
+    const during = handler.mock.calls.length;
+
+    await bench.store.desk.unpause("default");
+    await turns();
+
+    expect(during).toBe(0);
+    expect(handler).toHaveBeenCalledOnce();
+  });
+});
+
+describe("priority", () => {
+  test("higher ones start first among those that are due", async () => {
+    const started: unknown[] = [];
+    const block = deferred();
+    const bench = await aBench({ slots: 1, jobs: [aJob((payload) => (payload === "block" ? block.promise : started.push(payload)))] });
+    await bench.add({ input: wire("block") });
+    for (const priority of [0, 9, 5]) await bench.add({ priority, input: wire(priority) });
+
+    block.resolve();
+    await bench.pass(2000);
+
+    expect(started).toEqual([9, 5, 0]);
+  });
+
+  test("a low one starts, however many higher ones keep coming", async () => {
+    const bench = await aBench({
+      slots: 1,
+      jobs: [
+        aJob(async (payload) => {
+          if (payload === "low") return;
+          await bench.runtime.store.add([{ ...high, input: wire("high") }]);
+        }),
+      ],
+    });
+    const high = { job: "job", queue: "default", priority: 9, dueAt: null, delayMs: 0, tags: [], key: null, ttlMs: null, options: null, replayOf: null };
+    await bench.runtime.store.add([{ ...high, input: wire("high") }, { ...high, input: wire("high") }]);
+
+    const id = await bench.add({ priority: 0, input: wire("low") });
+    for (let i = 0; i < 40; i++) await bench.pass(100);
+
+    expect((await bench.get(id)).status).toBe("completed");
+  });
+});
+
+describe("jobs", () => {
+  test("that are registered on a live runtime have their waiting runs started", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({});
+    await bench.add();
+
+    bench.runtime.register(aJob(handler));
+    await turns();
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect((await bench.store.find.jobs()).map(({ id }) => id)).toEqual(["job"]);
+  });
+
+  test("that are unregistered start no more, and what waited is left to others", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({ jobs: [aJob(handler)] });
+    const id = await bench.add({ delayMs: 1000 });
+
+    const removed = bench.runtime.unregister("job");
+    await bench.pass(3000);
+
+    expect([removed, bench.runtime.unregister("job")]).toEqual([true, false]);
+    expect(handler).not.toHaveBeenCalled();
+    expect(await bench.get(id)).toMatchObject({ status: "pending", attempt: 0, crashes: 0 });
+  });
+
+  test("that are replaced run on the new code from then on", async () => {
+    const [old, young] = [vi.fn(), vi.fn()];
+    const bench = await aBench({ jobs: [aJob(old)] });
+    await bench.add({ delayMs: 1000 });
+
+    bench.runtime.unregister("job");
+    bench.runtime.register(aJob(young));
+    await bench.pass(1000);
+
+    expect(old).not.toHaveBeenCalled();
+    expect(young).toHaveBeenCalledOnce();
+  });
+
+  test("with an id that is taken are refused", async () => {
+    const bench = await aBench({ jobs: [aJob(() => undefined)] });
+
+    expect(() => bench.runtime.register(aJob(() => undefined))).toThrow(DuplicateJob);
+  });
+});

@@ -1,0 +1,99 @@
+/** Runs that are triggered inside a caller's transaction, on a real Postgres. */
+import { CamelCasePlugin, Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { postgres } from "../../runtime/store/postgres/index.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import type { Added } from "../../sdk/target.ts";
+import { aKey, aRun, only } from "../kit/build.ts";
+import { type Database, freshDatabase } from "../kit/database.ts";
+
+let database: Database;
+let store: Store;
+let client: pg.Client;
+beforeAll(async () => {
+  database = await freshDatabase();
+  store = postgres({ url: database.url });
+  await store.open();
+  client = new pg.Client(database.url);
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await store.close();
+  await database.drop();
+});
+
+async function inTransaction(end: "commit" | "rollback", overrides = {}): Promise<number> {
+  await client.query("begin");
+  const added = only(await store.add([aRun(overrides)], client)) as Added;
+  await client.query(end);
+  return added.id;
+}
+
+test("a run exists once its pg transaction has committed", async () => {
+  const id = await inTransaction("commit");
+
+  expect((await store.find.get(id))?.status).toBe("pending");
+});
+
+test("a run never existed if its pg transaction was rolled back, nor does it hold its key", async () => {
+  const id = await inTransaction("rollback", { key: aKey("rolled-back") });
+
+  expect(await store.find.get(id)).toBeNull();
+  expect(await store.find.keyed("job", "rolled-back")).toBeNull();
+});
+
+test("a keyed run in a transaction is one with those outside", async () => {
+  const id = await inTransaction("commit", { key: aKey("inside") });
+
+  const outside = only(await store.add([aRun({ key: aKey("inside") })])) as Added;
+
+  expect(outside).toMatchObject({ id, created: false });
+});
+
+test("a Kysely transaction works, also with plugins that rename columns and parsers that change values", async () => {
+  const odd = (oid: number) => (value: unknown) => (oid === pg.types.builtins.TEXT ? value : { odd: value });
+  const types = { getTypeParser: odd } as unknown as pg.CustomTypesConfig;
+  const pool = new pg.Pool({ connectionString: database.url, max: 1, types });
+  const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }), plugins: [new CamelCasePlugin()] });
+  const failed = new Error("rolled back on purpose");
+
+  const kept = await kysely.transaction().execute((tx) => store.add([aRun(), aRun({ key: aKey("kysely") })], tx));
+  const lost: number[] = [];
+  const rolledBack = kysely.transaction().execute(async (tx) => {
+    lost.push((only(await store.add([aRun({ tags: ["x"] })], tx)) as Added).id);
+    throw failed;
+  });
+
+  await expect(rolledBack).rejects.toBe(failed);
+  expect(kept).toMatchObject([{ created: true }, { created: true }]);
+  for (const added of kept) expect((await store.find.get((added as Added).id))?.status).toBe("pending");
+  expect(await store.find.get(lost[0]!)).toBeNull();
+  await kysely.destroy();
+});
+
+test("something else than a transaction is refused", async () => {
+  await expect(store.add([aRun()], { begin: true })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+});
+
+test("a transaction that keeps a key unsettled stalls neither other keys nor unkeyed runs", async () => {
+  await client.query("begin");
+  await store.add([aRun({ key: aKey("claimed") })], client);
+
+  const same = store.add([aRun({ key: aKey("claimed") })]);
+  const others = await Promise.all([store.add([aRun({ key: aKey("other-1") })]), store.add([aRun({ key: aKey("other-2") })]), store.add([aRun()])]);
+  expect(others.flat()).toMatchObject([{ created: true }, { created: true }, { created: true }]);
+  await client.query("commit");
+
+  expect(await same).toMatchObject([{ created: false }]);
+});
+
+test("a rolled back claim on a key leaves it to whoever waited", async () => {
+  await client.query("begin");
+  await store.add([aRun({ key: aKey("given-up") })], client);
+  const waiting = store.add([aRun({ key: aKey("given-up") })]);
+  await client.query("rollback");
+
+  expect(await waiting).toMatchObject([{ created: true }]);
+});

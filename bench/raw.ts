@@ -84,9 +84,11 @@ async function coalesced(pool: pg.Pool, count: number, width: number): Promise<v
       waiting.push(resolve);
       queueMicrotask(() => void flush());
     });
-  await Promise.all(Array.from({ length: width }, async () => {
-    for (let i = 0; i < Math.ceil(count / width); i++) await call();
-  }));
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let i = 0; i < Math.ceil(count / width); i++) await call();
+    }),
+  );
 }
 
 async function drained(pool: pg.Pool): Promise<void> {
@@ -95,7 +97,10 @@ async function drained(pool: pg.Pool): Promise<void> {
     const { rows } = await pool.query<{ id: string; token: number }>(claim);
     if (rows.length === 0) break;
     await settling;
-    settling = pool.query({ ...complete, values: [`{${rows.map((row) => row.id).join(",")}}`, `{${rows.map((row) => row.token).join(",")}}`] });
+    settling = pool.query({
+      ...complete,
+      values: [`{${rows.map((row) => row.id).join(",")}}`, `{${rows.map((row) => row.token).join(",")}}`],
+    });
   }
   await settling;
 }

@@ -39,8 +39,9 @@ export interface SchedulerParts {
   freed(): void;
 }
 
-/** How long one turn of the event loop may go on starting runs before timers and sockets get theirs; ms. */
+/** How long, and how often, one turn of the event loop may start runs before timers and sockets get theirs. */
 const turnMs = 8;
+const turnStarts = 1000;
 /** A step of priority goes ahead of what has waited in this process for so long; ms. */
 const stepMs = 100;
 
@@ -63,6 +64,7 @@ export class Scheduler {
   #pumping = false;
   /** When this turn of the event loop has started enough; NaN before its first start. */
   #turnEnds = Number.NaN;
+  #turnStarts = 0;
   #idle: (() => void) | null = null;
 
   constructor(parts: SchedulerParts) {
@@ -235,12 +237,13 @@ export class Scheduler {
     const ticks = this.#parts.clock.ticks();
     if (Number.isNaN(this.#turnEnds)) {
       this.#turnEnds = ticks + turnMs;
+      this.#turnStarts = 0;
       setImmediate(() => {
         this.#turnEnds = Number.NaN;
         this.pump();
       });
     }
-    return ticks < this.#turnEnds;
+    return ticks < this.#turnEnds && this.#turnStarts++ < turnStarts;
   }
 
   #release(leased: Leased): void {

@@ -4,9 +4,7 @@ type Unit = "ms" | "s" | "m" | "h" | "d";
 
 /** What an author types: `"500ms"`, `"30s"`, `"1h30m"`. Up to three whole numbers with units, checked again at run time. */
 export type DurationText =
-  | `${number}${Unit}`
-  | `${number}${Unit}${number}${Unit}`
-  | `${number}${Unit}${number}${Unit}${number}${Unit}`;
+  `${number}${Unit}` | `${number}${Unit}${number}${Unit}` | `${number}${Unit}${number}${Unit}${number}${Unit}`;
 
 /** A checked duration; holders never check it again. */
 export type Duration = DurationText & { readonly __brand: "Duration" };
@@ -20,7 +18,9 @@ export const longestMs = 36_525 * 86_400_000;
  *  @throws {InvalidInput} unless it is one to five whole numbers with units, at most 100 years in all. */
 export function duration(text: DurationText): Duration {
   if (typeof text !== "string" || text.length > 64 || !/^(?:\d+(?:ms|s|m|h|d)){1,5}$/.test(text))
-    throw new InvalidInput(`duration "${String(text).slice(0, 64)}" is not whole numbers with units; write it like "500ms", "30s" or "1h30m"`);
+    throw new InvalidInput(
+      `duration "${String(text).slice(0, 64)}" is not whole numbers with units; write it like "500ms", "30s" or "1h30m"`,
+    );
   if (sum(text) > longestMs) throw new InvalidInput(`duration "${text}" is longer than 100 years; check its unit`);
   return text as Duration;
 }
@@ -42,7 +42,11 @@ export function humanMs(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)}ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1).replace(/\.0$/, "")}s`;
   const [unit, part, big, small] =
-    ms < 3_600_000 ? [60_000, 1000, "m", "s"] as const : ms < 86_400_000 ? [3_600_000, 60_000, "h", "m"] as const : [86_400_000, 3_600_000, "d", "h"] as const;
+    ms < 3_600_000
+      ? ([60_000, 1000, "m", "s"] as const)
+      : ms < 86_400_000
+        ? ([3_600_000, 60_000, "h", "m"] as const)
+        : ([86_400_000, 3_600_000, "d", "h"] as const);
   const rest = Math.floor((ms % unit) / part);
   return `${Math.floor(ms / unit)}${big}${rest ? ` ${rest}${small}` : ""}`;
 }

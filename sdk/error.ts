@@ -59,7 +59,9 @@ export class DuplicateJob extends TaskerError {
 export class JobNotFound extends TaskerError {
   readonly code = "JOB_NOT_FOUND";
   constructor(job: string, known: readonly string[], near: readonly string[] = []) {
-    const hint = near.length ? `did you mean ${near.map((id) => `"${id}"`).join(" or ")}?` : "export it from a job file";
+    const hint = near.length
+      ? `did you mean ${near.map((id) => `"${id}"`).join(" or ")}?`
+      : "export it from a job file";
     super(`job "${job}" is not defined (known: ${known.slice(0, 20).join(", ") || "none"}); ${hint}`);
   }
 }
@@ -85,7 +87,9 @@ export class KeyConflict extends TaskerError {
   readonly code = "KEY_CONFLICT";
   readonly run: string;
   constructor(job: string, key: string, run: string) {
-    super(`idempotency key "${key}" of job "${job}" already made run "${run}"; use another key or onConflict: "return"`);
+    super(
+      `idempotency key "${key}" of job "${job}" already made run "${run}"; use another key or onConflict: "return"`,
+    );
     this.run = run;
   }
 }
@@ -98,7 +102,9 @@ export class RunFailed extends TaskerError {
   readonly reason: string | null;
   constructor(run: string, status: "failed" | "canceled", reason: string | null, cause?: Error) {
     const why = cause ? `: ${cause.message}` : "";
-    super(`run "${run}" ${status === "failed" ? "failed" : "was canceled"}${reason ? ` (${reason})` : ""}${why}`, { cause });
+    super(`run "${run}" ${status === "failed" ? "failed" : "was canceled"}${reason ? ` (${reason})` : ""}${why}`, {
+      cause,
+    });
     this.run = run;
     this.status = status;
     this.reason = reason;
@@ -117,7 +123,9 @@ export class WaitTimeout extends TaskerError {
 export class LeaseLost extends TaskerError {
   readonly code = "LEASE_LOST";
   constructor(run: string) {
-    super(`the lease on run "${run}" was lost, so this attempt's result is refused; stop its work when ctx.signal aborts`);
+    super(
+      `the lease on run "${run}" was lost, so this attempt's result is refused; stop its work when ctx.signal aborts`,
+    );
   }
 }
 
@@ -125,7 +133,9 @@ export class LeaseLost extends TaskerError {
 export class AttemptTimeout extends TaskerError {
   readonly code = "ATTEMPT_TIMEOUT";
   constructor(run: string, timeoutMs: number) {
-    super(`attempt of run "${run}" took longer than its timeout of ${timeoutMs} ms; raise \`timeout\` or stop at ctx.signal`);
+    super(
+      `attempt of run "${run}" took longer than its timeout of ${timeoutMs} ms; raise \`timeout\` or stop at ctx.signal`,
+    );
   }
 }
 

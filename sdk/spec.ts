@@ -27,7 +27,10 @@ export interface ServiceSpec {
 /** Wraps each attempt; what it hands to `next` is added to the context. */
 export interface MiddlewareSpec {
   readonly kind: "middleware";
-  run(args: { readonly payload: unknown; readonly ctx: Context }, next: (extra?: object) => Promise<unknown>): Promise<unknown>;
+  run(
+    args: { readonly payload: unknown; readonly ctx: Context },
+    next: (extra?: object) => Promise<unknown>,
+  ): Promise<unknown>;
 }
 
 /** What a hook learns of the run that ended. `result` after success, `error` after failure. */

@@ -20,10 +20,18 @@ export const finals = ["completed", "failed", "canceled"] as const satisfies rea
 
 /** Why a run has its status, beside the status itself; null where the status says it all. */
 export type Reason =
-  | "error" | "timeout" | "crashed" | "expired" // failed
-  | "user" | "superseded" | "parent" // canceled
+  | "error"
+  | "timeout"
+  | "crashed"
+  | "expired" // failed
+  | "user"
+  | "superseded"
+  | "parent" // canceled
   | "skipped" // completed
-  | "sleep" | "signal" | "child" | "parked"; // waiting
+  | "sleep"
+  | "signal"
+  | "child"
+  | "parked"; // waiting
 
 export function isFinal(status: Status): status is Final {
   return status === "completed" || status === "failed" || status === "canceled";

@@ -231,7 +231,10 @@ export interface Find {
   list(filter: RunFilter, page?: Paging): Promise<Page<RunRecord>>;
   /** The id of the run that holds this key of this job now, or null. */
   keyed(job: string, key: string): Promise<number | null>;
-  attempts(filter: { readonly run?: number; readonly job?: readonly string[] }, page?: Paging): Promise<Page<AttemptRecord>>;
+  attempts(
+    filter: { readonly run?: number; readonly job?: readonly string[] },
+    page?: Paging,
+  ): Promise<Page<AttemptRecord>>;
   logs(run: number, page?: Paging): Promise<Page<LogRecord>>;
   stats(): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
@@ -248,7 +251,11 @@ export interface Edit {
   readonly attempts?: number;
 }
 /** What became of one act on one run. `asked`: a node holds it, and was asked. `refused`: it is in another state. */
-export type Act = { readonly id: number; readonly done: "done" | "asked" | "refused" | "missing"; readonly status: Status | null };
+export type Act = {
+  readonly id: number;
+  readonly done: "done" | "asked" | "refused" | "missing";
+  readonly status: Status | null;
+};
 
 /** Acts of people and application code. Each is one atomic step a run. */
 export interface Desk {
@@ -262,7 +269,15 @@ export interface Desk {
   pause(queue: string): Promise<void>;
   unpause(queue: string): Promise<void>;
   /** Deletes finished runs with all that belongs to them; `before` compares with their end. At most `limit` a call. */
-  purge(filter: { readonly ids?: readonly number[]; readonly status?: readonly Final[]; readonly job?: readonly string[]; readonly before?: Date }, limit: number): Promise<number>;
+  purge(
+    filter: {
+      readonly ids?: readonly number[];
+      readonly status?: readonly Final[];
+      readonly job?: readonly string[];
+      readonly before?: Date;
+    },
+    limit: number,
+  ): Promise<number>;
   /** Deletes one attempt's record. */
   forget(run: number, token: number): Promise<boolean>;
 }

@@ -2,7 +2,17 @@
  *  code. `test/store/suite.ts` says what each method means; every store passes it. */
 import type { Wire } from "../../sdk/codec.ts";
 import type { Reason } from "../../sdk/status.ts";
-import type { Desk, ErrorRecord, Find, HookKind, JobRecord, LogRecord, Progress, RunOptions, Target } from "../../sdk/target.ts";
+import type {
+  Desk,
+  ErrorRecord,
+  Find,
+  HookKind,
+  JobRecord,
+  LogRecord,
+  Progress,
+  RunOptions,
+  Target,
+} from "../../sdk/target.ts";
 
 /** A claim on a run. `id` and `token` together are the fence that each write is checked by. */
 export interface Lease {
@@ -50,11 +60,22 @@ export interface Claimed {
 
 /** How an attempt ended. All of it is written in one step with the end of the lease. */
 export type Outcome =
-  | { readonly to: "completed"; readonly result: Wire | null; readonly reason: "skipped" | null; readonly note: string | null }
+  | {
+      readonly to: "completed";
+      readonly result: Wire | null;
+      readonly reason: "skipped" | null;
+      readonly note: string | null;
+    }
   | { readonly to: "failed"; readonly reason: "error" | "timeout" | "crashed" | "expired"; readonly error: ErrorRecord }
   | { readonly to: "canceled"; readonly reason: Reason; readonly error: ErrorRecord | null }
   /** Another attempt after `delayMs`. `spent: false`: a snooze, which costs no attempt. */
-  | { readonly to: "pending"; readonly delayMs: number; readonly spent: boolean; readonly outcome: "error" | "timeout" | "snoozed"; readonly error: ErrorRecord | null };
+  | {
+      readonly to: "pending";
+      readonly delayMs: number;
+      readonly spent: boolean;
+      readonly outcome: "error" | "timeout" | "snoozed";
+      readonly error: ErrorRecord | null;
+    };
 
 export interface Settlement {
   readonly id: number;

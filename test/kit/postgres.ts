@@ -9,10 +9,25 @@ export interface Moving {
 }
 
 const schema = "suite";
-const emptied = ["runs", "history", "keys", "jobs", "nodes", "names", "commands", "attempts", "logs", "rates", "lanes", "queues"];
+const emptied = [
+  "runs",
+  "history",
+  "keys",
+  "jobs",
+  "nodes",
+  "names",
+  "commands",
+  "attempts",
+  "logs",
+  "rates",
+  "lanes",
+  "queues",
+];
 
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */
-export async function postgresStores(url: string): Promise<{ open(clock: Moving): Promise<Store>; client: Client; close(): Promise<void> }> {
+export async function postgresStores(
+  url: string,
+): Promise<{ open(clock: Moving): Promise<Store>; client: Client; close(): Promise<void> }> {
   const client = new Client({ connectionString: url });
   client.on("error", () => undefined); // the database is dropped with its connections
   await client.connect();
@@ -21,7 +36,9 @@ export async function postgresStores(url: string): Promise<{ open(clock: Moving)
   return {
     client,
     async open(clock) {
-      await client.query(emptied.map((table) => `delete from ${schema}.${table}`).join("; ") + `; update ${schema}.skew set by = '0'`);
+      await client.query(
+        emptied.map((table) => `delete from ${schema}.${table}`).join("; ") + `; update ${schema}.skew set by = '0'`,
+      );
       clock.onAdvance((ms) => client.query(`update ${schema}.skew set by = by + $1::float8 * interval '1 ms'`, [ms]));
       return postgres({ url, schema, migrate: false, skew: true });
     },

@@ -20,7 +20,11 @@ export interface Entry {
 /** A real `tasker start` on the fault tests' jobs. */
 export interface Worker {
   readonly pid: number;
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly at: number }>;
+  readonly exited: Promise<{
+    readonly code: number | null;
+    readonly signal: NodeJS.Signals | null;
+    readonly at: number;
+  }>;
   kill(signal: NodeJS.Signals): void;
   /** What its handlers wrote down so far. */
   ledger(): readonly Entry[];
@@ -38,7 +42,10 @@ export async function startWorker(url: string, flags: readonly string[] = []): P
   });
   const worker = watched(child, ledger);
   workers.push({ child, folder });
-  await until(() => worker.log().includes("Runtime started"), { what: "the worker's runtime has started", timeoutMs: 20_000 });
+  await until(() => worker.log().includes("Runtime started"), {
+    what: "the worker's runtime has started",
+    timeoutMs: 20_000,
+  });
   return worker;
 }
 

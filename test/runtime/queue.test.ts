@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob } from "../../sdk/error.ts";
 import { wire } from "../kit/build.ts";
+import { wait } from "../../runtime/clock.ts";
 import { aBench, aJob, deferred, turns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */
@@ -130,6 +131,7 @@ describe("priority", () => {
       jobs: [
         aJob(async (payload) => {
           if (payload === "low") return;
+          await wait(bench.clock, bench.clock.ticks() + 50, new AbortController().signal);
           await bench.runtime.store.add([{ ...high, input: wire("high") }]);
         }),
       ],

@@ -53,8 +53,9 @@ test("a keyed run in a transaction is one with those outside", async () => {
 });
 
 test("a Kysely transaction works, also with plugins that rename columns and parsers that change values", async () => {
-  const odd = (oid: number) => (value: unknown) => (oid === pg.types.builtins.TEXT ? value : { odd: value });
-  const types = { getTypeParser: odd } as unknown as pg.CustomTypesConfig;
+  const text: number = pg.types.builtins.TEXT;
+  const odd = (oid: number) => (value: unknown) => (oid === text ? value : { odd: value });
+  const types = { getTypeParser: odd };
   const pool = new pg.Pool({ connectionString: database.url, max: 1, types });
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }), plugins: [new CamelCasePlugin()] });
   const failed = new Error("rolled back on purpose");
@@ -82,7 +83,11 @@ test("a transaction that keeps a key unsettled stalls neither other keys nor unk
   await store.add([aRun({ key: aKey("claimed") })], client);
 
   const same = store.add([aRun({ key: aKey("claimed") })]);
-  const others = await Promise.all([store.add([aRun({ key: aKey("other-1") })]), store.add([aRun({ key: aKey("other-2") })]), store.add([aRun()])]);
+  const others = await Promise.all([
+    store.add([aRun({ key: aKey("other-1") })]),
+    store.add([aRun({ key: aKey("other-2") })]),
+    store.add([aRun()]),
+  ]);
   expect(others.flat()).toMatchObject([{ created: true }, { created: true }, { created: true }]);
   await client.query("commit");
 

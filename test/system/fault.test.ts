@@ -34,7 +34,7 @@ async function add(job: string, count: number, payload: object = {}): Promise<re
 
 async function everything(from: Store): Promise<readonly RunRecord[]> {
   const found: RunRecord[] = [];
-  for (let cursor: string | undefined; ; ) {
+  for (let cursor: string | undefined; ;) {
     const page = await from.find.list({}, { limit: 200, cursor });
     found.push(...page.items);
     if (page.next === null) return found;
@@ -81,44 +81,65 @@ for (const [job, payload, after] of [
   });
 }
 
-test("kill -9 among 1,000 runs: all complete, and the killed process's start elsewhere within 20 s", { timeout: 90_000 }, async () => {
-  const [victim, other] = await Promise.all([startWorker(database.url, ["--slots", "20"]), startWorker(database.url, ["--slots", "20"])]);
-  await add("work", 1000, { ms: 50 });
-  await until(() => startsOf(victim).length >= 100, { what: "the victim is in the middle of it" });
+test(
+  "kill -9 among 1,000 runs: all complete, and the killed process's start elsewhere within 20 s",
+  { timeout: 90_000 },
+  async () => {
+    const [victim, other] = await Promise.all([
+      startWorker(database.url, ["--slots", "20"]),
+      startWorker(database.url, ["--slots", "20"]),
+    ]);
+    await add("work", 1000, { ms: 50 });
+    await until(() => startsOf(victim).length >= 100, { what: "the victim is in the middle of it" });
 
-  const killedAt = Date.now();
-  victim.kill("SIGKILL");
-  await victim.exited;
-  const runs = await allEnded(1000);
+    const killedAt = Date.now();
+    victim.kill("SIGKILL");
+    await victim.exited;
+    const runs = await allEnded(1000);
 
-  expect(runs.filter((run) => run.status !== "completed")).toEqual([]);
-  const ended = new Set(victim.ledger().filter((entry) => entry.event === "end").map((entry) => entry.run));
-  const orphans = startsOf(victim).filter((entry) => !ended.has(entry.run));
-  expect(orphans.length).toBeGreaterThan(0); // else nothing was shown
-  const again = new Map(startsOf(other).map((entry) => [entry.run, entry.at]));
-  for (const { run } of orphans) expect(again.get(run)! - killedAt).toBeLessThan(20_000);
-});
+    expect(runs.filter((run) => run.status !== "completed")).toEqual([]);
+    const ended = new Set(
+      victim
+        .ledger()
+        .filter((entry) => entry.event === "end")
+        .map((entry) => entry.run),
+    );
+    const orphans = startsOf(victim).filter((entry) => !ended.has(entry.run));
+    expect(orphans.length).toBeGreaterThan(0); // else nothing was shown
+    const again = new Map(startsOf(other).map((entry) => [entry.run, entry.at]));
+    for (const { run } of orphans) expect(again.get(run)! - killedAt).toBeLessThan(20_000);
+  },
+);
 
-test("SIGSTOP for two leases: runs go to another process, and the stale results are refused", { timeout: 90_000 }, async () => {
-  const quick = ["--lease", "2s", "--poll", "300ms", "--sweep", "500ms", "--slots", "10"];
-  const sleeper = await startWorker(database.url, quick);
-  await add("work", 10, { ms: 1500 });
-  await until(() => startsOf(sleeper).length === 10, { what: "all ten run in the first process" });
+test(
+  "SIGSTOP for two leases: runs go to another process, and the stale results are refused",
+  { timeout: 90_000 },
+  async () => {
+    const quick = ["--lease", "2s", "--poll", "300ms", "--sweep", "500ms", "--slots", "10"];
+    const sleeper = await startWorker(database.url, quick);
+    await add("work", 10, { ms: 1500 });
+    await until(() => startsOf(sleeper).length === 10, { what: "all ten run in the first process" });
 
-  sleeper.kill("SIGSTOP");
-  const other = await startWorker(database.url, quick);
-  await until(() => startsOf(other).length === 10, { what: "all ten run in the second process", timeoutMs: 30_000 });
-  sleeper.kill("SIGCONT");
-  const runs = await allEnded(10);
-  await until(() => sleeper.ledger().filter((entry) => entry.event === "end").length === 10, { what: "the stale handlers have ended" });
-  await until(() => staleWrites(sleeper) === 10, { what: "the first process has heard that its leases are lost" });
+    sleeper.kill("SIGSTOP");
+    const other = await startWorker(database.url, quick);
+    await until(() => startsOf(other).length === 10, { what: "all ten run in the second process", timeoutMs: 30_000 });
+    sleeper.kill("SIGCONT");
+    const runs = await allEnded(10);
+    await until(() => sleeper.ledger().filter((entry) => entry.event === "end").length === 10, {
+      what: "the stale handlers have ended",
+    });
+    await until(() => staleWrites(sleeper) === 10, { what: "the first process has heard that its leases are lost" });
 
-  for (const run of runs) expect(JSON.parse(run.result!.json)).toEqual({ pid: other.pid });
-});
+    for (const run of runs) expect(JSON.parse(run.result!.json)).toEqual({ pid: other.pid });
+  },
+);
 
 /** How many runs a worker reported as lost. */
 function staleWrites(worker: Worker): number {
-  const lost = worker.log().split("\n").filter((line) => line.includes("LEASE_LOST") || /lease.{0,20}lost/i.test(line));
+  const lost = worker
+    .log()
+    .split("\n")
+    .filter((line) => line.includes("LEASE_LOST") || /lease.{0,20}lost/i.test(line));
   return new Set(lost.map((line) => /run_[0-9a-z]+/.exec(line)?.[0])).size;
 }
 
@@ -135,44 +156,56 @@ test("a run that kills its process fails as crashed, and those beside it complet
   const runs = await allEnded(21);
 
   expect(runs.find((run) => run.id === poison)).toMatchObject({ status: "failed", reason: "crashed", crashes: 3 });
-  expect(runs.filter((run) => run.status === "completed").map((run) => run.id).sort()).toEqual([...ids].sort());
+  expect(
+    runs
+      .filter((run) => run.status === "completed")
+      .map((run) => run.id)
+      .sort(),
+  ).toEqual([...ids].sort());
 });
 
-test("Postgres restarted in the middle of 2,000 runs: none is lost, and the log stays short", { timeout: 120_000 }, async () => {
-  const dir = mkdtempSync(join(tmpdir(), "tasker-restart-"));
-  let server = await startEmbedded({ dir, fsync: false });
-  const proxy = await startProxy(portOf(server.url));
-  const url = server.url.replace(/:\d+\//, `:${proxy.port}/`);
-  const there = postgres({ url });
-  try {
-    await there.open();
-    const worker = await startWorker(url, ["--slots", "20"]);
-    const first = await there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) })));
-    await until(() => startsOf(worker).length >= 100, { what: "the worker is in the middle of it" });
+test(
+  "Postgres restarted in the middle of 2,000 runs: none is lost, and the log stays short",
+  { timeout: 120_000 },
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "tasker-restart-"));
+    let server = await startEmbedded({ dir, fsync: false });
+    const proxy = await startProxy(portOf(server.url));
+    const url = server.url.replace(/:\d+\//, `:${proxy.port}/`);
+    const there = postgres({ url });
+    try {
+      await there.open();
+      const worker = await startWorker(url, ["--slots", "20"]);
+      const first = await there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) })));
+      await until(() => startsOf(worker).length >= 100, { what: "the worker is in the middle of it" });
 
-    proxy.aim(null);
-    await server.stop();
-    const adding = there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) }))); // while it is away
-    server = await startEmbedded({ dir, fsync: false });
-    proxy.aim(portOf(server.url));
-    const second = await adding;
-    await ended(there, 90_000);
+      proxy.aim(null);
+      await server.stop();
+      const adding = there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) }))); // while it is away
+      server = await startEmbedded({ dir, fsync: false });
+      proxy.aim(portOf(server.url));
+      const second = await adding;
+      await ended(there, 90_000);
 
-    const ids = [...first, ...second].map((answer) => formatId((answer as { id: number }).id));
-    expect(ids).toHaveLength(2000);
-    const started = new Set(startsOf(worker).map((entry) => entry.run));
-    expect(ids.filter((id) => !started.has(id))).toEqual([]);
-    expect((await everything(there)).filter((run) => run.status === "completed")).toHaveLength(2000);
-    const complaints = worker.log().split("\n").filter((line) => /"level":(40|50|"warn"|"error")/.test(line));
-    expect(complaints.length).toBeLessThan(20);
-  } finally {
-    await there.close();
-    await endWorkers();
-    await proxy.close();
-    await server.stop();
-    rmSync(dir, { recursive: true, force: true });
-  }
-});
+      const ids = [...first, ...second].map((answer) => formatId((answer as { id: number }).id));
+      expect(ids).toHaveLength(2000);
+      const started = new Set(startsOf(worker).map((entry) => entry.run));
+      expect(ids.filter((id) => !started.has(id))).toEqual([]);
+      expect((await everything(there)).filter((run) => run.status === "completed")).toHaveLength(2000);
+      const complaints = worker
+        .log()
+        .split("\n")
+        .filter((line) => /"level":(40|50|"warn"|"error")/.test(line));
+      expect(complaints.length).toBeLessThan(20);
+    } finally {
+      await there.close();
+      await endWorkers();
+      await proxy.close();
+      await server.stop();
+      rmSync(dir, { recursive: true, force: true });
+    }
+  },
+);
 
 function portOf(url: string): number {
   return Number(new URL(url).port);

@@ -42,12 +42,16 @@ async function appliedNames(): Promise<readonly string[]> {
   return rows.map((row) => row.name);
 }
 
-test("24 processes that open an empty database at once are all up, with one migration", { timeout: 90_000 }, async () => {
-  const ends = await Promise.all(Array.from({ length: 24 }, () => openInProcess(database.url)));
+test(
+  "24 processes that open an empty database at once are all up, with one migration",
+  { timeout: 90_000 },
+  async () => {
+    const ends = await Promise.all(Array.from({ length: 24 }, () => openInProcess(database.url)));
 
-  expect(ends.filter((end) => end.code !== 0)).toEqual([]);
-  expect(await appliedNames()).toEqual(["001"]);
-});
+    expect(ends.filter((end) => end.code !== 0)).toEqual([]);
+    expect(await appliedNames()).toEqual(["001"]);
+  },
+);
 
 test("a second migration does nothing, and says so", async () => {
   expect(await pending({ url: database.url })).toEqual(["001"]);
@@ -96,7 +100,9 @@ test("a role that owns its schema, and nothing else, can do everything", async (
 });
 
 test("a role without rights hears what is missing and what to do", async () => {
-  const url = await asRole((role) => `revoke create on database ${new URL(database.url).pathname.slice(1)} from public; select '${role}'`);
+  const url = await asRole(
+    (role) => `revoke create on database ${new URL(database.url).pathname.slice(1)} from public; select '${role}'`,
+  );
   const store = postgres({ url });
 
   await expect(store.open()).rejects.toThrow(/may not make schema "tasker".*create schema tasker authorization/s);
@@ -130,20 +136,27 @@ test.each([
   await store.close();
 });
 
-test("a worker whose database is away at start waits, says so once, and starts when it is there", { timeout: 60_000 }, async () => {
-  const port = Number(new URL(database.url).port || 5432);
-  const proxy = await startProxy(port);
-  proxy.aim(null);
-  const url = new URL(database.url);
-  url.port = String(proxy.port);
-  url.hostname = "127.0.0.1";
+test(
+  "a worker whose database is away at start waits, says so once, and starts when it is there",
+  { timeout: 60_000 },
+  async () => {
+    const port = Number(new URL(database.url).port || 5432);
+    const proxy = await startProxy(port);
+    proxy.aim(null);
+    const url = new URL(database.url);
+    url.port = String(proxy.port);
+    url.hostname = "127.0.0.1";
 
-  const started = startWorker(url.href);
-  await until(() => proxy.refused >= 4, { what: "the worker has tried four times" });
-  proxy.aim(port);
-  const worker = await started;
+    const started = startWorker(url.href);
+    await until(() => proxy.refused >= 4, { what: "the worker has tried four times" });
+    proxy.aim(port);
+    const worker = await started;
 
-  const complaints = worker.log().split("\n").filter((line) => /waiting|reached|away/i.test(line));
-  expect(complaints.length).toBeLessThanOrEqual(2); // that it waits, that it is back
-  await proxy.close();
-});
+    const complaints = worker
+      .log()
+      .split("\n")
+      .filter((line) => /waiting|reached|away/i.test(line));
+    expect(complaints.length).toBeLessThanOrEqual(2); // that it waits, that it is back
+    await proxy.close();
+  },
+);

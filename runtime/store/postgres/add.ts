@@ -27,13 +27,22 @@ const chunk = 1000;
 export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
-  const plain = batch((items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)), { size: chunk });
-  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some, true)), { size: 500, width: 2 });
+  const plain = batch(
+    (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)),
+    { size: chunk },
+  );
+  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some, true)), {
+    size: 500,
+    width: 2,
+  });
 
   /** Items whose key another open transaction claims leave the shared writes, and wait for its end by themselves. */
   async function claimKeys(items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
     const answers = await keyed(items);
-    return Promise.all(answers.map((answer, i) => (isBusy(answer) ? outwait(() => addKeyed(send, sql, [items[i]!], true)) : answer)));
+    const waited = answers.map(async (answer, i) =>
+      isBusy(answer) ? outwait(() => addKeyed(send, sql, [items[i]!], true)) : answer,
+    );
+    return Promise.all(waited);
   }
 
   async function addChunks(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
@@ -58,7 +67,10 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     if (numbered instanceof Error) return apart(runs, numbered, tx);
     const answers = new Array<Added | Error>(runs.length);
     const own = tx ? sender(tx) : null;
-    const place = async (list: readonly Numbered[], go: (items: readonly Numbered[]) => Promise<readonly (Added | Error)[]>): Promise<void> => {
+    const place = async (
+      list: readonly Numbered[],
+      go: (items: readonly Numbered[]) => Promise<readonly (Added | Error)[]>,
+    ): Promise<void> => {
       if (list.length === 0) return;
       const added = await go(list);
       list.forEach((item, i) => (answers[item.id - numbered[0]!.id] = added[i]!));
@@ -80,7 +92,11 @@ function isKeyed(item: Numbered): item is Keyed {
   return item.run.key !== null;
 }
 
-async function number(runs: readonly NewRun[], ids: (count: number) => Promise<number>, lanes: Lanes): Promise<readonly Numbered[]> {
+async function number(
+  runs: readonly NewRun[],
+  ids: (count: number) => Promise<number>,
+  lanes: Lanes,
+): Promise<readonly Numbered[]> {
   const numbersOfLanes = await lanes.ensure(runs);
   const first = await ids(runs.length);
   return runs.map((run, i) => ({ id: first + i, lane: numbersOfLanes[i]!, run }));
@@ -130,7 +146,8 @@ async function outwait(write: () => Promise<readonly (Added | Error)[]>): Promis
       return (await write())[0]!;
     } catch (error) {
       if (!isBusy(error)) return error as Error;
-      if (performance.now() > deadline) return new StoreUnavailable("an idempotency key that another open transaction has claimed", error);
+      if (performance.now() > deadline)
+        return new StoreUnavailable("an idempotency key that another open transaction has claimed", error);
       await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
     }
   }
@@ -150,10 +167,20 @@ async function isolated<T extends Numbered>(
   }
 }
 
-async function addPlain(send: Send, sql: Statements, items: readonly Numbered[], again: boolean): Promise<readonly (Added | Error)[]> {
+async function addPlain(
+  send: Send,
+  sql: Statements,
+  items: readonly Numbered[],
+  again: boolean,
+): Promise<readonly (Added | Error)[]> {
   const wake = wakes(items);
   if (!again && items.every(isBare)) {
-    const values = [numbers(items.map((i) => i.id)), numbers(items.map((i) => i.lane)), numbers(items.map((i) => i.run.delayMs)), texts(items.map((i) => i.run.input.json))];
+    const values = [
+      numbers(items.map((i) => i.id)),
+      numbers(items.map((i) => i.lane)),
+      numbers(items.map((i) => i.run.delayMs)),
+      texts(items.map((i) => i.run.input.json)),
+    ];
     await send("tasker_add_plain", sql.addPlain, [...values, wake]);
   } else {
     await send("tasker_add", sql.add, [...columns(items), wake, again]);
@@ -162,7 +189,14 @@ async function addPlain(send: Send, sql: Statements, items: readonly Numbered[],
 }
 
 function isBare({ run }: Numbered): boolean {
-  return run.dueAt === null && run.input.meta === null && run.tags.length === 0 && run.options === null && run.ttlMs === null && run.replayOf === null;
+  return (
+    run.dueAt === null &&
+    run.input.meta === null &&
+    run.tags.length === 0 &&
+    run.options === null &&
+    run.ttlMs === null &&
+    run.replayOf === null
+  );
 }
 
 /** Payload of the notification: none if all of it is due much later than any node looks ahead. */
@@ -186,9 +220,14 @@ function columns(items: readonly Numbered[]): readonly string[] {
   ];
 }
 
-async function addKeyed(send: Send, sql: Statements, items: readonly Keyed[], own: boolean): Promise<readonly (Added | Error)[]> {
+async function addKeyed(
+  send: Send,
+  sql: Statements,
+  items: readonly Keyed[],
+  own: boolean,
+): Promise<readonly (Added | Error)[]> {
   const [name, statement] = own ? ["tasker_add_keyed_soon", sql.addKeyedSoon] : ["", sql.addKeyed];
-  const rows = await send(name!, statement!, keyedColumns(items));
+  const rows = await send(name, statement, keyedColumns(items));
   const won = new Set(rows.map((row) => Number(row[0])));
   const losers = items.filter((item) => !won.has(item.id));
   const lost = losers.length > 0 ? await resolveKeys(send, sql, losers, own) : new Map<number, Added | Error>();
@@ -197,18 +236,31 @@ async function addKeyed(send: Send, sql: Statements, items: readonly Keyed[], ow
 
 function keyedColumns(items: readonly Keyed[]): readonly unknown[] {
   const keys = items.map((item) => item.run.key);
-  const names = [texts(items.map((item) => item.run.job)), texts(keys.map((key) => key.key)), texts(keys.map((key) => key.hash))];
+  const names = [
+    texts(items.map((item) => item.run.job)),
+    texts(keys.map((key) => key.key)),
+    texts(keys.map((key) => key.hash)),
+  ];
   return [...columns(items), wakes(items), ...names, numbers(keys.map((key) => key.keepMs))];
 }
 
 /** Answers those whose key is held, and takes over keys that their run has let go of. */
-async function resolveKeys(send: Send, sql: Statements, losers: readonly Keyed[], own: boolean): Promise<Map<number, Added | Error>> {
+async function resolveKeys(
+  send: Send,
+  sql: Statements,
+  losers: readonly Keyed[],
+  own: boolean,
+): Promise<Map<number, Added | Error>> {
   const answers = new Map<number, Added | Error>();
-  const rows = await send("tasker_holders", sql.holders, [texts(losers.map((l) => l.run.job)), texts(losers.map((l) => l.run.key.key))]);
+  const rows = await send("tasker_holders", sql.holders, [
+    texts(losers.map((l) => l.run.job)),
+    texts(losers.map((l) => l.run.key.key)),
+  ]);
   const holders = new Map(rows.map((row) => [Number(row[0]), row]));
   for (const [i, item] of losers.entries()) {
     const row = holders.get(i + 1);
-    if (row && (row[3] === "true" || row[5] === "true" || Number(row[1]) === item.id)) answers.set(item.id, await held(send, sql, item, row));
+    if (row && (row[3] === "true" || row[5] === "true" || Number(row[1]) === item.id))
+      answers.set(item.id, await held(send, sql, item, row));
     else answers.set(item.id, await takeOver(send, sql, item, row ?? null, own));
   }
   return answers;
@@ -222,7 +274,16 @@ async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise
   const conflict = row[2] !== run.key.hash;
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
   if (run.key.onConflict === "replace" && row[4] === "true") {
-    const values = [id, lane, run.delayMs, run.dueAt?.getTime() ?? null, run.input.json, run.input.meta, run.key.hash, ...extras(run)];
+    const values = [
+      id,
+      lane,
+      run.delayMs,
+      run.dueAt?.getTime() ?? null,
+      run.input.json,
+      run.input.meta,
+      run.key.hash,
+      ...extras(run),
+    ];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
   }
@@ -230,11 +291,21 @@ async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise
 }
 
 function extras(run: NewRun): readonly unknown[] {
-  return [run.tags.length > 0 ? JSON.stringify(run.tags) : null, run.options ? JSON.stringify(run.options) : null, run.ttlMs];
+  return [
+    run.tags.length > 0 ? JSON.stringify(run.tags) : null,
+    run.options ? JSON.stringify(run.options) : null,
+    run.ttlMs,
+  ];
 }
 
 /** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
-async function takeOver(send: Send, sql: Statements, item: Keyed, row: Row | null, own: boolean): Promise<Added | Error> {
+async function takeOver(
+  send: Send,
+  sql: Statements,
+  item: Keyed,
+  row: Row | null,
+  own: boolean,
+): Promise<Added | Error> {
   if (row) {
     const taken = await send("tasker_take_key", sql.takeKey, [...keyedColumns([item]), Number(row[1])]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
@@ -256,7 +327,9 @@ function sender(tx: Tx): Send {
     const client = tx as unknown as Queryable;
     return (_name, statement, values) => rowsOn(client, statement, values).catch(failed);
   }
-  throw new InvalidInput("tx is neither a pg client nor a Kysely transaction; pass the client that runs your BEGIN, or Kysely's trx");
+  throw new InvalidInput(
+    "tx is neither a pg client nor a Kysely transaction; pass the client that runs your BEGIN, or Kysely's trx",
+  );
 }
 
 interface KyselyTransaction {
@@ -264,7 +337,11 @@ interface KyselyTransaction {
 }
 
 /** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
-async function kyselyRows(tx: KyselyTransaction, statement: string, values: readonly unknown[]): Promise<readonly Row[]> {
+async function kyselyRows(
+  tx: KyselyTransaction,
+  statement: string,
+  values: readonly unknown[],
+): Promise<readonly Row[]> {
   const { CompiledQuery } = await import("kysely");
   const result = await tx.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...values]));
   return result.rows.map((row) => Object.values(row).map(asText));

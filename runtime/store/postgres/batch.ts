@@ -16,7 +16,8 @@ export function batch<In, Out>(
   function take(): Call[] {
     let count = 0;
     let end = 0;
-    while (end < waiting.length && (end === 0 || count + waiting[end]!.items.length <= size)) count += waiting[end++]!.items.length;
+    while (end < waiting.length && (end === 0 || count + waiting[end]!.items.length <= size))
+      count += waiting[end++]!.items.length;
     const taken = end === waiting.length ? waiting : waiting.slice(0, end);
     waiting = end === waiting.length ? [] : waiting.slice(end);
     return taken;

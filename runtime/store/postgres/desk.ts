@@ -14,7 +14,9 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
   async function answer(ids: readonly number[], rows: readonly Row[]): Promise<readonly Act[]> {
     const acts = new Map(rows.map((row) => [Number(row[0]), actOf(row)]));
     const left = ids.filter((id) => !acts.has(id));
-    if (left.length > 0) for (const row of await pool.rows("tasker_status", text.status, [numbers(left)])) acts.set(Number(row[0]), actOf(row));
+    if (left.length > 0)
+      for (const row of await pool.rows("tasker_status", text.status, [numbers(left)]))
+        acts.set(Number(row[0]), actOf(row));
     return ids.map((id) => acts.get(id) ?? { id, done: "missing", status: null });
   }
 
@@ -44,8 +46,16 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       await pool.rows("tasker_pause", text.pause, [queue, false]);
     },
     async purge(filter, limit) {
-      const statuses = (filter.status ?? (["completed", "failed", "canceled"] as const)).map((status) => statusNumber[status]);
-      const values = [filter.ids ? numbers(filter.ids) : null, numbers(statuses), filter.job ? texts(filter.job) : null, filter.before?.getTime() ?? null, limit];
+      const statuses = (filter.status ?? (["completed", "failed", "canceled"] as const)).map(
+        (status) => statusNumber[status],
+      );
+      const values = [
+        filter.ids ? numbers(filter.ids) : null,
+        numbers(statuses),
+        filter.job ? texts(filter.job) : null,
+        filter.before?.getTime() ?? null,
+        limit,
+      ];
       const [row] = await pool.rows("tasker_purge", text.purge, values);
       return Number(row![0]);
     },
@@ -61,7 +71,13 @@ function actOf(row: Row): Act {
 }
 
 /** The lane of another priority, made before the edit: inside it only the run's own row is touched. */
-async function laneFor(pool: Pool, statement: string, lanes: Lanes, id: number, priority: number): Promise<number | null> {
+async function laneFor(
+  pool: Pool,
+  statement: string,
+  lanes: Lanes,
+  id: number,
+  priority: number,
+): Promise<number | null> {
   const [row] = await pool.rows("tasker_lane_of", statement, [id]);
   if (!row) return null;
   const lane = await lanes.get(Number(row[0]));
@@ -70,7 +86,15 @@ async function laneFor(pool: Pool, statement: string, lanes: Lanes, id: number, 
 
 function editValues(id: number, edit: Edit, lane: number | null): readonly unknown[] {
   const input = edit.input;
-  return [id, lane, edit.delayMs ?? null, edit.dueAt?.getTime() ?? null, input?.json ?? null, input?.meta ?? null, edit.attempts ?? null];
+  return [
+    id,
+    lane,
+    edit.delayMs ?? null,
+    edit.dueAt?.getTime() ?? null,
+    input?.json ?? null,
+    input?.meta ?? null,
+    edit.attempts ?? null,
+  ];
 }
 
 function statements(sql: Statements) {

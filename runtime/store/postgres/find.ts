@@ -1,7 +1,16 @@
 import { type RawBuilder, sql as raw } from "kysely";
 import { InvalidInput } from "../../../sdk/error.ts";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/status.ts";
-import type { AttemptRecord, Find, JobRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/target.ts";
+import type {
+  AttemptRecord,
+  Find,
+  JobRecord,
+  LogRecord,
+  Page,
+  Paging,
+  RunFilter,
+  RunRecord,
+} from "../../../sdk/target.ts";
 import type { Ear } from "./listen.ts";
 import { type Pool, texts } from "./pool.ts";
 import { attemptOf, jobOf, laneStatOf, logOf, nodeOf, rateOf, runOf } from "./record.ts";
@@ -39,13 +48,22 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
         pool.rows("tasker_nodes", text.nodes, []),
       ]);
       const at = new Date(Number((await pool.rows("tasker_now", text.now, []))[0]![0]));
-      return { at, lanes: lanes.map(laneStatOf), rates: rates.map(rateOf), windowMs: rateWindowMs, nodes: nodes.map(nodeOf) };
+      return {
+        at,
+        lanes: lanes.map(laneStatOf),
+        rates: rates.map(rateOf),
+        windowMs: rateWindowMs,
+        nodes: nodes.map(nodeOf),
+      };
     },
     async jobs() {
       return (await pool.rows("tasker_jobs", text.jobs, [])).map(jobOf) satisfies readonly JobRecord[];
     },
     async queues() {
-      return (await pool.rows("tasker_queues", text.queues, [])).map((row) => ({ name: row[0]!, paused: row[1] === "t" }));
+      return (await pool.rows("tasker_queues", text.queues, [])).map((row) => ({
+        name: row[0]!,
+        paused: row[1] === "t",
+      }));
     },
     awaited: (id, waitMs, signal) => awaited(pool, text.watch, ear, get, id, waitMs, signal),
   };
@@ -54,7 +72,15 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
 type Get = (id: number) => Promise<RunRecord | null>;
 
 /** Marks the run as watched, so that its end is told, then looks; looks again when told, and every second besides. */
-async function awaited(pool: Pool, watch: string, ear: Ear, get: Get, id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null> {
+async function awaited(
+  pool: Pool,
+  watch: string,
+  ear: Ear,
+  get: Get,
+  id: number,
+  waitMs: number,
+  signal?: AbortSignal,
+): Promise<RunRecord | null> {
   const deadline = performance.now() + waitMs;
   let told = false;
   let wake = (): void => undefined;
@@ -110,8 +136,11 @@ async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging
   const parts: Part[] = [];
   if (fromLive) parts.push(raw`(${fromLive} order by r.id desc limit ${size})`);
   if (fromPast) parts.push(raw`(${fromPast} order by r.id desc limit ${size})`);
-  if (parts.length === 0 || JSON.stringify(filter).includes("\\u0000")) return { items: [], next: null, complete: true };
-  const columns = raw.raw("id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note");
+  if (parts.length === 0 || JSON.stringify(filter).includes("\\u0000"))
+    return { items: [], next: null, complete: true };
+  const columns = raw.raw(
+    "id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note",
+  );
   const all = raw`select * from (${raw.join(parts, raw` union all `)}) u(${columns}) order by id desc limit ${size}`;
   if (search.length === 0) return cut((await pool.query(all)).map(runOf), limit, null);
   const rows = await pool.query(raw`
@@ -144,17 +173,27 @@ function branches(sql: Statements, filter: RunFilter, before: number | null): re
   const hasLive = liveWanted.length > 0 && !filter.finishedAfter && !filter.finishedBefore && !filter.reason;
   const numbered = over.map((status) => finals.indexOf(status));
   const ended: Part[] = [raw`r.status = any(${`{${numbered.join(",")}}`}::smallint[])`];
-  if (filter.finishedAfter) ended.push(raw`r.finished_at >= to_timestamp(${filter.finishedAfter.getTime() / 1000}::float8)`);
-  if (filter.finishedBefore) ended.push(raw`r.finished_at < to_timestamp(${filter.finishedBefore.getTime() / 1000}::float8)`);
+  if (filter.finishedAfter)
+    ended.push(raw`r.finished_at >= to_timestamp(${filter.finishedAfter.getTime() / 1000}::float8)`);
+  if (filter.finishedBefore)
+    ended.push(raw`r.finished_at < to_timestamp(${filter.finishedBefore.getTime() / 1000}::float8)`);
   if (filter.reason) ended.push(raw`r.reason = any(${texts(filter.reason)}::text[])`);
-  return [hasLive ? live(sql, [...shared, ...liveStatus]) : null, over.length > 0 ? past(sql, [...shared, ...ended]) : null];
+  return [
+    hasLive ? live(sql, [...shared, ...liveStatus]) : null,
+    over.length > 0 ? past(sql, [...shared, ...ended]) : null,
+  ];
 }
 
 function liveConditions({ clock }: Statements, wanted: readonly Status[]): readonly Part[] {
   if (wanted.length === 4) return [];
   const leased = `(r.state = 1 or coalesce(r.lease_until >= ${clock}, false))`;
   const running = "(r.state = 1 and r.started_at is not null)";
-  const conditions: Partial<Record<Status, string>> = { pending: `not ${leased}`, leased: `(${leased} and not ${running})`, running, waiting: "false" };
+  const conditions: Partial<Record<Status, string>> = {
+    pending: `not ${leased}`,
+    leased: `(${leased} and not ${running})`,
+    running,
+    waiting: "false",
+  };
   return [raw.raw(`(${wanted.map((status) => conditions[status]).join(" or ")})`)];
 }
 
@@ -165,8 +204,10 @@ function common(filter: RunFilter, before: number | null): Part[] {
   if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
   if (filter.queue) where.push(raw`l.queue = any(${texts(filter.queue)}::text[])`);
   if (!filter.hooks && !filter.ids) where.push(raw`l.queue <> '$hooks'`);
-  if (filter.createdAfter) where.push(raw`r.created_at >= to_timestamp(${filter.createdAfter.getTime() / 1000}::float8)`);
-  if (filter.createdBefore) where.push(raw`r.created_at < to_timestamp(${filter.createdBefore.getTime() / 1000}::float8)`);
+  if (filter.createdAfter)
+    where.push(raw`r.created_at >= to_timestamp(${filter.createdAfter.getTime() / 1000}::float8)`);
+  if (filter.createdBefore)
+    where.push(raw`r.created_at < to_timestamp(${filter.createdBefore.getTime() / 1000}::float8)`);
   return where;
 }
 
@@ -175,19 +216,30 @@ function searches(filter: RunFilter): readonly Part[] {
   const where: Part[] = [];
   if (filter.key !== undefined) where.push(raw`r.key = ${filter.key}`);
   if (filter.tags && filter.tags.length > 0) where.push(raw`r.tags::jsonb @> ${JSON.stringify(filter.tags)}::jsonb`);
-  for (const { path, value } of filter.payload ?? []) where.push(raw`r.input::jsonb #>> ${texts(path)}::text[] = ${value}`);
-  if (filter.error !== undefined) where.push(raw`position(lower(${filter.error}) in lower(concat(r.error::jsonb ->> 'name', ': ', r.error::jsonb ->> 'message'))) > 0`);
+  for (const { path, value } of filter.payload ?? [])
+    where.push(raw`r.input::jsonb #>> ${texts(path)}::text[] = ${value}`);
+  if (filter.error !== undefined)
+    where.push(
+      raw`position(lower(${filter.error}) in lower(concat(r.error::jsonb ->> 'name', ': ', r.error::jsonb ->> 'message'))) > 0`,
+    );
   return where;
 }
 
-async function attempts(pool: Pool, { schema: s, epoch }: Statements, filter: { readonly run?: number; readonly job?: readonly string[] }, page: Paging): Promise<Page<AttemptRecord>> {
+async function attempts(
+  pool: Pool,
+  { schema: s, epoch }: Statements,
+  filter: { readonly run?: number; readonly job?: readonly string[] },
+  page: Paging,
+): Promise<Page<AttemptRecord>> {
   const limit = pageSize(page);
   const where: Part[] = [raw`true`];
   if (page.cursor !== undefined) where.push(raw`a.id < ${cursorOf(page.cursor)}`);
   if (filter.run !== undefined) where.push(raw`a.run = ${filter.run}`);
   if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
-  const rows = await pool.query(raw`select ${raw.raw(`a.id, a.run, a.token, a.n, l.job, (select n.name from ${s}.names n where n.id = a.node), ${epoch("a.started_at")}, ${epoch("a.ended_at")},
-    a.outcome, a.error, ${epoch("a.retry_at")} from ${s}.attempts a join ${s}.lanes l on l.id = a.lane`)} where ${raw.join(where, raw` and `)} order by a.id desc limit ${limit + 1}`);
+  const rows = await pool.query(
+    raw`select ${raw.raw(`a.id, a.run, a.token, a.n, l.job, (select n.name from ${s}.names n where n.id = a.node), ${epoch("a.started_at")}, ${epoch("a.ended_at")},
+    a.outcome, a.error, ${epoch("a.retry_at")} from ${s}.attempts a join ${s}.lanes l on l.id = a.lane`)} where ${raw.join(where, raw` and `)} order by a.id desc limit ${limit + 1}`,
+  );
   const more = rows.length > limit;
   return { items: rows.slice(0, limit).map(attemptOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
 }
@@ -195,25 +247,30 @@ async function attempts(pool: Pool, { schema: s, epoch }: Statements, filter: { 
 async function logs(pool: Pool, { schema: s, epoch }: Statements, run: number, page: Paging): Promise<Page<LogRecord>> {
   const limit = pageSize(page);
   const after = page.cursor === undefined ? 0 : cursorOf(page.cursor);
-  const rows = await pool.query(raw`select ${raw.raw(`id, run, attempt, ${epoch("at")}, level, message, data from ${s}.logs`)} where run = ${run} and id > ${after} order by id limit ${limit + 1}`);
+  const rows = await pool.query(
+    raw`select ${raw.raw(`id, run, attempt, ${epoch("at")}, level, message, data from ${s}.logs`)} where run = ${run} and id > ${after} order by id limit ${limit + 1}`,
+  );
   const more = rows.length > limit;
   return { items: rows.slice(0, limit).map(logOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
 }
 
 function pageSize(page: Paging): number {
   const limit = page.limit ?? 50;
-  if (!Number.isInteger(limit) || limit < 1) throw new InvalidInput(`limit ${limit} is not a whole number from 1 to 200`);
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new InvalidInput(`limit ${limit} is not a whole number from 1 to 200`);
   return Math.min(limit, 200);
 }
 
 function cursorOf(text: string): number {
   const id = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(id)) throw new InvalidInput(`cursor "${text.slice(0, 40)}" was not made by this list; leave it out to start anew`);
+  if (!Number.isSafeInteger(id))
+    throw new InvalidInput(`cursor "${text.slice(0, 40)}" was not made by this list; leave it out to start anew`);
   return id;
 }
 
 function statements({ schema: s, clock, now, epoch, ms }: Statements) {
-  const count = (where: string) => `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
+  const count = (where: string) =>
+    `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const leased = `coalesce(r.lease_until >= ${clock}, false)`;
   return {
     /** $1 cap of each count */
@@ -238,4 +295,3 @@ function statements({ schema: s, clock, now, epoch, ms }: Statements) {
     now: `select ${epoch(clock)}`,
   };
 }
-

@@ -32,7 +32,9 @@ export interface PostgresOptions {
 export function postgres(options: PostgresOptions): Store {
   const schema = schemaName(options.schema ?? "tasker");
   if (!/^postgres(ql)?:\/\//.test(options.url) || !URL.canParse(options.url))
-    throw new InvalidInput(`database URL "${redact(options.url)}" is not one of Postgres; write it like "postgres://user:password@host:5432/database"`);
+    throw new InvalidInput(
+      `database URL "${redact(options.url)}" is not one of Postgres; write it like "postgres://user:password@host:5432/database"`,
+    );
   const name = `${placeOf(options.url)} schema ${schema}`;
   const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare ?? true, name });
   const text = sql(schema, options.skew ?? false);

@@ -13,15 +13,19 @@ export function keep(pool: Pool, sql: Statements): Keep {
     async prune({ completedMs, otherMs }) {
       const [row] = await pool.rows("", text.partitions, [daysAhead, completedMs, otherMs]);
       let deleted = Number(row![0]);
-      for (const [status, keepMs] of [["completed", completedMs], ["other", otherMs]] as const) {
-        for (let more = true; more; ) {
+      for (const [status, keepMs] of [
+        ["completed", completedMs],
+        ["other", otherMs],
+      ] as const) {
+        for (let more = true; more;) {
           const [gone] = await pool.rows("", text.old(status), [keepMs, bound]);
           deleted += Number(gone![0]);
           more = Number(gone![0]) >= bound;
         }
       }
       for (const statement of text.rest) {
-        for (let more = true; more; ) more = Number((await pool.rows("", statement, [Math.max(completedMs, otherMs), bound]))[0]![0]) >= bound;
+        for (let more = true; more;)
+          more = Number((await pool.rows("", statement, [Math.max(completedMs, otherMs), bound]))[0]![0]) >= bound;
       }
       return deleted;
     },

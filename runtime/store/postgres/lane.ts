@@ -16,7 +16,10 @@ export interface Lanes {
   get(id: number): Promise<Lane>;
   known(id: number): Lane | undefined;
   /** Lanes of these jobs, highest priority first, equal ones by turns; read again if the settings moved on since. */
-  pick(jobs: readonly string[], queues: { readonly only: readonly string[] } | { readonly not: readonly string[] }): readonly Lane[];
+  pick(
+    jobs: readonly string[],
+    queues: { readonly only: readonly string[] } | { readonly not: readonly string[] },
+  ): readonly Lane[];
   /** Where the settings stand; reads the lanes again if `rev` is new. True if it was. */
   follow(rev: number): Promise<boolean>;
 }
@@ -39,7 +42,11 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
   async function ensure(names: readonly LaneName[]): Promise<readonly number[]> {
     const missing = names.filter((name) => !known.has(keyOf(name)));
     if (missing.length > 0) {
-      const parts = [texts(missing.map((lane) => lane.queue)), texts(missing.map((lane) => lane.job)), numbers(missing.map((lane) => lane.priority))];
+      const parts = [
+        texts(missing.map((lane) => lane.queue)),
+        texts(missing.map((lane) => lane.job)),
+        numbers(missing.map((lane) => lane.priority)),
+      ];
       await pool.rows("tasker_lanes", sql.lanes, parts);
       await read();
     }

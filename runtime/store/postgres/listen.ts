@@ -70,10 +70,11 @@ export function ear(url: string, channel: string): Ear {
       await first;
       return async () => stop();
     },
-    ended: (hear) => add((kind, rest) => {
-      if (kind === "w") hear(rest.split(",").map(Number));
-      if (kind === "r") hear([]);
-    }),
+    ended: (hear) =>
+      add((kind, rest) => {
+        if (kind === "w") hear(rest.split(",").map(Number));
+        if (kind === "r") hear([]);
+      }),
     async close() {
       closed = true;
       if (timer) clearTimeout(timer);

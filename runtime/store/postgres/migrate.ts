@@ -20,7 +20,9 @@ export interface MigrateOptions {
  *  @throws {InvalidInput} */
 export function schemaName(schema: string): string {
   if (/^[a-z_][a-z0-9_]{0,39}$/.test(schema)) return schema;
-  throw new InvalidInput(`schema "${schema}" is not a plain name; use lower-case letters, digits and _, starting with a letter, at most 40`);
+  throw new InvalidInput(
+    `schema "${schema}" is not a plain name; use lower-case letters, digits and _, starting with a letter, at most 40`,
+  );
 }
 
 /** Numbers of the migrations that this version has and the database lacks. Changes nothing. */
@@ -35,7 +37,9 @@ export async function pending(options: MigrateOptions): Promise<readonly string[
 /** Brings the schema up to date. Any number of processes may do this at once: one does the work, under an advisory lock.
  *  A database that is newer than this version is left as it is.
  *  @throws {StoreUnusable} if the role lacks the rights */
-export async function migrate(options: MigrateOptions): Promise<{ readonly from: string | null; readonly to: string; readonly applied: readonly string[] }> {
+export async function migrate(
+  options: MigrateOptions,
+): Promise<{ readonly from: string | null; readonly to: string; readonly applied: readonly string[] }> {
   const schema = schemaName(options.schema ?? "tasker");
   const all = migrations(schema);
   return withDatabase(options.url, async (db) => {
@@ -68,11 +72,16 @@ async function run(db: Kysely<unknown>, schema: string, all: Record<string, Migr
 function refusal(error: unknown, schema: string): unknown {
   if ((error as { code?: string }).code !== "42501") return error;
   const next = `let an owner run: create schema ${schema} authorization <this role>`;
-  return new StoreUnusable(`this role may not make schema "${schema}" or its tables: ${(error as Error).message}; ${next}`, { cause: error });
+  return new StoreUnusable(
+    `this role may not make schema "${schema}" or its tables: ${(error as Error).message}; ${next}`,
+    { cause: error },
+  );
 }
 
 async function applied(db: Kysely<unknown>, schema: string): Promise<readonly string[]> {
-  const { rows } = await sql<{ there: boolean }>`select to_regclass(${`${schema}.migrations`}) is not null there`.execute(db);
+  const { rows } = await sql<{
+    there: boolean;
+  }>`select to_regclass(${`${schema}.migrations`}) is not null there`.execute(db);
   if (!rows[0]!.there) return [];
   const list = await sql<{ name: string }>`select name from ${sql.id(schema, "migrations")} order by name`.execute(db);
   return list.rows.map((row) => row.name);

@@ -17,9 +17,14 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
     async beat(node, ttlMs, state, tallies) {
       const values = [node, ttlMs, state.draining, state.slots, state.busy, state.heap, texts(state.jobs)];
       const rates = [
-        texts(tallies.map((t) => t.queue)), texts(tallies.map((t) => t.job)),
-        numbers(tallies.map((t) => t.completed)), numbers(tallies.map((t) => t.failed)), numbers(tallies.map((t) => t.canceled)),
-        numbers(tallies.map((t) => t.retried)), numbers(tallies.map((t) => t.waitMs)), numbers(tallies.map((t) => t.runMs)),
+        texts(tallies.map((t) => t.queue)),
+        texts(tallies.map((t) => t.job)),
+        numbers(tallies.map((t) => t.completed)),
+        numbers(tallies.map((t) => t.failed)),
+        numbers(tallies.map((t) => t.canceled)),
+        numbers(tallies.map((t) => t.retried)),
+        numbers(tallies.map((t) => t.waitMs)),
+        numbers(tallies.map((t) => t.runMs)),
       ];
       const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates]);
       return { alive: rows[0]![0] === "t", nowMs: Number(rows[0]![1]), cancel: heldOf(rows, 2) };
@@ -33,11 +38,19 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
     async publish(jobs) {
       if (jobs.length === 0) return;
       const hooked = jobs.filter((job) => job.hooks.length > 0);
-      await lanes.ensure([...jobs.map((job) => ({ queue: job.queue, job: job.id, priority: job.priority })), ...hooked.map((job) => ({ queue: "$hooks", job: job.id, priority: 5 }))]);
+      await lanes.ensure([
+        ...jobs.map((job) => ({ queue: job.queue, job: job.id, priority: job.priority })),
+        ...hooked.map((job) => ({ queue: "$hooks", job: job.id, priority: 5 })),
+      ]);
       const columns = [
-        texts(jobs.map((job) => job.id)), texts(jobs.map((job) => job.description)), texts(jobs.map((job) => job.queue)),
-        numbers(jobs.map((job) => job.priority)), texts(jobs.map((job) => job.schema)), texts(jobs.map((job) => JSON.stringify(job.tags))),
-        numbers(jobs.map((job) => job.ttlMs)), numbers(jobs.map((job) => job.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
+        texts(jobs.map((job) => job.id)),
+        texts(jobs.map((job) => job.description)),
+        texts(jobs.map((job) => job.queue)),
+        numbers(jobs.map((job) => job.priority)),
+        texts(jobs.map((job) => job.schema)),
+        texts(jobs.map((job) => JSON.stringify(job.tags))),
+        numbers(jobs.map((job) => job.ttlMs)),
+        numbers(jobs.map((job) => job.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
       ];
       await pool.rows("tasker_publish", text.publish, columns);
     },

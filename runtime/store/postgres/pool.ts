@@ -43,7 +43,14 @@ export interface PoolOptions {
 }
 
 export function openPool(options: PoolOptions): Pool {
-  const pool = new pg.Pool({ ...connection(options.url), max: options.max, idleTimeoutMillis: 30_000, query_timeout: 30_000, allowExitOnIdle: true, ...pin(options.prepare) });
+  const pool = new pg.Pool({
+    ...connection(options.url),
+    max: options.max,
+    idleTimeoutMillis: 30_000,
+    query_timeout: 30_000,
+    allowExitOnIdle: true,
+    ...pin(options.prepare),
+  });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | null = null;
@@ -52,7 +59,13 @@ export function openPool(options: PoolOptions): Pool {
     const named = options.prepare && name ? { name } : {};
     await gate.enter();
     try {
-      const result = await pool.query({ ...named, text: statement, values: values as unknown[], rowMode: "array", types: text });
+      const result = await pool.query({
+        ...named,
+        text: statement,
+        values: values as unknown[],
+        rowMode: "array",
+        types: text,
+      });
       return result.rows as Row[];
     } catch (error) {
       throw explain(error, options.name);
@@ -89,18 +102,38 @@ function gateOf(width: number): { enter(): Promise<void> | undefined; leave(): v
 }
 
 /** Runs a statement on a caller's client: unnamed, answered as text. */
-export async function rowsOn(client: Queryable, statement: string, values: readonly unknown[]): Promise<readonly Row[]> {
+export async function rowsOn(
+  client: Queryable,
+  statement: string,
+  values: readonly unknown[],
+): Promise<readonly Row[]> {
   const result = await client.query({ text: statement, values: values as unknown[], rowMode: "array", types: text });
   return result.rows as Row[];
 }
 
 /** Settings of every connection of ours: bounded waits, keepalive against half-open sockets. */
 export function connection(url: string): pg.ClientConfig {
-  return { connectionString: url, application_name: "tasker", connectionTimeoutMillis: 5000, keepAlive: true, keepAliveInitialDelayMillis: 10_000 };
+  return {
+    connectionString: url,
+    application_name: "tasker",
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  };
 }
 
 const gone = /^(08|57P0[1235]|53300|25006|55000|40P01|40001)/; // the last two: a deadlock or a conflict, to be repeated
-const network = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ECONNABORTED"]);
+const network = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ECONNABORTED",
+]);
 const cut = /terminat|timeout|Connection ended|not queryable|closed state|Client was closed|socket/i;
 
 /** True if the server was away or went away: repeat later. */
@@ -155,5 +188,9 @@ function quote(value: string): string {
 export function errorText(error: ErrorRecord | null): string | null {
   if (!error) return null;
   const { name, message, stack } = error;
-  return JSON.stringify({ name: clean(name, 200), message: clean(message, 4096), stack: stack === null ? null : clean(stack, 16_384) });
+  return JSON.stringify({
+    name: clean(name, 200),
+    message: clean(message, 4096),
+    stack: stack === null ? null : clean(stack, 16_384),
+  });
 }

@@ -21,7 +21,11 @@ export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs 
     settle,
     async hold(node, started) {
       if (started.length === 0) return [];
-      const rows = await pool.rows("tasker_hold", sql.hold, [node, ...fence(started), numbers(started.map((run) => run.startedMs))]);
+      const rows = await pool.rows("tasker_hold", sql.hold, [
+        node,
+        ...fence(started),
+        numbers(started.map((run) => run.startedMs)),
+      ]);
       return started.filter(among(rows, false));
     },
     async check(held) {
@@ -39,13 +43,26 @@ export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs 
     sweep: sweeper(pool, sql),
     listen: (node, hear) => ear.listen(node, hear),
     async progress(held, progress) {
-      const rows = await pool.rows("tasker_progress", sql.progress, [held.id, held.token, JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) })]);
+      const rows = await pool.rows("tasker_progress", sql.progress, [
+        held.id,
+        held.token,
+        JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) }),
+      ]);
       return rows.length > 0;
     },
     async log(lines) {
       if (lines.length === 0) return;
-      const columns = [numbers(lines.map((l) => l.run)), numbers(lines.map((l) => l.attempt)), numbers(lines.map((l) => l.at.getTime()))];
-      await pool.rows("tasker_log", sql.log, [...columns, texts(lines.map((l) => l.level)), texts(lines.map((l) => clean(l.message, lineBytes))), texts(lines.map((l) => l.data && clean(l.data, lineBytes)))]);
+      const columns = [
+        numbers(lines.map((l) => l.run)),
+        numbers(lines.map((l) => l.attempt)),
+        numbers(lines.map((l) => l.at.getTime())),
+      ];
+      await pool.rows("tasker_log", sql.log, [
+        ...columns,
+        texts(lines.map((l) => l.level)),
+        texts(lines.map((l) => clean(l.message, lineBytes))),
+        texts(lines.map((l) => l.data && clean(l.data, lineBytes))),
+      ]);
     },
   };
 }
@@ -79,8 +96,9 @@ async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim
   const ids = numbers([...picked, ...(ahead ? picked : [])].map((lane) => lane.id));
   const low = numbers([...picked.map(() => everMs), ...(ahead ? picked.map(() => 0) : [])]);
   const high = numbers([...picked.map(() => 0), ...(ahead ? picked.map(() => claim.aheadMs) : [])]);
-  const [name, statement] = claim.order === "oldest" ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
-  const rows = await pool.rows(name!, statement!, [ids, low, claim.node, claim.ttlMs, claim.limit, high]);
+  const [name, statement] =
+    claim.order === "oldest" ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
+  const rows = await pool.rows(name, statement, [ids, low, claim.node, claim.ttlMs, claim.limit, high]);
   const leases: Lease[] = [];
   for (const row of rows) if (row[2] !== null) leases.push(await leaseOf(row, lanes));
   return { leases, rev: Number(rows[0]![0]), nowMs: Number(rows[0]![1]) };
@@ -89,10 +107,20 @@ async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim
 async function leaseOf(row: Row, lanes: Lanes): Promise<Lease> {
   const lane = lanes.known(Number(row[4])) ?? (await lanes.get(Number(row[4])));
   return {
-    id: Number(row[2]), token: Number(row[3]), job: lane.job, queue: lane.queue, priority: lane.priority,
-    dueMs: Number(row[5]), createdMs: Number(row[6]), expiresMs: row[7] === null ? null : Number(row[7]),
-    attempt: Number(row[8]), crashes: Number(row[9]), canceling: row[10] !== null,
-    input: { json: row[11]!, meta: row[12]! }, tags: row[13] ? (JSON.parse(row[13]) as string[]) : none, key: row[14]!,
+    id: Number(row[2]),
+    token: Number(row[3]),
+    job: lane.job,
+    queue: lane.queue,
+    priority: lane.priority,
+    dueMs: Number(row[5]),
+    createdMs: Number(row[6]),
+    expiresMs: row[7] === null ? null : Number(row[7]),
+    attempt: Number(row[8]),
+    crashes: Number(row[9]),
+    canceling: row[10] !== null,
+    input: { json: row[11]!, meta: row[12]! },
+    tags: row[13] ? (JSON.parse(row[13]) as string[]) : none,
+    key: row[14]!,
     options: row[15] ? (JSON.parse(row[15]) as RunOptions) : null,
   };
 }
@@ -102,12 +130,23 @@ const hookBits = { success: 1, failure: 2, cancel: 4 } as const;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
 /** Ends leases: completed ones without hooks by the short statement, other finals by the long one, retries by theirs. */
-async function settleAll(pool: Pool, sql: Statements, lanes: Lanes, items: readonly Settlement[]): Promise<readonly Settled[]> {
-  const short = items.filter((item) => item.outcome.to === "completed" && item.outcome.reason === null && item.hooks.length === 0);
+async function settleAll(
+  pool: Pool,
+  sql: Statements,
+  lanes: Lanes,
+  items: readonly Settlement[],
+): Promise<readonly Settled[]> {
+  const short = items.filter(
+    (item) => item.outcome.to === "completed" && item.outcome.reason === null && item.hooks.length === 0,
+  );
   const back = items.filter((item) => item.outcome.to === "pending");
-  const long = items.length === short.length + back.length ? [] : items.filter((item) => item.outcome.to !== "pending" && !short.includes(item));
+  const long =
+    items.length === short.length + back.length
+      ? []
+      : items.filter((item) => item.outcome.to !== "pending" && !short.includes(item));
   const done = new Map<number, Settled>();
-  if (short.length > 0) await ended(pool, sql, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));
+  if (short.length > 0)
+    await ended(pool, sql, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));
   if (long.length > 0) await finish(pool, sql, lanes, done, long);
   if (back.length > 0) {
     const rows = await pool.rows("tasker_retry", sql.retry, retryColumns(back));
@@ -118,10 +157,21 @@ async function settleAll(pool: Pool, sql: Statements, lanes: Lanes, items: reado
   return items.map((item) => done.get(item.id) ?? "lost");
 }
 
-async function finish(pool: Pool, sql: Statements, lanes: Lanes, done: Map<number, Settled>, items: readonly Settlement[]): Promise<void> {
+async function finish(
+  pool: Pool,
+  sql: Statements,
+  lanes: Lanes,
+  done: Map<number, Settled>,
+  items: readonly Settlement[],
+): Promise<void> {
   const hooked = items.filter((item) => item.hooks.length > 0);
   if (hooked.length > 0) await lanes.ensure(hooked.map((item) => ({ queue: "$hooks", job: item.job, priority: 5 })));
-  await ended(pool, sql, done, await pool.rows("tasker_finish", sql.finish, [...endColumns(items), ...finishColumns(items)]));
+  await ended(
+    pool,
+    sql,
+    done,
+    await pool.rows("tasker_finish", sql.finish, [...endColumns(items), ...finishColumns(items)]),
+  );
 }
 
 /** Notes what was written, and tells those who wait for one of these runs. */
@@ -131,7 +181,8 @@ async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, ro
     done.set(Number(row[0]), row[1] === "t" ? "canceled" : "settled");
     if (row[2] === "t") watched.push(row[0]!);
   }
-  if (watched.length > 0) await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]).catch(() => undefined); // waiters also poll
+  if (watched.length > 0)
+    await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]).catch(() => undefined); // waiters also poll
 }
 
 function endColumns(items: readonly Settlement[]): readonly string[] {
@@ -168,17 +219,30 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
 }
 
 /** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry that a cancel overtook, or too late. */
-async function explainMissed(pool: Pool, sql: Statements, lanes: Lanes, done: Map<number, Settled>, missed: readonly Settlement[]): Promise<void> {
+async function explainMissed(
+  pool: Pool,
+  sql: Statements,
+  lanes: Lanes,
+  done: Map<number, Settled>,
+  missed: readonly Settlement[],
+): Promise<void> {
   const rows = await pool.rows("tasker_settled", sql.settled, fence(missed));
   const byId = new Map(rows.map((row) => [Number(row[0]), row]));
   const overtaken: Settlement[] = [];
   for (const item of missed) {
     const [, , status, pending, asked] = byId.get(item.id) ?? [];
-    if (status !== null && status !== undefined) done.set(item.id, status === "2" && item.outcome.to !== "canceled" ? "canceled" : "settled");
+    if (status !== null && status !== undefined)
+      done.set(item.id, status === "2" && item.outcome.to !== "canceled" ? "canceled" : "settled");
     else if (asked === "t") overtaken.push(item);
     else if (pending === "t" && item.outcome.to === "pending") done.set(item.id, "settled");
   }
   if (overtaken.length === 0) return;
-  await finish(pool, sql, lanes, done, overtaken.map((item) => ({ ...item, outcome: canceled(item).outcome })));
+  await finish(
+    pool,
+    sql,
+    lanes,
+    done,
+    overtaken.map((item) => ({ ...item, outcome: canceled(item).outcome })),
+  );
   for (const item of overtaken) if (done.has(item.id)) done.set(item.id, "canceled");
 }

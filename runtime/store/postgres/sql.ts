@@ -63,7 +63,17 @@ export function sql(schema: string, skew: boolean) {
   const published = `join ${s}.jobs j on j.id = o.job and (j.hooks & (1 << f.status)) <> 0 where o.queue <> '$hooks'`;
 
   return {
-    schema: s, channel, clock, now, epoch, hookRun, published, kept, up, ms, live,
+    schema: s,
+    channel,
+    clock,
+    now,
+    epoch,
+    hookRun,
+    published,
+    kept,
+    up,
+    ms,
+    live,
 
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification, '' for none */

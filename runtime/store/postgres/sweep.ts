@@ -10,13 +10,13 @@ export function sweeper(pool: Pool, sql: Statements) {
   const { dead, expired, forget } = statements(sql);
   return async function sweep({ maxCrashes }: { readonly maxCrashes: number }): Promise<Swept> {
     const total = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
-    for (let full = true; full; ) {
+    for (let full = true; full;) {
       const [row] = await pool.rows("tasker_sweep_dead", dead, [bound, maxCrashes]);
       total.recovered += Number(row![0]);
       total.crashed += Number(row![1]);
       full = Number(row![0]) + Number(row![1]) >= bound;
     }
-    for (let full = true; full; ) {
+    for (let full = true; full;) {
       const [row] = await pool.rows("tasker_sweep_expired", expired, [bound]);
       total.expired += Number(row![0]);
       full = Number(row![0]) >= bound;

@@ -71,7 +71,9 @@ export class Fetcher {
         scheduler.tend(pollMs);
       }
       try {
-        if (await this.#pass(signal)) continue;
+        // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
+        if (!this.#parts.alive()) this.#parts.revive();
+        else if (await this.#pass(signal)) continue;
       } catch (error) {
         health.failed("Leasing runs", error);
         pollAt = 0;
@@ -154,6 +156,9 @@ export interface FetcherParts {
   readonly leaseMs: number;
   /** This node's number; known once it has joined. */
   node(): number;
+  /** Whether the node's own lease stands; and makes it beat at once, after which it wakes the fetcher. */
+  alive(): boolean;
+  revive(): void;
   /** Ended runs that the store has not taken yet. */
   unsettled(): number;
 }

@@ -4,7 +4,7 @@ export { Bus, type Event, type Filter, type Gap, type NodeEvent, type RunEvent, 
 export type { Alarm, Clock } from "./clock.ts";
 export type { Logger } from "./log.ts";
 export { openStore, type OpenOptions } from "./store/open.ts";
-export { memory } from "./store/memory.ts";
-export { postgres } from "./store/postgres/index.ts";
+export { memory, type MemoryOptions } from "./store/memory.ts";
+export { postgres, type PostgresOptions } from "./store/postgres/index.ts";
 export type * from "./store/store.ts";
 export { startEmbedded, type Embedded, type EmbeddedOptions } from "./store/postgres/embedded.ts";

@@ -17,6 +17,8 @@ export interface NodeParts {
   /** How long a lease is good after its request was sent, with a margin for safety; ms. */
   readonly goodMs: number;
   readonly drain: AbortSignal;
+  /** The node's lease had ended, and stands again. */
+  revived(): void;
   scheduler(): Scheduler;
   executor(): Executor;
 }
@@ -42,6 +44,11 @@ export class Node {
     return this.#heldUntil;
   }
 
+  /** Whether the node's lease stands, by its last beat. */
+  get alive(): boolean {
+    return this.#parts.clock.ticks() < this.#heldUntil;
+  }
+
   async join(): Promise<void> {
     const { store, clock, info, leaseMs, goodMs } = this.#parts;
     const sentAt = clock.ticks();
@@ -52,9 +59,11 @@ export class Node {
   /** Renews the node's lease, and with it all that is held; puts under it what has been here for a third of a lease. */
   async beat(): Promise<void> {
     await this.publish().catch((error: unknown) => this.#parts.health.failed("Publishing jobs", error));
+    const lapsed = !this.alive;
     const alive = await this.#beat();
     if (!alive) await this.#check();
     await this.#hold();
+    if (lapsed) this.#parts.revived();
   }
 
   /** Publishes the jobs, if they changed since. */

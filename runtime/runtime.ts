@@ -6,7 +6,7 @@ import { inRuntime } from "../sdk/scope.ts";
 import type { JobSpec } from "../sdk/spec.ts";
 import type { Added, NewRun } from "../sdk/target.ts";
 import { errorRecord } from "../sdk/text.ts";
-import { every, StoreClock, systemClock, wait, within, type Clock } from "./clock.ts";
+import { Bell, every, StoreClock, systemClock, wait, within, type Clock } from "./clock.ts";
 import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
 import { Fetcher } from "./fetch.ts";
@@ -133,6 +133,7 @@ class Engine implements Runtime {
   readonly #scheduler: Scheduler;
   readonly #fetcher: Fetcher;
   readonly #node: Node;
+  readonly #beatBell: Bell;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
   readonly #over = new AbortController();
@@ -149,6 +150,7 @@ class Engine implements Runtime {
   constructor(settings: Settings) {
     this.#settings = settings;
     const { store, clock, logger, leaseMs, graceMs, maxCrashes } = settings;
+    this.#beatBell = new Bell(clock);
     this.events = new Bus((error) => logger.error({ error: shown(error) }, "A listener of events failed"));
     this.store = this.#own(store);
     this.#storeClock = new StoreClock(clock);
@@ -172,7 +174,7 @@ class Engine implements Runtime {
     const shared = { store, clock, storeClock, health, registry, settler, lines, services: this.#services, reporter, logger, drain };
     const later = { node: () => this.#node.id, scheduler: () => this.#scheduler, executor: () => this.#executor };
     this.#executor = new Executor({ ...shared, ...later, graceMs });
-    this.#node = new Node({ ...shared, ...later, info: settings.info, leaseMs, goodMs });
+    this.#node = new Node({ ...shared, ...later, info: settings.info, leaseMs, goodMs, revived: () => this.#fetcher.wake() });
     this.#scheduler = new Scheduler({
       ...shared,
       slots: settings.slots,
@@ -193,6 +195,8 @@ class Engine implements Runtime {
       scheduler: this.#scheduler,
       pollMs: settings.pollMs,
       leaseMs,
+      alive: () => this.#node.alive,
+      revive: () => this.#beatBell.ring(),
       unsettled: () => settler.size,
     });
   }
@@ -291,7 +295,7 @@ class Engine implements Runtime {
       this.#fetcher.run(drain),
       every(clock, sweepMs, () => this.#sweep(), failed("Sweeping"), drain),
     ]);
-    this.#beats = every(clock, leaseMs / 3, () => this.#node.beat(), failed("Beating"), this.#over.signal);
+    this.#beats = every(clock, leaseMs / 3, () => this.#node.beat(), failed("Beating"), this.#over.signal, this.#beatBell);
     for (const job of this.#registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
     this.events.publish({ type: "node.started", at: this.#at(), node: info.name });

@@ -1,0 +1,110 @@
+import { describe, expect, test, vi } from "vitest";
+import { aNode, addOne, lease, only, wire } from "../kit/build.ts";
+import { aBench, aJob, deferred, idleBench, turns, withRuns, type Bench } from "./kit.ts";
+
+/** Lets `count` nodes die with these runs, having recorded their start all but the first time. */
+async function crash(bench: Bench, ids: readonly number[], count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const node = await bench.store.nodes.join(aNode(), 1000);
+    const leases = await lease(bench.store, node, { ttlMs: 1000 });
+    const starts = leases.filter(({ id }) => ids.includes(id)).map(({ id, token }) => ({ id, token, startedMs: i === 0 ? null : bench.clock.nowMs() }));
+    await bench.store.runs.hold(node, starts);
+    bench.clock.advance(2000);
+    await bench.store.runs.sweep({ maxCrashes: 3 });
+  }
+}
+
+describe("a run whose node has died", () => {
+  test("has its next start recorded before its handler is called", async () => {
+    const order: string[] = [];
+    const bench = idleBench({ jobs: [aJob(() => order.push("handler"))] }, (store) =>
+      withRuns(store, ({ hold }) => ({ hold: (node, started) => (order.push(`hold ${typeof started[0]?.startedMs}`), hold(node, started)) })),
+    );
+    const id = await addOne(bench.store);
+    await crash(bench, [id], 1);
+
+    await bench.runtime.start();
+    await turns();
+
+    expect(order).toEqual(["hold number", "handler"]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", crashes: 1 });
+  });
+
+  test("does not start if its lease is found lost while the start is recorded", async () => {
+    const handler = vi.fn();
+    const bench = idleBench({ jobs: [aJob(handler)] }, (store) => withRuns(store, () => ({ hold: (_node, started) => Promise.resolve(started) })));
+    const id = await addOne(bench.store);
+    await crash(bench, [id], 1);
+
+    await bench.runtime.start();
+    await turns();
+
+    expect(handler).not.toHaveBeenCalled();
+    expect(bench.runtime.stats().busy).toBe(0);
+  });
+
+  test("can be canceled while its start is recorded, and then does not start", async () => {
+    const handler = vi.fn();
+    const recorded = deferred();
+    const bench = idleBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(store, ({ hold }) => ({ hold: async (node, started) => (await recorded.promise, hold(node, started)) })),
+    );
+    const id = await addOne(bench.store);
+    await crash(bench, [id], 1);
+    await bench.runtime.start();
+    await turns();
+
+    await bench.store.desk.cancel([id]);
+    await turns();
+    recorded.resolve();
+    await turns();
+
+    expect(handler).not.toHaveBeenCalled();
+    expect((await bench.get(id)).status).toBe("canceled");
+    expect(bench.runtime.stats().busy).toBe(0);
+  });
+
+  test("before its last allowed crash runs with no other such run beside it, while healthy ones go on", async () => {
+    const ends: (() => void)[] = [];
+    const started: unknown[] = [];
+    const bench = idleBench({
+      jobs: [
+        aJob((payload) => {
+          started.push(payload);
+          if (payload === "healthy") return undefined;
+          const end = deferred();
+          ends.push(end.resolve);
+          return end.promise;
+        }),
+      ],
+    });
+    const poison = [await addOne(bench.store, { input: wire("a") }), await addOne(bench.store, { input: wire("b") })];
+    await crash(bench, poison, 2);
+    for (let i = 0; i < 3; i++) await addOne(bench.store, { input: wire("healthy") });
+
+    await bench.runtime.start();
+    await turns();
+    const together = [...started].sort();
+    ends[0]!();
+    await bench.pass(2000);
+
+    expect(together).toEqual(["a", "healthy", "healthy", "healthy"]);
+    expect(started.sort()).toEqual(["a", "b", "healthy", "healthy", "healthy"]);
+  });
+
+  test("is taken back by any node that sweeps, and starts again", async () => {
+    const handler = vi.fn();
+    const bench = await aBench({ jobs: [aJob(handler)] });
+    const dead = await bench.store.nodes.join(aNode(), 1000);
+    bench.runtime.unregister("job");
+    const id = await addOne(bench.store);
+    const { token } = only(await lease(bench.store, dead, { ttlMs: 1000 }));
+    await bench.store.runs.hold(dead, [{ id, token, startedMs: null }]);
+
+    bench.runtime.register(aJob(handler));
+    await bench.pass(7000);
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", crashes: 1 });
+  });
+});

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import type { RunEvent } from "../../runtime/event.ts";
+import { aRun } from "../kit/build.ts";
+import { aBench, aJob, turns } from "./kit.ts";
+
+describe("events", () => {
+  test("tell the way of a run, and an end only once the store has recorded it", async () => {
+    const seen: string[] = [];
+    const recorded: string[] = [];
+    const bench = await aBench({
+      jobs: [
+        aJob((_payload, ctx) => {
+          ctx.progress(50);
+          if (ctx.attempt === 1) throw new Error("once");
+        }),
+      ],
+    });
+    bench.runtime.events.on({ types: ["run.completed"] }, () => void bench.get(1).then(({ status }) => recorded.push(status)));
+    bench.runtime.events.on({}, (event) => seen.push(event.type));
+
+    await bench.runtime.store.add([aRun()]);
+    await turns();
+    await bench.pass(1000);
+
+    expect(seen).toEqual(["run.scheduled", "run.started", "run.progress", "run.retrying", "run.started", "run.progress", "run.completed"]);
+    expect(recorded).toEqual(["completed"]);
+  });
+
+  test("carry what a reader needs", async () => {
+    const seen: RunEvent[] = [];
+    const bench = await aBench({ jobs: [aJob(() => Promise.reject(new Error("boom")), { retry: { attempts: 2, delay: "1s", jitter: false } })] });
+    bench.runtime.events.on({ types: ["run.retrying", "run.failed"] }, (event) => void ("run" in event && seen.push(event)));
+
+    await bench.add({ tags: ["user:7"] });
+    await bench.pass(1000);
+
+    const about = { run: "run_1", job: "job", queue: "default", tags: ["user:7"], error: { message: "boom" } };
+    expect(seen).toMatchObject([
+      { ...about, type: "run.retrying", attempt: 1, retryInMs: 1000 },
+      { ...about, type: "run.failed", attempt: 2, reason: "error" },
+    ]);
+  });
+
+  test("tell of a cancel", async () => {
+    const seen: string[] = [];
+    const bench = await aBench({ jobs: [aJob(() => new Promise(() => undefined))] });
+    const id = await bench.add();
+    bench.runtime.events.on({}, (event) => seen.push(event.type));
+
+    await bench.store.desk.cancel([id]);
+    await turns();
+
+    expect(seen).toEqual(["run.canceled"]);
+  });
+});
+
+describe("the log", () => {
+  test("has a line for each step of a run, with what it took", async () => {
+    const bench = await aBench({
+      jobs: [
+        aJob((_payload, ctx) => {
+          if (ctx.attempt === 1) throw new Error("boom");
+        }),
+      ],
+    });
+    bench.lines.length = 0;
+
+    await bench.add();
+    await bench.pass(1000);
+
+    expect(bench.lines).toMatchObject([
+      { level: "debug", message: "Run started", fields: { run: "run_1", job: "job", attempt: 1 } },
+      { level: "warn", message: "Run failed, retrying in 1s", fields: { error: expect.stringContaining("boom") as string } },
+      { level: "debug", message: "Run started", fields: { attempt: 2 } },
+      { level: "info", message: "Run completed", fields: { run: "run_1", attempt: 2, duration: "0ms" } },
+    ]);
+  });
+});
+
+describe("rates", () => {
+  test("are reported with the beat", async () => {
+    const bench = await aBench({ jobs: [aJob((payload) => (payload === null ? undefined : Promise.reject(new Error("no"))), { retry: { attempts: 1 } })] });
+    await bench.add({ input: { json: "null", meta: null } });
+    await bench.add();
+
+    await bench.pass(6000);
+
+    expect((await bench.store.find.stats()).rates).toMatchObject([{ queue: "default", job: "job", completed: 1, failed: 1 }]);
+  });
+});

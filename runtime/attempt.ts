@@ -38,11 +38,13 @@ const nothing: Ending = { how: "returned", result: null };
 export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outcome {
   if (ending.how === "returned") return ending.result === null ? done : { ...done, result: ending.result };
   const { how, error } = ending;
-  if (how === "stopped") return { to: "pending", delayMs: 0, spent: false, outcome: "snoozed", error: errorRecord(error) };
+  if (how === "stopped")
+    return { to: "pending", delayMs: 0, spent: false, outcome: "snoozed", error: errorRecord(error) };
   if (how === "threw") {
     const code = codeOf(error);
     if (code === "SKIP") return { ...done, reason: "skipped", note: noteOf(error) };
-    if (code === "SNOOZE") return { to: "pending", delayMs: delayOf(error), spent: false, outcome: "snoozed", error: null };
+    if (code === "SNOOZE")
+      return { to: "pending", delayMs: delayOf(error), spent: false, outcome: "snoozed", error: null };
   }
   const delayMs = how === "refused" ? null : nextDelayMs(policy, attempt, error);
   const kind = how === "timeout" ? "timeout" : "error";
@@ -104,14 +106,18 @@ function payloadOf({ lease, job: { spec } }: Leased): unknown {
   const input = decode(lease.input);
   if (lease.options?.hook) return hookPayload(spec, input);
   const checked = check(spec.schema, input);
-  return checked instanceof Promise ? checked.then((late) => accepted(late, spec, "payload")) : accepted(checked, spec, "payload");
+  return checked instanceof Promise
+    ? checked.then((late) => accepted(late, spec, "payload"))
+    : accepted(checked, spec, "payload");
 }
 
 function output({ lease, job: { spec } }: Leased, result: unknown): unknown {
   if (lease.options?.hook) return undefined;
   if (spec.output === null) return result;
   const checked = check(spec.output, result);
-  return checked instanceof Promise ? checked.then((late) => accepted(late, spec, "output")) : accepted(checked, spec, "output");
+  return checked instanceof Promise
+    ? checked.then((late) => accepted(late, spec, "output"))
+    : accepted(checked, spec, "output");
 }
 
 function accepted(checked: Checked<unknown>, spec: JobSpec, what: "payload" | "output"): unknown {
@@ -214,7 +220,8 @@ class AttemptContext implements Context {
 
   /** Puts what services and middleware give beside the rest. */
   add(extra: object): void {
-    for (const [key, value] of Object.entries(extra)) Object.defineProperty(this, key, { value, enumerable: true, configurable: true });
+    for (const [key, value] of Object.entries(extra))
+      Object.defineProperty(this, key, { value, enumerable: true, configurable: true });
   }
 }
 
@@ -228,5 +235,14 @@ function snooze(delay: DurationText): never {
 
 function describe({ lease }: Leased): ContextRun {
   const { job, queue, priority, tags, key } = lease;
-  return { id: formatId(lease.id), job, queue, priority, dueAt: new Date(lease.dueMs), createdAt: new Date(lease.createdMs), tags, key };
+  return {
+    id: formatId(lease.id),
+    job,
+    queue,
+    priority,
+    dueAt: new Date(lease.dueMs),
+    createdAt: new Date(lease.createdMs),
+    tags,
+    key,
+  };
 }

@@ -4,13 +4,7 @@ import type { ErrorRecord, Progress } from "../sdk/target.ts";
  *  Ends are published once the store has recorded them. */
 export interface RunEvent {
   readonly type:
-    | "run.scheduled"
-    | "run.started"
-    | "run.progress"
-    | "run.completed"
-    | "run.retrying"
-    | "run.failed"
-    | "run.canceled";
+    "run.scheduled" | "run.started" | "run.progress" | "run.completed" | "run.retrying" | "run.failed" | "run.canceled";
   readonly at: Date;
   /** `run_…` */
   readonly run: string;

@@ -69,7 +69,11 @@ export class Executor {
       return false;
     }
     leased.job = job;
-    const outcome = lease.canceling ? canceled : lease.expiresMs !== null && lease.expiresMs <= nowMs ? expired(lease) : null;
+    const outcome = lease.canceling
+      ? canceled
+      : lease.expiresMs !== null && lease.expiresMs <= nowMs
+        ? expired(lease)
+        : null;
     if (outcome === null) return true;
     this.#drop(leased);
     settler.end(leased, outcome);
@@ -229,6 +233,10 @@ export class Executor {
 }
 
 function expired({ id }: { readonly id: number }): Outcome {
-  const error: ErrorRecord = { name: "Expired", message: `run "${formatId(id)}" had not started when its ttl was over`, stack: null };
+  const error: ErrorRecord = {
+    name: "Expired",
+    message: `run "${formatId(id)}" had not started when its ttl was over`,
+    stack: null,
+  };
   return { to: "failed", reason: "expired", error };
 }

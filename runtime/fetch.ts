@@ -24,14 +24,24 @@ export function prefetch(slots: number, runMs: number): number {
 /** What a claim may bring, from how full the process is. `want` says whether it is worth a claim now: while the next runs are
  *  at hand, claims wait until half of them have started.
  *  @param load busy: slots taken · ready: due runs without a slot · future: runs that will fall due */
-export function room(load: { readonly slots: number; readonly busy: number; readonly ready: number; readonly future: number; readonly runMs: number }): {
+export function room(load: {
+  readonly slots: number;
+  readonly busy: number;
+  readonly ready: number;
+  readonly future: number;
+  readonly runMs: number;
+}): {
   readonly limit: number;
   readonly want: boolean;
   readonly future: boolean;
 } {
   const extra = prefetch(load.slots, load.runMs);
   const limit = Math.max(0, load.slots - load.busy) + extra - load.ready;
-  return { limit, want: limit > 0 && load.ready <= extra / 2, future: load.future < load.slots + Math.max(extra, load.slots) };
+  return {
+    limit,
+    want: limit > 0 && load.ready <= extra / 2,
+    future: load.future < load.slots + Math.max(extra, load.slots),
+  };
 }
 
 /** What this process shall lease next, and when: the one fetcher for all its queues and jobs. */

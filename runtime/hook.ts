@@ -13,7 +13,10 @@ export interface HookCall {
   readonly of: number;
 }
 
-const fields = { success: "onSuccess", failure: "onFailure", cancel: "onCancel" } as const satisfies Record<HookKind, keyof HookSpecs>;
+const fields = { success: "onSuccess", failure: "onFailure", cancel: "onCancel" } as const satisfies Record<
+  HookKind,
+  keyof HookSpecs
+>;
 
 /** The payload that a hook is given: parsed, or as it was triggered where the schema refuses it, for that may be why the run failed. */
 export async function hookPayload(spec: JobSpec, input: unknown): Promise<unknown> {
@@ -27,7 +30,13 @@ export async function hookPayload(spec: JobSpec, input: unknown): Promise<unknow
 
 /** Calls the hook.
  *  @throws {Skip} if this code has no such hook, or the run that ended was purged */
-export async function callHook(spec: JobSpec, { kind, of }: HookCall, payload: unknown, ctx: Context, find: Find): Promise<void> {
+export async function callHook(
+  spec: JobSpec,
+  { kind, of }: HookCall,
+  payload: unknown,
+  ctx: Context,
+  find: Find,
+): Promise<void> {
   const hook = spec.hooks[fields[kind]];
   if (!hook) throw new Skip(`job "${spec.id}" has no ${fields[kind]} any more`);
   const record = await find.get(of);

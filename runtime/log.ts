@@ -123,11 +123,20 @@ export class Lines {
 
   #add(leased: Leased, counted: { lines: number }, level: Level, message: string, data: unknown): void {
     const { lease, attempt } = leased;
-    if (writes(this.#logger, level)) this.#logger[level]({ run: formatId(lease.id), job: lease.job, attempt, data }, message);
+    if (writes(this.#logger, level))
+      this.#logger[level]({ run: formatId(lease.id), job: lease.job, attempt, data }, message);
     if (leased.phase === "over" || counted.lines >= mostLines || this.#waiting.length >= mostWaiting) return;
     const last = ++counted.lines === mostLines;
-    const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : clean(message, longestLine);
-    const line = { run: lease.id, attempt, at: new Date(this.#now()), level: last ? "warn" : level, message: text } as const;
+    const text = last
+      ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node`
+      : clean(message, longestLine);
+    const line = {
+      run: lease.id,
+      attempt,
+      at: new Date(this.#now()),
+      level: last ? "warn" : level,
+      message: text,
+    } as const;
     if (this.#waiting.push({ ...line, data: last ? null : json(data) }) === 1)
       this.#alarm.set(this.#clock.ticks() + flushMs);
   }
@@ -138,7 +147,9 @@ function json(data: unknown): string | null {
   if (data === undefined) return null;
   try {
     const text = JSON.stringify(data, (_key, value: unknown) => plain(value)) ?? JSON.stringify(String(data));
-    return text.length <= longestLine ? text : JSON.stringify(`${clean(text.slice(0, longestLine / 2), longestLine / 2)}…`);
+    return text.length <= longestLine
+      ? text
+      : JSON.stringify(`${clean(text.slice(0, longestLine / 2), longestLine / 2)}…`);
   } catch (error) {
     return JSON.stringify(`(data that can't be written: ${errorRecord(error).message})`);
   }

@@ -114,7 +114,8 @@ export class Node {
     const held = [...this.#parts.scheduler().held()].filter((leased) => leased.held);
     if (held.length === 0) return;
     const ours = new Map((await store.runs.check(held.map(fence))).map(({ id, token }) => [id, token]));
-    for (const leased of held) if (ours.get(leased.lease.id) !== leased.lease.token) this.#parts.executor().lost(leased);
+    for (const leased of held)
+      if (ours.get(leased.lease.id) !== leased.lease.token) this.#parts.executor().lost(leased);
   }
 
   async #hold(): Promise<void> {

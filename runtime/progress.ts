@@ -9,7 +9,8 @@ const longestDetail = 1024;
 /** A progress as it is stored: any finite number, and a detail of at most 1 KiB.
  *  @throws {InvalidInput} when the value is not a finite number */
 export function toProgress(value: number, detail: string | undefined): Progress {
-  if (!Number.isFinite(value)) throw new InvalidInput(`progress ${String(value)} is not a finite number; pass 0 to 100`);
+  if (!Number.isFinite(value))
+    throw new InvalidInput(`progress ${String(value)} is not a finite number; pass 0 to 100`);
   return { value, detail: detail === undefined ? null : clean(String(detail), longestDetail) };
 }
 

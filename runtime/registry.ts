@@ -67,8 +67,8 @@ export class Registry {
 
   /** The counts of a job in a queue, to add to. */
   counts(job: string, queue: string): Counts {
-    let queues = this.#counts.get(job);
-    if (!queues) this.#counts.set(job, (queues = new Map()));
+    let queues: Map<string, Counts> | undefined = this.#counts.get(job);
+    if (!queues) this.#counts.set(job, (queues = new Map<string, Counts>()));
     let counts = queues.get(queue);
     if (!counts) {
       counts = { queue, job, completed: 0, failed: 0, canceled: 0, retried: 0, waitMs: 0, runMs: 0 };

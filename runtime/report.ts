@@ -17,7 +17,12 @@ export class Reporter {
   readonly #storeClock: StoreClock;
   readonly #registry: Registry;
 
-  constructor(parts: { readonly logger: Logger; readonly bus: Bus; readonly storeClock: StoreClock; readonly registry: Registry }) {
+  constructor(parts: {
+    readonly logger: Logger;
+    readonly bus: Bus;
+    readonly storeClock: StoreClock;
+    readonly registry: Registry;
+  }) {
     this.#logger = parts.logger;
     this.#bus = parts.bus;
     this.#storeClock = parts.storeClock;
@@ -35,7 +40,8 @@ export class Reporter {
 
   /** What the store answered to an attempt's outcome. */
   ended(leased: Leased, asked: Outcome, settled: Settled, runMs: number): void {
-    if (settled === "lost") return this.#logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
+    if (settled === "lost")
+      return this.#logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
     const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
     this.#count(leased, outcome, runMs);
     this.#write(leased, outcome, runMs);
@@ -44,7 +50,15 @@ export class Reporter {
 
   #publish({ lease, attempt }: Leased, about: Pick<RunEvent, "type"> & Partial<RunEvent>): void {
     const { job, queue, tags } = lease;
-    this.#bus.publish({ at: new Date(this.#storeClock.now()), run: formatId(lease.id), job, queue, tags, attempt, ...about });
+    this.#bus.publish({
+      at: new Date(this.#storeClock.now()),
+      run: formatId(lease.id),
+      job,
+      queue,
+      tags,
+      attempt,
+      ...about,
+    });
   }
 
   #count({ lease, startedMs }: Leased, outcome: Outcome, runMs: number): void {
@@ -85,7 +99,9 @@ function messageOf(outcome: Outcome): string {
     case "canceled":
       return "Run canceled";
     case "pending":
-      return outcome.spent ? `Run failed, retrying in ${humanMs(outcome.delayMs)}` : `Run put off for ${humanMs(outcome.delayMs)}`;
+      return outcome.spent
+        ? `Run failed, retrying in ${humanMs(outcome.delayMs)}`
+        : `Run put off for ${humanMs(outcome.delayMs)}`;
     default:
       return outcome satisfies never;
   }

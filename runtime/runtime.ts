@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { toMs, type DurationText } from "../sdk/duration.ts";
 import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/error.ts";
 import { formatId } from "../sdk/id.ts";
@@ -6,51 +5,21 @@ import { inRuntime } from "../sdk/scope.ts";
 import type { JobSpec } from "../sdk/spec.ts";
 import type { Added, NewRun } from "../sdk/target.ts";
 import { errorRecord } from "../sdk/text.ts";
-import { Bell, every, StoreClock, systemClock, wait, within, type Clock } from "./clock.ts";
+import { Bell, every, StoreClock, wait, within } from "./clock.ts";
 import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
 import { Fetcher } from "./fetch.ts";
 import { Health } from "./health.ts";
-import { guarded, Lines, shown, silent, type Logger } from "./log.ts";
+import { Lines, shown } from "./log.ts";
 import { Node } from "./node.ts";
 import { Registry } from "./registry.ts";
 import { Reporter } from "./report.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Services } from "./service.ts";
+import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
 import { Settler } from "./settle.ts";
 import type { Store } from "./store/store.ts";
 import { watchStrays } from "./stray.ts";
-
-export interface RuntimeOptions {
-  /** Belongs to the runtime from now on: it opens it at start and closes it at stop. */
-  readonly store: Store;
-  readonly jobs?: readonly JobSpec[] | undefined;
-  /** Runs at once in this process; 50 by default. */
-  readonly slots?: number | undefined;
-  /** Runs at once by queue, in this process. */
-  readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
-  /** Longest wait before looking for due runs again; 1s by default, less than a quarter of `lease`. */
-  readonly poll?: DurationText | undefined;
-  /** How long a claim lasts without being renewed; 15s by default. */
-  readonly lease?: DurationText | undefined;
-  /** How often runs of dead processes are taken back; 5s by default. */
-  readonly sweep?: DurationText | undefined;
-  /** Time that running handlers get at stop, and that a handler keeps its slot after its attempt was ended; 30s by default. */
-  readonly grace?: DurationText | undefined;
-  /** Crashes of its process before a run fails; 3 by default. */
-  readonly crashes?: number | undefined;
-  /** How long finished runs are kept: 7d if completed, else 30d, by default. */
-  readonly keep?: { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
-  /** Silent by default. */
-  readonly logger?: Logger | undefined;
-  /** Application that the jobs belong to, and the version of its code. */
-  readonly app?: string | undefined;
-  readonly version?: string | undefined;
-  /** `host:pid` by default. */
-  readonly name?: string | undefined;
-  /** The process's own by default; tests pass one that they move. */
-  readonly clock?: Clock | undefined;
-}
 
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
 
@@ -95,22 +64,6 @@ export interface Runtime {
  *  @throws {InvalidInput} naming the option that is out of its range. @throws {DuplicateJob} */
 export function createRuntime(options: RuntimeOptions): Runtime {
   return new Engine(settingsOf(options));
-}
-
-interface Settings {
-  readonly store: Store;
-  readonly jobs: readonly JobSpec[];
-  readonly slots: number;
-  readonly queues: NonNullable<RuntimeOptions["queues"]>;
-  readonly pollMs: number;
-  readonly leaseMs: number;
-  readonly sweepMs: number;
-  readonly graceMs: number;
-  readonly maxCrashes: number;
-  readonly keep: { readonly completedMs: number; readonly otherMs: number };
-  readonly logger: Logger;
-  readonly info: { readonly app: string; readonly version: string; readonly name: string };
-  readonly clock: Clock;
 }
 
 const pruneEveryMs = 3_600_000;
@@ -158,7 +111,12 @@ class Engine implements Runtime {
     const registry = this.#registry;
     for (const job of settings.jobs) registry.add(job);
     const health = (this.#health = new Health(clock, logger, () => storeClock.drop()));
-    const lines = (this.#lines = new Lines({ write: (batch) => store.runs.log(batch), logger, clock, now: () => storeClock.now() }));
+    const lines = (this.#lines = new Lines({
+      write: (batch) => store.runs.log(batch),
+      logger,
+      clock,
+      now: () => storeClock.now(),
+    }));
     const reporter = new Reporter({ logger, bus: this.events, storeClock, registry });
     const settler = (this.#settler = new Settler({
       store,
@@ -171,10 +129,29 @@ class Engine implements Runtime {
     const drain = this.#drain.signal;
     // Less than the lease: what is decided just before the end must still get out.
     const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
-    const shared = { store, clock, storeClock, health, registry, settler, lines, services: this.#services, reporter, logger, drain };
+    const shared = {
+      store,
+      clock,
+      storeClock,
+      health,
+      registry,
+      settler,
+      lines,
+      services: this.#services,
+      reporter,
+      logger,
+      drain,
+    };
     const later = { node: () => this.#node.id, scheduler: () => this.#scheduler, executor: () => this.#executor };
     this.#executor = new Executor({ ...shared, ...later, graceMs });
-    this.#node = new Node({ ...shared, ...later, info: settings.info, leaseMs, goodMs, revived: () => this.#fetcher.wake() });
+    this.#node = new Node({
+      ...shared,
+      ...later,
+      info: settings.info,
+      leaseMs,
+      goodMs,
+      revived: () => this.#fetcher.wake(),
+    });
     this.#scheduler = new Scheduler({
       ...shared,
       slots: settings.slots,
@@ -207,7 +184,9 @@ class Engine implements Runtime {
 
   start(): Promise<void> {
     if (this.#state === "stopping" || this.#state === "stopped")
-      return Promise.reject(new InvalidInput("a runtime that was stopped can't start again; make another with createRuntime"));
+      return Promise.reject(
+        new InvalidInput("a runtime that was stopped can't start again; make another with createRuntime"),
+      );
     return (this.#starting ??= this.#start());
   }
 
@@ -288,14 +267,24 @@ class Engine implements Runtime {
     this.#startedAt = clock.ticks();
     this.#pruneAt = this.#startedAt + firstPruneMs * (1 + Math.random());
     this.#unwatch = watchStrays(this.store, (reason) =>
-      logger.error({ error: shown(reason) }, "A promise that a handler left behind was rejected; await it in the handler"),
+      logger.error(
+        { error: shown(reason) },
+        "A promise that a handler left behind was rejected; await it in the handler",
+      ),
     );
     const failed = (what: string) => (error: unknown) => this.#health.failed(what, error);
     this.#loops = Promise.all([
       this.#fetcher.run(drain),
       every(clock, sweepMs, () => this.#sweep(), failed("Sweeping"), drain),
     ]);
-    this.#beats = every(clock, leaseMs / 3, () => this.#node.beat(), failed("Beating"), this.#over.signal, this.#beatBell);
+    this.#beats = every(
+      clock,
+      leaseMs / 3,
+      () => this.#node.beat(),
+      failed("Beating"),
+      this.#over.signal,
+      this.#beatBell,
+    );
     for (const job of this.#registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
     this.events.publish({ type: "node.started", at: this.#at(), node: info.name });
@@ -330,7 +319,11 @@ class Engine implements Runtime {
     this.#executor.abort(new Stopping(`${graceMs} ms`));
     if (await this.#scheduler.idle(graceEnd + promptMs)) return;
     const deaf = this.#executor.leave();
-    if (deaf > 0) logger.warn({ runs: deaf }, "Handlers did not end; they are left behind, and start elsewhere when their leases expire");
+    if (deaf > 0)
+      logger.warn(
+        { runs: deaf },
+        "Handlers did not end; they are left behind, and start elsewhere when their leases expire",
+      );
   }
 
   /** Each step has its own share of the time that is left, so that one that hangs does not cost the others theirs. */
@@ -399,7 +392,11 @@ class Engine implements Runtime {
 
   #added(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
     const soon = this.#storeClock.now() + this.#settings.pollMs * 2;
-    if (batch.some(({ dueAt, delayMs }) => (dueAt === null ? delayMs <= this.#settings.pollMs * 2 : dueAt.getTime() <= soon)))
+    if (
+      batch.some(({ dueAt, delayMs }) =>
+        dueAt === null ? delayMs <= this.#settings.pollMs * 2 : dueAt.getTime() <= soon,
+      )
+    )
       this.#fetcher.wake();
     if (!this.events.active) return;
     const at = this.#at();
@@ -415,45 +412,4 @@ class Engine implements Runtime {
     const now = this.#storeClock.now();
     return new Date(now === -Infinity ? Date.now() : now);
   }
-}
-
-function settingsOf(options: RuntimeOptions): Settings {
-  const { store, jobs = [], queues = {}, keep = {}, app = "app", version = "0", name = `${hostname()}:${process.pid}` } = options;
-  const pollMs = span("poll", options.poll ?? "1s");
-  const leaseMs = span("lease", options.lease ?? "15s");
-  // What is leased ahead (two polls) must start well within its lease.
-  if (pollMs * 4 >= leaseMs)
-    throw new InvalidInput(`poll "${options.poll ?? "1s"}" is not less than a quarter of lease "${options.lease ?? "15s"}"`, { path: "poll" });
-  for (const [queue, { concurrency }] of Object.entries(queues)) checkCount(`queues.${queue}.concurrency`, concurrency, 1);
-  return {
-    store,
-    jobs,
-    queues,
-    slots: checkSlots(options.slots ?? 50),
-    pollMs,
-    leaseMs,
-    sweepMs: span("sweep", options.sweep ?? "5s"),
-    graceMs: toMs(options.grace ?? "30s"),
-    maxCrashes: checkCount("crashes", options.crashes ?? 3, 1),
-    keep: { completedMs: toMs(keep.completed ?? "7d"), otherMs: toMs(keep.other ?? "30d") },
-    logger: guarded(options.logger ?? silent),
-    info: { app, version, name },
-    clock: options.clock ?? systemClock,
-  };
-}
-
-function span(path: string, text: DurationText): number {
-  const ms = toMs(text);
-  if (ms < 1) throw new InvalidInput(`${path} "${text}" is nothing; write a duration from 1ms on`, { path });
-  return ms;
-}
-
-function checkSlots(slots: number): number {
-  return checkCount("slots", slots, 0);
-}
-
-function checkCount(path: string, count: number, least: number): number {
-  if (!Number.isSafeInteger(count) || count < least)
-    throw new InvalidInput(`${path} ${String(count)} is not a whole number from ${least} on`, { path });
-  return count;
 }

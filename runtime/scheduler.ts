@@ -70,7 +70,9 @@ export class Scheduler {
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
     this.#slots = parts.slots;
-    this.#limited = new Map(Object.entries(parts.queues).map(([queue, { concurrency }]) => [queue, new Group(queue, concurrency)]));
+    this.#limited = new Map(
+      Object.entries(parts.queues).map(([queue, { concurrency }]) => [queue, new Group(queue, concurrency)]),
+    );
     this.#groups = [this.#open, ...this.#limited.values()];
     this.#alarm = parts.clock.alarm(() => this.pump());
   }
@@ -81,7 +83,13 @@ export class Scheduler {
   }
 
   /** How full the process is. `runMs`: mean length of recent attempts, NaN before the first. */
-  load(): { readonly slots: number; readonly busy: number; readonly ready: number; readonly future: number; readonly runMs: number } {
+  load(): {
+    readonly slots: number;
+    readonly busy: number;
+    readonly ready: number;
+    readonly future: number;
+    readonly runMs: number;
+  } {
     return { slots: this.#slots, busy: this.#busy, ready: this.#ready, future: this.#future.size, runMs: this.#runMs };
   }
 
@@ -225,9 +233,11 @@ export class Scheduler {
   #pick(): Leased | undefined {
     let best = this.#open;
     if (this.#limited.size > 0 || this.#suspects.ready.size > 0) {
-      for (const group of this.#limited.values()) if (isOpen(group) && group.ready.nextKey() < best.ready.nextKey()) best = group;
+      for (const group of this.#limited.values())
+        if (isOpen(group) && group.ready.nextKey() < best.ready.nextKey()) best = group;
       const suspect = this.#suspects.ready.peek()?.item;
-      if (suspect && isOpen(this.#suspects) && isOpen(suspect.group) && suspect.rank < best.ready.nextKey()) best = this.#suspects;
+      if (suspect && isOpen(this.#suspects) && isOpen(suspect.group) && suspect.rank < best.ready.nextKey())
+        best = this.#suspects;
     }
     return best.ready.pop();
   }

@@ -49,7 +49,13 @@ export class Settler {
         if (settlement.outcome.to !== "failed") this.end(leased, refused(settlement, error));
       },
     });
-    this.#releases = new Outbox({ clock, health, what: "Releasing runs", send: (batch) => store.runs.release(batch), refused: () => undefined });
+    this.#releases = new Outbox({
+      clock,
+      health,
+      what: "Releasing runs",
+      send: (batch) => store.runs.release(batch),
+      refused: () => undefined,
+    });
   }
 
   /** Outcomes and releases that the store has not taken yet. */
@@ -97,5 +103,9 @@ function tell(report: Report, { leased, settlement, at }: Ended, settled: Settle
 
 function refused({ outcome }: Settlement, cause: unknown): Outcome {
   const problem = `of an attempt (${outcome.to}) was refused by the store: ${errorRecord(cause).message}`;
-  return { to: "failed", reason: "error", error: errorRecord(new NotStorable("the outcome", problem, "look into the log of the node")) };
+  return {
+    to: "failed",
+    reason: "error",
+    error: errorRecord(new NotStorable("the outcome", problem, "look into the log of the node")),
+  };
 }

@@ -17,5 +17,7 @@ export async function openStore(url: string, { schema }: OpenOptions = {}): Prom
     return postgres(schema === undefined ? { url } : { url, schema });
   }
   const given = scheme === undefined ? "has no scheme" : `begins with "${scheme}:"`;
-  throw new InvalidInput(`the store's URL ${given}; write "postgres://user@host:5432/database" or "memory:"`, { path: "url" });
+  throw new InvalidInput(`the store's URL ${given}; write "postgres://user@host:5432/database" or "memory:"`, {
+    path: "url",
+  });
 }

@@ -5,7 +5,8 @@ import { WaitTimeout } from "../../sdk/error.ts";
 import { formatId } from "../../sdk/id.ts";
 import { slot } from "../../sdk/scope.ts";
 import type { RunRecord } from "../../sdk/target.ts";
-import { createRuntime, type Runtime, type RuntimeOptions } from "../runtime.ts";
+import { createRuntime, type Runtime } from "../runtime.ts";
+import type { RuntimeOptions } from "../setting.ts";
 import { memory } from "../store/memory.ts";
 import { fakeClock, type FakeClock } from "./clock.ts";
 
@@ -33,7 +34,15 @@ const patienceMs = 10_000;
  *  @throws {DuplicateJob} {InvalidInput} as `createRuntime` does */
 export async function testRuntime({ now, ...options }: TestRuntimeOptions): Promise<TestRuntime> {
   const clock = fakeClock(now);
-  const runtime = createRuntime({ grace: "0ms", ...options, store: memory({ now: () => clock.nowMs() }), clock, poll: "30s", lease: "5m", sweep: "1m" });
+  const runtime = createRuntime({
+    grace: "0ms",
+    ...options,
+    store: memory({ now: () => clock.nowMs() }),
+    clock,
+    poll: "30s",
+    lease: "5m",
+    sweep: "1m",
+  });
   configure({ store: runtime.store });
   await runtime.start();
   const stop: Runtime["stop"] = async (stopping) => {
@@ -87,7 +96,11 @@ async function idle(runtime: Runtime, clock: FakeClock): Promise<void> {
   for (;;) {
     const [run] = await stirring(runtime, clock, await quiet(runtime, clock));
     if (!run && runtime.stats().busy === 0) return;
-    if (performance.now() > end) throw new WaitTimeout(run ? `the end of run "${formatId(run.id)}" of job "${run.job}"` : "the end of a handler", "10s");
+    if (performance.now() > end)
+      throw new WaitTimeout(
+        run ? `the end of run "${formatId(run.id)}" of job "${run.job}"` : "the end of a handler",
+        "10s",
+      );
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
@@ -96,13 +109,19 @@ async function idle(runtime: Runtime, clock: FakeClock): Promise<void> {
 async function stirring(runtime: Runtime, clock: FakeClock, live: readonly RunRecord[]): Promise<readonly RunRecord[]> {
   const jobs = new Set(runtime.jobs().map(({ id }) => id));
   const paused = new Set((await runtime.store.find.queues()).filter((queue) => queue.paused).map(({ name }) => name));
-  return live.filter((run) => run.dueAt.getTime() <= clock.nowMs() && jobs.has(run.job) && (run.status !== "pending" || !paused.has(run.queue)));
+  return live.filter(
+    (run) =>
+      run.dueAt.getTime() <= clock.nowMs() && jobs.has(run.job) && (run.status !== "pending" || !paused.has(run.queue)),
+  );
 }
 
 async function liveRuns({ store }: Runtime): Promise<readonly RunRecord[]> {
   const runs: RunRecord[] = [];
-  for (let cursor: string | null | undefined; cursor !== null; ) {
-    const page = await store.find.list({ status: ["pending", "leased", "running"], hooks: true }, { limit: 200, cursor });
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page = await store.find.list(
+      { status: ["pending", "leased", "running"], hooks: true },
+      { limit: 200, cursor },
+    );
     runs.push(...page.items);
     cursor = page.next;
   }

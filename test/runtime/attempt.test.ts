@@ -29,20 +29,36 @@ describe("what becomes of a run", () => {
   });
 
   test("AbortError ends it at once", () => {
-    expect(next({ how: "threw", error: new AbortError("no use") }, 1, thrice)).toMatchObject({ to: "failed", reason: "error" });
+    expect(next({ how: "threw", error: new AbortError("no use") }, 1, thrice)).toMatchObject({
+      to: "failed",
+      reason: "error",
+    });
   });
 
   test("RetryAfterError says the delay", () => {
-    expect(next({ how: "threw", error: new RetryAfterError("90s") }, 1, thrice)).toMatchObject({ to: "pending", delayMs: 90_000, spent: true });
+    expect(next({ how: "threw", error: new RetryAfterError("90s") }, 1, thrice)).toMatchObject({
+      to: "pending",
+      delayMs: 90_000,
+      spent: true,
+    });
     expect(next({ how: "threw", error: new RetryAfterError("90s") }, 3, thrice)).toMatchObject({ to: "failed" });
   });
 
   test("a snooze spends no attempt, even after the last one", () => {
-    expect(next({ how: "threw", error: new Snooze("5m") }, 3, thrice)).toMatchObject({ to: "pending", delayMs: 300_000, spent: false, outcome: "snoozed" });
+    expect(next({ how: "threw", error: new Snooze("5m") }, 3, thrice)).toMatchObject({
+      to: "pending",
+      delayMs: 300_000,
+      spent: false,
+      outcome: "snoozed",
+    });
   });
 
   test("a skip completes it, with a note", () => {
-    expect(next({ how: "threw", error: new Skip("paid already") }, 1, thrice)).toMatchObject({ to: "completed", reason: "skipped", note: "paid already" });
+    expect(next({ how: "threw", error: new Skip("paid already") }, 1, thrice)).toMatchObject({
+      to: "completed",
+      reason: "skipped",
+      note: "paid already",
+    });
   });
 
   test("what the schema refuses is never tried again", () => {
@@ -52,10 +68,17 @@ describe("what becomes of a run", () => {
   });
 
   test("an attempt that a shutdown stopped is given back unspent", () => {
-    expect(next({ how: "stopped", error: new Stopping("30s") }, 3, thrice)).toMatchObject({ to: "pending", delayMs: 0, spent: false });
+    expect(next({ how: "stopped", error: new Stopping("30s") }, 3, thrice)).toMatchObject({
+      to: "pending",
+      delayMs: 0,
+      spent: false,
+    });
   });
 
   test("undefined can be thrown", () => {
-    expect(next({ how: "threw", error: undefined }, 3, thrice)).toMatchObject({ to: "failed", error: { message: "undefined was thrown" } });
+    expect(next({ how: "threw", error: undefined }, 3, thrice)).toMatchObject({
+      to: "failed",
+      error: { message: "undefined was thrown" },
+    });
   });
 });

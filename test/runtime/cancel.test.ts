@@ -83,8 +83,17 @@ describe("cancel", () => {
   test("reaches a node that hears no commands by its beat", async () => {
     const aborted = vi.fn();
     const bench = await aBench(
-      { jobs: [aJob((_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(aborted()))))] },
-      (store) => ({ ...store, runs: { ...store.runs, listen: () => Promise.reject(new Error("no notifications here")) } }),
+      {
+        jobs: [
+          aJob(
+            (_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(aborted()))),
+          ),
+        ],
+      },
+      (store) => ({
+        ...store,
+        runs: { ...store.runs, listen: () => Promise.reject(new Error("no notifications here")) },
+      }),
     );
     const id = await bench.add();
     await bench.pass(1000);

@@ -4,7 +4,12 @@ import { fakeClock } from "../../runtime/testing/clock.ts";
 import { turns } from "./kit.ts";
 
 describe("the system's clock", () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate", "performance"] }));
+  beforeEach(
+    () =>
+      void vi.useFakeTimers({
+        toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate", "performance"],
+      }),
+  );
   afterEach(() => void vi.useRealTimers());
 
   test("an alarm longer than 2^31-1 ms rings at its instant, not at once", () => {

@@ -7,7 +7,9 @@ async function crash(bench: Bench, ids: readonly number[], count: number): Promi
   for (let i = 0; i < count; i++) {
     const node = await bench.store.nodes.join(aNode(), 1000);
     const leases = await lease(bench.store, node, { ttlMs: 1000 });
-    const starts = leases.filter(({ id }) => ids.includes(id)).map(({ id, token }) => ({ id, token, startedMs: i === 0 ? null : bench.clock.nowMs() }));
+    const starts = leases
+      .filter(({ id }) => ids.includes(id))
+      .map(({ id, token }) => ({ id, token, startedMs: i === 0 ? null : bench.clock.nowMs() }));
     await bench.store.runs.hold(node, starts);
     bench.clock.advance(2000);
     await bench.store.runs.sweep({ maxCrashes: 3 });
@@ -18,7 +20,9 @@ describe("a run whose node has died", () => {
   test("has its next start recorded before its handler is called", async () => {
     const order: string[] = [];
     const bench = idleBench({ jobs: [aJob(() => order.push("handler"))] }, (store) =>
-      withRuns(store, ({ hold }) => ({ hold: (node, started) => (order.push(`hold ${typeof started[0]?.startedMs}`), hold(node, started)) })),
+      withRuns(store, ({ hold }) => ({
+        hold: (node, started) => (order.push(`hold ${typeof started[0]?.startedMs}`), hold(node, started)),
+      })),
     );
     const id = await addOne(bench.store);
     await crash(bench, [id], 1);
@@ -32,7 +36,9 @@ describe("a run whose node has died", () => {
 
   test("does not start if its lease is found lost while the start is recorded", async () => {
     const handler = vi.fn();
-    const bench = idleBench({ jobs: [aJob(handler)] }, (store) => withRuns(store, () => ({ hold: (_node, started) => Promise.resolve(started) })));
+    const bench = idleBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(store, () => ({ hold: (_node, started) => Promise.resolve(started) })),
+    );
     const id = await addOne(bench.store);
     await crash(bench, [id], 1);
 

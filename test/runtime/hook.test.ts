@@ -1,21 +1,29 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi, type Mock } from "vitest";
 import { z } from "zod";
 import { AbortError } from "../../sdk/error.ts";
 import { wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns } from "./kit.ts";
 
-const hooks = (): { onStart: ReturnType<typeof vi.fn>; onSuccess: ReturnType<typeof vi.fn>; onFailure: ReturnType<typeof vi.fn>; onCancel: ReturnType<typeof vi.fn> } => ({
+type Hook = (...args: unknown[]) => unknown;
+type Kind = "onStart" | "onSuccess" | "onFailure" | "onCancel";
+const hooks = (): Record<Kind, Mock<Hook>> => ({
   onStart: vi.fn(),
   onSuccess: vi.fn(),
   onFailure: vi.fn(),
   onCancel: vi.fn(),
 });
-const ended = (overrides: object): unknown => expect.objectContaining({ run: "run_1", job: "job", ...overrides }) as unknown;
+const ended = (overrides: object): unknown =>
+  expect.objectContaining({ run: "run_1", job: "job", ...overrides }) as unknown;
 
 describe("hooks", () => {
   test("onStart is called before the handler of each attempt, and its failure is the attempt's", async () => {
     const order: string[] = [];
-    const given = { ...hooks(), onStart: vi.fn(() => { if (order.push("start") === 1) throw new Error("not yet"); }) };
+    const given = {
+      ...hooks(),
+      onStart: vi.fn(() => {
+        if (order.push("start") === 1) throw new Error("not yet");
+      }),
+    };
     const bench = await aBench({ jobs: [aJob(() => order.push("handler"), { hooks: given })] });
 
     await bench.add();
@@ -31,7 +39,11 @@ describe("hooks", () => {
     await bench.add({ input: wire({ a: 1 }) });
     await bench.pass(1000);
 
-    expect(given.onSuccess).toHaveBeenCalledExactlyOnceWith({ a: 1 }, ended({ result: { at: new Date(7) }, error: null }), expect.anything());
+    expect(given.onSuccess).toHaveBeenCalledExactlyOnceWith(
+      { a: 1 },
+      ended({ result: { at: new Date(7) }, error: null }),
+      expect.anything(),
+    );
     expect(given.onFailure).not.toHaveBeenCalled();
   });
 
@@ -45,7 +57,11 @@ describe("hooks", () => {
     await bench.pass(3000);
 
     expect(early).toBe(0);
-    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith({}, ended({ reason: "error", error: expect.objectContaining({ message: "boom" }) as object }), expect.anything());
+    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith(
+      {},
+      ended({ reason: "error", error: expect.objectContaining({ message: "boom" }) as object }),
+      expect.anything(),
+    );
   });
 
   test("onFailure is called for a payload that the schema refused, with what was triggered", async () => {
@@ -55,13 +71,20 @@ describe("hooks", () => {
     await bench.add({ input: wire({ not: "a string" }) });
     await bench.pass(1000);
 
-    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith({ not: "a string" }, ended({ reason: "error" }), expect.anything());
+    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith(
+      { not: "a string" },
+      ended({ reason: "error" }),
+      expect.anything(),
+    );
   });
 
   test("onFailure is called for a run that expired before it started", async () => {
     const given = hooks();
     const block = deferred();
-    const bench = await aBench({ slots: 1, jobs: [aJob(() => block.promise, { id: "block" }), aJob(() => undefined, { hooks: given })] });
+    const bench = await aBench({
+      slots: 1,
+      jobs: [aJob(() => block.promise, { id: "block" }), aJob(() => undefined, { hooks: given })],
+    });
     await bench.add({ job: "block" });
     await bench.add({ ttlMs: 500 });
 
@@ -69,12 +92,20 @@ describe("hooks", () => {
     block.resolve();
     await bench.pass(2000);
 
-    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith({}, ended({ run: "run_2", reason: "expired" }), expect.anything());
+    expect(given.onFailure).toHaveBeenCalledExactlyOnceWith(
+      {},
+      ended({ run: "run_2", reason: "expired" }),
+      expect.anything(),
+    );
   });
 
   test("onCancel is called for a run that was canceled while it waited, and for one that was running", async () => {
     const given = hooks();
-    const bench = await aBench({ jobs: [aJob((_payload, ctx) => new Promise((_, no) => ctx.signal.addEventListener("abort", no)), { hooks: given })] });
+    const bench = await aBench({
+      jobs: [
+        aJob((_payload, ctx) => new Promise((_, no) => ctx.signal.addEventListener("abort", no)), { hooks: given }),
+      ],
+    });
     const waiting = await bench.add({ delayMs: 3_600_000 });
     const running = await bench.add();
 
@@ -97,7 +128,16 @@ describe("hooks", () => {
   });
 
   test("one that the code no longer has is skipped", async () => {
-    const bench = await aBench({ jobs: [aJob(() => { throw new AbortError("no"); }, { hooks: hooks() })] });
+    const bench = await aBench({
+      jobs: [
+        aJob(
+          () => {
+            throw new AbortError("no");
+          },
+          { hooks: hooks() },
+        ),
+      ],
+    });
     await bench.store.desk.pause("$hooks");
     await bench.add();
 

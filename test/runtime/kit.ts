@@ -5,7 +5,8 @@ import { defineJob } from "../../sdk/job.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 import type { NewRun, RunRecord } from "../../sdk/target.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { createRuntime, type Runtime, type RuntimeOptions } from "../../runtime/runtime.ts";
+import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
+import type { RuntimeOptions } from "../../runtime/setting.ts";
 import { memory } from "../../runtime/store/memory.ts";
 import type { Runs, Store } from "../../runtime/store/store.ts";
 import { fakeClock, type FakeClock } from "../../runtime/testing/clock.ts";
@@ -41,7 +42,11 @@ export async function aBench(options: Options, wrap: (store: Store) => Store = (
 }
 
 /** Makes a runtime that is not started yet. */
-export function idleBench(options: Options, wrap: (store: Store) => Store = (store) => store, clock = fakeClock()): Bench {
+export function idleBench(
+  options: Options,
+  wrap: (store: Store) => Store = (store) => store,
+  clock = fakeClock(),
+): Bench {
   const store = memory({ now: () => clock.nowMs() });
   const lines: Line[] = [];
   const runtime = createRuntime({ ...options, store: wrap(store), clock, logger: recorder(lines) });
@@ -91,8 +96,17 @@ export async function turns(count = 12): Promise<void> {
 type Handler = JobSpec["handler"];
 
 /** A job that takes anything. No jitter, so that instants are known. */
-export function aJob(handler: Handler, overrides: Partial<Parameters<typeof defineJob>[0]> & { readonly id?: string } = {}): JobSpec {
-  return defineJob({ id: "job", schema: z.any(), retry: { attempts: 3, delay: "1s", jitter: false }, handler, ...overrides } as Parameters<typeof defineJob>[0]);
+export function aJob(
+  handler: Handler,
+  overrides: Partial<Parameters<typeof defineJob>[0]> & { readonly id?: string } = {},
+): JobSpec {
+  return defineJob({
+    id: "job",
+    schema: z.any(),
+    retry: { attempts: 3, delay: "1s", jitter: false },
+    handler,
+    ...overrides,
+  });
 }
 
 /** The store with some of its `runs` port replaced. */
@@ -101,7 +115,11 @@ export function withRuns(store: Store, change: (runs: Runs) => Partial<Runs>): S
 }
 
 /** A promise that a test settles. */
-export function deferred<T = void>(): { readonly promise: Promise<T>; resolve(value: T): void; reject(error: unknown): void } {
+export function deferred<T = void>(): {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+} {
   return Promise.withResolvers ? Promise.withResolvers<T>() : made<T>();
 }
 
@@ -116,6 +134,7 @@ function made<T>(): ReturnType<typeof deferred<T>> {
 }
 
 function recorder(lines: Line[]): Logger {
-  const write = (level: string) => (fields: object, message: string) => void lines.push({ level, message, fields: { ...fields } });
+  const write = (level: string) => (fields: object, message: string) =>
+    void lines.push({ level, message, fields: { ...fields } });
   return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }

@@ -11,7 +11,8 @@ function awayable(): { readonly away: { now: boolean }; readonly wrap: (store: S
     new Proxy(port, {
       get(target, key) {
         const method = Reflect.get(target, key) as (...args: unknown[]) => unknown;
-        return (...args: unknown[]) => (away.now ? Promise.reject(new StoreUnavailable("db", "gone")) : method(...args));
+        return (...args: unknown[]) =>
+          away.now ? Promise.reject(new StoreUnavailable("db", "gone")) : method(...args);
       },
     });
   return { away, wrap: (store) => ({ ...store, runs: guard(store.runs), nodes: guard(store.nodes) }) };

@@ -5,7 +5,12 @@ import { wait } from "../../runtime/clock.ts";
 import { aBench, aJob, deferred, turns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */
-function aCrowd(): { readonly job: ReturnType<typeof aJob>; readonly running: () => number; readonly most: () => number; end(count: number): Promise<void> } {
+function aCrowd(): {
+  readonly job: ReturnType<typeof aJob>;
+  readonly running: () => number;
+  readonly most: () => number;
+  end(count: number): Promise<void>;
+} {
   const ends: (() => void)[] = [];
   let most = 0;
   const job = aJob(() => {
@@ -58,7 +63,14 @@ describe("slots", () => {
 
     await bench.pass(3000);
 
-    expect(await Promise.all(ids.map(async (id) => (await bench.get(id)).status))).toEqual(["leased", "leased", "pending", "pending", "pending", "pending"]);
+    expect(await Promise.all(ids.map(async (id) => (await bench.get(id)).status))).toEqual([
+      "leased",
+      "leased",
+      "pending",
+      "pending",
+      "pending",
+      "pending",
+    ]);
     expect(await bench.get(ids[5]!)).toMatchObject({ attempt: 0, crashes: 0 });
   });
 });
@@ -87,7 +99,10 @@ describe("queues", () => {
 
   test("runs that fall due later take no place from one that is due", async () => {
     const started: unknown[] = [];
-    const bench = await aBench({ queues: { one: { concurrency: 1 } }, jobs: [aJob((payload) => started.push(payload))] });
+    const bench = await aBench({
+      queues: { one: { concurrency: 1 } },
+      jobs: [aJob((payload) => started.push(payload))],
+    });
     for (let i = 0; i < 5; i++) await bench.add({ queue: "one", delayMs: 1500, input: wire("later") });
 
     await bench.add({ queue: "one", input: wire("now") });
@@ -115,7 +130,10 @@ describe("priority", () => {
   test("higher ones start first among those that are due", async () => {
     const started: unknown[] = [];
     const block = deferred();
-    const bench = await aBench({ slots: 1, jobs: [aJob((payload) => (payload === "block" ? block.promise : started.push(payload)))] });
+    const bench = await aBench({
+      slots: 1,
+      jobs: [aJob((payload) => (payload === "block" ? block.promise : started.push(payload)))],
+    });
     await bench.add({ input: wire("block") });
     for (const priority of [0, 9, 5]) await bench.add({ priority, input: wire(priority) });
 
@@ -136,8 +154,22 @@ describe("priority", () => {
         }),
       ],
     });
-    const high = { job: "job", queue: "default", priority: 9, dueAt: null, delayMs: 0, tags: [], key: null, ttlMs: null, options: null, replayOf: null };
-    await bench.runtime.store.add([{ ...high, input: wire("high") }, { ...high, input: wire("high") }]);
+    const high = {
+      job: "job",
+      queue: "default",
+      priority: 9,
+      dueAt: null,
+      delayMs: 0,
+      tags: [],
+      key: null,
+      ttlMs: null,
+      options: null,
+      replayOf: null,
+    };
+    await bench.runtime.store.add([
+      { ...high, input: wire("high") },
+      { ...high, input: wire("high") },
+    ]);
 
     const id = await bench.add({ priority: 0, input: wire("low") });
     for (let i = 0; i < 40; i++) await bench.pass(100);

@@ -57,7 +57,12 @@ describe("a run", () => {
     await bench.pass(10_000);
 
     expect(at.map((ms) => ms - at[0]!)).toEqual([0, 1000, 3000]);
-    expect(await bench.get(id)).toMatchObject({ status: "failed", reason: "error", attempt: 3, error: { message: "no 3" } });
+    expect(await bench.get(id)).toMatchObject({
+      status: "failed",
+      reason: "error",
+      attempt: 3,
+      error: { message: "no 3" },
+    });
     expect((await bench.store.find.attempts({ run: id })).items).toHaveLength(3);
   });
 
@@ -98,12 +103,47 @@ describe("a run", () => {
 
 describe("whatever a handler does is contained", () => {
   test.each<[string, () => unknown, string]>([
-    ["throws at once", () => { throw new Error("sync"); }, "sync"],
+    [
+      "throws at once",
+      () => {
+        throw new Error("sync");
+      },
+      "sync",
+    ],
     ["rejects", () => Promise.reject(new Error("async")), "async"],
-    ["throws undefined", () => { throw undefined; }, "undefined was thrown"], // eslint-disable-line @typescript-eslint/only-throw-error
-    ["returns a thenable that throws", () => ({ then: () => { throw new Error("then"); } }), "then"],
-    ["returns an object whose then can't be read", () => Object.defineProperty({}, "then", { get: () => { throw new Error("getter"); } }), "getter"],
-    ["throws an error with NUL and half a surrogate", () => { throw new Error("a\0b\ud800"); }, "a\ufffdb\ufffd"],
+    [
+      "throws undefined",
+      () => {
+        throw undefined;
+      },
+      "undefined was thrown",
+    ],
+    [
+      "returns a thenable that throws",
+      () => ({
+        then: () => {
+          throw new Error("then");
+        },
+      }),
+      "then",
+    ],
+    [
+      "returns an object whose then can't be read",
+      () =>
+        Object.defineProperty({}, "then", {
+          get: () => {
+            throw new Error("getter");
+          },
+        }),
+      "getter",
+    ],
+    [
+      "throws an error with NUL and half a surrogate",
+      () => {
+        throw new Error("a\0b\ud800");
+      },
+      "a\ufffdb\ufffd",
+    ],
   ])("it %s", async (_name, handler, message) => {
     const bench = await aBench({ jobs: [aJob(handler, { retry: { attempts: 1 } })] });
 
@@ -113,7 +153,12 @@ describe("whatever a handler does is contained", () => {
   });
 
   test("a thenable that calls back twice counts once", async () => {
-    const twice = { then: (yes: (value: number) => void) => { yes(1); yes(2); } };
+    const twice = {
+      then: (yes: (value: number) => void) => {
+        yes(1);
+        yes(2);
+      },
+    };
     const bench = await aBench({ jobs: [aJob(() => twice)] });
 
     const id = await bench.add();
@@ -124,7 +169,17 @@ describe("whatever a handler does is contained", () => {
 
   test.each<[string, unknown]>([
     ["a function", () => undefined],
-    ["a circle", Object.assign({}, { get self(): unknown { return this; } })],
+    [
+      "a circle",
+      Object.assign(
+        {},
+        {
+          get self(): unknown {
+            return this;
+          },
+        },
+      ),
+    ],
     ["an instance of a class", new (class Thing {})()],
   ])("a result that can't be stored, %s, fails the run at once and says why", async (_name, result) => {
     const handler = vi.fn(() => Promise.resolve({ deep: result }));
@@ -178,7 +233,10 @@ describe("whatever a handler does is contained", () => {
   test("an outcome that the store refuses does not fail those beside it", async () => {
     const bench = await aBench({ jobs: [aJob((payload) => payload)] }, (store) =>
       withRuns(store, ({ settle }) => ({
-        settle: (batch) => (batch.some(({ outcome }) => outcome.to === "completed" && outcome.result?.json === '"poison"') ? Promise.reject(new Error("bad row")) : settle(batch)),
+        settle: (batch) =>
+          batch.some(({ outcome }) => outcome.to === "completed" && outcome.result?.json === '"poison"')
+            ? Promise.reject(new Error("bad row"))
+            : settle(batch),
       })),
     );
 
@@ -186,7 +244,10 @@ describe("whatever a handler does is contained", () => {
     await bench.pass(20_000);
 
     expect(await bench.get(good)).toMatchObject({ status: "completed" });
-    expect(await bench.get(bad)).toMatchObject({ status: "failed", error: { message: expect.stringContaining("bad row") as string } });
+    expect(await bench.get(bad)).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining("bad row") as string },
+    });
   });
 });
 
@@ -194,7 +255,13 @@ describe("an attempt that takes too long", () => {
   test("hears it on its signal, is settled as timed out at once, and the run is tried again", async () => {
     const reasons: unknown[] = [];
     const bench = await aBench({
-      jobs: [aJob((_payload, ctx) => new Promise((_, no) => ctx.signal.addEventListener("abort", () => no(reasons.push(ctx.signal.reason)))), { timeout: "2s" })],
+      jobs: [
+        aJob(
+          (_payload, ctx) =>
+            new Promise((_, no) => ctx.signal.addEventListener("abort", () => no(reasons.push(ctx.signal.reason)))),
+          { timeout: "2s" },
+        ),
+      ],
     });
 
     const id = await bench.add();
@@ -234,7 +301,11 @@ describe("an attempt that takes too long", () => {
 
   test("keeps its slot while its handler goes on, but for no longer than the grace, and that is said once", async () => {
     const handler = vi.fn(() => new Promise(() => undefined));
-    const bench = await aBench({ slots: 1, grace: "5s", jobs: [aJob(handler, { timeout: "2s", retry: { attempts: 1 } })] });
+    const bench = await aBench({
+      slots: 1,
+      grace: "5s",
+      jobs: [aJob(handler, { timeout: "2s", retry: { attempts: 1 } })],
+    });
     await bench.add();
     await bench.add();
 
@@ -249,7 +320,12 @@ describe("an attempt that takes too long", () => {
 
   test("may take longer than 2^31-1 ms, if its timeout allows", async () => {
     const end = deferred<string>();
-    const bench = await aBench({ jobs: [aJob(() => end.promise, { timeout: "30d" })], lease: "60d", poll: "10d", sweep: "10d" });
+    const bench = await aBench({
+      jobs: [aJob(() => end.promise, { timeout: "30d" })],
+      lease: "60d",
+      poll: "10d",
+      sweep: "10d",
+    });
 
     const id = await bench.add();
     bench.clock.advance(2 ** 31);
@@ -276,16 +352,23 @@ describe("the context", () => {
     const id = await bench.add({ tags: ["user:7"], priority: 3 });
 
     const run = { id: "run_1", job: "job", queue: "default", priority: 3, tags: ["user:7"], key: null };
-    expect(seen).toEqual([{ run: expect.objectContaining(run) as object, attempt: 1, idempotencyKey: "run_1", fencingToken: 1 }]);
+    expect(seen).toEqual([
+      { run: expect.objectContaining(run) as object, attempt: 1, idempotencyKey: "run_1", fencingToken: 1 },
+    ]);
     expect(await bench.get(id)).toMatchObject({ status: "completed", reason: "skipped", note: "paid" });
   });
 
   test("makes no AbortController for a handler that does not ask for its signal", async () => {
     let made = 0;
-    const bench = await aBench({ jobs: [aJob((payload, ctx) => (payload === "signal" ? ctx.signal.aborted : ctx.run.id))] });
-    vi.stubGlobal("AbortController", class extends AbortController {
-      readonly n = ++made;
+    const bench = await aBench({
+      jobs: [aJob((payload, ctx) => (payload === "signal" ? ctx.signal.aborted : ctx.run.id))],
     });
+    vi.stubGlobal(
+      "AbortController",
+      class extends AbortController {
+        readonly n = ++made;
+      },
+    );
     onTestFinished(() => void vi.unstubAllGlobals());
 
     await bench.add();
@@ -332,7 +415,13 @@ describe("the context", () => {
   });
 
   test("no more than 1000 lines of an attempt are stored, and the last one says so", async () => {
-    const bench = await aBench({ jobs: [aJob((_payload, { log }) => { for (let i = 0; i < 1500; i++) log.info(`line ${i}`); })] });
+    const bench = await aBench({
+      jobs: [
+        aJob((_payload, { log }) => {
+          for (let i = 0; i < 1500; i++) log.info(`line ${i}`);
+        }),
+      ],
+    });
     const log = vi.spyOn(bench.store.runs, "log");
 
     await bench.add();
@@ -371,9 +460,17 @@ describe("the context", () => {
   test("services are opened once, given to every attempt, and closed in reverse when the runtime stops", async () => {
     const events: string[] = [];
     const service = (name: string): ReturnType<typeof defineService> =>
-      defineService({ name, open: () => (events.push(`open ${name}`), `<${name}>`), close: () => events.push(`close ${name}`) });
+      defineService({
+        name,
+        open: () => (events.push(`open ${name}`), `<${name}>`),
+        close: () => events.push(`close ${name}`),
+      });
     const bench = await aBench({
-      jobs: [aJob((_payload, ctx) => `${(ctx as { db?: string }).db} ${(ctx as { mail?: string }).mail}`, { use: [service("db"), service("mail")] })],
+      jobs: [
+        aJob((_payload, ctx) => `${(ctx as { db?: string }).db} ${(ctx as { mail?: string }).mail}`, {
+          use: [service("db"), service("mail")],
+        }),
+      ],
     });
 
     const [id] = await Promise.all([bench.add(), bench.add()]);
@@ -390,7 +487,9 @@ describe("the context", () => {
       if (++opens === 1) throw new Error("refused");
       return "up";
     };
-    const bench = await aBench({ jobs: [aJob((_payload, ctx) => (ctx as { db?: string }).db, { use: [defineService({ name: "db", open })] })] });
+    const bench = await aBench({
+      jobs: [aJob((_payload, ctx) => (ctx as { db?: string }).db, { use: [defineService({ name: "db", open })] })],
+    });
 
     const id = await bench.add();
     await bench.pass(1000);

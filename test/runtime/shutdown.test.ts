@@ -39,7 +39,12 @@ describe("stop", () => {
   test("tells handlers that outlast the grace, and those that then end start elsewhere, unspent", async () => {
     const reasons: unknown[] = [];
     const bench = await aBench({
-      jobs: [aJob((_payload, ctx) => new Promise((_, no) => ctx.signal.addEventListener("abort", () => no(reasons.push(ctx.signal.reason)))))],
+      jobs: [
+        aJob(
+          (_payload, ctx) =>
+            new Promise((_, no) => ctx.signal.addEventListener("abort", () => no(reasons.push(ctx.signal.reason)))),
+        ),
+      ],
     });
     const id = await bench.add();
 
@@ -51,7 +56,9 @@ describe("stop", () => {
 
   test("keeps the result of a handler that ends well after it was told", async () => {
     const bench = await aBench({
-      jobs: [aJob((_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve("saved"))))],
+      jobs: [
+        aJob((_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve("saved")))),
+      ],
     });
     const id = await bench.add();
 
@@ -65,8 +72,18 @@ describe("stop", () => {
     ["a store that hangs while it settles", (store) => withRuns(store, () => ({ settle: () => never }))],
     ["a store that hangs while it leases", (store) => withRuns(store, () => ({ lease: () => never }))],
     ["a store that does not close", (store) => ({ ...store, close: () => never })],
-    ["a store that does not let the node leave", (store) => ({ ...store, nodes: { ...store.nodes, beat: () => never, leave: () => never } })],
-    ["a store that is away", (store) => withRuns(store, () => ({ settle: () => Promise.reject(new StoreUnavailable("db", "gone")), release: () => Promise.reject(new StoreUnavailable("db", "gone")) }))],
+    [
+      "a store that does not let the node leave",
+      (store) => ({ ...store, nodes: { ...store.nodes, beat: () => never, leave: () => never } }),
+    ],
+    [
+      "a store that is away",
+      (store) =>
+        withRuns(store, () => ({
+          settle: () => Promise.reject(new StoreUnavailable("db", "gone")),
+          release: () => Promise.reject(new StoreUnavailable("db", "gone")),
+        })),
+    ],
   ])("ends within the grace and a second with %s", async (_name, wrap) => {
     const bench = await aBench({ jobs: [aJob(() => never)] }, wrap);
     await bench.add();
@@ -157,18 +174,29 @@ describe("start", () => {
     let tries = 0;
     const bench = idleBench({ jobs: [aJob(() => undefined)] }, (store) => ({
       ...store,
-      nodes: { ...store.nodes, join: (info, ttlMs) => (++tries < 20 ? Promise.reject(new StoreUnavailable("db", "refused")) : store.nodes.join(info, ttlMs)) },
+      nodes: {
+        ...store.nodes,
+        join: (info, ttlMs) =>
+          ++tries < 20 ? Promise.reject(new StoreUnavailable("db", "refused")) : store.nodes.join(info, ttlMs),
+      },
     }));
 
     await moving(bench.clock, bench.runtime.start(), 100);
 
     expect(bench.runtime.state).toBe("running");
-    expect(bench.lines.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual(["Store away; trying again", "Waiting for the store"]);
+    expect(bench.lines.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual([
+      "Store away; trying again",
+      "Waiting for the store",
+    ]);
   });
 
   test("fails if the store can't be used, and closes it", async () => {
     const close = vi.fn(() => Promise.resolve());
-    const bench = idleBench({}, (store) => ({ ...store, open: () => Promise.reject(new StoreUnusable("schema is newer")), close }));
+    const bench = idleBench({}, (store) => ({
+      ...store,
+      open: () => Promise.reject(new StoreUnusable("schema is newer")),
+      close,
+    }));
 
     await expect(bench.runtime.start()).rejects.toThrow(StoreUnusable);
 

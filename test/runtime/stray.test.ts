@@ -18,7 +18,11 @@ const program = (act: string): string => `
 
 async function run(act: string): Promise<string> {
   const root = fileURLToPath(new URL("../..", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program(act)], { cwd: root });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--import", "tsx", "--input-type=module", "-e", program(act)],
+    { cwd: root },
+  );
   return stdout;
 }
 

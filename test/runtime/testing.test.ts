@@ -25,7 +25,11 @@ describe("testRuntime", () => {
   test("runs what is triggered, and a month passes at once", async () => {
     const started: Date[] = [];
     await using runtime = await testRuntime({ jobs: [] });
-    const job = defineJob({ id: "job", schema: z.number(), handler: (n) => (started.push(runtime.clock.now()), n + 1) });
+    const job = defineJob({
+      id: "job",
+      schema: z.number(),
+      handler: (n) => (started.push(runtime.clock.now()), n + 1),
+    });
     runtime.register(job);
 
     const run = await job.trigger(1, { delay: "30d" });
@@ -45,7 +49,8 @@ describe("testRuntime", () => {
       schema: z.void(),
       timeout: "10m",
       retry: { attempts: 2, delay: "1h" },
-      handler: (_payload, { signal }) => (++attempts === 1 ? new Promise((_, no) => signal.addEventListener("abort", no)) : "second"),
+      handler: (_payload, { signal }) =>
+        ++attempts === 1 ? new Promise((_, no) => signal.addEventListener("abort", no)) : "second",
     });
     await using runtime = await testRuntime({ jobs: [job] });
 

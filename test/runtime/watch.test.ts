@@ -15,21 +15,37 @@ describe("events", () => {
         }),
       ],
     });
-    bench.runtime.events.on({ types: ["run.completed"] }, () => void bench.get(1).then(({ status }) => recorded.push(status)));
+    bench.runtime.events.on(
+      { types: ["run.completed"] },
+      () => void bench.get(1).then(({ status }) => recorded.push(status)),
+    );
     bench.runtime.events.on({}, (event) => seen.push(event.type));
 
     await bench.runtime.store.add([aRun()]);
     await turns();
     await bench.pass(1000);
 
-    expect(seen).toEqual(["run.scheduled", "run.started", "run.progress", "run.retrying", "run.started", "run.progress", "run.completed"]);
+    expect(seen).toEqual([
+      "run.scheduled",
+      "run.started",
+      "run.progress",
+      "run.retrying",
+      "run.started",
+      "run.progress",
+      "run.completed",
+    ]);
     expect(recorded).toEqual(["completed"]);
   });
 
   test("carry what a reader needs", async () => {
     const seen: RunEvent[] = [];
-    const bench = await aBench({ jobs: [aJob(() => Promise.reject(new Error("boom")), { retry: { attempts: 2, delay: "1s", jitter: false } })] });
-    bench.runtime.events.on({ types: ["run.retrying", "run.failed"] }, (event) => void ("run" in event && seen.push(event)));
+    const bench = await aBench({
+      jobs: [aJob(() => Promise.reject(new Error("boom")), { retry: { attempts: 2, delay: "1s", jitter: false } })],
+    });
+    bench.runtime.events.on(
+      { types: ["run.retrying", "run.failed"] },
+      (event) => void ("run" in event && seen.push(event)),
+    );
 
     await bench.add({ tags: ["user:7"] });
     await bench.pass(1000);
@@ -70,7 +86,11 @@ describe("the log", () => {
 
     expect(bench.lines).toMatchObject([
       { level: "debug", message: "Run started", fields: { run: "run_1", job: "job", attempt: 1 } },
-      { level: "warn", message: "Run failed, retrying in 1s", fields: { error: expect.stringContaining("boom") as string } },
+      {
+        level: "warn",
+        message: "Run failed, retrying in 1s",
+        fields: { error: expect.stringContaining("boom") as string },
+      },
       { level: "debug", message: "Run started", fields: { attempt: 2 } },
       { level: "info", message: "Run completed", fields: { run: "run_1", attempt: 2, duration: "0ms" } },
     ]);
@@ -79,12 +99,18 @@ describe("the log", () => {
 
 describe("rates", () => {
   test("are reported with the beat", async () => {
-    const bench = await aBench({ jobs: [aJob((payload) => (payload === null ? undefined : Promise.reject(new Error("no"))), { retry: { attempts: 1 } })] });
+    const bench = await aBench({
+      jobs: [
+        aJob((payload) => (payload === null ? undefined : Promise.reject(new Error("no"))), { retry: { attempts: 1 } }),
+      ],
+    });
     await bench.add({ input: { json: "null", meta: null } });
     await bench.add();
 
     await bench.pass(6000);
 
-    expect((await bench.store.find.stats()).rates).toMatchObject([{ queue: "default", job: "job", completed: 1, failed: 1 }]);
+    expect((await bench.store.find.stats()).rates).toMatchObject([
+      { queue: "default", job: "job", completed: 1, failed: 1 },
+    ]);
   });
 });

@@ -199,8 +199,9 @@ export function sql(schema: string, skew: boolean) {
     returning r.id, r.token, r.attempt - i.spent + 1 n, r.lane, r.node, r.started_at, r.due_at, i.outcome, i.error),
   tried as (
     insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)
-    select id, token, n, lane, node, started_at, ${clock}, outcome, error, due_at from back)
-  select id from back`,
+    select id, token, n, lane, node, started_at, ${clock}, outcome, error, due_at from back),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from back where due_at < ${now} + interval '1 minute'))
+  select id, (select count(*) from told) from back`,
 
     /** What became of runs whose settlement found nothing: in history under this token, or pending under it, or neither.
      *  $1 ids · $2 tokens */

@@ -58,8 +58,13 @@ export function postgres(options: PostgresOptions): Store {
       return opening;
     },
     async close() {
-      await heard.close();
-      await pool.close();
+      const awake = setInterval(() => undefined, 1000); // idle connections don't keep a process up, but their goodbye must
+      try {
+        await heard.close();
+        await pool.close();
+      } finally {
+        clearInterval(awake);
+      }
     },
   };
 }

@@ -80,21 +80,16 @@ export function ear(url: string, channel: string): Ear {
       if (timer) clearTimeout(timer);
       const last = client;
       client = null;
-      if (last) ref(last); // or a process that does nothing else would end before it has said goodbye
       await last?.end().catch(() => undefined);
     },
   };
 }
 
 interface Socketed {
-  readonly connection?: { readonly stream?: { ref?(): void; unref?(): void } };
+  readonly connection?: { readonly stream?: { unref?(): void } };
 }
 
 /** A listener alone doesn't keep a process up. */
 function unref(client: pg.Client): void {
   (client as unknown as Socketed).connection?.stream?.unref?.();
-}
-
-function ref(client: pg.Client): void {
-  (client as unknown as Socketed).connection?.stream?.ref?.();
 }

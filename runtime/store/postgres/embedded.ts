@@ -105,7 +105,7 @@ function checkMajor(data: string, { bin, major, version }: Binary): void {
 
 /** initdb into a folder of its own, then rename: one that is cut short leaves a folder that looks whole and never starts. */
 async function create(site: Site): Promise<void> {
-  clearHalves(site.data);
+  await clearHalves(site.data);
   const half = mkdtempSync(`${site.data}.init-`);
   give(half, site.owner);
   rmSync(site.secret, { force: true });
@@ -122,9 +122,18 @@ async function create(site: Site): Promise<void> {
   renameSync(half, site.data);
 }
 
-function clearHalves(data: string): void {
+/** Tried for a while: an initdb whose starter was killed may still be writing, or taking back what it wrote. */
+async function clearHalves(data: string): Promise<void> {
   const folder = dirname(data);
   const halves = readdirSync(folder).filter((name) => name.startsWith(`${basename(data)}.init-`));
-  // Retried: an initdb whose starter was killed may still be taking back what it wrote.
-  for (const half of halves) rmSync(join(folder, half), { recursive: true, force: true, maxRetries: 5 });
+  for (const half of halves.map((name) => join(folder, name))) {
+    for (let tries = 0; existsSync(half) && tries < 100; tries++) {
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      try {
+        rmSync(half, { recursive: true, force: true });
+      } catch {
+        // not empty yet; what is left at last is in nobody's way, and goes at the next start
+      }
+    }
+  }
 }

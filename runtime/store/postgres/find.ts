@@ -268,7 +268,7 @@ function cursorOf(text: string): number {
   return id;
 }
 
-function statements({ schema: s, clock, now, epoch, ms }: Statements) {
+function statements({ schema: s, channel, clock, now, epoch, ms }: Statements) {
   const count = (where: string) =>
     `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const leased = `coalesce(r.lease_until >= ${clock}, false)`;
@@ -291,7 +291,10 @@ function statements({ schema: s, clock, now, epoch, ms }: Statements) {
     select distinct on (name) name, paused from (
       select name, paused, 0 o from ${s}.queues union all select queue, paused, 1 from ${s}.lanes where queue <> '$hooks') q
     order by name, o`,
-    watch: `update ${s}.runs set watched = true where id = $1 and watched is null returning id`,
+    /** Claims skip a row that is locked, so a claim that met this one is asked for again. $1 id */
+    watch: `
+  with marked as (update ${s}.runs set watched = true where id = $1 and watched is null returning state, lease_until)
+  select pg_notify('${channel}', 'd') from marked where state = 0 and lease_until is null`,
     now: `select ${epoch(clock)}`,
   };
 }

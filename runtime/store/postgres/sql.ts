@@ -136,8 +136,9 @@ export function sql(schema: string, skew: boolean) {
   changed as (
     update ${s}.runs r set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
       tags = case when $8::text is not null then array(select json_array_elements_text($8::json)) end
-    from t where r.id = $1 and state = 0 and (lease_until is null or lease_until < ${clock}) returning r.id)
-  update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run`,
+    from t where r.id = $1 and state = 0 and (lease_until is null or lease_until < ${clock}) returning r.id),
+  hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
+  select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.

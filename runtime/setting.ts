@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { toMs, type DurationText } from "../sdk/duration.ts";
 import { InvalidInput } from "../sdk/error.ts";
+import { checkKeys } from "../sdk/option.ts";
 import type { JobSpec } from "../sdk/spec.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { guarded, silent, type Logger } from "./log.ts";
@@ -56,8 +57,14 @@ export interface Settings {
   readonly clock: Clock;
 }
 
+const known = new Set([
+  ...["store", "jobs", "slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "keep"],
+  ...["logger", "app", "version", "name", "clock"],
+]);
+
 /** @throws {InvalidInput} naming the option that is out of its range */
 export function settingsOf(options: RuntimeOptions): Settings {
+  checkKeys("createRuntime", options, known);
   const {
     store,
     jobs = [],

@@ -1,6 +1,7 @@
 import type { DurationText } from "./duration.ts";
 import { InvalidInput, NotConfigured, StoreUnavailable } from "./error.ts";
 import { slot, type Opened } from "./scope.ts";
+import { codeOf } from "./signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
 import type { Target } from "./target.ts";
 
@@ -116,7 +117,8 @@ async function open(source: Source): Promise<Target> {
   } catch (error) {
     // what went wrong first is what people need to hear
     if (source.kind === "url") await store.close().catch(() => undefined);
-    throw limit.aborted ? new StoreUnavailable(store.name ?? "the store", "no answer within 10s") : error;
+    if (codeOf(error) === "STORE_UNAVAILABLE" || !limit.aborted) throw error;
+    throw new StoreUnavailable(store.name ?? "the store", "no answer within 10s");
   }
 }
 

@@ -5,10 +5,10 @@ import type { DurationText } from "./duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "./error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "./id.ts";
-import { checkName, checkPriority } from "./option.ts";
+import { checkKeys, checkName, checkPriority } from "./option.ts";
 import { overrides } from "./retry.ts";
 import { outcome, toRun, type Run } from "./run.ts";
-import type { Final, Reason, Status } from "./status.ts";
+import { finals, type Final, type Reason, type Status, statuses } from "./status.ts";
 import type {
   AttemptRecord,
   Edit,
@@ -252,6 +252,7 @@ function nameOf(ref: RunRef): string {
 }
 
 async function editOf(to: Target, id: number, change: Change): Promise<Edit> {
+  checkKeys("edit", change, changeKeys);
   const { runAt, delay, attempts, priority } = change;
   const { dueAt, delayMs } = instant({ runAt, delay });
   const input = "payload" in change ? { input: await inputOf(to, id, change.payload) } : {};
@@ -276,13 +277,28 @@ async function inputOf(to: Target, id: number, payload: unknown): Promise<Wire> 
   }
 }
 
+const queryKeys = new Set([
+  ...["ids", "status", "reason", "job", "queue", "tags", "key", "payload", "error", "hooks"],
+  ...["createdAfter", "createdBefore", "finishedAfter", "finishedBefore"],
+]);
+const purgeKeys = new Set(["ids", "status", "job", "before"]);
+const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]);
+
+/** @throws {InvalidInput} for a status that is none, which would match nothing, unsaid. */
+function statusesOf<S extends Status>(value: S | readonly S[], known: readonly Status[]): readonly S[] {
+  const wrong = listOf(value).find((status) => !known.includes(status));
+  if (wrong === undefined) return listOf(value);
+  throw new InvalidInput(`status "${String(wrong).slice(0, 80)}" is none of ${known.join(", ")}`, { path: "status" });
+}
+
 function filterOf(query: RunQuery): RunFilter {
+  checkKeys("a query of runs", query, queryKeys);
   const { ids, status, reason, job, queue, payload, ...same } = query;
   const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)) as RunFilter;
   return {
     ...given,
     ...(ids && { ids: ids.map(parseId) }),
-    ...(status && { status: listOf(status) }),
+    ...(status && { status: statusesOf(status, statuses) }),
     ...(reason && { reason: listOf(reason) }),
     ...(job !== undefined && { job: listOf(job) }),
     ...(queue !== undefined && { queue: listOf(queue) }),
@@ -292,14 +308,16 @@ function filterOf(query: RunQuery): RunFilter {
   };
 }
 
-function purgeFilter({ ids, status, job, before }: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] {
+function purgeFilter(query: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] {
+  checkKeys("purge", query, purgeKeys); // a filter that is left out for a typing error would delete more than was meant
+  const { ids, status, job, before } = query;
   if (!ids && !status && job === undefined && !before)
     throw new InvalidInput(
       'purge has no filter; name what to delete: { status: "completed" }, { job }, { before } or { ids }',
     );
   return {
     ...(ids && { ids: ids.map(parseId) }),
-    ...(status && { status: listOf(status) }),
+    ...(status && { status: statusesOf(status, finals) }),
     ...(job !== undefined && { job: listOf(job) }),
     ...(before && { before }),
   };

@@ -50,8 +50,8 @@ export class NotStorable extends TaskerError {
 export class DuplicateJob extends TaskerError {
   readonly code = "DUPLICATE_JOB";
   constructor(job: string, first: string | null, second: string | null) {
-    const where = first && second ? ` in ${first} and in ${second}` : "";
-    super(`job "${job}" is defined twice${where}; give one of them another id`);
+    const where = !first || !second ? "" : first === second ? ` in ${first}` : ` in ${first} and in ${second}`;
+    super(`job "${job}" is given twice${where}; give one of them another id, or leave the repeat out`);
   }
 }
 
@@ -61,8 +61,9 @@ export class JobNotFound extends TaskerError {
   constructor(job: string, known: readonly string[], near: readonly string[] = []) {
     const hint = near.length
       ? `did you mean ${near.map((id) => `"${id}"`).join(" or ")}?`
-      : "export it from a job file";
-    super(`job "${job}" is not defined (known: ${known.slice(0, 20).join(", ") || "none"}); ${hint}`);
+      : "start a process that has it, or import the job and call its own trigger";
+    const list = known.slice(0, 20).join(", ") + (known.length > 20 ? ` and ${known.length - 20} more` : "");
+    super(`job "${job}" is not known to any process on this store (known: ${list || "none"}); ${hint}`);
   }
 }
 
@@ -174,7 +175,7 @@ export class NotConfigured extends TaskerError {
   readonly code = "NOT_CONFIGURED";
   constructor() {
     super(
-      'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL, or start "tasker dev" in this folder',
+      'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL, or start "tasker dev" in this folder (a running one is not used under NODE_ENV=production or CI)',
     );
   }
 }

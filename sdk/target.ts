@@ -61,8 +61,10 @@ export interface Added {
   readonly conflict: boolean;
 }
 
-/** A caller's open transaction: a pg client, or a Kysely transaction. Checked at run time by the store that takes it. */
-export type Tx = object;
+/** A caller's open transaction: a pg client that has run its BEGIN, or a Kysely transaction. Checked again at run time. */
+export type Tx =
+  | { query(...args: never[]): unknown; readonly totalCount?: never } // a pg pool has a totalCount
+  | { readonly isTransaction: true; executeQuery(...args: never[]): unknown };
 
 export interface Adds {
   /** Adds runs; answers are in order. The runs are durable when the promise resolves, or when `tx` commits.

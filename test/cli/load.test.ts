@@ -44,7 +44,7 @@ test("two jobs with one id are refused, naming both files", async () => {
   const loading = loadJobs({ jobs: ["jobs"], base });
 
   await expect(loading).rejects.toThrow(DuplicateJob);
-  await expect(loading).rejects.toThrow(/job "one" is defined twice in .*jobs\/a\.ts and in .*jobs\/b\.ts/);
+  await expect(loading).rejects.toThrow(/job "one" is given twice in .*jobs\/a\.ts and in .*jobs\/b\.ts/);
 });
 
 test("a file that throws when it is imported is named, and its stack shown", async () => {

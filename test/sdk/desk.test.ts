@@ -171,6 +171,17 @@ describe("acts", () => {
     },
   );
 
+  test("a field or status that does not exist is refused, rather than matching too much or nothing", async () => {
+    use({ purged: [0] });
+    const loose = (query: object) => query; // as JavaScript would call it
+
+    await expect(runs.list(loose({ statuss: "failed" }))).rejects.toThrow(/no option "statuss"; did you mean "status"/);
+    await expect(runs.list(loose({ status: "fail" }))).rejects.toThrow(/status "fail" is none of pending/);
+    await expect(runs.purge(loose({ status: "failed", befor: new Date() }))).rejects.toThrow(/did you mean "before"/);
+    await expect(runs.purge(loose({ status: "pending" }))).rejects.toThrow(/none of completed, failed, canceled/);
+    await expect(runs.edit("run_1", loose({ prio: 3 }))).rejects.toThrow(/no option "prio"/);
+  });
+
   test("purge deletes until nothing is left, and never without a filter", async () => {
     const to = use({ purged: [1000, 1000, 5] });
 

@@ -113,8 +113,12 @@ void bare.trigger(undefined, {
   ttl: "1h",
   timeout: "1m",
   retry: { attempts: 2 },
-  tx: {},
+  tx: { query: () => undefined },
 });
+// @ts-expect-error a pool is no transaction
+void bare.trigger(undefined, { tx: { query: () => undefined, totalCount: 1 } });
+// @ts-expect-error nor is a Kysely database
+void bare.trigger(undefined, { tx: { isTransaction: false as boolean, executeQuery: () => undefined } });
 // @ts-expect-error not a duration
 void bare.trigger(undefined, { delay: "5 minutes" });
 // @ts-expect-error raw milliseconds are no duration

@@ -268,7 +268,7 @@ describe("job.batchTrigger", () => {
   });
 
   test("an empty batch adds nothing; one transaction is for all", async () => {
-    const tx = {};
+    const tx = { query: () => undefined };
 
     expect(await remind.batchTrigger([])).toEqual([]);
     await remind.batchTrigger([{ payload }], { tx });
@@ -339,7 +339,7 @@ describe("trigger by id", () => {
     configure({ store: recorder({ find: { jobs: async () => [published] } }) });
 
     await expect(trigger("remnid", {})).rejects.toThrow(
-      'job "remnid" is not defined (known: remind); did you mean "remind"?',
+      'job "remnid" is not known to any process on this store (known: remind); did you mean "remind"?',
     );
     await expect(trigger(undefined as never)).rejects.toThrow(JobNotFound);
   });

@@ -12,7 +12,7 @@ modelSuite("memory", open, { runs: 100, steps: 100 });
 test("the memory store refuses transactions, item by item", async () => {
   const store = memory();
 
-  const answers = await store.add([aRun(), aRun()], {});
+  const answers = await store.add([aRun(), aRun()], { query: () => undefined });
 
   expect(answers.map((answer) => answer instanceof Error && "code" in answer && answer.code)).toEqual([
     "INVALID_INPUT",

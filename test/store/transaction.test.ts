@@ -4,7 +4,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Store } from "../../runtime/store/store.ts";
-import type { Added } from "../../sdk/target.ts";
+import type { Added, Tx } from "../../sdk/target.ts";
 import { aKey, aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
@@ -74,8 +74,19 @@ test("a Kysely transaction works, also with plugins that rename columns and pars
   await kysely.destroy();
 });
 
-test("something else than a transaction is refused", async () => {
-  await expect(store.add([aRun()], { begin: true })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+test("what is no open transaction is refused, for its runs would not be undone", async () => {
+  const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+  const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
+
+  for (const [wrong, text] of [
+    [{ begin: true }, /neither/],
+    [pool, /a pg pool/],
+    [kysely, /Kysely database without a transaction/],
+    [client, /without an open transaction/],
+  ] as const)
+    await expect(store.add([aRun()], wrong as unknown as Tx)).rejects.toThrow(text);
+
+  await kysely.destroy();
 });
 
 test("a transaction that keeps a key unsettled stalls neither other keys nor unkeyed runs", async () => {

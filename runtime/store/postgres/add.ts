@@ -314,22 +314,30 @@ async function takeOver(
 }
 
 /** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
- *  @throws {InvalidInput} for anything else. */
+ *  @throws {InvalidInput} for anything else, also for what has no transaction open: its runs would not be undone. */
 function sender(tx: Tx): Send {
   const failed = (error: unknown): never => {
     throw explain(error, "the transaction's database");
   };
   if ("isTransaction" in tx && "executeQuery" in tx) {
+    if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
     const client = tx as unknown as KyselyTransaction;
     return (_name, statement, values) => kyselyRows(client, statement, values).catch(failed);
   }
   if ("query" in tx && typeof tx.query === "function") {
+    if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
+    if (statusOf(tx) === "I")
+      throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
     const client = tx as unknown as Queryable;
     return (_name, statement, values) => rowsOn(client, statement, values).catch(failed);
   }
-  throw new InvalidInput(
-    "tx is neither a pg client nor a Kysely transaction; pass the client that runs your BEGIN, or Kysely's trx",
-  );
+  throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
+}
+const pass = "pass the client that runs your BEGIN, or Kysely's trx";
+
+/** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
+function statusOf(client: { getTransactionStatus?(): unknown }): unknown {
+  return client.getTransactionStatus?.();
 }
 
 interface KyselyTransaction {

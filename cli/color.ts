@@ -24,7 +24,24 @@ export function colors(stream: { readonly isTTY?: boolean }, env: NodeJS.Process
   };
 }
 
-/** Text without escape sequences and control characters: what a payload or an error says must not steer a terminal. */
+/** Text that can't steer a terminal: its colours are left out, and all other control characters, and those that turn the direction of
+ *  text, are written as `\u001b`. Lines and tabs stay. */
 export function plain(text: string): string {
-  return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+  return text
+    .replace(/\u001b\[[0-9;]*m/g, "")
+    .replaceAll("\r\n", "\n")
+    .replace(control, escaped);
+}
+
+/** The same for text that is painted already: `Colors` stay. The last guard before a terminal. */
+export function safe(text: string): string {
+  return text.replace(painted, (part) => (part.length > 1 ? part : escaped(part)));
+}
+
+const controls = "\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069";
+const control = new RegExp(`[${controls}]`, "g");
+const painted = new RegExp(`\\u001b\\[(?:1|2|22|3[1236]|39)m|[${controls}]`, "g");
+
+function escaped(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

@@ -23,13 +23,12 @@ export interface Settings {
   readonly crashes: number;
   readonly keep: { readonly completed: DurationText; readonly other: DurationText };
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
-  /** Null: pretty on a terminal, json elsewhere. */
+  /** Null: pretty on a terminal and for `dev`, else json. */
   readonly logFormat: "pretty" | "json" | null;
   readonly app: string;
   readonly version: string;
   /** Null: host:pid. */
   readonly name: string | null;
-  readonly timezone: string;
   /** The folder that `jobs` is relative to: the config file's if the key comes from there, else the current one. */
   readonly base: string;
   /** The config file, if there is one. */
@@ -54,7 +53,6 @@ const defaults: Readonly<Record<string, unknown>> = {
   logLevel: "info",
   app: "app",
   version: "0",
-  timezone: "UTC",
 };
 
 /** Reads the configuration.

@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Store } from "../runtime/store/store.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
+import { redact } from "./redact.ts";
 
 /** Which database to use, and why; `from` is for people. */
 export interface Database {
@@ -11,31 +12,56 @@ export interface Database {
   readonly from: string;
 }
 
-/** What a running `tasker dev` tells the commands of its folder, in `.tasker/dev.json` (mode 0600). */
+/** What a running `tasker dev` or `tasker start --embedded` tells the commands of its folder, in `.tasker/dev.json` (mode 0600). */
 export interface Note {
   readonly url: string;
   readonly schema: string;
   readonly pid: number;
+  readonly command: "dev" | "start";
 }
 
-/** The folder, in a project, for what is never committed: the embedded Postgres and the note of `tasker dev`. */
+/** The folder, in a project, for what is never committed: the embedded Postgres and that note. */
 export const hidden = ".tasker";
 
 /** The database of a command: `--database-url`, else `TASKER_DATABASE_URL`, else the config file, else that of the running
- *  `tasker dev` of this folder or one above. Null: none of them. Other variables and local servers are never tried. */
+ *  `tasker dev` (or `start --embedded`) of this folder or one above. Null: none of them. Other variables and local servers are never tried.
+ *  @throws {BadUsage} for an address that is none of a Postgres. */
 export function locate(
   settings: Pick<Settings, "databaseUrl" | "schema" | "source">,
   cwd: string = process.cwd(),
 ): Database | null {
   const { databaseUrl: url, schema, source } = settings;
-  if (url) return { url, schema, from: source("databaseUrl") ?? "settings" };
+  const from = source("databaseUrl") ?? "settings";
+  if (url) return { url: checked(url, from), schema, from };
   const note = running(cwd);
-  return (
-    note && { url: note.url, schema: source("schema") ? schema : note.schema, from: `tasker dev (pid ${note.pid})` }
-  );
+  if (!note) return null;
+  const { command, pid } = note;
+  return { url: note.url, schema: source("schema") ? schema : note.schema, from: `tasker ${command} (pid ${pid})` };
 }
 
-/** The note of the `tasker dev` that runs in this folder or one above; null if there is none, or its process has gone. */
+/** Leaves the note of this process in a folder, readable by this user alone. It goes with `remove`, or with the process, however that
+ *  exits. Where another process has left one already, that stays, and null is answered. */
+export function announce(
+  { url, schema }: Database,
+  command: Note["command"],
+  cwd: string = process.cwd(),
+): { remove(): void } | null {
+  if (running(cwd)) return null;
+  const path = resolve(cwd, hidden, "dev.json");
+  mkdirSync(dirname(path), { recursive: true });
+  rmSync(path, { force: true }); // an old one would keep its mode
+  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid, command } satisfies Note), { mode: 0o600 });
+  const drop = (): void => rmSync(path, { force: true });
+  process.once("exit", drop); // a second signal exits without `finally`
+  return {
+    remove() {
+      process.off("exit", drop);
+      drop();
+    },
+  };
+}
+
+/** The note of the process that runs in this folder or one above; null if there is none, or its process has gone. */
 export function running(cwd: string): Note | null {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const note = readNote(join(folder, hidden, "dev.json"));
@@ -79,11 +105,23 @@ export function noDatabase(): BadUsage {
   );
 }
 
+function checked(url: string, from: string): string {
+  if (/^postgres(ql)?:\/\//i.test(url)) return url;
+  if (/^memory:/i.test(url))
+    throw new BadUsage(
+      `${from}: a store in memory ends with its process, and no other can reach it; name a Postgres, or leave it out and use "tasker dev"`,
+    );
+  throw new BadUsage(`${from}: "${redact(url)}" is not the address of a Postgres; write it like ${example}`);
+}
+
+const example = "postgres://user:password@host:5432/database";
+
 function readNote(path: string): Note | null {
   try {
     const note = JSON.parse(readFileSync(path, "utf8")) as Partial<Note> | null;
     if (typeof note?.url !== "string" || !Number.isInteger(note.pid)) return null;
-    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid! };
+    const command = note.command === "start" ? "start" : "dev";
+    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid!, command };
   } catch {
     return null; // absent, or being written at this moment: as good as absent
   }

@@ -1,11 +1,12 @@
-import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import { configure } from "../sdk/config.ts";
 import { humanMs } from "../sdk/duration.ts";
 import type { JobSpec } from "../sdk/spec.ts";
+import type { Logger } from "../runtime/index.ts";
 import type { Command, Given } from "./command.ts";
 import type { Settings } from "./config.ts";
-import { hidden, locate, running, type Database } from "./database.ts";
+import { announce, locate, type Database } from "./database.ts";
 import { BadUsage, FileBroken, exit } from "./error.ts";
 import { load } from "./module.ts";
 import { withEmbedded, withPaths } from "./start.ts";
@@ -31,13 +32,21 @@ export const dev: Command = {
     const read = withPaths(await settings(), args);
     const wanted: Settings = { ...read, logFormat: out.json ? "json" : (read.logFormat ?? "pretty") };
     const script = scriptOf(given);
-    const { loadJobs } = await import("./load.ts");
+    const [{ logger: loggerOf }, { loadJobs }] = await Promise.all([import("./logger.ts"), import("./load.ts")]);
+    const logger = loggerOf(wanted);
     const jobs = await loadJobs(wanted); // first: a file that can't be loaded shall not wait for a database
     const database = locate(wanted);
-    const act = (chosen: Database): Promise<number> => serve(wanted, { database: chosen, jobs, script });
-    return database ? act(database) : withEmbedded(wanted, act);
+    const act = (chosen: Database): Promise<number> => serve(wanted, { database: chosen, jobs, script, logger });
+    return database ? act(database) : withEmbedded(wanted, logger, act);
   },
 };
+
+interface Parts {
+  readonly database: Database;
+  readonly jobs: readonly JobSpec[];
+  readonly script: Script | null;
+  readonly logger: Logger;
+}
 
 /** The file of `--run`, and whether to stop after it. */
 interface Script {
@@ -45,35 +54,27 @@ interface Script {
   readonly once: boolean;
 }
 
-async function serve(
-  settings: Settings,
-  {
-    database,
-    jobs,
-    script,
-  }: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly script: Script | null },
-): Promise<number> {
-  const [{ logger: loggerOf }, { runtimeOf, work }] = await Promise.all([import("./logger.ts"), import("./worker.ts")]);
-  const logger = loggerOf(settings);
+async function serve(settings: Settings, { database, jobs, script, logger }: Parts): Promise<number> {
+  const { runtimeOf, work } = await import("./worker.ts");
   const runtime = await runtimeOf(settings, { database, jobs, logger });
   logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
   configure({ store: runtime.store });
-  let note: { remove(): void } | null = null;
+  let note: ReturnType<typeof announce> = null;
   try {
     return await work(runtime, {
       grace: settings.grace,
       logger,
       ready: () => {
-        note = writeNote(database);
+        note = announce(database, "dev");
         logger.info(
           {},
-          `Ready after ${humanMs(performance.now())}; add a run from another terminal with: tasker trigger <job> [payload]`,
+          `Ready after ${humanMs(performance.now())}; add a run from another terminal with: tasker trigger <job> [payload]; restart to load changed jobs; Ctrl-C stops`,
         );
       },
       until: (stop) => (script ? play(script, stop) : never),
     });
   } finally {
-    (note as { remove(): void } | null)?.remove(); // TypeScript doesn't see that `ready` is called
+    (note as ReturnType<typeof announce>)?.remove(); // TypeScript doesn't see that `ready` is called
   }
 }
 
@@ -128,15 +129,4 @@ function isHandle(value: unknown): value is Handle {
     typeof (value as Partial<Handle>).id === "string" &&
     typeof (value as Partial<Handle>).result === "function"
   );
-}
-
-/** Tells the commands and the triggers of this folder where the database is, readable by this user alone. Where another
- *  `tasker dev` has told so already, that stays. */
-function writeNote({ url, schema }: Database): { remove(): void } | null {
-  if (running(process.cwd())) return null;
-  const path = resolve(join(hidden, "dev.json"));
-  mkdirSync(resolve(hidden), { recursive: true });
-  rmSync(path, { force: true }); // an old one would keep its mode
-  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid }), { mode: 0o600 });
-  return { remove: () => rmSync(path, { force: true }) };
 }

@@ -23,7 +23,7 @@ export class ActFailed extends TaskerError {
 
 /** The exit code that an error stands for. */
 export function exitCode(error: unknown): number {
-  return error instanceof BadUsage || error instanceof InvalidInput || isParseError(error) ? exit.usage : exit.failed;
+  return error instanceof BadUsage || error instanceof InvalidInput ? exit.usage : exit.failed;
 }
 
 /** An error for people: `error: …` in one line, then the stack of a broken file, or with `debug` every stack and cause. */
@@ -36,7 +36,7 @@ export function describe(error: unknown, debug: boolean): string {
 
 /** An error for programs: `{"error":{"code","message"}}`. */
 export function document(error: unknown): { readonly error: { readonly code: string; readonly message: string } } {
-  const code = error instanceof TaskerError ? error.code : isParseError(error) ? "BAD_USAGE" : "UNEXPECTED";
+  const code = error instanceof TaskerError ? error.code : "UNEXPECTED";
   return { error: { code, message: redact(messageOf(error)) } };
 }
 
@@ -60,8 +60,7 @@ function split(error: Error): readonly [head: string, frames: readonly string[]]
 }
 
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const text = isParseError(error) ? error.message.replaceAll("`", '"') : error.message || error.name;
+  const text = error instanceof Error ? error.message || error.name : String(error);
   return plain(text).replace(/\s*\n\s*/g, " ");
 }
 
@@ -73,8 +72,4 @@ function chain(error: unknown): readonly Error[] {
 
 function indent(text: string): string {
   return plain(text).replace(/^/gm, "  ");
-}
-
-function isParseError(error: unknown): boolean {
-  return error instanceof Error && error.name === "CACError";
 }

@@ -7,9 +7,12 @@ import { parsed } from "./config.ts";
 import { ActFailed, BadUsage } from "./error.ts";
 import { hint } from "./hint.ts";
 
+/** The statuses that a run can have now; nothing makes a run wait for something else yet. */
+const shown = statuses.filter((each) => each !== "waiting");
+
 /** The flags that choose runs, alike for every command that takes many. */
 export const filterFlags: readonly Flag[] = [
-  { flag: "--status <list>", about: `Any of ${statuses.join(", ")}` },
+  { flag: "--status <list>", about: `Any of ${shown.join(", ")}` },
   { flag: "--job <list>", about: "Of these jobs" },
   { flag: "--queue <list>", about: "In these queues" },
   { flag: "--tag <tag>", about: "With this tag; given twice: with both" },
@@ -95,7 +98,7 @@ function many<K extends string, T>(key: K, values: readonly T[]): { readonly [P 
 function status(text: string): Status {
   const found = statuses.find((each) => each === text);
   if (found) return found;
-  throw new BadUsage(`--status: "${text}" is not one of ${statuses.join(", ")}${hint(text, statuses)}`);
+  throw new BadUsage(`--status: "${text}" is not one of ${shown.join(", ")}${hint(text, shown)}`);
 }
 
 function field(text: string): { readonly path: readonly string[]; readonly value: string } {

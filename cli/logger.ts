@@ -1,7 +1,8 @@
 import { pino, type DestinationStream } from "pino";
-import { colors, plain, type Colors } from "./color.ts";
+import { colors, plain, safe, type Colors } from "./color.ts";
 import type { Settings } from "./config.ts";
 import { isAuthors } from "./error.ts";
+import { fields } from "./field.ts";
 import { redact } from "./redact.ts";
 
 /** The log of a process that runs jobs: pino's JSON, a line an entry, or lines for people on a terminal. Secrets of connection
@@ -13,7 +14,7 @@ export function logger(
   const pretty = (settings.logFormat ?? (out.isTTY ? "pretty" : "json")) === "pretty";
   const paint = colors(out);
   const to: DestinationStream = {
-    write: (line) => void out.write(redact(pretty ? prettify(line, paint) : line)),
+    write: (line) => void out.write(safe(redact(pretty ? prettify(line, paint) : line))),
   };
   const { err } = pino.stdSerializers;
   const formatters = { level: (label: string) => ({ level: label }) };
@@ -28,14 +29,17 @@ export function logger(
   );
 }
 
-const hiddenFields = ["level", "time", "pid", "hostname", "msg", "err", "error", "run", "job", "attempt", "duration"];
+const hiddenFields = [
+  ...["level", "time", "pid", "hostname", "msg", "err", "error"],
+  ...["run", "job", "attempt", "duration", "hook"],
+];
 
 /** A line of pino's JSON as a line for people: `12:00:01.123  Run completed  run_2f  remind  attempt 1  2.1s`. What a handler
  *  logged is indented; an error's stack follows, in its first frames. A line that is no JSON stays as it is. */
 export function prettify(line: string, paint: Colors): string {
   const entry = parse(line);
   if (!entry) return line;
-  const message = plain(String(entry.msg ?? ""));
+  const message = plain(String(entry.msg ?? "")).replace(/\s*\n\s*/g, " ");
   const start = `${paint.dim(clock(entry.time))}  `;
   const text = tint(entry, paint)(message);
   return `${start}${[ofHandler(entry) ? `  ${paint.dim("|")} ${text}` : text, ...about(entry, paint), ...rest(entry, paint)].join("  ")}\n${failure(entry, paint)}`;
@@ -71,21 +75,32 @@ function tint(entry: Entry, paint: Colors): (text: string) => string {
 
 function about(entry: Entry, paint: Colors): readonly string[] {
   const parts: string[] = [];
-  if (entry.run) parts.push(paint.cyan(String(entry.run)));
-  if (ofHandler(entry)) return parts;
-  if (entry.job) parts.push(paint.bold(String(entry.job)));
-  if (entry.attempt) parts.push(`attempt ${String(entry.attempt)}`);
-  if (entry.duration) parts.push(String(entry.duration));
+  if (entry.run) parts.push(paint.cyan(plain(String(entry.run))));
+  const hook = hookOf(entry.hook);
+  if (!ofHandler(entry)) {
+    if (entry.job) parts.push(paint.bold(plain(String(entry.job))));
+    if (hook) parts.push(hook);
+    if (entry.attempt) parts.push(`attempt ${Number(entry.attempt)}`);
+    if (entry.duration) parts.push(plain(String(entry.duration)));
+  } else if (hook) parts.push(hook);
   return parts;
 }
 
+/** `(hook success of run_2f)` for a line of a run that executes a hook. */
+function hookOf(hook: unknown): string | null {
+  const { kind, of } = (hook ?? {}) as { readonly kind?: unknown; readonly of?: unknown };
+  return typeof kind === "string" && typeof of === "string" ? plain(`(hook ${kind} of ${of})`) : null;
+}
+
 function rest(entry: Entry, paint: Colors): readonly string[] {
-  const fields = Object.entries(entry).filter(
+  const shown = Object.entries(entry).filter(
     ([key, value]) => !hiddenFields.includes(key) && value !== null && value !== undefined,
   );
-  return fields.map(
-    ([key, value]) => `${paint.dim(`${key}=`)}${plain(typeof value === "string" ? value : JSON.stringify(value))}`,
-  );
+  return shown.map(([key, value]) => {
+    const label = `${plain(key)}=`;
+    if (key === "data") return fields(value, label, paint.dim);
+    return `${paint.dim(label)}${plain(typeof value === "string" ? value : JSON.stringify(value))}`;
+  });
 }
 
 function failure(entry: Entry, paint: Colors): string {

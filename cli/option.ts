@@ -61,16 +61,6 @@ const list: Kind = {
     return Array.isArray(items) && items.length > 0 && items.every((item) => text.read(item)) ? items : undefined;
   },
 };
-const zone: Kind = {
-  wants: 'a time zone like "Europe/Berlin"',
-  read: (value) => {
-    try {
-      return text.read(value) && new Intl.DateTimeFormat("en", { timeZone: String(value) }) && value;
-    } catch {
-      return undefined; // Intl knows no such zone
-    }
-  },
-};
 /** `mail=5,default=20`, or `{ mail: { concurrency: 5 } }`. */
 const limits: Kind = {
   wants: 'a list of queues like "mail=5,default=20"',
@@ -209,7 +199,7 @@ export const options: readonly Option[] = [
     key: "logFormat",
     flag: "--log-format <format>",
     variable: "TASKER_LOG_FORMAT",
-    default: "pretty on a terminal, else json",
+    default: "pretty on a terminal and for dev, else json",
     for: "worker",
     kind: choice("pretty", "json"),
     about: "pretty or json",
@@ -240,15 +230,6 @@ export const options: readonly Option[] = [
     for: "worker",
     kind: text,
     about: "Name of this process among the nodes",
-  },
-  {
-    key: "timezone",
-    flag: "--timezone <zone>",
-    variable: "TASKER_TIMEZONE",
-    default: "UTC",
-    for: "worker",
-    kind: zone,
-    about: "Zone of schedules that name none",
   },
 ];
 

@@ -1,4 +1,4 @@
-import { colors, type Colors } from "./color.ts";
+import { colors, safe, type Colors } from "./color.ts";
 import { redact } from "./redact.ts";
 
 /** Where a command prints: text for people, or with `--json` one document for programs. */
@@ -22,7 +22,7 @@ export function output(
   return {
     json,
     colors: colors(to.out as { isTTY?: boolean }),
-    answer: (value, text) => void to.out.write((json ? JSON.stringify(value, null, 2) : redact(text())) + "\n"),
-    note: (text) => void (json || to.err.write(redact(text) + "\n")),
+    answer: (value, text) => void to.out.write(safe(json ? JSON.stringify(value, null, 2) : redact(text())) + "\n"),
+    note: (text) => void (json || to.err.write(safe(redact(text)) + "\n")),
   };
 }

@@ -1,4 +1,5 @@
 import { cac, type CAC } from "cac";
+import { near } from "../sdk/near.ts";
 import { nameOf, type Command, type Flag, type Given } from "./command.ts";
 import { BadUsage } from "./error.ts";
 import { hint } from "./hint.ts";
@@ -15,6 +16,11 @@ export const common: readonly Flag[] = [
   { flag: "--json", about: "Print one JSON document, for programs" },
   { flag: "--debug", about: "Show stacks of errors" },
 ];
+
+function commonOf(command: Command): readonly Flag[] {
+  if (command.takes !== "worker") return common;
+  return common.map((each) => (each.flag === "--json" ? { ...each, about: "Write the log as lines of JSON" } : each));
+}
 
 /** The flags of a command, its keys of the configuration included, in the order of help. */
 export function flagsOf(command: Command): readonly Flag[] {
@@ -41,7 +47,8 @@ export function parse(argv: readonly string[], commands: readonly Command[], ver
   program.parse(["node", "tasker", ...guard(words, commands)], { run: false });
   if (program.options.help) return { do: "help" };
   if (program.options.version && !program.matchedCommand) return { do: "version" };
-  if (!program.matchedCommand) throw unknown(unmark(program.args[0] ?? ""), commands);
+  if (!program.matchedCommand) throw unknown(program.args[0], commands);
+  check(program);
   program.runMatchedCommand();
   return { do: "run", ...called()! };
 }
@@ -57,7 +64,7 @@ function build(commands: readonly Command[], version: string): { program: CAC; c
   let call: Call | null = null;
   for (const command of commands) {
     const added = program.command(command.usage, command.about);
-    for (const { flag, about } of [...flagsOf(command), ...common]) added.option(flag, about);
+    for (const { flag, about } of [...flagsOf(command), ...commonOf(command)]) added.option(flag, about);
     for (const example of command.examples) added.example(`  $ ${example}`);
     added.action((...values: unknown[]) => {
       const args = values
@@ -131,7 +138,38 @@ function unmark(value: string): string {
   return value.startsWith(mark) ? value.slice(mark.length) : value;
 }
 
-function unknown(word: string, commands: readonly Command[]): BadUsage {
+/** What the parser would refuse, in our words.
+ *  @throws {BadUsage} */
+function check({ matchedCommand, args, options: given, globalCommand }: CAC): void {
+  const { name, rawName, args: wanted, options: own } = matchedCommand!;
+  const all = [...own, ...globalCommand.options];
+  const usage = `usage: tasker ${rawName}`;
+  for (const flag of Object.keys(given))
+    if (flag !== "--" && !all.some(({ names }) => names.includes(flag))) throw unknownFlag(flag, name, all);
+  const bare = all.find(
+    (option) => option.required && [given[option.name]].flat().some((each) => each === true || each === false),
+  );
+  if (bare) throw new BadUsage(`${/--[a-z-]+/.exec(bare.rawName)![0]} needs a value; write: ${bare.rawName}`);
+  const missing = wanted.filter(({ required }) => required)[args.length];
+  if (missing) throw new BadUsage(`<${missing.value}> is missing; ${usage}`);
+  if (wanted.some(({ variadic }) => variadic) || args.length <= wanted.length) return;
+  const extra = args.slice(wanted.length).map((each) => `"${unmark(String(each))}"`);
+  throw new BadUsage(`${extra.join(", ")} ${extra.length === 1 ? "is" : "are"} too many; ${usage}`);
+}
+
+function unknownFlag(flag: string, command: string, all: CAC["globalCommand"]["options"]): BadUsage {
+  const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const names = all.map((option) => dashed(option.name)).filter((each) => each !== "version");
+  const like = near(dashed(flag), names).map((each) => `--${each}`);
+  const next = like.length > 0 ? `did you mean ${like.join(" or ")}?` : `see them with: tasker ${command} --help`;
+  return new BadUsage(
+    `"${flag.length > 1 ? "--" : "-"}${dashed(flag)}" is not an option of "tasker ${command}"; ${next}`,
+  );
+}
+
+function unknown(first: string | undefined, commands: readonly Command[]): BadUsage {
   const names = commands.map(nameOf);
+  if (first === undefined) return new BadUsage(`a command is missing; the commands are ${names.join(", ")}`);
+  const word = unmark(String(first));
   return new BadUsage(`"${word}" is not a command${hint(word, names) || `; the commands are ${names.join(", ")}`}`);
 }

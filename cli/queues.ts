@@ -1,8 +1,11 @@
 import type { Target } from "../sdk/target.ts";
+import { plain } from "./color.ts";
 import type { Command } from "./command.ts";
+import type { Settings } from "./config.ts";
 import { withStore } from "./database.ts";
 import { BadUsage, exit } from "./error.ts";
 import { hint } from "./hint.ts";
+import type { Output } from "./output.ts";
 import { table, type Column } from "./table.ts";
 
 interface Row {
@@ -26,23 +29,35 @@ export const queues: Command = {
         `"${act}" is not an act on queues${hint(act, ["pause", "resume"]) || "; write pause or resume"}`,
       );
     if (act && !queue) throw new BadUsage(`which queue? write: tasker queues ${act} <queue>`);
-    const rows = await withStore(await settings(), async (store) => {
-      if (act) await (act === "pause" ? store.desk.pause(queue!) : store.desk.unpause(queue!));
-      return read(store);
-    });
-    if (act)
-      out.answer(
-        { queue, paused: act === "pause" },
-        () =>
-          `queue "${queue}" is ${act === "pause" ? "paused; let it go on with: tasker queues resume " + queue : "running"}`,
-      );
-    else
-      out.answer({ items: rows, next: null }, () =>
-        rows.length > 0 ? table(rows, columns, out.colors.dim) : "no queues yet; one appears with its first run",
-      );
+    if (act) return turn(act, queue!, out, await settings());
+    const rows = await withStore(await settings(), read);
+    out.answer({ items: rows, next: null }, () =>
+      rows.length > 0 ? table(rows, columns, out.colors.dim) : "no queues yet; one appears with its first run",
+    );
     return exit.ok;
   },
 };
+
+/** Pauses a queue, or lets it go on; one that no job uses too, for its runs may be still to come. */
+async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<number> {
+  const used = await withStore(settings, async (store) => {
+    await (act === "pause" ? store.desk.pause(queue) : store.desk.unpause(queue));
+    return usedQueues(store);
+  });
+  const isUsed = used.includes(queue);
+  const next = act === "pause" ? `paused; let it go on with: tasker queues resume ${queue}` : "running";
+  out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${plain(queue)}" is ${plain(next)}`);
+  if (!isUsed)
+    out.note(plain(`warning: no job uses queue "${queue}" (known: ${used.join(", ") || "none"})${hint(queue, used)}`));
+  return exit.ok;
+}
+
+/** The queues of published jobs and of runs that are there, sorted. */
+async function usedQueues(target: Target): Promise<readonly string[]> {
+  const [jobs, { lanes }] = await Promise.all([target.find.jobs(), target.find.stats()]);
+  const hooks = jobs.some((job) => job.hooks.length > 0) ? ["$hooks"] : [];
+  return [...new Set([...jobs.map(({ queue }) => queue), ...lanes.map(({ queue }) => queue), ...hooks])].sort();
+}
 
 const columns: readonly Column<Row>[] = [
   { title: "QUEUE", cell: (row) => row.name },

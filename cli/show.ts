@@ -6,9 +6,11 @@ import type { Status } from "../sdk/status.ts";
 import type { AttemptRecord, ErrorRecord, LogRecord, RunRecord } from "../sdk/target.ts";
 import { plain, type Colors, type Paint } from "./color.ts";
 import { isAuthors } from "./error.ts";
+import { fields } from "./field.ts";
 import { pairs, table, type Column } from "./table.ts";
 
-/** A run as a JSON document: its id as `run_…`, payload and result as natural JSON, instants as ISO text. */
+/** A run as a JSON document: its id as `run_…`, payload and result as natural JSON, instants as ISO text; `hook` says which run's hook
+ *  it executes, if it does. */
 export function runDocument(run: RunRecord): object {
   const { id, input, result, options, replayOf, ...rest } = run;
   return {
@@ -18,6 +20,7 @@ export function runDocument(run: RunRecord): object {
     result: result && natural(result),
     options,
     replayOf: replayOf === null ? null : formatId(replayOf),
+    hook: options?.hook ? { kind: options.hook.kind, of: formatId(options.hook.of) } : null,
   };
 }
 
@@ -30,13 +33,17 @@ export function natural(wire: Wire): unknown {
 export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = new Date()): string {
   const columns: Column<RunRecord>[] = [
     { title: "RUN", cell: (run) => formatId(run.id), paint: () => paint.cyan },
-    { title: "JOB", cell: (run) => run.job, max: 40 },
+    { title: "JOB", cell: jobOf, max: 80 },
     { title: "STATUS", cell: stateOf, paint: (run) => statusPaint(run.status, paint) },
     { title: "ATTEMPT", cell: (run) => run.attempt, align: "right" },
     { title: "QUEUE", cell: (run) => run.queue, max: 24 },
     { title: "DUE", cell: (run) => when(run.dueAt, now) },
     { title: "TOOK", cell: took, align: "right" },
-    { title: "ERROR", cell: (run) => run.error?.message ?? "", paint: () => paint.red },
+    {
+      title: "ERROR OR NOTE",
+      cell: (run) => run.error?.message ?? run.note ?? "",
+      paint: (run) => (run.error ? paint.red : paint.dim),
+    },
   ];
   return table(runs, columns, paint.dim);
 }
@@ -53,7 +60,7 @@ export function runText(
 ): string {
   const { attempts, logs, colors: paint, now = new Date() } = more;
   const parts = [
-    `${paint.cyan(formatId(run.id))}  ${paint.bold(run.job)}  ${statusPaint(run.status, paint)(stateOf(run))}`,
+    `${paint.cyan(formatId(run.id))}  ${paint.bold(plain(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
     facts(run, paint, now),
     section("Payload", pretty(run.input), paint),
     run.result && section("Result", pretty(run.result), paint),
@@ -84,6 +91,11 @@ function stateOf(run: RunRecord): string {
   return `${run.status}${run.canceling ? " (canceling)" : run.reason ? ` (${run.reason})` : ""}`;
 }
 
+/** The job, and for a run that executes a hook, whose. */
+function jobOf({ job, options }: RunRecord): string {
+  return options?.hook ? `${job} (hook ${options.hook.kind} of ${formatId(options.hook.of)})` : job;
+}
+
 function took(run: RunRecord): string {
   return run.startedAt && run.finishedAt
     ? humanMs(Math.max(0, run.finishedAt.getTime() - run.startedAt.getTime()))
@@ -94,6 +106,7 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
   const instant = (at: Date | null): string | null => at && `${at.toISOString()}  ${when(at, now)}`;
   return pairs(
     [
+      ["note", run.note],
       ["queue", `${run.queue}, priority ${run.priority}`],
       ["created", instant(run.createdAt)],
       ["due", instant(run.dueAt)],
@@ -107,11 +120,16 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
       ["key", run.key],
       ["tags", run.tags.join(", ") || null],
       ["progress", run.progress && `${run.progress.value}${run.progress.detail ? ` ${run.progress.detail}` : ""}`],
-      ["options", run.options && JSON.stringify(run.options)],
+      ["options", optionsOf(run)],
       ["replay of", run.replayOf === null ? null : formatId(run.replayOf)],
     ],
     paint.dim,
   );
+}
+
+function optionsOf({ options }: RunRecord): string | null {
+  const { hook: _hook, ...own } = options ?? {};
+  return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
 }
 
 function attemptTable(attempts: readonly AttemptRecord[], paint: Colors): string {
@@ -131,7 +149,7 @@ function attemptTable(attempts: readonly AttemptRecord[], paint: Colors): string
 
 function logLine(line: LogRecord, paint: Colors): string {
   const tint = line.level === "error" ? paint.red : line.level === "warn" ? paint.yellow : (text: string) => text;
-  const data = line.data === null ? "" : `  ${paint.dim(plain(line.data))}`;
+  const data = line.data === null ? "" : `  ${fields(JSON.parse(line.data), "", paint.dim)}`;
   return `${paint.dim(line.at.toISOString())}  ${tint(`${line.level.padEnd(5)}  ${plain(line.message)}`)}${data}`;
 }
 

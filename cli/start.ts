@@ -1,6 +1,7 @@
-import type { Command, Given } from "./command.ts";
+import type { Logger } from "../runtime/index.ts";
+import type { Command } from "./command.ts";
 import type { Settings } from "./config.ts";
-import { hidden, locate, noDatabase, type Database } from "./database.ts";
+import { announce, hidden, locate, noDatabase, type Database } from "./database.ts";
 import { BadUsage } from "./error.ts";
 
 /** `tasker start`: runs jobs, for production. */
@@ -8,7 +9,13 @@ export const start: Command = {
   usage: "start [...paths]",
   about: "Run jobs, in production: JSON logs, orderly stop at SIGTERM",
   takes: "worker",
-  flags: [{ flag: "--embedded", about: "Without a database URL: use an embedded Postgres in .tasker/" }],
+  flags: [
+    {
+      flag: "--embedded",
+      about:
+        "Without a database URL: use an embedded Postgres in .tasker/, where other commands of this folder find it",
+    },
+  ],
   examples: [
     "tasker start",
     "tasker start dist/jobs --slots 200",
@@ -24,11 +31,15 @@ export const start: Command = {
     ]);
     const logger = loggerOf(wanted);
     const jobs = await loadJobs(wanted);
-    return withDatabase(wanted, given, async (database) => {
+    const serve = async (database: Database, ready?: () => void): Promise<number> => {
       const runtime = await runtimeOf(wanted, { database, jobs, logger });
       logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
-      return work(runtime, { grace: wanted.grace, logger });
-    });
+      return work(runtime, { grace: wanted.grace, logger, ...(ready && { ready }) });
+    };
+    const known = locate(wanted);
+    if (known) return serve(known);
+    if (!given.on("embedded")) throw noDatabase();
+    return withEmbedded(wanted, logger, (database) => noted(database, serve));
   },
 };
 
@@ -39,20 +50,29 @@ export function withPaths(settings: Settings, paths: readonly string[]): Setting
   return { ...settings, jobs: paths, base: process.cwd() };
 }
 
-async function withDatabase(
-  settings: Settings,
-  given: Given,
-  act: (database: Database) => Promise<number>,
+/** With a note in the folder from when the process is ready until it ends. */
+async function noted(
+  database: Database,
+  serve: (database: Database, ready: () => void) => Promise<number>,
 ): Promise<number> {
-  const database = locate(settings);
-  if (database) return act(database);
-  if (!given.on("embedded")) throw noDatabase();
-  return withEmbedded(settings, act);
+  let note: ReturnType<typeof announce> = null;
+  try {
+    return await serve(database, () => {
+      note = announce(database, "start");
+    });
+  } finally {
+    (note as ReturnType<typeof announce>)?.remove(); // TypeScript doesn't see that `ready` is called
+  }
 }
 
 /** Starts the embedded Postgres of the folder, calls, and stops it whatever happens. One that another process had started is
  *  shared, and left running. */
-export async function withEmbedded(settings: Settings, act: (database: Database) => Promise<number>): Promise<number> {
+export async function withEmbedded(
+  settings: Settings,
+  logger: Logger,
+  act: (database: Database) => Promise<number>,
+): Promise<number> {
+  logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
   const { startEmbedded } = await import("../runtime/store/postgres/embedded.ts");
   const embedded = await startEmbedded({ dir: hidden });
   try {

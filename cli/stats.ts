@@ -16,12 +16,18 @@ export const stats: Command = {
   examples: ["tasker stats", "tasker stats --json"],
   run: async ({ out, settings }) => {
     const found = await withStore(await settings(), (store) => store.find.stats());
-    out.answer({ ...found, totals: totals(found) }, () => text(found, out.colors));
+    out.answer(document(found), () => text(found, out.colors));
     return exit.ok;
   },
 };
 
-/** Sums over all lanes and rates. Waits are means in ms; null while nothing ended. */
+/** Stats for programs: in `rates`, `waitMs` and `runMs` are sums over what ended, and `meanWaitMs` and `meanRunMs` are means. */
+export function document(found: Stats): object {
+  const rates = found.rates.map((rate) => ({ ...rate, ...means(rate) }));
+  return { ...found, rates, totals: totals(found) };
+}
+
+/** Sums over all lanes and rates. Means are in ms; null while nothing ended. */
 export interface Totals {
   readonly ready: number;
   readonly delayed: number;
@@ -31,8 +37,9 @@ export interface Totals {
   readonly canceled: number;
   readonly retried: number;
   readonly perMinute: number;
-  readonly waitMs: number | null;
-  readonly runMs: number | null;
+  /** From due to start, and from start to end, of what completed or failed. */
+  readonly meanWaitMs: number | null;
+  readonly meanRunMs: number | null;
 }
 
 /** Adds the numbers up. */
@@ -50,9 +57,21 @@ export function totals({ lanes, rates, windowMs }: Stats): Totals {
     canceled: rate("canceled"),
     retried: rate("retried"),
     perMinute: windowMs > 0 ? Math.round(((ended * 60_000) / windowMs) * 10) / 10 : 0,
-    waitMs: ended ? Math.round(rate("waitMs") / ended) : null,
-    runMs: ended ? Math.round(rate("runMs") / ended) : null,
+    ...means({
+      completed: rate("completed"),
+      failed: rate("failed"),
+      waitMs: rate("waitMs"),
+      runMs: rate("runMs"),
+    }),
   };
+}
+
+type Sums = Pick<RateStat, "completed" | "failed" | "waitMs" | "runMs">;
+
+function means({ completed, failed, waitMs, runMs }: Sums): Pick<Totals, "meanWaitMs" | "meanRunMs"> {
+  const ended = completed + failed;
+  const mean = (sumMs: number): number | null => (ended > 0 ? Math.round(sumMs / ended) : null);
+  return { meanWaitMs: mean(waitMs), meanRunMs: mean(runMs) };
 }
 
 function text(found: Stats, paint: Colors): string {
@@ -67,8 +86,8 @@ function text(found: Stats, paint: Colors): string {
         `${sum.completed} completed, ${sum.failed} failed, ${sum.canceled} canceled, ${sum.retried} retried`,
       ],
       ["throughput", `${sum.perMinute} a minute`],
-      ["mean wait", sum.waitMs === null ? null : humanMs(sum.waitMs)],
-      ["mean run", sum.runMs === null ? null : humanMs(sum.runMs)],
+      ["mean wait", sum.meanWaitMs === null ? null : humanMs(sum.meanWaitMs)],
+      ["mean run", sum.meanRunMs === null ? null : humanMs(sum.meanRunMs)],
     ],
     paint.dim,
   );
@@ -98,8 +117,10 @@ function laneTable({ lanes, rates }: Stats, paint: Colors): string {
     })),
     ...rates.filter((rate) => !lanes.some((lane) => same(lane, rate))).map((rate) => ({ lane: null, rate })),
   ];
-  const mean = ({ rate }: Row, field: "waitMs" | "runMs"): string =>
-    rate && rate.completed + rate.failed > 0 ? humanMs(rate[field] / (rate.completed + rate.failed)) : "";
+  const mean = ({ rate }: Row, field: "meanWaitMs" | "meanRunMs"): string => {
+    const ms = rate && means(rate)[field];
+    return ms === null ? "" : humanMs(ms);
+  };
   const right = "right" as const;
   return table(
     rows,
@@ -112,8 +133,8 @@ function laneTable({ lanes, rates }: Stats, paint: Colors): string {
       { title: "LEASED", cell: ({ lane }) => lane?.leased ?? 0, align: right },
       { title: "COMPLETED", cell: ({ rate }) => rate?.completed ?? "", align: right },
       { title: "FAILED", cell: ({ rate }) => rate?.failed ?? "", align: right },
-      { title: "WAIT", cell: (row) => mean(row, "waitMs"), align: right },
-      { title: "RUN", cell: (row) => mean(row, "runMs"), align: right },
+      { title: "MEAN WAIT", cell: (row) => mean(row, "meanWaitMs"), align: right },
+      { title: "MEAN RUN", cell: (row) => mean(row, "meanRunMs"), align: right },
     ],
     paint.dim,
   );

@@ -1,11 +1,12 @@
 import { configure } from "../sdk/config.ts";
 import type { DurationText } from "../sdk/duration.ts";
+import { RunFailed, WaitTimeout } from "../sdk/error.ts";
 import { parseId } from "../sdk/id.ts";
 import { trigger as send, type TriggerOptions } from "../sdk/trigger.ts";
 import type { RunHandle } from "../sdk/handle.ts";
 import type { Command, Given } from "./command.ts";
 import { withStore } from "./database.ts";
-import { exit } from "./error.ts";
+import { document, exit } from "./error.ts";
 import { whole } from "./filter.ts";
 import type { Output } from "./output.ts";
 import { atOf, payloadOf } from "./payload.ts";
@@ -63,13 +64,30 @@ async function ended(run: RunHandle, find: Find, given: Given, out: Output): Pro
   const timeout = given.text("wait");
   const { id, created, conflict } = run;
   out.note(`${out.colors.cyan(id)}  ${created ? "added" : "was there already"}; waiting for its end`);
-  await run.result(timeout ? { timeout: timeout as DurationText } : {});
+  const failure = await failureOf(run, timeout);
   const record = await find.get(parseId(id));
+  if (failure) {
+    if (!out.json) throw failure;
+    const { status, reason } = record ?? {};
+    out.answer({ id, created, conflict, status, reason, result: null, ...document(failure) }, () => failure.message);
+    return exit.failed;
+  }
   const result = record?.result ? natural(record.result) : undefined;
   out.answer({ id, created, conflict, status: record?.status, reason: record?.reason, result: result ?? null }, () =>
     result === undefined ? "completed without a result" : JSON.stringify(result, null, 2),
   );
   return exit.ok;
+}
+
+/** Waits; why there is no result to print, or null. */
+async function failureOf(run: RunHandle, timeout: string | null): Promise<RunFailed | WaitTimeout | null> {
+  try {
+    await run.result(timeout ? { timeout: timeout as DurationText } : {}); // checked by result
+    return null;
+  } catch (error) {
+    if (error instanceof RunFailed || error instanceof WaitTimeout) return error;
+    throw error;
+  }
 }
 
 function optionsOf(given: Given): TriggerOptions {

@@ -28,7 +28,6 @@ test("without file, environment and flags every key has its default", async () =
       app: "app",
       version: "0",
       name: null,
-      timezone: "UTC",
     },
   });
 });
@@ -88,7 +87,6 @@ test.each([
   [{ poll: "5" }, /--poll: "5" is not a duration/],
   [{ "log-level": "loud" }, /--log-level: "loud" is not one of debug, info/],
   [{ queues: "mail" }, /--queues: "mail" is not a list of queues/],
-  [{ timezone: "Mars" }, /--timezone: "Mars" is not a time zone/],
   [{ config: "none.ts" }, /--config: "none.ts" does not exist/],
 ])("the flags %j are refused by name", async (given, message) => {
   const reading = settings(flags(given), {}, folder());

@@ -1,7 +1,9 @@
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Settings } from "../../cli/config.ts";
-import { locate, noDatabase, running } from "../../cli/database.ts";
+import { BadUsage } from "../../cli/error.ts";
+import { announce, locate, noDatabase, running } from "../../cli/database.ts";
 import { settings } from "../../cli/config.ts";
 import { flags } from "./given.ts";
 import { folder } from "./folder.ts";
@@ -42,7 +44,12 @@ test("a dev of a folder above is found; one whose process has gone is not", () =
   const dead = folder({ ".tasker/dev.json": note(gone) });
   const torn = folder({ ".tasker/dev.json": `{"url":` });
 
-  expect(running(join(alive, "a", "b"))).toEqual({ url: "postgres://dev", schema: "tasker", pid: process.pid });
+  expect(running(join(alive, "a", "b"))).toEqual({
+    url: "postgres://dev",
+    schema: "tasker",
+    pid: process.pid,
+    command: "dev",
+  });
   expect([running(dead), running(torn)]).toEqual([null, null]);
 });
 
@@ -52,4 +59,36 @@ test("DATABASE_URL is never used, and the error names the ways", async () => {
   expect(locate(await read({}, { DATABASE_URL: "postgres://other" }, cwd), cwd)).toBeNull();
   for (const way of ["--database-url", "TASKER_DATABASE_URL", "tasker.config.ts", "tasker dev"])
     expect(noDatabase().message).toContain(way);
+});
+
+test("a process leaves a note for its folder, readable by its user alone, and takes it away", async () => {
+  const cwd = folder({ ".tasker/dev.json": note(gone) });
+  const path = join(cwd, ".tasker", "dev.json");
+  const before = process.listenerCount("exit");
+
+  const left = announce({ url: "postgres://embedded", schema: "own", from: "" }, "start", cwd);
+  const second = announce({ url: "postgres://other", schema: "own", from: "" }, "dev", cwd);
+  const found = locate(await read({}, {}, cwd), cwd);
+  const mode = statSync(path).mode & 0o777;
+  const listening = process.listenerCount("exit");
+  left!.remove();
+
+  expect([second, mode, listening]).toEqual([null, 0o600, before + 1]);
+  expect(found).toEqual({ url: "postgres://embedded", schema: "own", from: `tasker start (pid ${process.pid})` });
+  expect([existsSync(path), process.listenerCount("exit")]).toEqual([false, before]);
+});
+
+test.each([
+  ["memory:", /^--database-url: a store in memory ends with its process, and no other can reach it; name a Postgres/],
+  [
+    "mysql://u:s3cret@db/app",
+    /^--database-url: "mysql:\/\/u:\*\*\*@db\/app" is not the address of a Postgres; write it like postgres:\/\/user/,
+  ],
+  ["app", /^--database-url: "app" is not the address of a Postgres/],
+])("the database %j is refused", async (url, message) => {
+  const cwd = folder();
+  const settings = await read({ "database-url": url }, {}, cwd);
+
+  expect(() => locate(settings, cwd)).toThrow(BadUsage);
+  expect(() => locate(settings, cwd)).toThrow(message);
 });

@@ -36,7 +36,32 @@ test("other fields follow as key=value", () => {
 test("what a handler logged is indented, with its run and data", () => {
   const line = pretty({ msg: "greeting", run: "run_2f", job: "hello", attempt: 1, data: { name: "Ada" } });
 
-  expect(line).toBe(`12:00:01.123    | greeting  run_2f  data={"name":"Ada"}\n`);
+  expect(line).toBe(`12:00:01.123    | greeting  run_2f  name=Ada\n`);
+});
+
+test.each([
+  [{ name: "Ada Lovelace", count: 3, none: null }, 'name="Ada Lovelace"  count=3  none=null'],
+  [{ user: { id: 7 } }, 'data={"user":{"id":7}}'],
+  [{ "a b": 1 }, 'data={"a b":1}'],
+  [{}, "data={}"],
+  [[1, 2], "data=[1,2]"],
+  ["text", 'data="text"'],
+  [{ name: "a\u001b[2Jb" }, "name=a\\u001b[2Jb"],
+])("the data %j of a handler's line is shown as %s", (data, shown) => {
+  expect(pretty({ msg: "hi", run: "run_2f", job: "hello", attempt: 1, data })).toBe(
+    `12:00:01.123    | hi  run_2f  ${shown}\n`,
+  );
+});
+
+test("a line of a run that executes a hook says whose", () => {
+  const hook = { kind: "success", of: "run_2e" };
+
+  expect(pretty({ msg: "Run completed", run: "run_2f", job: "hello", attempt: 1, duration: "2ms", hook })).toBe(
+    "12:00:01.123  Run completed  run_2f  hello  (hook success of run_2e)  attempt 1  2ms\n",
+  );
+  expect(pretty({ msg: "sent", run: "run_2f", job: "hello", attempt: 1, hook })).toBe(
+    "12:00:01.123    | sent  run_2f  (hook success of run_2e)\n",
+  );
 });
 
 test("an error shows its first frames, without those of Node", () => {
@@ -47,8 +72,30 @@ test("an error shows its first frames, without those of Node", () => {
   );
 });
 
-test("escape sequences in what is logged don't reach the terminal", () => {
-  expect(pretty({ msg: "\u001b[2Jgone", run: "run_1" })).not.toContain("\u001b");
+test("nothing that is logged steers the terminal or looks like another line", () => {
+  const bad = "\u001b[2Jgone\n12:00:00.000  Run completed\u009b";
+
+  for (const entry of [
+    { msg: bad, run: "run_1" },
+    { msg: "x", run: bad, job: bad, attempt: bad, duration: bad },
+    { msg: "x", run: "run_1", hook: { kind: bad, of: bad } },
+    { msg: "x", [bad]: bad, data: { name: bad } },
+    { msg: "x", level: "error", error: bad },
+  ]) {
+    const line = pretty(entry);
+
+    expect(line).not.toMatch(/[\u001b\u009b]/);
+    expect(line).not.toMatch(/^12:00:00/m);
+  }
+});
+
+test("JSON logs hold no raw control characters, and say the same", () => {
+  const { stream, lines } = sink();
+
+  logger({ logLevel: "info", logFormat: "json" }, stream).info({ tag: "\u009b\u001b\u202e" }, "x");
+
+  expect(lines()[0]).not.toMatch(/[\u001b\u009b\u202e]/);
+  expect(JSON.parse(lines()[0]!)).toMatchObject({ tag: "\u009b\u001b\u202e" });
 });
 
 test("a line that is no JSON stays as it is", () => {

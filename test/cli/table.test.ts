@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { colors, plain } from "../../cli/color.ts";
+import { colors, plain, safe } from "../../cli/color.ts";
 import { pairs, table } from "../../cli/table.ts";
 
 const same = (text: string): string => text;
@@ -62,4 +62,25 @@ test("colours are for terminals, unless NO_COLOR or FORCE_COLOR say otherwise", 
   expect(paint(false, {})).toBe("x");
   expect(paint(true, { NO_COLOR: "1" })).toBe("x");
   expect(paint(false, { FORCE_COLOR: "1" })).not.toBe("x");
+});
+
+test.each([
+  ["one\ntwo\tthree", "one\ntwo\tthree"],
+  ["\u001b[31mred\u001b[39m", "red"],
+  ["\u001b[2J\u001b]0;title\u0007", "\\u001b[2J\\u001b]0;title\\u0007"],
+  ["a\rb\r\nc", "a\\u000db\nc"],
+  ["\u009b2J \u007f", "\\u009b2J \\u007f"],
+  ["user\u202egpj.exe", "user\\u202egpj.exe"],
+])("%j is printed as %j", (text, shown) => {
+  expect(plain(text)).toBe(shown);
+});
+
+test("the last guard lets our own colours through, and nothing else", () => {
+  const paint = colors({ isTTY: true }, {});
+  const painted = Object.values(paint)
+    .map((each) => each("x"))
+    .join(" ");
+
+  expect(safe(painted)).toBe(painted);
+  expect(safe(paint.red("a\u001b[8mb\u001b[1A\u009bc"))).toBe(paint.red("a\\u001b[8mb\\u001b[1A\\u009bc"));
 });

@@ -336,8 +336,8 @@ function sender(tx: Tx): Send {
 const pass = "pass the client that runs your BEGIN, or Kysely's trx";
 
 /** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
-function statusOf(client: { getTransactionStatus?(): unknown }): unknown {
-  return client.getTransactionStatus?.();
+function statusOf(client: object): unknown {
+  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.(); // pg ≥ 8.17 has it
 }
 
 interface KyselyTransaction {

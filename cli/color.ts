@@ -33,7 +33,12 @@ export function plain(text: string): string {
     .replace(control, escaped);
 }
 
-/** The same for text that is painted already: `Colors` stay. The last guard before a terminal. */
+/** The same in one line: what is said in it can't look like a line of ours. */
+export function oneLine(text: string): string {
+  return plain(text).replace(/\s*\n\s*/g, " ");
+}
+
+/** For text that is painted already: `Colors` and lines stay. The last guard before a terminal. */
 export function safe(text: string): string {
   return text.replace(painted, (part) => (part.length > 1 ? part : escaped(part)));
 }

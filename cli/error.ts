@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { InvalidInput, TaskerError } from "../sdk/error.ts";
-import { plain } from "./color.ts";
+import { oneLine, plain } from "./color.ts";
 import { redact } from "./redact.ts";
 
 /** What a process answers: all went well; the act failed or nothing matched; the command line was wrong. */
@@ -61,7 +61,7 @@ function split(error: Error): readonly [head: string, frames: readonly string[]]
 
 function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
-  return plain(text).replace(/\s*\n\s*/g, " ");
+  return oneLine(text);
 }
 
 function chain(error: unknown): readonly Error[] {

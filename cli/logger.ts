@@ -1,5 +1,5 @@
 import { pino, type DestinationStream } from "pino";
-import { colors, plain, safe, type Colors } from "./color.ts";
+import { colors, oneLine, plain, safe, type Colors } from "./color.ts";
 import type { Settings } from "./config.ts";
 import { isAuthors } from "./error.ts";
 import { fields } from "./field.ts";
@@ -39,7 +39,7 @@ const hiddenFields = [
 export function prettify(line: string, paint: Colors): string {
   const entry = parse(line);
   if (!entry) return line;
-  const message = plain(String(entry.msg ?? "")).replace(/\s*\n\s*/g, " ");
+  const message = oneLine(String(entry.msg ?? ""));
   const start = `${paint.dim(clock(entry.time))}  `;
   const text = tint(entry, paint)(message);
   return `${start}${[ofHandler(entry) ? `  ${paint.dim("|")} ${text}` : text, ...about(entry, paint), ...rest(entry, paint)].join("  ")}\n${failure(entry, paint)}`;
@@ -75,13 +75,13 @@ function tint(entry: Entry, paint: Colors): (text: string) => string {
 
 function about(entry: Entry, paint: Colors): readonly string[] {
   const parts: string[] = [];
-  if (entry.run) parts.push(paint.cyan(plain(String(entry.run))));
+  if (entry.run) parts.push(paint.cyan(oneLine(String(entry.run))));
   const hook = hookOf(entry.hook);
   if (!ofHandler(entry)) {
-    if (entry.job) parts.push(paint.bold(plain(String(entry.job))));
+    if (entry.job) parts.push(paint.bold(oneLine(String(entry.job))));
     if (hook) parts.push(hook);
     if (entry.attempt) parts.push(`attempt ${Number(entry.attempt)}`);
-    if (entry.duration) parts.push(plain(String(entry.duration)));
+    if (entry.duration) parts.push(oneLine(String(entry.duration)));
   } else if (hook) parts.push(hook);
   return parts;
 }
@@ -89,7 +89,7 @@ function about(entry: Entry, paint: Colors): readonly string[] {
 /** `(hook success of run_2f)` for a line of a run that executes a hook. */
 function hookOf(hook: unknown): string | null {
   const { kind, of } = (hook ?? {}) as { readonly kind?: unknown; readonly of?: unknown };
-  return typeof kind === "string" && typeof of === "string" ? plain(`(hook ${kind} of ${of})`) : null;
+  return typeof kind === "string" && typeof of === "string" ? oneLine(`(hook ${kind} of ${of})`) : null;
 }
 
 function rest(entry: Entry, paint: Colors): readonly string[] {
@@ -97,9 +97,9 @@ function rest(entry: Entry, paint: Colors): readonly string[] {
     ([key, value]) => !hiddenFields.includes(key) && value !== null && value !== undefined,
   );
   return shown.map(([key, value]) => {
-    const label = `${plain(key)}=`;
+    const label = `${oneLine(key)}=`;
     if (key === "data") return fields(value, label, paint.dim);
-    return `${paint.dim(label)}${plain(typeof value === "string" ? value : JSON.stringify(value))}`;
+    return `${paint.dim(label)}${oneLine(typeof value === "string" ? value : JSON.stringify(value))}`;
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Target } from "../sdk/target.ts";
-import { plain } from "./color.ts";
+import { oneLine } from "./color.ts";
 import type { Command } from "./command.ts";
 import type { Settings } from "./config.ts";
 import { withStore } from "./database.ts";
@@ -46,9 +46,11 @@ async function turn(act: "pause" | "resume", queue: string, out: Output, setting
   });
   const isUsed = used.includes(queue);
   const next = act === "pause" ? `paused; let it go on with: tasker queues resume ${queue}` : "running";
-  out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${plain(queue)}" is ${plain(next)}`);
+  out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${oneLine(queue)}" is ${oneLine(next)}`);
   if (!isUsed)
-    out.note(plain(`warning: no job uses queue "${queue}" (known: ${used.join(", ") || "none"})${hint(queue, used)}`));
+    out.note(
+      oneLine(`warning: no job uses queue "${queue}" (known: ${used.join(", ") || "none"})${hint(queue, used)}`),
+    );
   return exit.ok;
 }
 

@@ -4,7 +4,7 @@ import { formatId } from "../sdk/id.ts";
 import type { Wire } from "../sdk/codec.ts";
 import type { Status } from "../sdk/status.ts";
 import type { AttemptRecord, ErrorRecord, LogRecord, RunRecord } from "../sdk/target.ts";
-import { plain, type Colors, type Paint } from "./color.ts";
+import { oneLine, plain, type Colors, type Paint } from "./color.ts";
 import { isAuthors } from "./error.ts";
 import { fields } from "./field.ts";
 import { pairs, table, type Column } from "./table.ts";
@@ -60,7 +60,7 @@ export function runText(
 ): string {
   const { attempts, logs, colors: paint, now = new Date() } = more;
   const parts = [
-    `${paint.cyan(formatId(run.id))}  ${paint.bold(plain(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
+    `${paint.cyan(formatId(run.id))}  ${paint.bold(oneLine(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
     facts(run, paint, now),
     section("Payload", pretty(run.input), paint),
     run.result && section("Result", pretty(run.result), paint),

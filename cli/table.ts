@@ -1,4 +1,4 @@
-import { plain, type Paint } from "./color.ts";
+import { oneLine, type Paint } from "./color.ts";
 
 /** A column: its title, what a row shows in it, and how the cell is painted after it was padded. */
 export interface Column<T> {
@@ -38,10 +38,10 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[], titl
 export function pairs(list: readonly (readonly [name: string, value: string | number | null])[], name: Paint): string {
   const shown = list.filter((pair) => pair[1] !== null);
   const width = Math.max(0, ...shown.map(([label]) => label.length));
-  return shown.map(([label, value]) => `${name(label.padEnd(width))}  ${plain(String(value))}`).join("\n");
+  return shown.map(([label, value]) => `${name(label.padEnd(width))}  ${oneLine(String(value))}`).join("\n");
 }
 
 function cut(value: string | number, max: number): string {
-  const text = plain(String(value)).replace(/\s*\n\s*/g, " ");
+  const text = oneLine(String(value));
   return text.length > max ? `${text.slice(0, max - 1)}…` : text;
 }

@@ -116,8 +116,8 @@ export interface Runs {
   /** Gives leases back; no attempt is spent. */
   release(batch: readonly Held[]): Promise<void>;
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
-   *  dead nodes. Bounded work a call. */
-  sweep(options: { readonly maxCrashes: number }): Promise<Swept>;
+   *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
+  sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
   /** Calls back when runs may have become due, or a command for `node` waits. Best effort: polling must be enough alone. */
   listen(node: number, hear: (what: "due" | "command") => void): Promise<() => Promise<void>>;
   progress(held: Held, progress: Progress): Promise<boolean>;
@@ -150,14 +150,14 @@ export interface Tally {
 export interface Beat {
   /** False: the node's lease had ended before this beat; check what it held. It is alive again from now. */
   readonly alive: boolean;
-  /** Held runs that somebody asked to cancel. */
+  /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
   readonly cancel: readonly Held[];
   readonly nowMs: number;
 }
 export interface Nodes {
   join(info: NodeInfo, ttlMs: number): Promise<number>;
   beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
-  /** Commands that came since, without a beat. */
+  /** As `cancel` of a beat, without a beat. */
   commands(node: number): Promise<readonly Held[]>;
   leave(node: number): Promise<void>;
   /** Publishes jobs; what other nodes published of other jobs stays. */

@@ -15,6 +15,7 @@ import { defineJob } from "tasker";
 import { z } from "zod";
 const retry = { attempts: 1 };
 export const hello = defineJob({ id: "hello", schema: z.object({ name: z.string() }), handler: ({ name }, ctx) => {
+  if (name === "nobody") ctx.skip("there is nobody to greet");
   ctx.log.info("greeting", { name });
   return { text: "hi " + name };
 } });

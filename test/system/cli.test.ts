@@ -54,6 +54,8 @@ test(
     const text = await tasker(["run", list.items[0]!.id], place);
     const jobs = await json<{ items: { id: string }[] }>(["jobs"], place);
     const stats = await json<{ nodes: { alive: boolean }[]; totals: object }>(["stats"], place);
+    const skipped = await trigger("hello", place, `{"name":"nobody"}`, "--wait");
+    const reason = await tasker(["run", skipped], place);
 
     expect([waited.code, JSON.parse(waited.out)]).toEqual([0, { text: "hi Ada" }]);
     expect(list).toMatchObject({
@@ -68,6 +70,7 @@ test(
     expect(text.out).toMatch(/hello\s+completed[^]*"text": "hi Ada"[^]*greeting/);
     expect(jobs.items.map(({ id }) => id)).toEqual(["boom", "deaf", "hello", "looping", "patient"]);
     expect(stats.nodes).toMatchObject([{ alive: true }]);
+    expect(reason.out).toMatch(/completed \(skipped\)\n\nnote +there is nobody to greet\n/);
     expect(JSON.parse(process.out().split("\n")[0]!)).toMatchObject({
       level: "info",
       msg: "Database chosen",
@@ -89,7 +92,10 @@ test("a failed run is found, tried again, and purged; each needs --yes for many"
   const purged = await json<{ purged: number }>(["purge", "--status", "failed", "--yes"], place);
   const nothing = await tasker(["retry", "--failed", "--yes"], place);
 
-  expect([waited.code, JSON.parse(waited.out)]).toMatchObject([1, { error: { code: "RUN_FAILED" } }]);
+  expect([waited.code, JSON.parse(waited.out)]).toMatchObject([
+    1,
+    { id: found.items[0]!.id, status: "failed", reason: "error", error: { code: "RUN_FAILED" }, result: null },
+  ]);
   expect(waited.out + waited.err + process.out()).not.toContain("s3cret");
   expect(found.items).toHaveLength(1);
   expect([unsure.code, unsure.err]).toEqual([2, "error: 1 run matches; add --yes to retry it\n"]);
@@ -128,10 +134,18 @@ test("a paused queue keeps its runs until it is resumed", { timeout: 60_000 }, a
 
   await tasker(["queues", "pause", "default"], place);
   const id = await trigger("hello", place, `{"name":"Ada"}`);
+  const unknown = await tasker(["queues", "pause", "defualt"], place);
   const paused = await json<{ items: object[] }>(["queues"], place);
   await tasker(["queues", "resume", "default"], place);
 
-  expect(paused.items).toMatchObject([{ name: "default", paused: true, ready: 1 }]);
+  expect(paused.items).toMatchObject([
+    { name: "default", paused: true, ready: 1 },
+    { name: "defualt", paused: true, ready: 0 },
+  ]);
+  expect([unknown.code, unknown.err]).toEqual([
+    0,
+    'warning: no job uses queue "defualt" (known: default); did you mean "default"?\n',
+  ]);
   await until(async () => (await statusOf(id, place)) === "completed", { what: "the run to complete" });
 });
 
@@ -170,8 +184,10 @@ test(
     const { code, out, err } = await tasker(["dev", "jobs", "--run", "jobs/_start.ts", "--once"], { cwd });
 
     expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/^\S+ {2}Starting Postgres in \.tasker\/[^\n]*\n/);
+    expect(out).toMatch(/restart to load changed jobs; Ctrl-C stops/);
     expect(out).toMatch(/Database chosen {2}.*from=embedded Postgres/);
-    expect(out).toMatch(/\d\d:\d\d:\d\d\.\d{3} {4}\| greeting {2}run_/);
+    expect(out).toMatch(/\d\d:\d\d:\d\d\.\d{3} {4}\| greeting {2}run_\w+ {2}name=Ada\n/);
     expect(out).toMatch(/Run completed {2}run_\w+ {2}hello {2}attempt 1/);
     expect(out).toMatch(/Run failed {2}run_\w+ {2}boom {2}attempt 1[^\n]*\n +Error: boom[^\n]*\n +at .*all\.ts:/);
     expect(out).not.toContain("s3cret");
@@ -195,6 +211,28 @@ test(
     expect([mode, waited.code]).toEqual([0o600, 0]);
     expect(JSON.parse(waited.out)).toEqual({ text: "hi Ada" });
     expect(await dev.ended).toBe(0);
+    expect(existsSync(note)).toBe(false);
+  },
+);
+
+test(
+  "the other commands find the database of a running start --embedded, and a second signal leaves nothing behind",
+  { timeout: 90_000 },
+  async () => {
+    const cwd = project();
+    const worker = launch(["start", "--embedded", "--log-format", "json"], { cwd });
+    const note = join(cwd, ".tasker", "dev.json");
+    await until(() => existsSync(note), { what: "the note of start --embedded", timeoutMs: 30_000 });
+
+    const waited = await tasker(["trigger", "hello", `{"name":"Ada"}`, "--wait"], { cwd });
+    await trigger("deaf", { cwd });
+    await worker.says("deaf began");
+    worker.child.kill("SIGINT");
+    await worker.says("Runtime stopping");
+    worker.child.kill("SIGINT");
+
+    expect([waited.code, JSON.parse(waited.out)]).toEqual([0, { text: "hi Ada" }]);
+    expect(await worker.ended).toBe(130);
     expect(existsSync(note)).toBe(false);
   },
 );
@@ -232,7 +270,7 @@ test(
       [
         await tasker(["trigger", "helo", "{}"], place),
         1,
-        /^error: job "helo" is not defined .*did you mean "hello"\?\n$/,
+        /^error: job "helo" is not .*did you mean "hello"\?\n$/,
       ],
       [
         await tasker(["trigger", "hello", `{"name":5}`], place),
@@ -250,6 +288,8 @@ test(
       [await tasker(["runz"], bare), 2, /^error: "runz" is not a command; did you mean "runs".*\n$/],
       [await tasker(["runs"], bare), 2, /^error: no database is known; .*\n$/],
       [await tasker(["runs"], away), 1, /^error: postgres 127\.0\.0\.1:1.* can't be reached: .*\n$/],
+      [await tasker(["run"], bare), 2, /^error: <id> is missing; usage: tasker run <id>\n$/],
+      [await tasker(["start", "--database-url", "memory:"], bare), 2, /^error: --database-url: a store in memory .*\n$/],
       [await tasker(["start", "nowhere"], away), 2, /^error: "nowhere" does not exist.*\n$/],
     ] as const;
 

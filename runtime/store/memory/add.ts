@@ -26,25 +26,36 @@ function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
   const { job, replayOf } = run;
   const row = insert(state, { job, replayOf, key: run.key?.key ?? null, ...contentOf(state, run) });
-  if (run.key) state.keys.set(keyName(job, run.key.key), { run: row.id, keepMs: run.key.keepMs, hash: run.key.hash });
+  if (run.key) state.keys.set(keyName(job, run.key.key), claimOf(row, run.key));
   rows.push(row);
   return { id: row.id, created: true, conflict: false };
 }
 
+/** A claim on a key by a run, as at its add. */
+export function claimOf({ id, dueMs }: Row, { keepMs, hash }: Pick<NewKey, "keepMs" | "hash">): KeyRow {
+  return { run: id, keepMs, untilMs: dueMs + keepMs, hash };
+}
+
 interface Holder {
-  readonly row: Row;
+  readonly row: Row | null;
   readonly claim: KeyRow;
   readonly key: NewKey;
 }
 
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
-  if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(row.id));
-  if (key.onConflict === "replace" && statusOf(state, row) === "pending") {
+  if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(claim.run));
+  if (
+    key.onConflict === "replace" &&
+    row &&
+    row.attempt === 0 &&
+    row.startedMs === null &&
+    statusOf(state, row) === "pending"
+  ) {
     Object.assign(row, contentOf(state, run));
     claim.hash = key.hash;
     rows.push(row);
   }
-  return { id: row.id, created: false, conflict: claim.hash !== key.hash };
+  return { id: claim.run, created: false, conflict: claim.hash !== key.hash };
 }
 
 /** What a repeat with `replace` gives a waiting run anew: all but its id, job and key. */
@@ -68,13 +79,21 @@ export function instantOf(state: State, at: Date | null, delayMs: number): numbe
   return at ? Math.max(nowMs, at.getTime()) : Math.ceil(nowMs + delayMs);
 }
 
-/** The run that holds a key now: it is live, or completed a while ago. */
-export function holderOf(state: State, job: string, key: string): { readonly row: Row; readonly claim: KeyRow } | null {
+/** The claim that holds a key now: its run is live, or completed a while ago; null for the row of one that was pruned. */
+export function holderOf(
+  state: State,
+  job: string,
+  key: string,
+): { readonly row: Row | null; readonly claim: KeyRow } | null {
   const claim = state.keys.get(keyName(job, key));
-  const row = claim && (state.live.get(claim.run) ?? state.history.get(claim.run));
-  if (!row) return null;
-  const kept = row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
-  return kept ? { row, claim } : null;
+  if (!claim) return null;
+  const row = state.live.get(claim.run) ?? state.history.get(claim.run) ?? null;
+  return isKept(state, row, claim) ? { row, claim } : null;
+}
+
+function isKept(state: State, row: Row | null, claim: KeyRow): boolean {
+  if (!row) return claim.untilMs > state.now();
+  return row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
 }
 
 export function keyName(job: string, key: string): string {

@@ -1,6 +1,6 @@
 import type { Reason } from "../../../sdk/status.ts";
 import type { Act, Desk, Edit } from "../../../sdk/target.ts";
-import { instantOf, keyName } from "./add.ts";
+import { claimOf, holderOf, instantOf, keyName } from "./add.ts";
 import { cancel, frozen, isHeld, makePending, type Row, type State, statusOf, step, tell, tellDue } from "./state.ts";
 
 /** Acts of people, in memory. */
@@ -34,14 +34,15 @@ export function desk(state: State): Desk {
   };
 }
 
-/** Deletes finished runs with all that belongs to them; answers how many. */
-export function deleteRuns(state: State, rows: readonly Row[]): number {
+/** Deletes finished runs with all that belongs to them, but for keys that are still kept if `keepKeys`; answers how many. */
+export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false): number {
   const ids = new Set(rows.map(({ id }) => id));
   for (const [n, { run }] of [...state.attempts, ...state.logs])
     if (ids.has(run) && !state.attempts.delete(n)) state.logs.delete(n);
   for (const { id, job, key } of rows) {
     state.history.delete(id);
-    if (key !== null && state.keys.get(keyName(job, key))?.run === id) state.keys.delete(keyName(job, key));
+    const claim = key === null ? undefined : state.keys.get(keyName(job, key));
+    if (claim?.run === id && !(keepKeys && claim.untilMs > state.now())) state.keys.delete(keyName(job, key!));
   }
   return rows.length;
 }
@@ -59,19 +60,13 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
     cancel(state, row, reason);
     return "done";
   }
-  if (row.ask === null) command(state, row);
   row.ask ??= reason;
+  for (const ear of state.ears) if (ear.node === row.node) tell(state, ear, "command");
   return "asked";
 }
 
-/** Asks the node that has the run to end it. */
-function command(state: State, { id, token, node }: Row): void {
-  state.commands.set(node!, [...(state.commands.get(node!) ?? []), { id, token }]);
-  for (const ear of state.ears) if (ear.node === node) tell(state, ear, "command");
-}
-
 function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"] {
-  if (row.end?.status !== from) return "refused";
+  if (row.end?.status !== from || !retakeKey(state, row)) return "refused";
   const nowMs = state.now();
   if (from === "failed") Object.assign(row, { dueMs: nowMs, attempt: 0, crashes: 0 });
   row.end = null;
@@ -80,6 +75,18 @@ function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"
   makePending(state, row, Math.max(nowMs, row.dueMs));
   return "done";
 }
+
+/** A run that comes back takes its key again. False if another run holds that now. */
+function retakeKey(state: State, row: Row): boolean {
+  if (row.key === null) return true;
+  const name = keyName(row.job, row.key);
+  const holder = holderOf(state, row.job, row.key);
+  if (holder && holder.claim.run !== row.id) return false;
+  const claim = state.keys.get(name);
+  state.keys.set(name, claimOf(row, claim?.run === row.id ? claim : { keepMs: claim?.keepMs ?? dayMs, hash: "" }));
+  return true;
+}
+const dayMs = 86_400_000;
 
 function edit(state: State, row: Row, change: Edit): Act["done"] {
   if (statusOf(state, row) !== "pending") return "refused";

@@ -19,7 +19,7 @@ export function find(state: State): Find {
         page,
       );
     }),
-    keyed: step((job, key) => holderOf(state, job, key)?.row.id ?? null),
+    keyed: step((job, key) => holderOf(state, job, key)?.claim.run ?? null),
     attempts: step(({ run, job }, page) => {
       const found = [...state.attempts].filter(
         ([, it]) => (run ?? it.run) === it.run && (job?.includes(it.job) ?? true),

@@ -1,5 +1,5 @@
 import type { Held, Nodes, NodeState } from "../store.ts";
-import { frozen, type NodeRow, type State, step } from "./state.ts";
+import { frozen, isLeased, type NodeRow, type State, step } from "./state.ts";
 
 /** Nodes and what they publish, in memory. */
 export function nodes(state: State): Nodes {
@@ -16,9 +16,9 @@ export function nodes(state: State): Nodes {
       const base = known ?? newNode(state, node, `node ${node}`, ttlMs);
       state.nodes.set(node, { ...base, ...frozen(report), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs });
       state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
-      return { alive: known !== undefined && known.leaseUntil >= nowMs, cancel: takeCommands(state, node), nowMs };
+      return { alive: known !== undefined && known.leaseUntil >= nowMs, cancel: askedOf(state, node), nowMs };
     }),
-    commands: step((node) => takeCommands(state, node)),
+    commands: step((node) => askedOf(state, node)),
     leave: step((node) => {
       const known = state.nodes.get(node);
       if (known) state.nodes.set(node, { ...known, leaseUntil: state.now() - 1, draining: true, busy: 0, heap: 0 });
@@ -35,8 +35,8 @@ function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow
   return { id, name, startedAt: new Date(nowMs), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs, ...idle };
 }
 
-function takeCommands(state: State, node: number): readonly Held[] {
-  const commands = state.commands.get(node) ?? [];
-  state.commands.delete(node);
-  return commands;
+/** Runs that the node has leased and somebody asked to cancel. */
+function askedOf(state: State, node: number): readonly Held[] {
+  const asked = [...state.live.values()].filter((row) => row.ask !== null && row.node === node && isLeased(row));
+  return asked.map(({ id, token }) => ({ id, token }));
 }

@@ -1,7 +1,18 @@
 import { clean } from "../../../sdk/text.ts";
 import type { Claim, Held, Keep, Lease, Outcome, Runs, Settled, Settlement, Swept } from "../store.ts";
 import { deleteRuns } from "./desk.ts";
-import { cancel, finish, frozen, isHeld, makePending, recordAttempt, type Row, type State, step } from "./state.ts";
+import {
+  cancel,
+  finish,
+  frozen,
+  isHeld,
+  isLeased,
+  makePending,
+  recordAttempt,
+  type Row,
+  type State,
+  step,
+} from "./state.ts";
 
 /** The way of a run, in memory. */
 export function runs(state: State): Runs {
@@ -13,7 +24,7 @@ export function runs(state: State): Runs {
     ),
     check: step((held) => held.filter((each) => ours(state, each)).map(({ id, token }) => ({ id, token }))),
     release: step((batch) => batch.forEach((each) => release(state, each))),
-    sweep: step(({ maxCrashes }) => sweep(state, maxCrashes)),
+    sweep: step(({ maxCrashes, node = 0 }) => sweep(state, maxCrashes, node)),
     listen: step((node, hear) => {
       const ear = { node, hear };
       state.ears.add(ear);
@@ -37,7 +48,7 @@ export function keep(state: State): Keep {
     prune: step(({ completedMs, otherMs }) => {
       const isOver = ({ end }: Row): boolean =>
         end!.finishedMs < state.now() - (end!.status === "completed" ? completedMs : otherMs);
-      return deleteRuns(state, [...state.history.values()].filter(isOver));
+      return deleteRuns(state, [...state.history.values()].filter(isOver), true);
     }),
   };
 }
@@ -90,7 +101,7 @@ function leaseOf(row: Row): Lease {
     priority,
     dueMs,
     createdMs,
-    expiresMs,
+    expiresMs: crashes === 0 ? expiresMs : null, // it may have started before
     attempt,
     crashes,
     input,
@@ -155,14 +166,14 @@ function release(state: State, held: Held): void {
 /** How long after its end a node is forgotten. */
 const forgetMs = 3_600_000;
 
-function sweep(state: State, maxCrashes: number): Swept {
+function sweep(state: State, maxCrashes: number, self: number): Swept {
   const nowMs = state.now();
   const swept = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
   const isDead = (node: number): boolean => (state.nodes.get(node)?.leaseUntil ?? 0) < nowMs;
   for (const row of [...state.live.values()]) {
-    if (row.held ? isDead(row.node!) : row.ask !== null && !isHeld(state, row))
+    if (row.held ? row.node !== self && isDead(row.node!) : row.ask !== null && !isHeld(state, row))
       swept[recover(state, row, maxCrashes)]++;
-    else if (row.expiresMs !== null && row.expiresMs <= nowMs && !isHeld(state, row)) swept[expire(state, row)]++;
+    else if (row.expiresMs !== null && row.expiresMs <= nowMs && !isLeased(row)) swept[expire(state, row)]++;
   }
   for (const { id, leaseUntil } of state.nodes.values())
     if (leaseUntil < nowMs - forgetMs && state.nodes.delete(id)) swept.nodes++;

@@ -13,7 +13,7 @@ import type {
   RunRecord,
 } from "../../../sdk/target.ts";
 import { clean } from "../../../sdk/text.ts";
-import type { Held, Settled, Tally } from "../store.ts";
+import type { Settled, Tally } from "../store.ts";
 
 /** How a run ended. */
 export interface Ending {
@@ -63,6 +63,8 @@ export interface Row {
 export interface KeyRow {
   readonly run: number;
   readonly keepMs: number;
+  /** A completed run that was pruned before that holds its key till then. */
+  readonly untilMs: number;
   hash: string;
 }
 export type NodeRow = Omit<NodeStat, "alive"> & { readonly leaseUntil: number };
@@ -83,7 +85,6 @@ export interface State {
   readonly nodes: Map<number, NodeRow>;
   /** Names of all nodes that ever joined. */
   readonly names: Map<number, string>;
-  readonly commands: Map<number, Held[]>;
   readonly tallies: { readonly atMs: number; readonly tally: Tally }[];
   readonly jobs: Map<string, JobRecord>;
   /** Queue → paused. */
@@ -109,7 +110,6 @@ export function makeState(now: () => number): State {
     logs: new Map(),
     nodes: new Map(),
     names: new Map(),
-    commands: new Map(),
     tallies: [],
     jobs: new Map(),
     queues: new Map(),
@@ -132,6 +132,11 @@ export function frozen<T>(value: T): T {
 function freeze<T>(value: T): T {
   if (typeof value === "object" && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
   return value;
+}
+
+/** Whether a lease on the run was taken and not ended, be it lapsed. */
+export function isLeased(row: Row): boolean {
+  return row.held || row.leaseUntil !== null;
 }
 
 /** Whether a node's lease on the run stands by the clock. */

@@ -12,7 +12,6 @@ export function first(schema: string) {
     sql`create table ${s}.lanes (
       id integer primary key generated always as identity,
       queue text not null, job text not null, priority smallint not null check (priority between 0 and 9),
-      paused boolean not null default false,
       unique (queue, job, priority))`,
     sql`create table ${s}.runs (
       id bigint not null,
@@ -78,7 +77,7 @@ export function first(schema: string) {
     sql`create index history_lane on ${s}.history (lane, id)`,
     sql`create table ${s}.keys (
       job text not null, key text not null, run bigint not null, hash text not null, keep_ms double precision not null,
-      until timestamptz not null, primary key (job, key))`,
+      rev integer not null default 0, until timestamptz not null, primary key (job, key))`,
     sql`create index keys_until on ${s}.keys (until)`,
     sql`create table ${s}.jobs (
       id text primary key, description text, queue text not null,
@@ -104,7 +103,6 @@ export function first(schema: string) {
       id bigint primary key generated always as identity,
       run bigint not null, attempt integer not null, at timestamptz not null, level text not null, message text not null, data text)`,
     sql`create index logs_run on ${s}.logs (run, id)`,
-    sql`create index logs_at on ${s}.logs using brin (at)`,
     sql`create table ${s}.rates (
       at timestamptz not null, node integer not null, queue text not null, job text not null,
       completed integer not null, failed integer not null, canceled integer not null, retried integer not null,
@@ -132,7 +130,7 @@ declare
   today date := (at at time zone 'utc')::date;
 begin
   if not pg_try_advisory_xact_lock(hashtext('tasker:${schema}:partitions')) then return 0; end if;
-  perform set_config('lock_timeout', '1s', true);
+  perform set_config('lock_timeout', '100ms', true);
   foreach kind in array array['completed', 'other'] loop
     keep := case kind when 'completed' then completed_ms else other_ms end;
     for day in select today + i from generate_series(0, ahead) i loop

@@ -3,7 +3,7 @@ import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
-import { explain, isAway, isBusy, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
+import { isAway, isBusy, isData, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
 /** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
@@ -162,7 +162,7 @@ async function isolated<T extends Numbered>(
     return await patiently((again) => write(items, again));
   } catch (error) {
     const refused = error as Error;
-    if (items.length === 1 || isAway(error)) return items.map(() => refused);
+    if (items.length === 1 || !isData(error)) return items.map(() => refused);
     return (await Promise.all(items.map((item) => isolated([item], write)))).flat();
   }
 }
@@ -204,13 +204,18 @@ function wakes(items: readonly Numbered[]): string {
   return items.some(({ run }) => run.delayMs < 60_000) ? "d" : "";
 }
 
+/** Epoch ms of the instant asked for; Postgres has no use for those long past. */
+function at({ dueAt }: NewRun): number | null {
+  return dueAt && Math.max(0, dueAt.getTime());
+}
+
 function columns(items: readonly Numbered[]): readonly string[] {
   const runs = items.map((item) => item.run);
   return [
     numbers(items.map((item) => item.id)),
     numbers(items.map((item) => item.lane)),
     numbers(runs.map((run) => run.delayMs)),
-    numbers(runs.map((run) => run.dueAt?.getTime() ?? null)),
+    numbers(runs.map((run) => at(run))),
     texts(runs.map((run) => run.input.json)),
     texts(runs.map((run) => run.input.meta)),
     texts(runs.map((run) => (run.tags.length > 0 ? JSON.stringify(run.tags) : null))),
@@ -260,30 +265,25 @@ async function resolveKeys(
   for (const [i, item] of losers.entries()) {
     const row = holders.get(i + 1);
     if (row && (row[3] === "true" || row[5] === "true" || Number(row[1]) === item.id))
-      answers.set(item.id, await held(send, sql, item, row));
+      answers.set(item.id, await held(send, sql, item, row, own));
     else answers.set(item.id, await takeOver(send, sql, item, row ?? null, own));
   }
   return answers;
 }
 
 /** The key has a run: return it, replace its input, or refuse. */
-async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise<Added | Error> {
+async function held(send: Send, sql: Statements, item: Keyed, row: Row, own: boolean): Promise<Added | Error> {
   const { run, lane } = item;
   const id = Number(row[1]);
   if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
   const conflict = row[2] !== run.key.hash;
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
+  if (run.key.onConflict === "replace" && !own)
+    return new InvalidInput(
+      'onConflict "replace" would lock the waiting run until the transaction ends; leave out tx, or use "return"',
+    );
   if (run.key.onConflict === "replace" && row[4] === "true") {
-    const values = [
-      id,
-      lane,
-      run.delayMs,
-      run.dueAt?.getTime() ?? null,
-      run.input.json,
-      run.input.meta,
-      run.key.hash,
-      ...extras(run),
-    ];
+    const values = [id, lane, run.delayMs, at(run), run.input.json, run.input.meta, run.key.hash, ...extras(run)];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
   }
@@ -307,7 +307,8 @@ async function takeOver(
   own: boolean,
 ): Promise<Added | Error> {
   if (row) {
-    const taken = await send("tasker_take_key", sql.takeKey, [...keyedColumns([item]), Number(row[1])]);
+    const [name, statement] = own ? ["tasker_take_key_soon", sql.takeKeySoon] : ["", sql.takeKey];
+    const taken = await send(name!, statement!, [...keyedColumns([item]), Number(row[6])]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
   return (await addKeyed(send, sql, [item], own))[0]!;
@@ -316,20 +317,17 @@ async function takeOver(
 /** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
  *  @throws {InvalidInput} for anything else, also for what has no transaction open: its runs would not be undone. */
 function sender(tx: Tx): Send {
-  const failed = (error: unknown): never => {
-    throw explain(error, "the transaction's database");
-  };
   if ("isTransaction" in tx && "executeQuery" in tx) {
     if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
     const client = tx as unknown as KyselyTransaction;
-    return (_name, statement, values) => kyselyRows(client, statement, values).catch(failed);
+    return (_name, statement, values) => kyselyRows(client, statement, values);
   }
   if ("query" in tx && typeof tx.query === "function") {
     if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
     if (statusOf(tx) === "I")
       throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
     const client = tx as unknown as Queryable;
-    return (_name, statement, values) => rowsOn(client, statement, values).catch(failed);
+    return (_name, statement, values) => rowsOn(client, statement, values);
   }
   throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
 }

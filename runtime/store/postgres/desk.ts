@@ -4,6 +4,8 @@ import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
+/** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
+const keyMs = 86_400_000;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
 /** Acts of people, in Postgres. */
@@ -98,12 +100,25 @@ function editValues(id: number, edit: Edit, lane: number | null): readonly unkno
 }
 
 function statements(sql: Statements) {
-  const { schema: s, clock, now, kept, hookRun, published, channel, ms, up } = sql;
+  const { schema: s, clock, now, kept, hookRun, published, channel, ms, up, holds } = sql;
   const held = `(state = 1 or coalesce(lease_until >= ${clock}, false))`;
   const liveStatus = `case when state = 1 and started_at is not null then 'running' when ${held} then 'leased' else 'pending' end`;
   const finalStatus = (column: string) => `(array['completed', 'failed', 'canceled'])[${column} + 1]`;
   const back = (was: number, due: string, attempt: string, crashes: string) => `
-  with old as (delete from ${s}.history where id = any($1::bigint[]) and status = ${was} returning *),
+  with found as materialized (
+    select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
+    from ${s}.history h join ${s}.lanes o on o.id = h.lane
+    left join ${s}.keys k on k.job = o.job and k.key = h.key
+    left join ${s}.runs n on n.id = k.run left join ${s}.history e on e.id = k.run
+    where h.id = any($1::bigint[]) and h.status = ${was}),
+  held as (                                        -- a run that comes back takes its key again, as it was found
+    insert into ${s}.keys (job, key, run, hash, keep_ms, until)
+    select job, key, id, '', ${keyMs}, ${clock} + ${ms(String(keyMs))} from found where key is not null and free order by job, key
+    on conflict (job, key) do update set run = excluded.run, rev = keys.rev + 1
+    where keys.rev = (select f.rev from found f where f.id = excluded.run) returning run),
+  old as (
+    delete from ${s}.history h using found f
+    where h.id = f.id and h.status = ${was} and (f.key is null or f.id in (select run from held)) returning h.*),
   back as (
     insert into ${s}.runs (id, due_at, ready_at, created_at, started_at, replay_of, lane, token, node, attempt, crashes, input, meta, tags, key, options, progress)
     select id, ${due}, greatest(${due}, ${now}), created_at, started_at, replay_of, lane, token, node, ${attempt}, ${crashes},
@@ -125,7 +140,7 @@ function statements(sql: Statements) {
   hooked as (${hookRun("fin")} ${published} returning 1),
   marked as (
     update ${s}.runs r set ask = 1 from found where r.id = found.id and held returning r.id, r.node, r.token, asked, ${liveStatus.replaceAll("state", "r.state").replaceAll("started_at", "r.started_at").replaceAll("lease_until", "r.lease_until")} status),
-  sent as (insert into ${s}.commands (node, run, token, at) select node, id, token, ${clock} from marked where not asked),
+  sent as (insert into ${s}.commands (node, run, token, at) select node, id, token, ${clock} from marked),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))
   select id::text, 'done', 'canceled', watched is not null, null, (select count(*) from told) from fin
   union all select id::text, 'asked', status, false, node::text, 0 from marked`,
@@ -163,7 +178,6 @@ function statements(sql: Statements) {
   with set_queue as (
     insert into ${s}.queues (name, paused, paused_at) values ($1, $2, ${clock})
     on conflict (name) do update set paused = excluded.paused, paused_at = excluded.paused_at),
-  set_lanes as (update ${s}.lanes set paused = $2 where queue = $1),
   moved as (update ${s}.config set rev = rev + 1),
   told as (select pg_notify('${channel}', 'd') where not $2::boolean)
   select count(*) from told`,
@@ -171,13 +185,15 @@ function statements(sql: Statements) {
     /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
     purge: `
   with picked as materialized (
-    select id, status, finished_at from ${s}.history h
+    select id, status, finished_at, lane, key from ${s}.history h
     where ($1::bigint[] is null or id = any($1::bigint[])) and status = any($2::smallint[])
       and ($3::text[] is null or lane in (select l.id from ${s}.lanes l where l.job = any($3::text[])))
       and ($4::float8 is null or finished_at < to_timestamp($4::float8 / 1000))
     limit $5 for update skip locked),
   gone as (
     delete from ${s}.history h using picked p where h.id = p.id and h.status = p.status and h.finished_at = p.finished_at returning h.id),
+  freed as (
+    delete from ${s}.keys k using picked p join ${s}.lanes l on l.id = p.lane where k.job = l.job and k.key = p.key and k.run = p.id),
   tried as (delete from ${s}.attempts where run in (select id from picked)),
   said as (delete from ${s}.logs where run in (select id from picked))
   select count(*) from gone`,

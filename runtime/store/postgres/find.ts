@@ -91,12 +91,12 @@ async function awaited(
   const stop = ear.ended((ids) => (ids.length === 0 || ids.includes(id) ? rouse() : undefined));
   signal?.addEventListener("abort", rouse, { once: true });
   try {
-    await pool.rows("tasker_watch", watch, [id]);
-    for (;;) {
+    for (let marked = false; ;) {
       told = false;
+      marked ||= (await pool.rows("tasker_watch", watch, [id])).length > 0;
       const run = await get(id);
       if (!run || isFinal(run.status)) return run;
-      const left = Math.min(1000, deadline - performance.now());
+      const left = Math.min(marked ? 1000 : 50, deadline - performance.now()); // not marked: a claim has the row just now
       if (left <= 0 || signal?.aborted) return null;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, told ? 0 : left);
@@ -289,12 +289,14 @@ function statements({ schema: s, channel, clock, now, epoch, ms }: Statements) {
     jobs: `select id, description, queue, priority, schema, to_json(tags)::text, ttl_ms, hooks, ${epoch("seen_at")} from ${s}.jobs order by id`,
     queues: `
     select distinct on (name) name, paused from (
-      select name, paused, 0 o from ${s}.queues union all select queue, paused, 1 from ${s}.lanes where queue <> '$hooks') q
+      select name, paused, 0 o from ${s}.queues union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') q
     order by name, o`,
-    /** Claims skip a row that is locked, so a claim that met this one is asked for again. $1 id */
+    /** Waits for no lock. Claims skip a row that is locked, too, so one that met this is asked for again. $1 id */
     watch: `
-  with marked as (update ${s}.runs set watched = true where id = $1 and watched is null returning state, lease_until)
-  select pg_notify('${channel}', 'd') from marked where state = 0 and lease_until is null`,
+  with marked as (
+    update ${s}.runs set watched = true where id = (select id from ${s}.runs where id = $1 for update skip locked) returning state, lease_until),
+  told as (select pg_notify('${channel}', 'd') from marked where state = 0 and lease_until is null)
+  select (select count(*) from told) from marked`,
     now: `select ${epoch(clock)}`,
   };
 }

@@ -47,9 +47,9 @@ export function postgres(options: PostgresOptions): Store {
     add: adder(pool, text, known),
     runs: runs(pool, text, known, heard),
     nodes: nodes(pool, text, known),
-    keep: keep(pool, text),
-    find: find(pool, text, heard),
-    desk: desk(pool, text, known),
+    keep: keep(pool.guest, text),
+    find: find(pool.guest, text, heard),
+    desk: desk(pool.guest, text, known),
     open(signal) {
       opening ??= untilThere(() => bringUp(options, schema), signal).catch((error: unknown) => {
         opening = null;

@@ -46,8 +46,8 @@ function statements({ schema: s, clock, ms }: Statements) {
     select count(*) from gone`,
     rest: [
       // What belonged to runs that are gone. $1 longest retention, ms · $2 limit
-      `with gone as (delete from ${s}.attempts where id = any(array(select id from ${s}.attempts where ended_at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
-      `with gone as (delete from ${s}.logs where id = any(array(select id from ${s}.logs where at < ${clock} - ${ms("$1")} order by id limit $2)) returning 1) select count(*) from gone`,
+      `with oldest as materialized (select id, ended_at from ${s}.attempts order by id limit $2), gone as (delete from ${s}.attempts where id in (select id from oldest where ended_at < ${clock} - ${ms("$1")}) returning 1) select count(*) from gone`,
+      `with oldest as materialized (select id, at from ${s}.logs order by id limit $2), gone as (delete from ${s}.logs where id in (select id from oldest where at < ${clock} - ${ms("$1")}) returning 1) select count(*) from gone`,
       `with gone as (delete from ${s}.names where id = any(array(select n.id from ${s}.names n where at < ${clock} - 2 * ${ms("$1")}
          and not exists (select 1 from ${s}.nodes where id = n.id) limit $2)) returning 1) select count(*) from gone`,
       `with gone as (delete from ${s}.rates where ctid = any(array(select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1) select count(*) from gone`,

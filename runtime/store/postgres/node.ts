@@ -63,6 +63,14 @@ function heldOf(rows: readonly Row[], at: number): readonly Held[] {
 
 function statements(sql: Statements) {
   const { schema: s, clock, epoch, ms } = sql;
+  /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. $1 node */
+  const asked = `
+  sent as (
+    select c.id, c.run, c.token, r.id is not null stands from ${s}.commands c
+    left join ${s}.runs r on r.id = c.run and r.token = c.token and r.ask is not null and (r.state = 1 or r.lease_until is not null)
+    where c.node = $1),
+  over as (delete from ${s}.commands where id in (select id from sent where not stands)),
+  asked as (select distinct run, token from sent where stands)`;
   return {
     /** $1 name · $2 app · $3 version · $4 ttl, ms */
     join: `
@@ -71,7 +79,7 @@ function statements(sql: Statements) {
     values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
   insert into ${s}.names (id, name, at) select id, name, ${clock} from made returning id`,
 
-    /** Renews the node's lease, stores its state and rates, takes its commands. Answers whether the lease still stood.
+    /** Renews the node's lease, stores its state and rates, reads its commands. Answers whether the lease still stood.
      *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column */
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
@@ -81,14 +89,14 @@ function statements(sql: Statements) {
   joined as (
     insert into ${s}.nodes (id, name, app, version, started_at, seen_at, lease_until) overriding system value
     select $1, 'node ' || $1, '', '', ${clock}, ${clock}, ${clock} + ${ms("$2")} where not exists (select 1 from old)),
-  asked as (delete from ${s}.commands where node = $1 returning run, token),
+  ${asked},
   added as (
     insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
     select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
   select coalesce((select alive from renewed), false), ${epoch(clock)}, a.run, a.token from (select 1) one left join asked a on true`,
 
     /** $1 node */
-    commands: `delete from ${s}.commands where node = $1 returning run, token`,
+    commands: `with ${asked} select run, token from asked`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
     leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, busy = 0, heap = 0 where id = $1`,

@@ -20,6 +20,8 @@ export interface Pool {
   /** Runs a statement; `name` makes it a prepared one, "" does not. Values are strings, numbers, booleans, or null.
    *  @throws {StoreUnavailable} if the server is away: the statement may or may not have run. */
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** The same pool for reading and for acts of people: it always leaves one connection to the engine, and may take its time. */
+  readonly guest: Pool;
   /** Runs a query that Kysely put together. */
   query(query: RawBuilder<unknown>): Promise<readonly Row[]>;
   close(): Promise<void>;
@@ -47,45 +49,60 @@ export function openPool(options: PoolOptions): Pool {
     ...connection(options.url),
     max: options.max,
     idleTimeoutMillis: 30_000,
-    query_timeout: 30_000,
     allowExitOnIdle: true,
     ...pin(options.prepare),
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | null = null;
-  const gate = gateOf(options.max);
-  const rows: Pool["rows"] = async (name, statement, values) => {
-    const named = options.prepare && name ? { name } : {};
-    await gate.enter();
-    try {
-      const result = await pool.query({
-        ...named,
-        text: statement,
-        values: values as unknown[],
-        rowMode: "array",
-        types: text,
-      });
-      return result.rows as Row[];
-    } catch (error) {
-      throw explain(error, options.name);
-    } finally {
-      gate.leave();
-    }
+  const all = gateOf(options.max);
+  const guests = gateOf(Math.max(1, options.max - 1));
+
+  /** `patienceMs`: after that the connection is given up, for it may be half-open: the far end is gone and nobody says so. */
+  const view = (gates: readonly Gate[], patienceMs: number): Omit<Pool, "guest"> => {
+    const rows: Pool["rows"] = async (name, statement, values) => {
+      const named = options.prepare && name ? { name } : {};
+      for (const gate of gates) await gate.enter();
+      try {
+        const config = {
+          ...named,
+          text: statement,
+          values: values as unknown[],
+          rowMode: "array" as const,
+          types: text,
+        };
+        const result = await pool.query({ ...config, ...{ query_timeout: patienceMs } });
+        return result.rows as Row[];
+      } catch (error) {
+        throw explain(error, options.name);
+      } finally {
+        for (const gate of gates) gate.leave();
+      }
+    };
+    const query: Pool["query"] = (built) => {
+      const compiled = built.compile(kysely);
+      return rows("", compiled.sql, compiled.parameters);
+    };
+    return { kysely, rows, query, close: () => (closing ??= pool.end()) };
   };
   return {
-    kysely,
-    rows,
-    query(query) {
-      const compiled = query.compile(kysely);
-      return rows("", compiled.sql, compiled.parameters);
+    ...view([all], 5000),
+    guest: {
+      ...view([guests, all], 30_000),
+      get guest() {
+        return this;
+      },
     },
-    close: () => (closing ??= pool.end()),
   };
 }
 
+interface Gate {
+  enter(): Promise<void> | undefined;
+  leave(): void;
+}
+
 /** Lets `width` in at once, the others in order. The pool has a queue of its own, but waiting there counts as failing to connect. */
-function gateOf(width: number): { enter(): Promise<void> | undefined; leave(): void } {
+function gateOf(width: number): Gate {
   const waiting: (() => void)[] = [];
   let inside = 0;
   return {
@@ -122,7 +139,8 @@ export function connection(url: string): pg.ClientConfig {
   };
 }
 
-const gone = /^(08|57P0[1235]|53300|25006|55000|40P01|40001)/; // the last two: a deadlock or a conflict, to be repeated
+// Away, read-only, out of room or memory, told to stop; and what is to be repeated: a deadlock, a conflict, a time limit of the role.
+const gone = /^(08|25006|40P01|40001|53|55000|57P0[1235]|57014|58)/;
 const network = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -148,6 +166,11 @@ export function isAway(error: unknown): boolean {
 /** True if another open transaction holds what the statement needs. */
 export function isBusy(error: unknown): boolean {
   return (error as { code?: string }).code === "55P03";
+}
+
+/** True if the server refused what it was given, so that one bad row of many may be to blame. */
+export function isData(error: unknown): boolean {
+  return /^2[23]/.test((error as { code?: string }).code ?? "");
 }
 
 /** Turns a driver's error into one that says what to do; our own pass through. */

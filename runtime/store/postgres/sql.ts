@@ -18,6 +18,9 @@ export function sql(schema: string, skew: boolean) {
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const live = `exists (select 1 from ${s}.nodes where lease_until > ${clock})`;
   const fenced = `r.id = i.id and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
+  /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
+  const holds = (k: string, r: string, h: string) =>
+    `case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock} else ${r}.id is null and ${k}.until > ${clock} end`;
   const lease = (first: string) => `
   with taken as (
     update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null,
@@ -28,12 +31,12 @@ export function sql(schema: string, skew: boolean) {
         select id from ${s}.runs
         where lane = l.lane and state = 0 and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
           and (lease_until is null or lease_until < ${clock})
-          and not (select paused from ${s}.lanes where id = l.lane)
+          and not coalesce((select q.paused from ${s}.lanes x join ${s}.queues q on q.name = x.queue where x.id = l.lane), false)
         order by ready_at, id limit $5 for update skip locked) c
       limit $5))
     returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options)
   select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
-    ceil(${epoch("t.expires_at")}), t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options
+    case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options
   from (select 1) one left join taken t on true`;
   const due = `case when i.at is not null then greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${now}))
       when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due`;
@@ -42,8 +45,17 @@ export function sql(schema: string, skew: boolean) {
     select i.*, ${due}
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[],
       $12::text[], $13::text[], $14::text[], $15::float8[]) i(id, lane, delay, at, input, meta, tags, options, ttl, replay, job, key, hash, keep)`;
-  const addKeyed = (soon: string) => `
-  with i as materialized (${keyedRows} ${soon}),
+  const soon = `cross join (select set_config('lock_timeout', '100ms', true)) soon`;
+  const takeKey = (limit: string) => `
+  with i as materialized (${keyedRows} ${limit}),
+  won as (
+    update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
+    from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run),
+  added as (${keyedInsert()}),
+  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  select run::text run, (select count(*) from told) told from won`;
+  const addKeyed = (limit: string) => `
+  with i as materialized (${keyedRows} ${limit}),
   won as (
     insert into ${s}.keys (job, key, run, hash, keep_ms, until)
     select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
@@ -59,7 +71,7 @@ export function sql(schema: string, skew: boolean) {
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input, meta, options)
     select nextval('${s}.run_id'), h.id, ${now}, ${now}, ${now}, f.input, f.meta,
       json_build_object('hook', json_build_object('kind', (array['success', 'failure', 'cancel'])[f.status + 1], 'of', f.id))::text
-    from ${from} f join ${s}.lanes o on o.id = f.lane join ${s}.lanes h on h.queue = '$hooks' and h.job = o.job`;
+    from ${from} f join ${s}.lanes o on o.id = f.lane join ${s}.lanes h on h.queue = '$hooks' and h.job = o.job and h.priority = 5`;
   const published = `join ${s}.jobs j on j.id = o.job and (j.hooks & (1 << f.status)) <> 0 where o.queue <> '$hooks'`;
 
   return {
@@ -74,6 +86,7 @@ export function sql(schema: string, skew: boolean) {
     up,
     ms,
     live,
+    holds,
 
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification, '' for none */
@@ -105,28 +118,24 @@ export function sql(schema: string, skew: boolean) {
     addKeyed: addKeyed(""),
 
     /** As `addKeyed`, but a claim by another open transaction fails with 55P03 soon, so that it stalls nobody else in the batch. */
-    addKeyedSoon: addKeyed(`cross join (select set_config('lock_timeout', '100ms', true)) soon`),
+    addKeyedSoon: addKeyed(soon),
 
     /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
      *  $1 jobs · $2 keys */
     holders: `
   select i.n::text place, k.run::text run, k.hash hash, (r.id is not null)::text live,
-    (r.id is not null and r.state = 0 and (r.lease_until is null or r.lease_until < ${clock}))::text pending,
-    coalesce(h.status = 0 and h.finished_at + ${ms("k.keep_ms")} > ${clock}, false)::text kept
+    (r.id is not null and r.state = 0 and r.attempt = 0 and (r.lease_until is null or r.lease_until < ${clock}))::text pending,
+    (${holds("k", "r", "h")})::text kept, k.rev::text rev
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
   join ${s}.keys k on k.job = i.job and k.key = i.key
   left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run`,
 
-    /** Takes over a key whose run ($16) has let go of it, and adds its new run, in one step: between the two, somebody else
+    /** Takes over a key, as it was at revision $16, whose run has let go of it, and adds its new run, in one step: between the two, somebody else
      *  would find a key without a run. Nothing comes back if somebody was faster. The rest as \`addKeyed\`, of one run. */
-    takeKey: `
-  with i as (${keyedRows}),
-  won as (
-    update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}
-    from i where k.job = i.job and k.key = i.key and k.run = $16 returning k.run),
-  added as (${keyedInsert()}),
-  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
-  select run::text run, (select count(*) from told) told from won`,
+    takeKey: takeKey(""),
+
+    /** As `takeKey`, but waits for another open transaction only as long as `addKeyedSoon` does. */
+    takeKeySoon: takeKey(soon),
 
     /** Gives a pending, unleased run another input and instant, and its key the new hash.
      *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms or null · $5 input · $6 meta · $7 hash · $8 tags, JSON ·
@@ -136,7 +145,8 @@ export function sql(schema: string, skew: boolean) {
   changed as (
     update ${s}.runs r set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
       tags = case when $8::text is not null then array(select json_array_elements_text($8::json)) end
-    from t where r.id = $1 and state = 0 and (lease_until is null or lease_until < ${clock}) returning r.id),
+    from t where r.id = $1 and state = 0 and attempt = 0 and started_at is null and (lease_until is null or lease_until < ${clock})
+    returning r.id),
   hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,
 
@@ -216,7 +226,8 @@ export function sql(schema: string, skew: boolean) {
     /** Parks runs: out of the ready index, under their node's lease. Answers those that are still ours.
      *  $1 node · $2 ids · $3 tokens · $4 starts, epoch ms or null */
     hold: `
-    update ${s}.runs r set state = 1, holder = $1, started_at = coalesce(to_timestamp(i.started / 1000), r.started_at)
+    update ${s}.runs r set state = 1, holder = $1, started_at = coalesce(to_timestamp(i.started / 1000), r.started_at),
+      expires_at = case when i.started is null then r.expires_at end
     from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
     where ${fenced} returning r.id, r.token`,
 
@@ -250,11 +261,11 @@ export function sql(schema: string, skew: boolean) {
     /** The next block of ids; `nextval` is its first. */
     ids: `select nextval('${s}.run_id')`,
 
-    /** Finds or makes lanes. A new one takes its queue's pause and moves the revision. $1 queues · $2 jobs · $3 priorities */
+    /** Makes the lanes that are missing; a new one moves the revision. $1 queues · $2 jobs · $3 priorities */
     lanes: `
   with made as (
-    insert into ${s}.lanes (queue, job, priority, paused)
-    select distinct i.queue, i.job, i.priority, coalesce((select paused from ${s}.queues q where q.name = i.queue), false)
+    insert into ${s}.lanes (queue, job, priority)
+    select distinct i.queue, i.job, i.priority
     from unnest($1::text[], $2::text[], $3::int[]) i(queue, job, priority)
     where not exists (select 1 from ${s}.lanes l where l.queue = i.queue and l.job = i.job and l.priority = i.priority)
     on conflict (queue, job, priority) do nothing returning id),

@@ -7,15 +7,22 @@ const bound = 500;
 
 /** Recovers what dead nodes held, expires what came too late, forgets nodes. Rows that others have locked are skipped. */
 export function sweeper(pool: Pool, sql: Statements) {
-  const { dead, expired, forget } = statements(sql);
-  return async function sweep({ maxCrashes }: { readonly maxCrashes: number }): Promise<Swept> {
+  const { dead, asked, expired, forget } = statements(sql);
+  return async function sweep({
+    maxCrashes,
+    node,
+  }: {
+    readonly maxCrashes: number;
+    readonly node?: number | undefined;
+  }): Promise<Swept> {
     const total = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
     for (let full = true; full;) {
-      const [row] = await pool.rows("tasker_sweep_dead", dead, [bound, maxCrashes]);
+      const [row] = await pool.rows("tasker_sweep_dead", dead, [bound, maxCrashes, node ?? 0]);
       total.recovered += Number(row![0]);
       total.crashed += Number(row![1]);
       full = Number(row![0]) + Number(row![1]) >= bound;
     }
+    await pool.rows("tasker_sweep_asked", asked, [bound]);
     for (let full = true; full;) {
       const [row] = await pool.rows("tasker_sweep_expired", expired, [bound]);
       total.expired += Number(row![0]);
@@ -30,12 +37,12 @@ function statements(sql: Statements) {
   const { schema: s, clock, now, kept, hookRun, published, channel } = sql;
   return {
     /** Runs of nodes whose lease ended: pending again, with their token moved on so that the dead node's writes are refused;
-     *  failed if that was one crash too many; canceled if somebody had asked. $1 limit · $2 crashes allowed */
+     *  failed if that was one crash too many; canceled if somebody had asked. $1 limit · $2 crashes allowed · $3 the node that sweeps: never its own */
     dead: `
   with lost as materialized (
     select id, ask is not null as asked, n.crashes, (ask is not null or (started_at is not null and n.crashes >= $2)) as over from ${s}.runs
     cross join lateral (select case when started_at is null then greatest(crashes, 1) else crashes + 1 end crashes) n
-    where state = 1 and holder = any(array(select id from ${s}.nodes where lease_until < ${clock}))
+    where state = 1 and holder = any(array(select id from ${s}.nodes where lease_until < ${clock} and id <> $3))
     limit $1 for update of runs skip locked),
   back as (
     update ${s}.runs r set state = 0, holder = null, lease_until = null, token = token + 1, crashes = lost.crashes, ready_at = greatest(due_at, ${now}),
@@ -61,10 +68,25 @@ function statements(sql: Statements) {
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from back) or exists (select 1 from hooked))
   select (select count(*) from back), (select count(*) from fin), (select count(*) from told)`,
 
-    /** Runs that did not start in time. $1 limit */
+    /** Runs whose holder died, before it was held, with a cancel under way: nobody needs to lease them again. $1 limit */
+    asked: `
+  with left_over as materialized (
+    select r.id from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
+    where r.state = 0 and r.ask is not null and r.lease_until < ${clock} limit $1 for update of r skip locked),
+  fin as (
+    delete from ${s}.runs r using left_over where r.id = left_over.id returning r.*, 2::smallint status),
+  kept as (
+    insert into ${s}.history (${kept})
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, 'user',
+      input, meta, tags, key, options, progress, null, null, null, null from fin),
+  hooked as (${hookRun("fin")} ${published} returning 1),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))
+  select (select count(*) from fin), (select count(*) from told)`,
+
+    /** Runs that did not start in time. One whose lease lapsed may have started: who leases it next decides. $1 limit */
     expired: `
   with late as materialized (
-    select id from ${s}.runs where expires_at <= ${now} and state = 0 and (lease_until is null or lease_until < ${clock})
+    select id from ${s}.runs where expires_at <= ${now} and state = 0 and lease_until is null
     limit $1 for update skip locked),
   fin as (
     delete from ${s}.runs r using late where r.id = late.id
@@ -72,7 +94,7 @@ function statements(sql: Statements) {
       'it did not start within its ttl', 'stack', null)::text error),
   kept as (
     insert into ${s}.history (${kept})
-    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token, node, attempt, status, crashes, reason,
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, reason,
       input, meta, tags, key, options, progress, null, null, error, null from fin),
   hooked as (${hookRun("fin")} ${published} returning 1),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))

@@ -84,7 +84,7 @@ function canceling(setup: () => Promise<Setup>): void {
     expect(cancel).toEqual([{ id: taken.id, token: taken.token }]);
   });
 
-  test("commands go to the node that holds the run alone, and once", async () => {
+  test("commands go to the node that holds the run alone, again and again until its lease ends", async () => {
     const { store, node } = await setup();
     const other = await store.nodes.join(aNode({ name: "host:2" }), 30_000);
     const taken = await leased(store, node);
@@ -92,6 +92,10 @@ function canceling(setup: () => Promise<Setup>): void {
 
     expect(await store.nodes.commands(other)).toEqual([]);
     expect(await store.nodes.commands(node)).toHaveLength(1);
+    await store.desk.cancel([taken.id]);
+    expect(await store.nodes.commands(node)).toHaveLength(1);
+    expect((await store.nodes.beat(node, 30_000, aState(), [])).cancel).toHaveLength(1);
+    await store.runs.settle([settled(taken)]);
     expect(await store.nodes.commands(node)).toEqual([]);
     expect((await store.nodes.beat(node, 30_000, aState(), [])).cancel).toEqual([]);
   });

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { formatId } from "../../sdk/id.ts";
+import type { AttemptRecord, RunRecord } from "../../sdk/target.ts";
+import { colors } from "../../cli/color.ts";
+import { runDocument, runTable, runText } from "../../cli/show.ts";
+
+const paint = colors({}, {});
+const at = new Date("2030-01-01T00:00:00Z");
+
+function aRecord(parts: Partial<RunRecord> = {}): RunRecord {
+  return {
+    ...{ id: 7, job: "remind", queue: "mail", priority: 0, status: "completed", reason: null, canceling: false },
+    ...{ dueAt: at, createdAt: at, expiresAt: null, startedAt: at, finishedAt: at, node: "h:1", attempt: 1 },
+    ...{ crashes: 0, token: 1, tags: [], key: null, input: { json: "{}", meta: null }, result: null, error: null },
+    ...{ progress: null, options: null, replayOf: null, note: null },
+    ...parts,
+  };
+}
+
+test("a skipped run shows the reason that its handler gave", () => {
+  const run = aRecord({ reason: "skipped", note: "the order was paid" });
+
+  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at })).toMatch(/^note +the order was paid$/m);
+  expect(runTable([run], paint, at)).toMatch(/completed \(skipped\) .* the order was paid$/);
+});
+
+test("a run that executes a hook says of which run it is", () => {
+  const run = aRecord({ queue: "$hooks", options: { hook: { kind: "success", of: 6 } } });
+  const said = `remind (hook success of ${formatId(6)})`;
+
+  expect(runTable([run], paint, at)).toContain(`  ${said}  `);
+  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at }).split("\n")[0]).toContain(`  ${said}  `);
+  expect(runDocument(run)).toMatchObject({ hook: { kind: "success", of: formatId(6) } });
+  expect(runDocument(aRecord())).toMatchObject({ hook: null });
+});
+
+test("no text of a run steers the terminal", () => {
+  const bad = "\u001b[2J\u009b1A";
+  const error = { name: bad, message: bad, stack: null };
+  const run = aRecord({
+    ...{ job: bad, queue: bad, node: bad, key: bad, tags: [bad], note: bad, error },
+    ...{ input: { json: JSON.stringify(bad), meta: null }, progress: { value: 1, detail: bad } },
+  });
+  const log = { run: 7, attempt: 1, at, level: "info", message: bad, data: JSON.stringify({ x: bad }) } as const;
+  const attempt = {
+    ...{ run: 7, token: 1, n: 1, job: bad, node: bad, startedAt: at, endedAt: at, outcome: "error" as const, error },
+    retryAt: null,
+  } satisfies AttemptRecord;
+
+  const text = runText(run, { attempts: [attempt], logs: [log], colors: paint, now: at });
+
+  expect(text + runTable([run], paint, at)).not.toMatch(/[\u001b\u009b]/);
+});
+
+test("what a handler logged is shown with its data", () => {
+  const log = { run: 7, attempt: 1, at, level: "info", message: "sent", data: `{"to":"Ada"}` } as const;
+
+  const text = runText(aRecord(), { attempts: [], logs: [log], colors: paint, now: at });
+
+  expect(text).toMatch(/info +sent {2}to=Ada$/m);
+});

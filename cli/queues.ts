@@ -47,10 +47,9 @@ async function turn(act: "pause" | "resume", queue: string, out: Output, setting
   const isUsed = used.includes(queue);
   const next = act === "pause" ? `paused; let it go on with: tasker queues resume ${queue}` : "running";
   out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${oneLine(queue)}" is ${oneLine(next)}`);
-  if (!isUsed)
-    out.note(
-      oneLine(`warning: no job uses queue "${queue}" (known: ${used.join(", ") || "none"})${hint(queue, used)}`),
-    );
+  const known = used.filter((name) => name !== "$hooks");
+  const warning = `warning: no job uses queue "${queue}" (known: ${known.join(", ") || "none"})${hint(queue, known)}`;
+  if (!isUsed) out.note(oneLine(warning));
   return exit.ok;
 }
 

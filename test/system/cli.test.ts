@@ -267,11 +267,7 @@ test(
     const away = { cwd: bare.cwd, env: { TASKER_DATABASE_URL: "postgres://app:s3cret@127.0.0.1:1/app" } };
 
     const cases = [
-      [
-        await tasker(["trigger", "helo", "{}"], place),
-        1,
-        /^error: job "helo" is not .*did you mean "hello"\?\n$/,
-      ],
+      [await tasker(["trigger", "helo", "{}"], place), 1, /^error: job "helo" is not .*did you mean "hello"\?\n$/],
       [
         await tasker(["trigger", "hello", `{"name":5}`], place),
         1,
@@ -289,7 +285,11 @@ test(
       [await tasker(["runs"], bare), 2, /^error: no database is known; .*\n$/],
       [await tasker(["runs"], away), 1, /^error: postgres 127\.0\.0\.1:1.* can't be reached: .*\n$/],
       [await tasker(["run"], bare), 2, /^error: <id> is missing; usage: tasker run <id>\n$/],
-      [await tasker(["start", "--database-url", "memory:"], bare), 2, /^error: --database-url: a store in memory .*\n$/],
+      [
+        await tasker(["start", "--database-url", "memory:"], bare),
+        2,
+        /^error: --database-url: a store in memory .*\n$/,
+      ],
       [await tasker(["start", "nowhere"], away), 2, /^error: "nowhere" does not exist.*\n$/],
     ] as const;
 

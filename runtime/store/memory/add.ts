@@ -44,18 +44,16 @@ interface Holder {
 
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(claim.run));
-  if (
-    key.onConflict === "replace" &&
-    row &&
-    row.attempt === 0 &&
-    row.startedMs === null &&
-    statusOf(state, row) === "pending"
-  ) {
+  if (key.onConflict === "replace" && row && isUnstarted(row) && statusOf(state, row) === "pending") {
     Object.assign(row, contentOf(state, run));
     claim.hash = key.hash;
     rows.push(row);
   }
-  return { id: claim.run, created: false, conflict: claim.hash !== key.hash };
+  return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash };
+}
+
+function isUnstarted({ attempt, crashes, startedMs }: Row): boolean {
+  return attempt === 0 && crashes === 0 && startedMs === null;
 }
 
 /** What a repeat with `replace` gives a waiting run anew: all but its id, job and key. */

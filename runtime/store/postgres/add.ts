@@ -276,7 +276,7 @@ async function held(send: Send, sql: Statements, item: Keyed, row: Row, own: boo
   const { run, lane } = item;
   const id = Number(row[1]);
   if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
-  const conflict = row[2] !== run.key.hash;
+  const conflict = row[2] !== "" && row[2] !== run.key.hash; // "": not known
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
   if (run.key.onConflict === "replace" && !own)
     return new InvalidInput(

@@ -114,7 +114,7 @@ function statements(sql: Statements) {
   held as (                                        -- a run that comes back takes its key again, as it was found
     insert into ${s}.keys (job, key, run, hash, keep_ms, until)
     select job, key, id, '', ${keyMs}, ${clock} + ${ms(String(keyMs))} from found where key is not null and free order by job, key
-    on conflict (job, key) do update set run = excluded.run, rev = keys.rev + 1
+    on conflict (job, key) do update set run = excluded.run, rev = keys.rev + 1, hash = case when keys.run = excluded.run then keys.hash else '' end
     where keys.rev = (select f.rev from found f where f.id = excluded.run) returning run),
   old as (
     delete from ${s}.history h using found f

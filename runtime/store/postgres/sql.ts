@@ -145,7 +145,7 @@ export function sql(schema: string, skew: boolean) {
   changed as (
     update ${s}.runs r set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
       tags = case when $8::text is not null then array(select json_array_elements_text($8::json)) end
-    from t where r.id = $1 and state = 0 and attempt = 0 and started_at is null and (lease_until is null or lease_until < ${clock})
+    from t where r.id = $1 and state = 0 and attempt = 0 and crashes = 0 and started_at is null and (lease_until is null or lease_until < ${clock})
     returning r.id),
   hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,

@@ -105,7 +105,7 @@ function statements(sql: Statements) {
   with dead as (
     delete from ${s}.nodes n where lease_until < ${clock} - interval '1 hour'
       and not exists (select 1 from ${s}.runs where state = 1 and holder = n.id) returning id),
-  mute as (delete from ${s}.commands where at < ${clock} - interval '1 hour')
+  mute as (delete from ${s}.commands c where not exists (select 1 from ${s}.nodes n where n.id = c.node))
   select count(*) from dead`,
   };
 }

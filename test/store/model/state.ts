@@ -26,6 +26,9 @@ export interface Run {
   held: boolean;
   started: boolean;
   ask: boolean;
+  /** Its key's name, and whether its last attempt ended without being spent. */
+  readonly key: string | null;
+  begun: boolean;
   /** Token → what its settle was answered. */
   readonly answers: Map<number, string>;
   /** The settle that made it what it is; null once something else has touched it. */
@@ -36,12 +39,6 @@ export interface Given {
   readonly id: number;
   readonly token: number;
   readonly dueMs: number;
-}
-interface Command {
-  readonly id: number;
-  readonly token: number;
-  readonly node: number;
-  readonly at: number;
 }
 
 /** The model: a map of runs, and plain rules. */
@@ -55,7 +52,6 @@ export class Model {
   /** The two that act; a dead one is replaced. */
   readonly acting: number[] = [];
   readonly given: Given[] = [];
-  commands: Command[] = [];
 
   constructor(clock: SuiteClock) {
     this.clock = clock;
@@ -63,7 +59,7 @@ export class Model {
   get now(): number {
     return this.clock.nowMs();
   }
-  add(id: number, run: Pick<Run, "job" | "queue" | "priority" | "due">): void {
+  add(id: number, run: Pick<Run, "job" | "queue" | "priority" | "due">, key: string | null = null): void {
     const fresh = {
       final: null,
       attempt: 0,
@@ -74,9 +70,10 @@ export class Model {
       held: false,
       started: false,
       ask: false,
+      begun: false,
       last: null,
     };
-    this.runs.set(id, { id, ...run, ...fresh, answers: new Map() });
+    this.runs.set(id, { id, key, ...run, ...fresh, answers: new Map() });
   }
   isHeld(run: Run): boolean {
     return run.final === null && (run.held || (run.until !== null && run.until >= this.now));
@@ -112,7 +109,7 @@ export class Model {
   }
   lease(run: Run, token: number, node: number): void {
     if (run.until !== null) run.crashes = Math.max(run.crashes, 1);
-    Object.assign(run, { token, node, until: this.now + leaseMs, started: false, last: null });
+    Object.assign(run, { token, node, until: this.now + leaseMs, started: false, begun: false, last: null });
   }
   /** What a settle of a lease that is ours leads to; the answer. */
   settle(run: Run, outcome: Outcome): string {
@@ -125,6 +122,7 @@ export class Model {
     else {
       this.free(run);
       run.due = this.now + outcome.delayMs;
+      run.begun = true;
     }
     run.last = last;
     return answer;
@@ -137,6 +135,12 @@ export class Model {
     if (run.ask) this.end(run, "canceled", "user");
     else if (over) this.end(run, "failed", "crashed");
     else this.free(run);
+  }
+  /** Runs that the node has leased, lapsed or not, and somebody asked to cancel. */
+  asked(node: number): readonly Run[] {
+    return [...this.runs.values()].filter(
+      (run) => run.ask && !run.final && run.node === node && (run.held || run.until !== null),
+    );
   }
   isDead(node: number): boolean {
     return this.nodes.get(node)! < this.now;

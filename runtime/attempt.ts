@@ -5,7 +5,7 @@ import { InvalidPayload } from "../sdk/error.ts";
 import { formatId } from "../sdk/id.ts";
 import { nextDelayMs } from "../sdk/retry.ts";
 import { check, type Checked } from "../sdk/schema.ts";
-import { codeOf, Skip, Snooze } from "../sdk/signal.ts";
+import { codeOf, delayOf, fieldOf, Skip, Snooze } from "../sdk/signal.ts";
 import type { JobSpec, RetryPolicy } from "../sdk/spec.ts";
 import type { Find } from "../sdk/target.ts";
 import { clean, errorRecord } from "../sdk/text.ts";
@@ -44,7 +44,7 @@ export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outc
     const code = codeOf(error);
     if (code === "SKIP") return { ...done, reason: "skipped", note: noteOf(error) };
     if (code === "SNOOZE")
-      return { to: "pending", delayMs: delayOf(error), spent: false, outcome: "snoozed", error: null };
+      return { to: "pending", delayMs: delayOf(error) ?? 0, spent: false, outcome: "snoozed", error: null };
   }
   const delayMs = how === "refused" ? null : nextDelayMs(policy, attempt, error);
   const kind = how === "timeout" ? "timeout" : "error";
@@ -54,13 +54,8 @@ export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outc
 }
 
 function noteOf(error: unknown): string | null {
-  const { reason } = error as { readonly reason?: unknown }; // an object: it has a code
-  return reason === undefined ? null : clean(String(reason), 1024);
-}
-
-function delayOf(error: unknown): number {
-  const { delayMs } = error as { readonly delayMs?: unknown }; // an object: it has a code
-  return typeof delayMs === "number" && delayMs > 0 ? delayMs : 0;
+  const reason = fieldOf(error, "reason");
+  return typeof reason === "string" ? clean(reason, 1024) : null;
 }
 
 /** Calls the handler of a leased run, or its hook. Never throws: whatever happens reaches `tools.ended`. Where nothing is

@@ -2,6 +2,7 @@ import { AttemptTimeout, LeaseLost, RunCanceled, Stopping } from "../sdk/error.t
 import { formatId } from "../sdk/id.ts";
 import { merge, policy } from "../sdk/retry.ts";
 import type { ErrorRecord } from "../sdk/target.ts";
+import { errorRecord } from "../sdk/text.ts";
 import { begin, next, type Ending, type Tools } from "./attempt.ts";
 import type { Clock, StoreClock } from "./clock.ts";
 import type { Health } from "./health.ts";
@@ -169,7 +170,7 @@ export class Executor {
   }
 
   #settle(leased: Leased, ending: Ending): void {
-    this.#parts.settler.end(leased, next(ending, leased.attempt, leased.retry!)); // set when it began to run
+    this.#parts.settler.end(leased, outcomeOf(ending, leased));
   }
 
   /** An attempt outlived its timeout, or a handler that was left its grace. */
@@ -229,6 +230,15 @@ export class Executor {
     } catch (error) {
       health.failed("Writing progress", error);
     }
+  }
+}
+
+/** What becomes of the run. Whatever a policy or an error does, the attempt ends: else its slot would never come back. */
+function outcomeOf(ending: Ending, { attempt, retry }: Leased): Outcome {
+  try {
+    return next(ending, attempt, retry!); // set when it began to run
+  } catch (error) {
+    return { to: "failed", reason: "error", error: errorRecord(error) };
   }
 }
 

@@ -39,8 +39,6 @@ export interface Config {
   readonly version?: string | undefined;
   /** Name of a process among the nodes; host:pid by default. */
   readonly name?: string | undefined;
-  /** Zone of schedules that name none; UTC by default. */
-  readonly timezone?: string | undefined;
 }
 
 /** Types the default export of `tasker.config.ts`; it is checked when a command reads it. */

@@ -1,5 +1,9 @@
 /** Root of all that tasker throws on purpose. Logs, HTTP bodies and tests rely on `code`, never on the message. */
 export abstract class TaskerError extends Error {
+  static {
+    // What `codeOf` knows our errors by, also those of a second copy of this module.
+    Object.defineProperty(this.prototype, Symbol.for("tasker.error"), { value: true });
+  }
   abstract readonly code: string;
   override get name(): string {
     return this.constructor.name;

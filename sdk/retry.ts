@@ -1,7 +1,7 @@
 /** When a failed attempt is followed by another. */
 import { toMs, type DurationText } from "./duration.ts";
 import { InvalidInput } from "./error.ts";
-import { codeOf } from "./signal.ts";
+import { codeOf, delayOf } from "./signal.ts";
 import type { RetryPolicy } from "./spec.ts";
 import type { RunOptions } from "./target.ts";
 
@@ -104,8 +104,8 @@ export function nextDelayMs(
 ): number | null {
   const code = codeOf(error);
   if (spent >= policy.attempts || code === "ABORT" || code === "INVALID_PAYLOAD") return null;
-  const asked = code === "RETRY_AFTER" ? (error as { readonly delayMs?: unknown }).delayMs : undefined;
-  if (typeof asked === "number" && asked >= 0) return asked;
+  const asked = code === "RETRY_AFTER" ? delayOf(error) : null;
+  if (asked !== null) return asked;
   if (policy.next) return answer(policy.next, spent, error, random);
   const grown = policy.backoff === "fixed" ? policy.delayMs : policy.delayMs * 2 ** Math.min(spent - 1, 64);
   const delayMs = Math.min(grown, policy.maxDelayMs);

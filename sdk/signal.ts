@@ -1,5 +1,5 @@
 /** What a handler throws to say how its attempt shall go on. `AbortError` in error.ts is the third of them. */
-import { toMs, type DurationText } from "./duration.ts";
+import { longestMs, toMs, type DurationText } from "./duration.ts";
 import { TaskerError } from "./error.ts";
 
 /** Thrown by a handler: try again, but only after `delay`. The attempt is spent; after the last one the run fails.
@@ -40,8 +40,27 @@ export function snooze(delay: DurationText): never {
   throw new Snooze(delay);
 }
 
-/** The `code` of an error, also if a second copy of this module made it; null if it has none. */
+const brand = Symbol.for("tasker.error");
+
+/** The `code` of one of our errors, also if a second copy of this module made it; null for anything else, whatever
+ *  code that has. Never throws. */
 export function codeOf(error: unknown): string | null {
-  const code = typeof error === "object" && error !== null && "code" in error ? error.code : null;
+  const code = fieldOf(error, brand) === true ? fieldOf(error, "code") : null;
   return typeof code === "string" ? code : null;
+}
+
+/** The `delayMs` of a RetryAfterError or Snooze; null if that is no span. Never throws. */
+export function delayOf(error: unknown): number | null {
+  const delayMs = fieldOf(error, "delayMs");
+  return typeof delayMs === "number" && delayMs >= 0 && delayMs <= longestMs ? delayMs : null;
+}
+
+/** A field of whatever was thrown; undefined where there is none, or where it can't be read. */
+export function fieldOf(thrown: unknown, key: string | symbol): unknown {
+  if (typeof thrown !== "object" || thrown === null) return undefined;
+  try {
+    return (thrown as Readonly<Record<string | symbol, unknown>>)[key];
+  } catch {
+    return undefined;
+  }
 }

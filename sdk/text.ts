@@ -1,5 +1,6 @@
 /** Text that every store can hold, and failures as such text. */
 import { inspect } from "node:util";
+import { fieldOf } from "./signal.ts";
 import type { ErrorRecord } from "./target.ts";
 
 /** Whether jsonb can hold the text: no NUL, no lone surrogate. */
@@ -51,28 +52,23 @@ export function revive(record: ErrorRecord): Error {
 /** By shape: an error of another realm or of a doubly loaded module is one, too. */
 function isError(thrown: unknown): thrown is object {
   if (typeof thrown !== "object" || thrown === null) return false;
-  return (
-    thrown instanceof Error || (typeof read(thrown, "message") === "string" && typeof read(thrown, "name") === "string")
-  );
-}
-
-function read(holder: object, key: string): unknown {
   try {
-    return (holder as Readonly<Record<string, unknown>>)[key];
+    if (thrown instanceof Error) return true;
   } catch {
-    return undefined;
+    return false; // a revoked proxy
   }
+  return typeof fieldOf(thrown, "message") === "string" && typeof fieldOf(thrown, "name") === "string";
 }
 
 function field(holder: object, key: string): string {
-  const value = read(holder, key);
+  const value = fieldOf(holder, key);
   return typeof value === "string" ? value : "";
 }
 
 /** Node's own AggregateErrors, of a refused connection for one, have no message of their own. */
 function messageOf(error: object): string {
   const own = field(error, "message");
-  const parts = read(error, "errors");
+  const parts = fieldOf(error, "errors");
   if (own || !Array.isArray(parts)) return own || field(error, "code");
   return parts
     .slice(0, 5)
@@ -86,12 +82,16 @@ function stackOf(error: object): string {
   for (let depth = 0; depth < deepestCause && next !== undefined && next !== null; depth++) {
     const text = isError(next) ? field(next, "stack") || `${field(next, "name")}: ${messageOf(next)}` : shown(next);
     parts.push(depth === 0 ? text : `caused by: ${text}`);
-    next = isError(next) ? read(next, "cause") : undefined;
+    next = isError(next) ? fieldOf(next, "cause") : undefined;
   }
   return parts.length === 1 ? field(error, "stack") : parts.map((part) => part.slice(0, stackBytes)).join("\n");
 }
 
 function shown(value: unknown): string {
   if (typeof value === "string") return value.slice(0, messageBytes);
-  return inspect(value, { depth: 2, maxArrayLength: 10, maxStringLength: 500, getters: false });
+  try {
+    return inspect(value, { depth: 2, maxArrayLength: 10, maxStringLength: 500, getters: false });
+  } catch {
+    return "something that can't be read"; // it has an inspect of its own
+  }
 }

@@ -75,6 +75,46 @@ describe("what becomes of a run", () => {
     });
   });
 
+  test.each([
+    ["whose code can't be read", throwing("code"), "can't be read"],
+    ["that is a revoked proxy", revoked(), "was thrown"],
+    ["that has the code of a signal, but is none of ours", { code: "SKIP", reason: Object.create(null) as unknown }, "SKIP"],
+    ["with an endless delay", { code: "RETRY_AFTER", delayMs: Infinity }, "RETRY_AFTER"],
+  ])("anything can be thrown: what is thrown %s is an error like any other", (_what, error, message) => {
+    expect(next({ how: "threw", error }, 1, thrice)).toMatchObject({ to: "pending", delayMs: 1000, outcome: "error" });
+    expect(next({ how: "threw", error }, 3, thrice)).toMatchObject({
+      to: "failed",
+      error: { message: expect.any(String) as string },
+    });
+    expect(message).toBeTypeOf("string");
+  });
+
+  test.each(["ABORT", "INVALID_PAYLOAD", "SKIP", "SNOOZE", "RETRY_AFTER"])(
+    "an error of somebody else's with the code %s is tried again as any other",
+    (code) => {
+      const error = Object.assign(new Error("aborted"), { code, delayMs: 5 });
+
+      expect(next({ how: "threw", error }, 1, thrice)).toMatchObject({ to: "pending", delayMs: 1000, spent: true });
+    },
+  );
+
+  test("a signal of a second copy of this module counts, too", async () => {
+    const copy = (await import("../../sdk/signal.ts?copy")) as typeof import("../../sdk/signal.ts");
+
+    expect(copy.Skip).not.toBe(Skip);
+    expect(next({ how: "threw", error: new copy.Skip("done") }, 1, thrice)).toMatchObject({ reason: "skipped" });
+  });
+
+  test("a signal whose fields were tampered with does no harm", () => {
+    const skip = Object.assign(new Skip("why"), { reason: Object.create(null) as unknown });
+    const later = Object.assign(new RetryAfterError("5s"), { delayMs: Infinity });
+    const snooze = Object.assign(new Snooze("5s"), { delayMs: Number.NaN });
+
+    expect(next({ how: "threw", error: skip }, 1, thrice)).toMatchObject({ reason: "skipped", note: null });
+    expect(next({ how: "threw", error: later }, 1, thrice)).toMatchObject({ delayMs: 1000 });
+    expect(next({ how: "threw", error: snooze }, 1, thrice)).toMatchObject({ delayMs: 0, spent: false });
+  });
+
   test("undefined can be thrown", () => {
     expect(next({ how: "threw", error: undefined }, 3, thrice)).toMatchObject({
       to: "failed",

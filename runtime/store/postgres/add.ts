@@ -3,11 +3,10 @@ import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
-import { isAway, isBusy, isData, numbers, type Pool, type Queryable, type Row, rowsOn, texts } from "./pool.ts";
+import { isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
+import { type Send, sender } from "./transaction.ts";
 
-/** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
-type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
 interface Numbered {
   readonly id: number;
   readonly lane: number;
@@ -22,6 +21,9 @@ const freshMs = 2000;
 const blockSize = 1024;
 /** What one statement takes at most; less than a block of ids, which are consecutive within a call. */
 const chunk = 1000;
+/** …and in bytes of input, so that large payloads are neither held in memory many times over nor one huge message. */
+const chunkBytes = 4 * 1024 * 1024;
+const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.input.json.length };
 
 /** Adds runs. Unkeyed ones that are in flight together share a statement; so do keyed ones, apart from them. */
 export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
@@ -29,11 +31,11 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
   const plain = batch(
     (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)),
-    { size: chunk },
+    { size: chunk, ...weighed },
   );
   const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some, true)), {
-    size: 500,
-    width: 2,
+    ...{ size: 500, width: 2 },
+    ...weighed,
   });
 
   /** Items whose key another open transaction claims leave the shared writes, and wait for its end by themselves. */
@@ -47,7 +49,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
 
   async function addChunks(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
     const answers: (Added | Error)[] = [];
-    for (let at = 0; at < runs.length; at += chunk) answers.push(...(await add(runs.slice(at, at + chunk), tx)));
+    for (const part of parts(runs)) answers.push(...(await add(part, tx)));
     return answers;
   }
 
@@ -62,7 +64,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
 
   async function add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
     if (runs.length === 0) return [];
-    if (runs.length > chunk) return addChunks(runs, tx);
+    if (runs.length > 1 && parts(runs).length > 1) return addChunks(runs, tx);
     const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
     if (numbered instanceof Error) return apart(runs, numbered, tx);
     const answers = new Array<Added | Error>(runs.length);
@@ -86,6 +88,19 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     return answers;
   }
   return add;
+}
+
+/** The runs in parts that one statement may take. */
+function parts(runs: readonly NewRun[]): readonly (readonly NewRun[])[] {
+  const cuts = [0];
+  let bytes = 0;
+  for (const [i, { input }] of runs.entries()) {
+    bytes += input.json.length;
+    if (i === cuts.at(-1) || (i - cuts.at(-1)! < chunk && bytes <= chunkBytes)) continue;
+    cuts.push(i);
+    bytes = input.json.length;
+  }
+  return cuts.map((from, i) => runs.slice(from, cuts[i + 1]));
 }
 
 function isKeyed(item: Numbered): item is Keyed {
@@ -312,48 +327,4 @@ async function takeOver(
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
   return (await addKeyed(send, sql, [item], own))[0]!;
-}
-
-/** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
- *  @throws {InvalidInput} for anything else, also for what has no transaction open: its runs would not be undone. */
-function sender(tx: Tx): Send {
-  if ("isTransaction" in tx && "executeQuery" in tx) {
-    if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
-    const client = tx as unknown as KyselyTransaction;
-    return (_name, statement, values) => kyselyRows(client, statement, values);
-  }
-  if ("query" in tx && typeof tx.query === "function") {
-    if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
-    if (statusOf(tx) === "I")
-      throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
-    const client = tx as unknown as Queryable;
-    return (_name, statement, values) => rowsOn(client, statement, values);
-  }
-  throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
-}
-const pass = "pass the client that runs your BEGIN, or Kysely's trx";
-
-/** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
-function statusOf(client: object): unknown {
-  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.(); // pg ≥ 8.17 has it
-}
-
-interface KyselyTransaction {
-  withoutPlugins(): { executeQuery(query: object): Promise<{ rows: readonly Record<string, unknown>[] }> };
-}
-
-/** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
-async function kyselyRows(
-  tx: KyselyTransaction,
-  statement: string,
-  values: readonly unknown[],
-): Promise<readonly Row[]> {
-  const { CompiledQuery } = await import("kysely");
-  const result = await tx.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...values]));
-  return result.rows.map((row) => Object.values(row).map(asText));
-}
-
-function asText(value: unknown): string | null {
-  if (value === null || value === undefined) return null;
-  return typeof value === "boolean" ? (value ? "t" : "f") : String(value);
 }

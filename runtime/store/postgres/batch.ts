@@ -1,11 +1,19 @@
 /** Joins calls that are in flight together into one write: whoever comes while a write runs, shares the next one.
  *  No timer: a lone call leaves at the end of its tick. Each caller gets its own answer.
- *  `flush` answers in order, or throws for all of them; `size` bounds what one write takes, `width` how many run at once. */
+ *  `flush` answers in order, or throws for all of them; `size` bounds what one write takes, and so does `bytes`, by what
+ *  `weigh` says of an item; `width` is how many run at once. */
 export function batch<In, Out>(
   flush: (items: readonly In[]) => Promise<readonly Out[]>,
-  { size, width = 1 }: { readonly size: number; readonly width?: number },
+  options: {
+    readonly size: number;
+    readonly width?: number;
+    readonly bytes?: number;
+    readonly weigh?: (item: In) => number;
+  },
 ): (items: readonly In[]) => Promise<readonly Out[]> {
+  const { size, width = 1, bytes = Infinity, weigh = () => 0 } = options;
   interface Call {
+    readonly weight: number;
     readonly items: readonly In[];
     readonly resolve: (answers: readonly Out[]) => void;
     readonly reject: (error: unknown) => void;
@@ -15,9 +23,14 @@ export function batch<In, Out>(
 
   function take(): Call[] {
     let count = 0;
+    let weight = 0;
     let end = 0;
-    while (end < waiting.length && (end === 0 || count + waiting[end]!.items.length <= size))
-      count += waiting[end++]!.items.length;
+    for (; end < waiting.length; end++) {
+      const call = waiting[end]!;
+      count += call.items.length;
+      weight += call.weight;
+      if (end > 0 && (count > size || weight > bytes)) break;
+    }
     const taken = end === waiting.length ? waiting : waiting.slice(0, end);
     waiting = end === waiting.length ? [] : waiting.slice(end);
     return taken;
@@ -41,7 +54,8 @@ export function batch<In, Out>(
 
   return (items) =>
     new Promise((resolve, reject) => {
-      waiting.push({ items, resolve, reject });
+      const weight = items.reduce((sum, item) => sum + weigh(item), 0);
+      waiting.push({ items, weight, resolve, reject });
       if (flying < width && waiting.length === 1) queueMicrotask(() => void pump());
     });
 }

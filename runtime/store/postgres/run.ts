@@ -15,7 +15,10 @@ const lineBytes = 8192;
 
 /** The way of a run, in Postgres. */
 export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs {
-  const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), { size: 1000 });
+  const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
+    ...{ size: 1000, bytes: 4 * 1024 * 1024 },
+    weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
+  });
   return {
     lease: (claim) => lease(pool, sql, lanes, claim),
     settle,

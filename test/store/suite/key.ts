@@ -43,6 +43,32 @@ export function keys(setup: () => Promise<Setup>): void {
     expect((await store.find.get(id))!.input.json).toBe("1");
   });
 
+  test("a run whose key another run holds now is not resumed, nor retried", async () => {
+    const { store, node } = await setup();
+    const old = await addOne(store, { key: aKey("k") });
+    await store.desk.cancel([old]);
+    const heir = await addOne(store, { key: aKey("k") });
+
+    expect(await store.desk.resume([old])).toEqual([{ id: old, done: "refused", status: "canceled" }]);
+
+    const taken = only(await lease(store, node));
+    await store.runs.settle([settled(taken, failed())]);
+    expect(await store.desk.resume([old])).toMatchObject([{ done: "done" }]);
+    expect(await store.desk.retry([heir])).toEqual([{ id: heir, done: "refused", status: "failed" }]);
+    expect(await store.find.keyed("job", "k")).toBe(old);
+  });
+
+  test("onConflict replace: a run that has had an attempt stays as it is", async () => {
+    const { store, node } = await setup();
+    const id = await addOne(store, { key: aKey("k", { hash: "one" }), input: wire(1) });
+    await store.runs.settle([settled(only(await lease(store, node)), again(600_000))]);
+
+    const answers = await store.add([aRun({ key: aKey("k", { hash: "two", onConflict: "replace" }), input: wire(2) })]);
+
+    expect(answers).toEqual([{ id, created: false, conflict: true }]);
+    expect((await store.find.get(id))!.input.json).toBe("1");
+  });
+
   test("a key belongs to its job", async () => {
     const { store } = await setup();
     await addOne(store, { job: "a", key: aKey("k") });

@@ -132,6 +132,19 @@ export function purging(setup: () => Promise<Setup>): void {
     expect((await store.find.get(id))!.status).toBe("completed");
   });
 
+  test("a key that is to be kept longer than its run is held after the run is pruned", async () => {
+    const { store, clock, node } = await setup();
+    const id = await ended(store, node, completed, { key: aKey("k", { keepMs: 30 * day }) });
+    await clock.advance("10d");
+    await prune(store.keep, { completedMs: 7 * day, otherMs: 7 * day });
+    expect(await store.find.get(id)).toBeNull();
+
+    expect(await store.add([aRun({ key: aKey("k", { keepMs: 30 * day }) })])).toMatchObject([{ id, created: false }]);
+
+    await clock.advance("25d");
+    expect(await store.add([aRun({ key: aKey("k") })])).toMatchObject([{ created: true }]);
+  });
+
   test("pruning answers how many it deleted, until nothing is left", async () => {
     const { store, clock, node } = await setup();
     for (let i = 0; i < 3; i++) await ended(store, node);

@@ -317,6 +317,51 @@ export function sweeping(setup: () => Promise<Setup>): void {
     expect(await statusOf(store, id)).toBe("pending");
   });
 
+  test("a run whose lease lapsed does not expire: it may have started", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node, { ttlMs: 60_000 });
+    await clock.advance("5m");
+
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(await statusOf(store, taken.id)).toBe("pending");
+    expect(only(await lease(store, node)).expiresMs).toBeNull();
+  });
+
+  test("a late result of a run that expired is refused", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node, { ttlMs: 60_000 });
+    await store.runs.release([taken]);
+    await clock.advance("5m");
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(await store.runs.settle([settled(taken)])).toEqual(["lost"]);
+    expect(await statusOf(store, taken.id)).toBe("failed");
+  });
+
+  test("a canceled run whose node died before it was held is ended by the sweep", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.desk.cancel([taken.id]);
+    await clock.advance("5m");
+
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(await statusOf(store, taken.id)).toBe("canceled");
+  });
+
+  test("a node's sweep leaves alone what it holds itself, however late it is", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.hold(node, [start(taken)]);
+    await clock.advance("5m");
+
+    await store.runs.sweep({ maxCrashes: 3, node });
+
+    expect(await store.runs.check([taken])).toHaveLength(1);
+    expect(await store.runs.settle([settled(taken)])).toEqual(["settled"]);
+  });
+
   test("a paused queue's runs expire, too", async () => {
     const { store, clock } = await setup();
     await store.desk.pause("default");

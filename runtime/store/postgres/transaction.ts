@@ -1,0 +1,50 @@
+import { InvalidInput } from "../../../sdk/error.ts";
+import type { Tx } from "../../../sdk/target.ts";
+import { type Queryable, type Row, rowsOn } from "./pool.ts";
+
+/** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
+export type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
+
+/** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
+ *  @throws {InvalidInput} for anything else, also for what has no transaction open: its runs would not be undone. */
+export function sender(tx: Tx): Send {
+  if ("isTransaction" in tx && "executeQuery" in tx) {
+    if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
+    const client = tx as unknown as KyselyTransaction;
+    return (_name, statement, values) => kyselyRows(client, statement, values);
+  }
+  if ("query" in tx && typeof tx.query === "function") {
+    if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
+    if (statusOf(tx) === "I")
+      throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
+    const client = tx as unknown as Queryable;
+    return (_name, statement, values) => rowsOn(client, statement, values);
+  }
+  throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
+}
+const pass = "pass the client that runs your BEGIN, or Kysely's trx";
+
+/** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
+function statusOf(client: object): unknown {
+  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.(); // pg ≥ 8.17 has it
+}
+
+interface KyselyTransaction {
+  withoutPlugins(): { executeQuery(query: object): Promise<{ rows: readonly Record<string, unknown>[] }> };
+}
+
+/** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
+async function kyselyRows(
+  tx: KyselyTransaction,
+  statement: string,
+  values: readonly unknown[],
+): Promise<readonly Row[]> {
+  const { CompiledQuery } = await import("kysely");
+  const result = await tx.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...values]));
+  return result.rows.map((row) => Object.values(row).map(asText));
+}
+
+function asText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  return typeof value === "boolean" ? (value ? "t" : "f") : String(value);
+}

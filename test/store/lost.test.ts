@@ -1,0 +1,157 @@
+/** Answers that get lost, locks that others hold, and instants that are cut: what only a real Postgres shows. */
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { StoreUnavailable } from "../../sdk/error.ts";
+import type { Added } from "../../sdk/target.ts";
+import { adder } from "../../runtime/store/postgres/add.ts";
+import { postgres } from "../../runtime/store/postgres/index.ts";
+import { lanes } from "../../runtime/store/postgres/lane.ts";
+import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
+import { sql } from "../../runtime/store/postgres/sql.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { aKey, aNode, aRun, ended, only, settled, leased } from "../kit/build.ts";
+import { type Database, freshDatabase } from "../kit/database.ts";
+
+let database: Database;
+let store: Store;
+let client: pg.Client;
+let node: number;
+beforeAll(async () => {
+  database = await freshDatabase();
+  store = postgres({ url: database.url });
+  await store.open();
+  client = new pg.Client(database.url);
+  await client.connect();
+  node = await store.nodes.join(aNode(), 600_000);
+});
+afterAll(async () => {
+  await client.end();
+  await store.close();
+  await database.drop();
+});
+
+/** An adder whose first statement of this name is written, but whose answer is lost; `meanwhile` runs before it is repeated. */
+async function losing(name: string, meanwhile: () => Promise<unknown>) {
+  const pool = openPool({ url: database.url, max: 2, prepare: true, name: "test" });
+  let isLost = false;
+  const leaky: Pool = {
+    ...pool,
+    async rows(named, statement, values) {
+      const rows = await pool.rows(named, statement, values);
+      if (named !== name || isLost) return rows;
+      isLost = true;
+      await meanwhile();
+      throw new StoreUnavailable("test", new Error("the answer was lost"));
+    },
+  };
+  const text = sql("tasker", false);
+  return { add: adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
+}
+
+async function liveAndPast(id: number): Promise<readonly number[]> {
+  const count = async (table: string): Promise<number> => {
+    const { rows } = await client.query<{ n: number }>(`select count(*)::int n from tasker.${table} where id = $1`, [
+      id,
+    ]);
+    return rows[0]!.n;
+  };
+  return [await count("runs"), await count("history")];
+}
+
+test("an add whose answer was lost makes one run, though it is repeated", async () => {
+  const cut = await losing("tasker_add_plain", () => Promise.resolve());
+
+  const { id } = only(await cut.add([aRun()])) as Added;
+
+  expect(cut.isLost()).toBe(true);
+  expect(await liveAndPast(id)).toEqual([1, 0]);
+  await cut.close();
+});
+
+test("an add whose answer was lost runs nothing twice, also if its run was over before the repeat", async () => {
+  const job = "quick";
+  const cut = await losing("tasker_add_plain", async () => {
+    const { leases } = await store.runs.lease({
+      ...{ node, jobs: [job], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 60_000 },
+      order: "priority",
+    });
+    await store.runs.settle([settled(leases[0]!)]);
+  });
+
+  const { id } = only(await cut.add([aRun({ job })])) as Added;
+
+  expect(cut.isLost()).toBe(true);
+  expect(await liveAndPast(id)).toEqual([0, 1]);
+  await cut.close();
+});
+
+test("a keyed add whose answer was lost is answered as created", async () => {
+  const cut = await losing("tasker_add_keyed_soon", () => Promise.resolve());
+
+  const added = only(await cut.add([aRun({ key: aKey("lost") })])) as Added;
+
+  expect(added.created).toBe(true);
+  expect(await liveAndPast(added.id)).toEqual([1, 0]);
+  await cut.close();
+});
+
+test("of many who find a key let go of, one makes the new run", async () => {
+  await ended(store, node, undefined, { key: aKey("freed", { keepMs: 0 }) });
+  const stores = Array.from({ length: 8 }, () => postgres({ url: database.url, migrate: false }));
+
+  const answers = await Promise.all(stores.map((one) => one.add([aRun({ key: aKey("freed") })])));
+
+  expect(answers.flat().filter((answer) => (answer as Added).created)).toHaveLength(1);
+  expect(new Set(answers.flat().map((answer) => (answer as Added).id)).size).toBe(1);
+  await Promise.all(stores.map((one) => one.close()));
+});
+
+test("a resume and a trigger with the same key at once leave one live run", async () => {
+  for (let round = 0; round < 10; round++) {
+    const key = aKey(`race-${round}`);
+    const { id } = only(await store.add([aRun({ key })])) as Added;
+    await store.desk.cancel([id]);
+
+    await Promise.all([store.desk.resume([id]), store.add([aRun({ key })])]);
+
+    const { rows } = await client.query("select id from tasker.runs where key = $1", [key.key]);
+    expect(rows).toHaveLength(1);
+  }
+});
+
+test("replacing by key is refused inside a transaction, where it would lock the waiting run", async () => {
+  const key = aKey("locked", { onConflict: "replace" });
+  await store.add([aRun({ key, delayMs: 60_000 })]);
+  await client.query("begin");
+
+  const answer = only(await store.add([aRun({ key })], client));
+
+  expect(String(answer)).toMatch(/would lock the waiting run/);
+  await client.query("rollback");
+});
+
+test("a row that somebody keeps locked stalls neither those who wait for its run nor anybody else", async () => {
+  const { id } = only(await store.add([aRun({ delayMs: 60_000 })])) as Added;
+  await client.query("begin");
+  await client.query("select 1 from tasker.runs where id = $1 for update", [id]);
+
+  const waiting = Array.from({ length: 5 }, () => store.find.awaited(id, 100));
+  const other = await leased(store, node, { job: "free" });
+
+  expect(await store.runs.settle([settled(other)])).toEqual(["settled"]);
+  expect(await Promise.all(waiting)).toEqual([null, null, null, null, null]);
+  await client.query("rollback");
+});
+
+test("an instant that falls between two milliseconds is moved to the later one, so that nothing starts early", async () => {
+  const delays = [1, 2, 3, 7, 250].map((delayMs) => aRun({ delayMs }));
+
+  const ids = (await store.add(delays)).map((added) => (added as Added).id);
+
+  const { rows } = await client.query<{ early: boolean; whole: boolean }>(
+    `select due_at < created_at + d.ms * interval '1 ms' early, due_at = date_trunc('milliseconds', due_at) whole
+     from tasker.runs join unnest($1::bigint[], $2::int[]) d(id, ms) using (id)`,
+    [ids, [1, 2, 3, 7, 250]],
+  );
+  expect(rows).toEqual(ids.map(() => ({ early: false, whole: true })));
+});

@@ -79,5 +79,10 @@ export function outcome(id: number, act: Act | undefined, verb: keyof typeof hin
   if (act === undefined || act.done === "missing") throw new RunNotFound(formatId(id));
   if (act.done !== "refused") return act.done;
   if (verb === "canceled" && act.status === "canceled") return "done";
-  throw new WrongState(formatId(id), act.status ?? "in another state", verb, hints[verb]);
+  const hint =
+    act.status === fits[verb] ? "its idempotency key is another run's now: replay it, without the key" : hints[verb];
+  throw new WrongState(formatId(id), act.status ?? "in another state", verb, hint);
 }
+
+/** The state that an act takes, where there is but one: refused in that, the run has lost its key. */
+const fits: Partial<Record<keyof typeof hints, string>> = { resumed: "canceled", retried: "failed" };

@@ -323,7 +323,7 @@ async function takeOver(
 ): Promise<Added | Error> {
   if (row) {
     const [name, statement] = own ? ["tasker_take_key_soon", sql.takeKeySoon] : ["", sql.takeKey];
-    const taken = await send(name!, statement!, [...keyedColumns([item]), Number(row[6])]);
+    const taken = await send(name, statement, [...keyedColumns([item]), Number(row[6])]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
   return (await addKeyed(send, sql, [item], own))[0]!;

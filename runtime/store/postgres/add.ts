@@ -62,6 +62,13 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     return answers;
   }
 
+  /** The common case, a single plain run whose lane is known, without a detour. */
+  function addOne(run: NewRun): Promise<readonly (Added | Error)[]> | null {
+    const lane = run.key === null ? lanes.numberOf(run) : undefined;
+    const id = lane === undefined ? null : ids.next();
+    return id === null ? null : plain([{ id, lane: lane!, run }]);
+  }
+
   async function add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
     if (runs.length === 0) return [];
     if (runs.length > 1 && parts(runs).length > 1) return addChunks(runs, tx);
@@ -87,7 +94,8 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     }
     return answers;
   }
-  return add;
+  return (runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> =>
+    (runs.length === 1 && !tx ? addOne(runs[0]!) : null) ?? add(runs, tx);
 }
 
 /** The runs in parts that one statement may take. */
@@ -107,18 +115,21 @@ function isKeyed(item: Numbered): item is Keyed {
   return item.run.key !== null;
 }
 
-async function number(
-  runs: readonly NewRun[],
-  ids: (count: number) => Promise<number>,
-  lanes: Lanes,
-): Promise<readonly Numbered[]> {
+async function number(runs: readonly NewRun[], ids: Ids, lanes: Lanes): Promise<readonly Numbered[]> {
   const numbersOfLanes = await lanes.ensure(runs);
-  const first = await ids(runs.length);
+  const first = await ids.take(runs.length);
   return runs.map((run, i) => ({ id: first + i, lane: numbersOfLanes[i]!, run }));
 }
 
-/** Consecutive ids from blocks of the sequence. More than a block at once takes several, if they follow each other. */
-function idBlocks(pool: Pool, sql: Statements): (count: number) => Promise<number> {
+interface Ids {
+  /** The first of so many consecutive ids. */
+  take(count: number): Promise<number>;
+  /** One id, if there is one at hand. */
+  next(): number | null;
+}
+
+/** Ids from blocks of the sequence. More at once than a block takes several, if they follow each other. */
+function idBlocks(pool: Pool, sql: Statements): Ids {
   let next = 0;
   let end = 0;
   let until = 0;
@@ -129,14 +140,15 @@ function idBlocks(pool: Pool, sql: Statements): (count: number) => Promise<numbe
     end = first + blockSize;
     until = performance.now() + freshMs;
   }
-  return async (count) => {
-    if (performance.now() > until) next = end;
-    while (end - next < count) {
-      await (fetching ??= fetch().finally(() => (fetching = null)));
-    }
-    const first = next;
-    next += count;
-    return first;
+  return {
+    next: () => (next < end && performance.now() <= until ? next++ : null),
+    async take(count) {
+      if (performance.now() > until) next = end;
+      while (end - next < count) await (fetching ??= fetch().finally(() => (fetching = null)));
+      const first = next;
+      next += count;
+      return first;
+    },
   };
 }
 

@@ -15,6 +15,8 @@ export interface Lanes {
   ensure(names: readonly LaneName[]): Promise<readonly number[]>;
   get(id: number): Promise<Lane>;
   known(id: number): Lane | undefined;
+  /** The number of a lane that has been read already. */
+  numberOf(name: LaneName): number | undefined;
   /** Lanes of these jobs, highest priority first, equal ones by turns; read again if the settings moved on since. */
   pick(
     jobs: readonly string[],
@@ -56,6 +58,7 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
   return {
     ensure,
     known: (id) => byId.get(id),
+    numberOf: (name) => known.get(keyOf(name))?.id,
     async get(id) {
       if (!byId.has(id)) await read();
       const lane = byId.get(id);

@@ -86,6 +86,7 @@ export class StoreClock {
   readonly #clock: Clock;
   #offset = -Infinity;
   #since = 0;
+  #stale = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -97,19 +98,27 @@ export class StoreClock {
     const most = nowMs + 1 - sent; // the store cuts to whole milliseconds
     const known = this.#offset - this.#clock.drift * (received - this.#since);
     // Above what can be true: the store's clock was set back, so the old bound is void.
-    this.#offset = known > most || known < least ? least : known;
+    this.#offset = this.#stale || known > most || known < least ? least : known;
     this.#since = received;
+    this.#stale = false;
   }
 
-  /** Forgets everything: after a reconnect it may be another machine that answers. */
+  /** Trusts nothing of before once the next answer comes: after a reconnect it may be another machine's. Until then the
+   *  bound stays as it is. */
   drop(): void {
-    this.#offset = -Infinity;
+    this.#stale = true;
   }
 
   /** Epoch ms that the store has reached, at least; -Infinity before its first answer. */
   now(): number {
     const ticks = this.#clock.ticks();
     return ticks + this.#offset - this.#clock.drift * (ticks - this.#since);
+  }
+
+  /** The same as a Date; this machine's time before the first answer. */
+  date(): Date {
+    const now = this.now();
+    return new Date(Number.isFinite(now) ? now : Date.now());
   }
 
   /** The tick at which `now()` will have reached an epoch ms; Infinity before the first answer. */

@@ -28,6 +28,7 @@ export interface ExecutorParts {
   readonly services: Services;
   readonly reporter: Reporter;
   readonly logger: Logger;
+  readonly leaseMs: number;
   /** How long a handler that no longer matters may keep its slot; ms. */
   readonly graceMs: number;
   readonly drain: AbortSignal;
@@ -44,6 +45,8 @@ export class Executor {
   readonly #parts: ExecutorParts;
   readonly #timeouts: Timeouts;
   readonly #tools: Tools;
+  /** Cancels of leases that are not here, by run: the answer to their claim may be under way, for a lease's time. */
+  readonly #asked = new Map<number, { readonly token: number; readonly until: number }>();
   /** Runs whose start is to be recorded first. */
   #recording: Leased[] = [];
 
@@ -70,14 +73,9 @@ export class Executor {
       return false;
     }
     leased.job = job;
-    const outcome = lease.canceling
-      ? canceled
-      : lease.expiresMs !== null && lease.expiresMs <= nowMs
-        ? expired(lease)
-        : null;
-    if (outcome === null) return true;
+    if (lease.expiresMs === null || lease.expiresMs > nowMs) return true;
+    settler.end(leased, expired(lease));
     this.#drop(leased);
-    settler.end(leased, outcome);
     return false;
   }
 
@@ -91,15 +89,23 @@ export class Executor {
     if (this.#recording.push(leased) === 1) setImmediate(() => void this.#record());
   }
 
-  /** Somebody canceled the run: it does not start, or its handler hears of it and its result no longer counts. */
+  /** Somebody canceled the run: it does not start, or its handler hears of it and its result no longer counts. The store
+   *  repeats itself until the lease ends; only the first time counts. */
   cancel({ id, token }: Held): void {
     const leased = this.#parts.scheduler().find(id, token);
-    if (!leased) return;
+    if (!leased) return this.#remember(id, token);
+    if (leased.settling) return;
     this.#stop(leased, new RunCanceled(formatId(id)), canceled);
+  }
+
+  /** Whether somebody canceled a lease before the answer came that brought it here. */
+  isAsked({ id, token }: Held): boolean {
+    return this.#asked.size > 0 && this.#asked.get(id)?.token === token && this.#asked.delete(id);
   }
 
   /** The lease was lost: what the handler does no longer counts. */
   lost(leased: Leased): void {
+    if (leased.settling) return; // the answer to its outcome says so, too
     const run = formatId(leased.lease.id);
     this.#parts.logger.warn({ run, job: leased.lease.job, attempt: leased.attempt }, "Lease lost");
     this.#stop(leased, new LeaseLost(run), null);
@@ -118,8 +124,18 @@ export class Executor {
     return deaf.length;
   }
 
+  #remember(id: number, token: number): void {
+    const now = this.#parts.clock.ticks();
+    this.#asked.delete(id);
+    this.#asked.set(id, { token, until: now + this.#parts.leaseMs });
+    for (const [other, { until }] of this.#asked) {
+      if (until > now) return; // the oldest come first
+      this.#asked.delete(other);
+    }
+  }
+
   async #record(): Promise<void> {
-    const { store, health, settler } = this.#parts;
+    const { store, health } = this.#parts;
     const batch = this.#recording;
     this.#recording = [];
     try {
@@ -128,11 +144,7 @@ export class Executor {
       for (const leased of batch) this.#recorded(leased, lost.has(leased.lease.id));
     } catch (error) {
       health.failed("Recording starts", error);
-      for (const leased of batch) {
-        this.#drop(leased);
-        settler.release(leased);
-        this.#parts.scheduler().free(leased);
-      }
+      for (const leased of batch) this.#giveBack(leased);
     }
   }
 
@@ -142,6 +154,11 @@ export class Executor {
       leased.held = true;
       return this.#run(leased);
     }
+    this.#giveBack(leased);
+  }
+
+  /** A lease that has a slot does not start after all. */
+  #giveBack(leased: Leased): void {
     if (leased.phase === "recording") {
       this.#drop(leased);
       this.#parts.settler.release(leased);
@@ -192,12 +209,10 @@ export class Executor {
 
   #stop(leased: Leased, reason: Error, outcome: Outcome | null): void {
     const running = leased.phase === "running";
-    if (!running) {
-      leased.startedMs = null; // its handler was not called
-      this.#drop(leased);
-    }
+    if (!running) leased.startedMs = null; // its handler was not called
     if (outcome) this.#parts.settler.end(leased, outcome);
     if (running) this.#leave(leased, reason);
+    else this.#drop(leased);
   }
 
   /** The outcome is decided, but the handler goes on: it keeps its slot until it ends, or for a grace. */

@@ -3,7 +3,7 @@ import { Bell, wait } from "./clock.ts";
 import type { Group } from "./group.ts";
 import type { Health } from "./health.ts";
 import type { Registry } from "./registry.ts";
-import type { Accepted, Scheduler } from "./scheduler.ts";
+import type { Accepted, Load, Scheduler } from "./scheduler.ts";
 import type { Claim, Store } from "./store/store.ts";
 
 /** A process leases what it could start within this, beyond its free slots. */
@@ -23,14 +23,8 @@ export function prefetch(slots: number, runMs: number): number {
 
 /** What a claim may bring, from how full the process is. `want` says whether it is worth a claim now: while the next runs are
  *  at hand, claims wait until half of them have started.
- *  @param load busy: slots taken · ready: due runs without a slot · future: runs that will fall due */
-export function room(load: {
-  readonly slots: number;
-  readonly busy: number;
-  readonly ready: number;
-  readonly future: number;
-  readonly runMs: number;
-}): {
+ *  @param load busy: slots taken · ready: due runs that lack nothing but a slot · future: runs that will fall due */
+export function room(load: Omit<Load, "heap">): {
   readonly limit: number;
   readonly want: boolean;
   readonly future: boolean;
@@ -51,7 +45,13 @@ export class Fetcher {
   /** Groups whose last claim came back full, or that had no room when they were to be asked. */
   readonly #backlog = new Set<Group>();
   #all = true;
+  #pollAt = 0;
+  /** When a run falls due that could not be leased ahead; ticks. */
+  #dueAt = Infinity;
+  /** No claims before; ticks. */
+  #restUntil = 0;
   #claims = 0;
+  #claiming: Promise<number> = Promise.resolve(0);
   #turn = 0;
 
   constructor(parts: FetcherParts) {
@@ -65,20 +65,35 @@ export class Fetcher {
     this.#bell.ring();
   }
 
+  /** A run will fall due at `at` (ticks), within two polls: leases it ahead, or where there is no room for that, in time. */
+  expect(at: number): void {
+    if (this.#room().future) return this.wake();
+    this.#dueAt = Math.min(this.#dueAt, at);
+    this.#bell.ring();
+  }
+
   /** Room may have come free: ask where there is a backlog. */
   freed(): void {
     if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
   }
 
+  /** Resolves when the claim that is in flight, if any, has been answered and taken in. Never rejects. */
+  claimed(): Promise<unknown> {
+    return this.#claiming.catch(() => 0);
+  }
+
   /** Leases until the signal aborts. One claim is in flight at a time. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, pollMs, health, scheduler } = this.#parts;
-    let pollAt = 0;
     while (!signal.aborted) {
-      if (clock.ticks() >= pollAt) {
+      if (clock.ticks() >= this.#pollAt) {
         this.#all = true;
-        pollAt = clock.ticks() + pollMs * (1 - Math.random() * 0.1);
+        this.#pollAt = clock.ticks() + pollMs * (1 - Math.random() * 0.1);
         scheduler.tend(pollMs);
+      }
+      if (clock.ticks() >= this.#dueAt) {
+        this.#all = true;
+        this.#dueAt = Infinity;
       }
       try {
         // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
@@ -86,11 +101,11 @@ export class Fetcher {
         else if (await this.#pass(signal)) continue;
       } catch (error) {
         health.failed("Leasing runs", error);
-        pollAt = 0;
+        this.#pollAt = 0;
         await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
         continue;
       }
-      await this.#bell.next(pollAt, signal);
+      await this.#bell.next(Math.min(this.#pollAt, this.#dueAt), signal);
     }
   }
 
@@ -104,7 +119,7 @@ export class Fetcher {
     this.#turn = (this.#turn + 1) % groups.length;
     let more = false;
     for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
-      if (signal.aborted) return false;
+      if (signal.aborted || !this.#mayClaim()) return false;
       if (!all && !this.#backlog.has(group)) continue;
       more = (await this.#claim(group)) || more;
     }
@@ -118,7 +133,8 @@ export class Fetcher {
     this.#backlog.add(group);
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
-    const count = await this.#lease(group, most, ahead);
+    this.#claiming = this.#lease(group, most, ahead);
+    const count = await this.#claiming;
     if (count < most) this.#backlog.delete(group);
     return count >= most && this.#room().want && group.free > 0;
   }
@@ -139,8 +155,13 @@ export class Fetcher {
     const receivedAt = clock.ticks();
     health.ok();
     storeClock.observe(nowMs, sentAt, receivedAt);
-    scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
+    const back = scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
+    if (back * 2 > leases.length) this.#restUntil = this.#pollAt; // the next claim at once would bring the same
     return leases.length;
+  }
+
+  #mayClaim(): boolean {
+    return this.#parts.alive() && this.#parts.clock.ticks() >= this.#restUntil;
   }
 
   #queues(group: Group): Claim["queues"] {

@@ -3,6 +3,7 @@ import type { HookKind } from "../sdk/target.ts";
 import type { Group } from "./group.ts";
 import type { ProgressWriter } from "./progress.ts";
 import type { Registered } from "./registry.ts";
+import type { Accepted } from "./scheduler.ts";
 import type { Lease } from "./store/store.ts";
 
 /** Where a lease stands in this process. `waiting`: in the heap · `recording`: its start is being written, because it has
@@ -13,9 +14,16 @@ export type Phase = "waiting" | "recording" | "running" | "left" | "over";
 const noHooks: readonly HookKind[] = [];
 let serials = 0;
 
+/** A lease of a run that is still here under an older one. */
+export interface Anew {
+  readonly lease: Lease;
+  readonly about: Accepted;
+}
+
 /** A lease, and all that this process knows of it. One object a run: what is seldom needed stays null until it is. */
 export class Leased {
-  readonly lease: Lease;
+  /** Another, under a newer token, once the run was leased anew by this node while it ran. */
+  lease: Lease;
   /** Tells two leases of one run apart, where both are still here. */
   readonly serial = ++serials;
   /** The attempt that this lease is for, counted from 1. */
@@ -31,6 +39,10 @@ export class Leased {
   readonly suspect: boolean;
   /** Under the node's own lease, which its beats renew. */
   held = false;
+  /** Its outcome is decided, and the store has not taken it yet. */
+  settling = false;
+  /** The run leased anew, before the store's answer to the outcome has come. */
+  anew: Anew | null = null;
   /** Since when it has been due here without a slot; ticks. */
   dueAt = 0;
   /** When its handler was called: ticks, and epoch ms of the store. */
@@ -60,6 +72,16 @@ export class Leased {
     this.deadline = about.deadline;
     this.rank = about.rank;
     this.suspect = about.suspect;
+  }
+
+  /** Goes on under a newer lease of the same attempt; the store refuses the older one from now on. Answers false, and changes
+   *  nothing, if another attempt was made meanwhile, or the input is another. */
+  renew(lease: Lease): boolean {
+    const { attempt, input } = this.lease;
+    if (lease.attempt !== attempt || lease.input.json !== input.json || lease.input.meta !== input.meta) return false;
+    this.lease = lease;
+    this.held = false;
+    return true;
   }
 
   /** Final states that add a run for a hook; hook runs have none. */

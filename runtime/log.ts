@@ -58,26 +58,32 @@ export function writes(logger: Logger, level: Level): boolean {
 /** Lines kept of one attempt, and the longest one, in bytes. */
 const mostLines = 1000;
 const longestLine = 8192;
-/** Lines that may wait for the store; past them the newest are dropped. */
+/** Characters that are kept of data that is too long. */
+const cutTo = 1000;
+/** Lines that may wait for the store, and their characters; past them the newest are dropped. */
 const mostWaiting = 10_000;
+const longestWaiting = 2 ** 24;
 const flushMs = 250;
 
 /** The lines that handlers write with `ctx.log`: to the node's logger at once, to the store in batches. */
 export class Lines {
   readonly #write: (batch: readonly LogRecord[]) => Promise<void>;
   readonly #logger: Logger;
-  readonly #now: () => number;
+  readonly #now: () => Date;
   readonly #clock: Clock;
   readonly #alarm: Alarm;
   #waiting: LogRecord[] = [];
+  /** Characters that wait. */
+  #length = 0;
   #sending: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
 
-  /** `write` stores a batch; `now` is epoch ms. */
+  /** `write` stores a batch; `now` is the store's time. */
   constructor(parts: {
     readonly write: (batch: readonly LogRecord[]) => Promise<void>;
     readonly logger: Logger;
     readonly clock: Clock;
-    readonly now: () => number;
+    readonly now: () => Date;
   }) {
     this.#write = parts.write;
     this.#logger = parts.logger;
@@ -99,9 +105,15 @@ export class Lines {
     return this.#waiting.length > 0 || this.#sending !== null;
   }
 
-  /** Stores what waits. Never rejects: lines that the store refuses are dropped, for they must not hold up a result. */
+  /** Stores what waits now, in one write, after the one that is under way: two at once could change the order of lines. What
+   *  comes later is not waited for, so that steady logging holds up no result. Never rejects: what the store refuses is dropped. */
   flush(): Promise<void> {
-    return (this.#sending ??= this.#send().finally(() => (this.#sending = null)));
+    if (!this.#sending) return this.#send();
+    if (this.#waiting.length === 0) return this.#sending;
+    return (this.#next ??= this.#sending.then(() => {
+      this.#next = null;
+      return this.#send();
+    }));
   }
 
   /** Gives up what is not stored. */
@@ -110,46 +122,60 @@ export class Lines {
     this.#alarm.clear();
   }
 
-  async #send(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, 1000);
-      try {
-        await this.#write(batch);
-      } catch (error) {
-        this.#logger.warn({ lines: batch.length, error: shown(error) }, "Log lines of runs were not stored");
-      }
+  #send(): Promise<void> {
+    const batch = this.#waiting;
+    if (batch.length === 0) return Promise.resolve();
+    this.#waiting = [];
+    this.#length = 0;
+    return (this.#sending = this.#store(batch).finally(() => (this.#sending = null)));
+  }
+
+  async #store(batch: readonly LogRecord[]): Promise<void> {
+    try {
+      await this.#write(batch);
+    } catch (error) {
+      this.#logger.warn({ lines: batch.length, error: shown(error) }, "Log lines of runs were not stored");
     }
   }
 
   #add(leased: Leased, counted: { lines: number }, level: Level, message: string, data: unknown): void {
     const { lease, attempt } = leased;
-    if (writes(this.#logger, level))
-      this.#logger[level]({ run: formatId(lease.id), job: lease.job, attempt, data }, message);
-    if (leased.phase === "over" || counted.lines >= mostLines || this.#waiting.length >= mostWaiting) return;
+    const full = this.#waiting.length >= mostWaiting || this.#length >= longestWaiting;
+    const isKept = leased.phase !== "over" && counted.lines < mostLines && !full;
+    const isSaid = writes(this.#logger, level);
+    if (!isKept && !isSaid) return;
+    const kept = dataOf(data);
+    const cut = clean(message, longestLine);
+    if (isSaid) this.#logger[level]({ run: formatId(lease.id), job: lease.job, attempt, data: kept.value }, cut);
+    if (!isKept) return;
     const last = ++counted.lines === mostLines;
-    const text = last
-      ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node`
-      : clean(message, longestLine);
+    const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : cut;
     const line = {
       run: lease.id,
       attempt,
-      at: new Date(this.#now()),
+      at: this.#now(),
       level: last ? "warn" : level,
       message: text,
     } as const;
-    if (this.#waiting.push({ ...line, data: last ? null : json(data) }) === 1)
-      this.#alarm.set(this.#clock.ticks() + flushMs);
+    const record = { ...line, data: last ? null : kept.json };
+    this.#length += text.length + (record.data?.length ?? 0);
+    if (this.#waiting.push(record) === 1) this.#alarm.set(this.#clock.ticks() + flushMs);
   }
 }
 
-/** Data of a line as JSON that every store can hold; what JSON can't say is written as text. */
-function json(data: unknown): string | null {
-  if (data === undefined) return null;
+/** Data of a line as a value for the log, and as JSON that every store can hold, within the bytes of a line; what JSON can't
+ *  say is written as text. Of what is longer, the beginning: `{"cut":"…"}`. */
+function dataOf(data: unknown): { readonly value: unknown; readonly json: string | null } {
+  if (data === undefined) return { value: data, json: null };
+  const text = textOf(data);
+  if (text.length * 3 <= longestLine || Buffer.byteLength(text) <= longestLine) return { value: data, json: text };
+  const value = { cut: clean(`${text.slice(0, cutTo)}…`, longestLine) }; // at most three bytes a character
+  return { value, json: JSON.stringify(value) };
+}
+
+function textOf(data: unknown): string {
   try {
-    const text = JSON.stringify(data, (_key, value: unknown) => plain(value)) ?? JSON.stringify(String(data));
-    return text.length <= longestLine
-      ? text
-      : JSON.stringify(`${clean(text.slice(0, longestLine / 2), longestLine / 2)}…`);
+    return JSON.stringify(data, (_key, value: unknown) => plain(value)) ?? JSON.stringify(String(data));
   } catch (error) {
     return JSON.stringify(`(data that can't be written: ${errorRecord(error).message})`);
   }

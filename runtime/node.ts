@@ -4,6 +4,7 @@ import type { Health } from "./health.ts";
 import type { Leased } from "./lease.ts";
 import type { Registry } from "./registry.ts";
 import type { Scheduler } from "./scheduler.ts";
+import type { Settler } from "./settle.ts";
 import type { Held, NodeInfo, Store } from "./store/store.ts";
 
 export interface NodeParts {
@@ -12,6 +13,7 @@ export interface NodeParts {
   readonly storeClock: StoreClock;
   readonly health: Health;
   readonly registry: Registry;
+  readonly settler: Settler;
   readonly info: NodeInfo;
   readonly leaseMs: number;
   /** How long a lease is good after its request was sent, with a margin for safety; ms. */
@@ -56,13 +58,20 @@ export class Node {
     this.#heldUntil = sentAt + goodMs;
   }
 
-  /** Renews the node's lease, and with it all that is held; puts under it what has been here for a third of a lease. */
+  /** Renews the node's lease, and with it all that is held; puts under it what has been here for a third of a lease. After a
+   *  pause in which leases may have ended (the process was blocked or asleep, the store away) it first settles what ended, then
+   *  makes sure of all that it still has. Only then does the node stand again, and claims and sweeps: else it would take its
+   *  own runs for a dead node's. */
   async beat(): Promise<void> {
-    await this.publish().catch((error: unknown) => this.#parts.health.failed("Publishing jobs", error));
+    const { clock, leaseMs, health, settler } = this.#parts;
     const lapsed = !this.alive;
-    const alive = await this.#beat();
+    if (lapsed) await settler.flush(clock.ticks() + leaseMs / 3);
+    await this.publish().catch((error: unknown) => health.failed("Publishing jobs", error));
+    const { alive, until } = await this.#beat();
+    if (!lapsed) this.#heldUntil = until;
     if (!alive) await this.#check();
-    await this.#hold();
+    await this.#hold(lapsed || !alive ? 0 : leaseMs / 3);
+    this.#heldUntil = until;
     if (lapsed) this.#parts.revived();
   }
 
@@ -89,19 +98,19 @@ export class Node {
     if (this.#id !== 0) await this.#parts.store.nodes.leave(this.#id);
   }
 
-  async #beat(): Promise<boolean> {
+  /** `until`: when the renewed lease ends, ticks. */
+  async #beat(): Promise<{ readonly alive: boolean; readonly until: number }> {
     const { store, clock, storeClock, health, registry, leaseMs, goodMs, drain } = this.#parts;
-    const { slots, busy, ready, future } = this.#parts.scheduler().load();
+    const { slots, busy, heap } = this.#parts.scheduler().load();
     const counts = registry.takeCounts();
-    const state = { slots, busy, heap: ready + future, draining: drain.aborted, jobs: registry.ids() };
+    const state = { slots, busy, heap, draining: drain.aborted, jobs: registry.ids() };
     const sentAt = clock.ticks();
     try {
       const { alive, cancel, nowMs } = await store.nodes.beat(this.#id, leaseMs, state, counts);
       health.ok();
       storeClock.observe(nowMs, sentAt, clock.ticks());
-      this.#heldUntil = sentAt + goodMs;
       this.#cancel(cancel);
-      return alive;
+      return { alive, until: sentAt + goodMs };
     } catch (error) {
       registry.returnCounts(counts);
       throw error;
@@ -111,26 +120,32 @@ export class Node {
   /** The node's lease had ended: some of what it held may be another's by now. */
   async #check(): Promise<void> {
     const { store } = this.#parts;
-    const held = [...this.#parts.scheduler().held()].filter((leased) => leased.held);
+    const held = [...this.#parts.scheduler().held()].filter((leased) => leased.held && !leased.settling);
     if (held.length === 0) return;
-    const ours = new Map((await store.runs.check(held.map(fence))).map(({ id, token }) => [id, token]));
-    for (const leased of held)
-      if (ours.get(leased.lease.id) !== leased.lease.token) this.#parts.executor().lost(leased);
+    const asked = held.map(fence);
+    const ours = new Set((await store.runs.check(asked)).map(({ id }) => id));
+    for (const [i, leased] of held.entries()) if (!ours.has(leased.lease.id)) this.#lost(leased, asked[i]!);
   }
 
-  async #hold(): Promise<void> {
-    const { store, clock, leaseMs } = this.#parts;
-    const before = clock.ticks() - leaseMs / 3;
+  /** Puts what has been here for so long under the node's lease: what waits, runs, or ended and is not settled yet. */
+  async #hold(forMs: number): Promise<void> {
+    const { store, clock } = this.#parts;
+    const before = clock.ticks() - forMs;
     const held = [...this.#parts.scheduler().held()].filter(
       ({ held, claimedAt, phase }) => !held && claimedAt <= before && phase !== "recording",
     );
     if (held.length === 0) return;
     const starts = held.map((leased) => ({ ...fence(leased), startedMs: leased.startedMs }));
     const lost = new Set((await store.runs.hold(this.#id, starts)).map(({ id }) => id));
-    for (const leased of held) {
-      if (!lost.has(leased.lease.id)) leased.held = true;
-      else if (this.#parts.scheduler().find(leased.lease.id, leased.lease.token)) this.#parts.executor().lost(leased);
+    for (const [i, leased] of held.entries()) {
+      if (lost.has(leased.lease.id)) this.#lost(leased, starts[i]!);
+      else if (leased.lease.token === starts[i]!.token) leased.held = true;
     }
+  }
+
+  /** Unless it was leased anew meanwhile. */
+  #lost(leased: Leased, { id, token }: Held): void {
+    if (this.#parts.scheduler().find(id, token) === leased) this.#parts.executor().lost(leased);
   }
 
   #cancel(runs: readonly Held[]): void {

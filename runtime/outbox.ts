@@ -19,7 +19,7 @@ export class Outbox<T> {
   readonly #refused: (item: T, error: unknown) => void;
   readonly #retry: Alarm;
   #waiting: T[] = [];
-  #inFlight = 0;
+  readonly #flights = new Set<Promise<void>>();
   #sending = 0;
   #turn = false;
   #delayMs = 0;
@@ -64,6 +64,14 @@ export class Outbox<T> {
     return within(this.#clock, new Promise<void>((resolve) => (this.#done = resolve)), at);
   }
 
+  /** Sends what waits, at once, even between two tries. Resolves when it is written, or a try failed. Never rejects. */
+  async flush(): Promise<void> {
+    do {
+      this.#flush();
+      await Promise.all(this.#flights);
+    } while (this.#waiting.length > 0 && this.#delayMs === 0);
+  }
+
   /** Gives up what is not written. */
   clear(): void {
     this.#waiting = [];
@@ -71,19 +79,19 @@ export class Outbox<T> {
   }
 
   #flush(): void {
-    while (this.#waiting.length > 0 && this.#inFlight < mostInFlight) {
+    while (this.#waiting.length > 0 && this.#flights.size < mostInFlight) {
       const batch = this.#waiting.length <= largestBatch ? this.#waiting : this.#waiting.slice(0, largestBatch);
       this.#waiting = batch === this.#waiting ? [] : this.#waiting.slice(largestBatch);
-      void this.#deliver(batch);
+      this.#sending += batch.length;
+      const flight: Promise<void> = this.#attempt(batch).then((back) => this.#landed(flight, batch.length, back));
+      this.#flights.add(flight);
     }
   }
 
-  async #deliver(batch: readonly T[]): Promise<void> {
-    this.#inFlight++;
-    this.#sending += batch.length;
-    const back = await this.#attempt(batch);
-    this.#inFlight--;
-    this.#sending -= batch.length;
+  /** A batch of `sent` items is over, but for those that must be sent again. */
+  #landed(flight: Promise<void>, sent: number, back: readonly T[]): void {
+    this.#flights.delete(flight);
+    this.#sending -= sent;
     if (back.length > 0) return this.#later(back);
     this.#delayMs = this.#refusals = 0;
     this.#flush();

@@ -42,7 +42,8 @@ export class ProgressWriter {
   /** Writes what is not written yet; null if there is nothing to wait for. */
   end(): Promise<void> | null {
     this.#alarm.clear();
-    return this.#next ? this.#flush() : this.#writing;
+    if (this.#writing) return this.#writing.then(() => this.end() ?? undefined); // a value may have come meanwhile
+    return this.#next && this.#flush();
   }
 
   #flush(): Promise<void> {

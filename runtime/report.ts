@@ -51,7 +51,7 @@ export class Reporter {
   #publish({ lease, attempt }: Leased, about: Pick<RunEvent, "type"> & Partial<RunEvent>): void {
     const { job, queue, tags } = lease;
     this.#bus.publish({
-      at: new Date(this.#storeClock.now()),
+      at: this.#storeClock.date(),
       run: formatId(lease.id),
       job,
       queue,

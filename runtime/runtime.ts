@@ -115,7 +115,7 @@ class Engine implements Runtime {
       write: (batch) => store.runs.log(batch),
       logger,
       clock,
-      now: () => storeClock.now(),
+      now: () => storeClock.date(),
     }));
     const reporter = new Reporter({ logger, bus: this.events, storeClock, registry });
     const settler = (this.#settler = new Settler({
@@ -123,7 +123,12 @@ class Engine implements Runtime {
       clock,
       health,
       before: () => (lines.waiting ? lines.flush() : null),
-      report: (leased, outcome, settled, runMs) => reporter.ended(leased, outcome, settled, runMs),
+      report: (leased, outcome, settled, runMs) => {
+        reporter.ended(leased, outcome, settled, runMs);
+        if (settled === "settled" && outcome.to === "pending") this.#goesOn(outcome.delayMs);
+      },
+      settled: (leased) => this.#scheduler.settled(leased),
+      claimed: () => this.#fetcher.claimed(),
       drained: () => this.#fetcher.freed(),
     }));
     const drain = this.#drain.signal;
@@ -143,7 +148,7 @@ class Engine implements Runtime {
       drain,
     };
     const later = { node: () => this.#node.id, scheduler: () => this.#scheduler, executor: () => this.#executor };
-    this.#executor = new Executor({ ...shared, ...later, graceMs });
+    this.#executor = new Executor({ ...shared, ...later, leaseMs, graceMs });
     this.#node = new Node({
       ...shared,
       ...later,
@@ -164,6 +169,8 @@ class Engine implements Runtime {
       start: (leased) => this.#executor.start(leased),
       release: (leased) => settler.release(leased),
       lost: (leased) => this.#executor.lost(leased),
+      isAsked: (lease) => this.#executor.isAsked(lease),
+      cancel: (lease) => this.#executor.cancel(lease),
       freed: () => this.#fetcher.freed(),
     });
     this.#fetcher = new Fetcher({
@@ -218,9 +225,9 @@ class Engine implements Runtime {
   }
 
   stats(): RuntimeStats {
-    const { slots, busy, ready, future } = this.#scheduler.load();
+    const { slots, busy, heap } = this.#scheduler.load();
     const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : this.#settings.clock.ticks() - this.#startedAt;
-    return { slots, busy, heap: ready + future, uptimeMs, jobs: this.#registry.ids().length };
+    return { slots, busy, heap, uptimeMs, jobs: this.#registry.ids().length };
   }
 
   async #start(): Promise<void> {
@@ -287,13 +294,13 @@ class Engine implements Runtime {
     );
     for (const job of this.#registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
-    this.events.publish({ type: "node.started", at: this.#at(), node: info.name });
+    this.events.publish({ type: "node.started", at: this.#storeClock.date(), node: info.name });
   }
 
   async #stop(graceMs: number): Promise<void> {
     const { clock, logger, info } = this.#settings;
     const graceEnd = clock.ticks() + graceMs;
-    if (this.#state === "running") this.events.publish({ type: "node.stopping", at: this.#at(), node: info.name });
+    if (this.#state === "running") this.events.publish({ type: "node.stopping", at: this.#storeClock.date(), node: info.name });
     this.#state = "stopping";
     this.#drain.abort(); // 1. nothing new is leased, nothing new starts
     this.#scheduler.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
@@ -309,7 +316,7 @@ class Engine implements Runtime {
     this.#unwatch?.();
     this.#state = "stopped";
     logger.info({}, "Runtime stopped");
-    this.events.publish({ type: "node.stopped", at: this.#at(), node: info.name });
+    this.events.publish({ type: "node.stopped", at: this.#storeClock.date(), node: info.name });
     this.events.close();
   }
 
@@ -340,7 +347,9 @@ class Engine implements Runtime {
 
   async #sweep(): Promise<void> {
     const { store, clock, maxCrashes, keep, logger } = this.#settings;
-    const { recovered, crashed, expired } = await store.runs.sweep({ maxCrashes });
+    if (!this.#node.alive) return this.#beatBell.ring(); // it would take its own runs for a dead node's
+    const options = { maxCrashes, node: this.#node.id };
+    const { recovered, crashed, expired } = await store.runs.sweep(options);
     if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
     if (recovered > 0) this.#fetcher.wake();
     if (clock.ticks() < this.#pruneAt) return;
@@ -358,6 +367,12 @@ class Engine implements Runtime {
     } catch (error) {
       logger.warn({ error: errorRecord(error).message }, "The store does not wake this node; it polls");
     }
+  }
+
+  /** A run will start again after a delay: at its instant, not at the next poll after it. */
+  #goesOn(delayMs: number): void {
+    const { clock, pollMs } = this.#settings;
+    if (delayMs <= pollMs * 2) this.#fetcher.expect(clock.ticks() + delayMs);
   }
 
   #jobsChanged(): void {
@@ -399,17 +414,11 @@ class Engine implements Runtime {
     )
       this.#fetcher.wake();
     if (!this.events.active) return;
-    const at = this.#at();
+    const at = this.#storeClock.date();
     for (const [i, answer] of answers.entries()) {
       if (answer instanceof Error || !answer.created) continue;
       const { job, queue, tags } = batch[i]!;
       this.events.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
     }
-  }
-
-  /** The store's time, or this process's before the store has told. */
-  #at(): Date {
-    const now = this.#storeClock.now();
-    return new Date(now === -Infinity ? Date.now() : now);
   }
 }

@@ -2,7 +2,7 @@ import type { Alarm, Clock, StoreClock } from "./clock.ts";
 import { within } from "./clock.ts";
 import { Group } from "./group.ts";
 import { Heap } from "./heap.ts";
-import { Leased } from "./lease.ts";
+import { Leased, type Anew } from "./lease.ts";
 import type { Registry } from "./registry.ts";
 import type { Lease } from "./store/store.ts";
 
@@ -11,6 +11,16 @@ export interface Accepted {
   readonly sentAt: number;
   readonly receivedAt: number;
   readonly order: "priority" | "oldest";
+}
+
+/** How full a process is. */
+export interface Load {
+  readonly slots: number;
+  readonly busy: number;
+  readonly ready: number;
+  readonly future: number;
+  readonly heap: number;
+  readonly runMs: number;
 }
 
 /** What the scheduler calls. None of them throws. */
@@ -35,6 +45,9 @@ export interface SchedulerParts {
   start(leased: Leased): void;
   release(leased: Pick<Leased, "lease">): void;
   lost(leased: Leased): void;
+  /** Whether somebody asked to cancel a lease before it came; and cancels it. */
+  isAsked(lease: Lease): boolean;
+  cancel(lease: Lease): void;
   /** There is room for more. */
   freed(): void;
 }
@@ -42,6 +55,8 @@ export interface SchedulerParts {
 /** How long, and how often, one turn of the event loop may start runs before timers and sockets get theirs. */
 const turnMs = 8;
 const turnStarts = 1000;
+/** How many runs that crashed too often may wait here for their turn, of which there is one at a time. */
+const mostSuspects = 2;
 /** A step of priority goes ahead of what has waited in this process for so long; ms. */
 const stepMs = 100;
 
@@ -54,12 +69,14 @@ export class Scheduler {
   readonly #suspects = new Group(null, 1);
   readonly #limited: ReadonlyMap<string, Group>;
   readonly #groups: readonly Group[];
-  /** All that waits or runs; a run whose outcome is decided is not in it, even if its handler goes on. */
+  /** All that waits, runs, or has an outcome that the store has not taken; a lost run is not in it, even if its handler goes on. */
   readonly #held = new Map<number, Leased>();
   readonly #alarm: Alarm;
   #slots: number;
   #busy = 0;
   #ready = 0;
+  /** Leases that went back as they came. */
+  #refused = 0;
   #runMs = Number.NaN;
   #pumping = false;
   /** When this turn of the event loop has started enough; NaN before its first start. */
@@ -82,23 +99,19 @@ export class Scheduler {
     return this.#groups;
   }
 
-  /** How full the process is. `runMs`: mean length of recent attempts, NaN before the first. */
-  load(): {
-    readonly slots: number;
-    readonly busy: number;
-    readonly ready: number;
-    readonly future: number;
-    readonly runMs: number;
-  } {
-    return { slots: this.#slots, busy: this.#busy, ready: this.#ready, future: this.#future.size, runMs: this.#runMs };
+  /** How full the process is. `ready`: due runs that lack nothing but a slot · `future`: runs that will fall due · `heap`: all that
+   *  waits, also for a place in its queue · `runMs`: mean length of recent attempts, NaN before the first. */
+  load(): Load {
+    const [slots, busy, future, runMs] = [this.#slots, this.#busy, this.#future.size, this.#runMs];
+    return { slots, busy, ready: this.#startable(), future, heap: this.#ready + future, runMs };
   }
 
-  /** All leases that wait or run. */
+  /** All leases that wait, run, or have an outcome that the store has not taken. */
   held(): IterableIterator<Leased> {
     return this.#held.values();
   }
 
-  /** The lease with this id and token, if it waits or runs here. */
+  /** The lease with this id and token, if it is one of `held()`. */
   find(id: number, token: number): Leased | undefined {
     const leased = this.#held.get(id);
     return leased?.lease.token === token ? leased : undefined;
@@ -114,11 +127,16 @@ export class Scheduler {
     this.pump();
   }
 
-  /** Takes leases in, and starts what is due. */
-  accept(leases: readonly Lease[], about: Accepted): void {
+  /** Takes leases in, and starts what is due. Answers how many went back at once. */
+  accept(leases: readonly Lease[], about: Accepted): number {
     const now = this.#parts.storeClock.now();
-    for (const lease of leases.toSorted(byInstant)) this.#take(lease, about, now);
+    const before = this.#refused;
+    for (const lease of leases.toSorted(byInstant)) {
+      this.#take(lease, about, now);
+      if (lease.canceling || this.#parts.isAsked(lease)) this.#parts.cancel(lease);
+    }
     this.pump();
+    return this.#refused - before;
   }
 
   /** Starts what is due and has a slot. */
@@ -136,15 +154,23 @@ export class Scheduler {
     this.#parts.freed();
   }
 
-  /** Takes a lease that waits or runs out of the books, slot excepted. */
+  /** Takes a lease that waits or runs out of the books, slot excepted. One with an outcome stays until `settled`. */
   forget(leased: Leased): void {
     const { id } = leased.lease;
-    if (this.#held.get(id) === leased) this.#held.delete(id);
+    if (!leased.settling && this.#held.get(id) === leased) this.#held.delete(id);
     if (leased.phase !== "waiting") return;
     if (this.#future.get(id) === leased) {
       this.#future.remove(id);
-      leased.group.future--;
+      this.#leaveFuture(leased);
     } else if (this.#line(leased).ready.remove(leased.serial)) this.#ready--;
+  }
+
+  /** The store has taken the outcome of a lease, or never will. */
+  settled(leased: Leased): void {
+    const { anew } = leased;
+    leased.settling = false;
+    if (this.#held.get(leased.lease.id) === leased) this.#held.delete(leased.lease.id);
+    if (anew) this.accept([anew.lease], anew.about);
   }
 
   /** Gives back the slot of a lease that was started. */
@@ -166,7 +192,7 @@ export class Scheduler {
       if (leased.phase !== "waiting") continue;
       const waits = leased.dueAt > 0 && now - leased.dueAt > pollMs;
       if (!waits && now < this.deadline(leased)) continue;
-      stuck ||= waits;
+      stuck ||= waits && isOpen(leased.group) && !leased.suspect;
       this.#release(leased);
     }
     if (stuck) this.#runMs = Math.max(pollMs, this.#runMs || 0); // so that not as many are leased again
@@ -185,25 +211,48 @@ export class Scheduler {
     return within(this.#parts.clock, new Promise<void>((resolve) => (this.#idle = resolve)), at);
   }
 
-  #take(lease: Lease, { sentAt, receivedAt, order }: Accepted, now: number): void {
+  #take(lease: Lease, about: Accepted, now: number): void {
+    const { sentAt, receivedAt, order } = about;
     const { registry, drain, goodMs, maxCrashes } = this.#parts;
+    const known = this.#held.get(lease.id);
+    if (known && this.#goesOn(known, { lease, about })) return;
     const group = this.#limited.get(lease.queue) ?? this.#open;
     const job = registry.get(lease.job);
-    if (!job || drain.aborted) return this.#parts.release({ lease });
-    const known = this.#held.get(lease.id);
-    if (known) this.#parts.lost(known); // leased anew, so the store has taken the old one away
-    const rank = receivedAt - stepMs * (order === "oldest" ? 9 : lease.priority);
     const suspect = lease.crashes >= Math.max(1, maxCrashes - 1);
+    if (!job || drain.aborted || (suspect && this.#suspects.future + this.#suspects.ready.size >= mostSuspects)) {
+      this.#refused++;
+      return this.#parts.release({ lease });
+    }
+    const rank = receivedAt - stepMs * (order === "oldest" ? 9 : lease.priority);
     const leased = new Leased(lease, group, job, { claimedAt: receivedAt, deadline: sentAt + goodMs, rank, suspect });
     this.#held.set(lease.id, leased);
     if (lease.dueMs <= now) return this.#queueUp(leased);
     group.future++;
+    if (suspect) this.#suspects.future++;
     this.#future.push(lease.id, lease.dueMs, leased);
   }
 
+  /** A run was leased anew that is still here: its lease had ended, for this process was blocked or the store away. Answers
+   *  whether it goes on as it is: a run that ended waits for what the store says to its outcome, and one that runs needs no
+   *  second start, for nobody else can have it now. */
+  #goesOn(known: Leased, anew: Anew): boolean {
+    if (known.settling) {
+      known.anew = anew;
+      return true;
+    }
+    if (known.phase === "running" && known.renew(anew.lease)) return true;
+    this.#parts.lost(known);
+    return false;
+  }
+
   #fallDue(leased: Leased): void {
-    leased.group.future--;
+    this.#leaveFuture(leased);
     this.#queueUp(leased);
+  }
+
+  #leaveFuture(leased: Leased): void {
+    leased.group.future--;
+    if (leased.suspect) this.#suspects.future--;
   }
 
   #queueUp(leased: Leased): void {
@@ -240,6 +289,16 @@ export class Scheduler {
         best = this.#suspects;
     }
     return best.ready.pop();
+  }
+
+  /** How many due runs would start if there were slots for all. */
+  #startable(): number {
+    let count = this.#open.ready.size;
+    if (this.#ready === count) return count;
+    for (const { concurrency, running, ready } of this.#limited.values())
+      count += Math.min(ready.size, concurrency - running);
+    const suspect = this.#suspects.ready.peek()?.item;
+    return suspect && isOpen(this.#suspects) && isOpen(suspect.group) ? count + 1 : count;
   }
 
   /** Whether this turn of the event loop may start another run; if not, the next one goes on. */

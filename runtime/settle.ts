@@ -19,6 +19,8 @@ export type Report = (leased: Leased, outcome: Outcome, settled: Settled, runMs:
 /** Ends leases at the store, in batches: outcomes, and leases that go back unspent. */
 export class Settler {
   readonly #clock: Clock;
+  readonly #report: Report;
+  readonly #settled: (leased: Leased) => void;
   readonly #outcomes: Outbox<Ended>;
   readonly #releases: Outbox<Held>;
   /** Outcomes that wait for something to be written before them. */
@@ -31,10 +33,16 @@ export class Settler {
     readonly health: Health;
     readonly before: () => Promise<void> | null;
     readonly report: Report;
+    /** The store has taken the outcome of a lease, or never will. */
+    readonly settled: (leased: Leased) => void;
+    /** Resolves when the claim that is in flight, if any, has been answered and taken in. Never rejects. */
+    readonly claimed: () => Promise<unknown>;
     readonly drained: () => void;
   }) {
     const { store, clock, health } = parts;
     this.#clock = clock;
+    this.#settled = parts.settled;
+    this.#report = parts.report;
     this.#outcomes = new Outbox({
       clock,
       health,
@@ -42,11 +50,13 @@ export class Settler {
       send: async (batch) => {
         await parts.before();
         const answers = await store.runs.settle(batch.map(({ settlement }) => settlement));
-        for (let i = 0; i < batch.length; i++) tell(parts.report, batch[i]!, answers[i]!);
+        if (answers.includes("lost")) await parts.claimed(); // it may be this node itself that has leased them anew
+        for (let i = 0; i < batch.length; i++) this.#answered(batch[i]!, answers[i]!);
         parts.drained();
       },
       refused: ({ leased, settlement }, error) => {
         if (settlement.outcome.to !== "failed") this.end(leased, refused(settlement, error));
+        else parts.settled(leased);
       },
     });
     this.#releases = new Outbox({
@@ -65,6 +75,7 @@ export class Settler {
 
   /** Ends a lease with an outcome. */
   end(leased: Leased, outcome: Outcome): void {
+    leased.settling = true;
     const { id, token, job } = leased.lease;
     const hooks = leased.hooks;
     const settlement = { id, token, job, outcome, startedMs: leased.startedMs, hooks };
@@ -90,15 +101,28 @@ export class Settler {
     return outcomes && releases;
   }
 
+  /** Sends what waits, at once, and resolves when the store has answered, or failed to; or at `at` (ticks). */
+  async flush(at: number): Promise<void> {
+    const flushed = Promise.all(this.#coming).then(() => this.#outcomes.flush());
+    await within(this.#clock, flushed, at);
+  }
+
   /** Gives up what the store has not taken; those leases expire. */
   clear(): void {
     this.#outcomes.clear();
     this.#releases.clear();
   }
-}
 
-function tell(report: Report, { leased, settlement, at }: Ended, settled: Settled): void {
-  report(leased, settlement.outcome, settled, settlement.startedMs === null ? 0 : at - leased.startedAt);
+  #answered(ended: Ended, settled: Settled): void {
+    const { leased, settlement, at } = ended;
+    const { anew } = leased;
+    if (settled === "lost" && anew && leased.renew(anew.lease)) {
+      leased.anew = null; // nobody else has run it: the outcome stands, under the newer token
+      return this.#outcomes.add({ ...ended, settlement: { ...settlement, token: anew.lease.token } });
+    }
+    this.#report(leased, settlement.outcome, settled, settlement.startedMs === null ? 0 : at - leased.startedAt);
+    this.#settled(leased);
+  }
 }
 
 function refused({ outcome }: Settlement, cause: unknown): Outcome {

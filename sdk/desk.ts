@@ -338,5 +338,14 @@ function attemptsOf(page: Page<AttemptRecord>): Page<Attempt> {
 }
 
 function lineOf({ run, data, ...same }: LogRecord): LogLine {
-  return { ...same, run: formatId(run), data: data === null ? null : (JSON.parse(data) as unknown) };
+  return { ...same, run: formatId(run), data: data === null ? null : parsed(data) };
+}
+
+/** The value, or the text itself where it is no JSON, such as one that was cut: one bad line must not hide the others. */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return json;
+  }
 }

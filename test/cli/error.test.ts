@@ -30,9 +30,28 @@ test.each([
   ["postgres://db/app?user=a&password=s3cret&x=1", "postgres://db/app?user=a&password=***&x=1"],
   ["host=db password=s3cret", "host=db password=***"],
   ["postgres://db:5432/app", "postgres://db:5432/app"],
+  ["postgres://app:@db/app", "postgres://app:***@db/app"],
+  ["from postgres://a:one@db/x to postgres://b:two@db/y", "from postgres://a:***@db/x to postgres://b:***@db/y"],
+  ["url 'postgres://a:one@db/x', user@host", "url 'postgres://a:***@db/x', user@host"],
   ["see https://example.org/a@b", "see https://example.org/a@b"],
 ])("%s is printed as %s", (text, shown) => {
   expect(redact(text)).toBe(shown);
+});
+
+test.each([
+  ["one long word before a URL", (n: number) => `${"a1".repeat(n / 2)} postgres://app:s3cret@db/app`],
+  ["one long word within a URL", (n: number) => `postgres://app:s3cret@db/${"a1".repeat(n / 2)}`],
+  ["many beginnings of a password", (n: number) => "://a:".repeat(n / 5)],
+  ["many beginnings of a URL", (n: number) => "x://".repeat(n / 4)],
+  ["many names of a password", (n: number) => "?password=".repeat(n / 10)],
+])("a megabyte is redacted in no time: %s", (_what, make) => {
+  const text = make(1_000_000);
+
+  const start = performance.now();
+  const shown = redact(text);
+
+  expect(performance.now() - start).toBeLessThan(1000); // 50 ms on a slow machine; what is quadratic takes minutes
+  expect(shown).not.toContain("s3cret");
 });
 
 test("errors never show a password", () => {

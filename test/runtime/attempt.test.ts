@@ -1,9 +1,16 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { AbortError, AttemptTimeout, InvalidPayload, Stopping } from "../../sdk/error.ts";
 import { policy } from "../../sdk/retry.ts";
 import { RetryAfterError, Skip, Snooze } from "../../sdk/signal.ts";
 import { next } from "../../runtime/attempt.ts";
 
+const unreadable = {
+  get code(): string {
+    throw new Error("no");
+  },
+};
+const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+revoke();
 const thrice = policy({ attempts: 3, delay: "1s", jitter: false });
 
 describe("what becomes of a run", () => {
@@ -76,17 +83,13 @@ describe("what becomes of a run", () => {
   });
 
   test.each([
-    ["whose code can't be read", throwing("code"), "can't be read"],
-    ["that is a revoked proxy", revoked(), "was thrown"],
-    ["that has the code of a signal, but is none of ours", { code: "SKIP", reason: Object.create(null) as unknown }, "SKIP"],
-    ["with an endless delay", { code: "RETRY_AFTER", delayMs: Infinity }, "RETRY_AFTER"],
-  ])("anything can be thrown: what is thrown %s is an error like any other", (_what, error, message) => {
+    ["an object whose code can't be read", unreadable],
+    ["a revoked proxy", revoked],
+    ["an object that looks like a skip", { code: "SKIP", reason: Object.create(null) as unknown }],
+    ["an object that asks for an endless delay", { code: "RETRY_AFTER", delayMs: Infinity }],
+  ])("%s can be thrown, and is an error like any other", (_what, error) => {
     expect(next({ how: "threw", error }, 1, thrice)).toMatchObject({ to: "pending", delayMs: 1000, outcome: "error" });
-    expect(next({ how: "threw", error }, 3, thrice)).toMatchObject({
-      to: "failed",
-      error: { message: expect.any(String) as string },
-    });
-    expect(message).toBeTypeOf("string");
+    expect(next({ how: "threw", error }, 3, thrice)).toMatchObject({ to: "failed", error: { name: "NonError" } });
   });
 
   test.each(["ABORT", "INVALID_PAYLOAD", "SKIP", "SNOOZE", "RETRY_AFTER"])(
@@ -99,7 +102,8 @@ describe("what becomes of a run", () => {
   );
 
   test("a signal of a second copy of this module counts, too", async () => {
-    const copy = (await import("../../sdk/signal.ts?copy")) as typeof import("../../sdk/signal.ts");
+    vi.resetModules();
+    const copy = await import("../../sdk/signal.ts");
 
     expect(copy.Skip).not.toBe(Skip);
     expect(next({ how: "threw", error: new copy.Skip("done") }, 1, thrice)).toMatchObject({ reason: "skipped" });

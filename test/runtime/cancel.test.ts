@@ -1,6 +1,21 @@
 import { describe, expect, test, vi } from "vitest";
 import { RunCanceled } from "../../sdk/error.ts";
-import { aBench, aJob, deferred, turns } from "./kit.ts";
+import { toMs } from "../../sdk/duration.ts";
+import { parseId } from "../../sdk/id.ts";
+import type { Held, Store } from "../../runtime/store/store.ts";
+import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
+
+/** A store whose every beat answers the same commands. */
+function repeating(held: readonly Held[]): (store: Store) => Store {
+  return (store) => ({
+    ...store,
+    nodes: {
+      ...store.nodes,
+      beat: async (...args) => ({ ...(await store.nodes.beat(...args)), cancel: [...held] }),
+      commands: () => Promise.resolve([...held]),
+    },
+  });
+}
 
 describe("cancel", () => {
   test("of a run that waits in this process ends it without a start", async () => {
@@ -104,6 +119,64 @@ describe("cancel", () => {
     expect(aborted).toHaveBeenCalledOnce();
     expect((await bench.get(id)).status).toBe("canceled");
   });
+
+  test("that the store repeats until the lease ends counts once", async () => {
+    const end = deferred();
+    const heard = vi.fn();
+    const held: Held[] = [];
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob((_payload, ctx) => {
+            ctx.signal.addEventListener("abort", heard);
+            held.push({ id: parseId(ctx.run.id), token: ctx.fencingToken });
+            return end.promise;
+          }),
+        ],
+      },
+      repeating(held),
+    );
+    const settle = vi.spyOn(bench.store.runs, "settle");
+    await bench.add();
+
+    await bench.pass(30_000);
+    end.resolve();
+    await bench.pass(6000);
+
+    expect(heard).toHaveBeenCalledOnce();
+    expect(settle).toHaveBeenCalledOnce();
+    expect(bench.runtime.stats().busy).toBe(0);
+  });
+
+  test.each(["0ms", "1500ms"] as const)(
+    "of a run whose claim is not answered yet takes effect when the answer comes: due in %s",
+    async (delay) => {
+      const answer = deferred();
+      const handler = vi.fn();
+      const held: Held[] = [];
+      const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+        repeating(held)(
+          withRuns(store, ({ lease }) => ({
+            lease: async (claim) => {
+              const claimed = await lease(claim);
+              if (claimed.leases.length > 0) await answer.promise;
+              return claimed;
+            },
+          })),
+        ),
+      );
+      const id = await bench.add({ delayMs: toMs(delay) });
+
+      held.push({ id, token: 1 });
+      await bench.pass(6000); // a beat brings the command
+      answer.resolve();
+      await turns();
+
+      expect(handler).not.toHaveBeenCalled();
+      expect((await bench.get(id)).status).toBe("canceled");
+      expect(bench.runtime.stats()).toMatchObject({ busy: 0, heap: 0 });
+    },
+  );
 
   test("can be undone: a resumed run starts", async () => {
     const handler = vi.fn();

@@ -123,16 +123,26 @@ describe("the store's clock", () => {
     expect(store.tickAt(5990)).toBeCloseTo(1000, 6);
   });
 
-  test("shows nothing before the first answer, nor after it was dropped", () => {
+  test("shows nothing before the first answer; what dates are made of then is this machine's", () => {
     const { store } = ticking();
 
-    const before = store.now();
-    store.observe(5000, 0, 0);
-    store.drop();
-
-    expect(before).toBe(-Infinity);
     expect(store.now()).toBe(-Infinity);
     expect(store.tickAt(5000)).toBe(Infinity);
+    expect(Math.abs(store.date().getTime() - Date.now())).toBeLessThan(60_000);
+  });
+
+  test("that is no longer trusted shows what it did until the next answer, which then counts alone", () => {
+    const { clock, store } = ticking();
+    store.observe(5000, 0, 0);
+
+    store.drop();
+    clock.advance(100);
+    const before = store.now();
+    store.observe(5060, 0, 100); // another machine's, and a slow answer: it says less than what was known
+
+    expect(before).toBe(5100);
+    expect(store.now()).toBe(5060);
+    expect(store.date()).toEqual(new Date(5060));
   });
 });
 

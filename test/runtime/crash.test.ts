@@ -98,6 +98,26 @@ describe("a run whose node has died", () => {
     expect(started.sort()).toEqual(["a", "b", "healthy", "healthy", "healthy"]);
   });
 
+  test("keeps no slot from healthy runs, however many such runs wait, and is not passed to and fro", async () => {
+    const healthy = vi.fn();
+    const poison = vi.fn(() => new Promise(() => undefined));
+    const bench = idleBench({ slots: 50, jobs: [aJob((payload) => (payload === "healthy" ? healthy() : poison()))] });
+    const ids: number[] = [];
+    for (let i = 0; i < 60; i++) ids.push(await addOne(bench.store, { input: wire("poison") }));
+    await crash(bench, ids, 2);
+    for (let i = 0; i < 60; i++) await addOne(bench.store, { input: wire("healthy") });
+    const claim = vi.spyOn(bench.store.runs, "lease");
+
+    await bench.runtime.start();
+    await bench.pass(3000);
+
+    expect(healthy).toHaveBeenCalledTimes(60);
+    expect(poison).toHaveBeenCalledOnce();
+    expect(bench.runtime.stats()).toMatchObject({ busy: 1, heap: 2 });
+    expect(claim.mock.calls.length).toBeLessThan(20);
+    expect(await bench.get(ids[59]!)).toMatchObject({ attempt: 0, crashes: 2 });
+  });
+
   test("is taken back by any node that sweeps, and starts again", async () => {
     const handler = vi.fn();
     const bench = await aBench({ jobs: [aJob(handler)] });

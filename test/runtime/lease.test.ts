@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { LeaseLost, StoreUnavailable } from "../../sdk/error.ts";
 import type { Store } from "../../runtime/store/store.ts";
-import { aNode, lease } from "../kit/build.ts";
+import { aNode, lease, wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A store that can be taken away: every call fails while `away.now` is true. */
@@ -110,6 +110,213 @@ describe("a lease", () => {
   });
 });
 
+describe("a process that was blocked for longer than a lease", () => {
+  const fast = { poll: "900ms", lease: "4s", sweep: "1s" } as const;
+
+  test("settles what ended meanwhile: it counts once, and as no crash", async () => {
+    const handler = vi.fn(() => bench.clock.jump(20_000)); // all timers are late, as after a long computation
+    const bench = await aBench({ jobs: [aJob(handler)], ...fast });
+
+    const id = await bench.add();
+    await bench.pass(5000);
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, crashes: 0, token: 1 });
+    expect((await bench.store.find.attempts({ run: id })).items).toEqual([]);
+  });
+
+  test.each([
+    ["was new", 0],
+    ["had been held", 6000],
+  ])("goes on with a run whose lease %s", async (_lease, beforeMs) => {
+    const [block, end] = [deferred(), deferred<string>()];
+    const handler = vi.fn(async (_payload: unknown, ctx: { readonly signal: AbortSignal }) => {
+      signals.push(ctx.signal);
+      await block.promise;
+      bench.clock.jump(20_000);
+      return end.promise;
+    });
+    const signals: AbortSignal[] = [];
+    const bench = await aBench({ jobs: [aJob(handler)], ...fast });
+    const id = await bench.add();
+    await bench.pass(beforeMs);
+
+    block.resolve();
+    await bench.pass(10_000);
+    end.resolve("once");
+    await turns();
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(signals[0]!.aborted).toBe(false);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, crashes: 0, token: 1 });
+  });
+
+  test("asks for no run, and takes none from others, before it has settled and made sure of its own", async () => {
+    const calls: string[] = [];
+    const [block, end] = [deferred(), deferred()];
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob(async (payload) => {
+            await block.promise;
+            if (payload === "last") bench.clock.jump(20_000);
+            return payload === "last" ? end.promise : undefined;
+          }),
+        ],
+        ...fast,
+      },
+      (store) =>
+        withRuns(store, (runs) => ({
+          lease: (claim) => (calls.push("lease"), runs.lease(claim)),
+          settle: (batch) => (calls.push("settle"), runs.settle(batch)),
+          hold: (node, started) => (calls.push("hold"), runs.hold(node, started)),
+          sweep: (options) => (calls.push("sweep"), runs.sweep(options)),
+        })),
+    );
+    await bench.add({ input: wire("first") });
+    await bench.add({ input: wire("last") });
+    calls.length = 0;
+
+    block.resolve();
+    await bench.pass(2000);
+    end.resolve();
+
+    expect(calls.slice(0, 2)).toEqual(["settle", "hold"]);
+    expect(calls).toContain("lease");
+    expect(calls).toContain("sweep");
+  });
+});
+
+describe("a run that this process leases anew while it is still here", () => {
+  /** A store that lets the first lease of a run end at once, whatever the engine asks for. */
+  const brief = (store: Store): Store => {
+    let claims = 0;
+    return withRuns(store, ({ lease, hold }) => ({
+      lease: async (claim) => {
+        const claimed = await lease(claims === 0 ? { ...claim, ttlMs: 100 } : claim);
+        claims += claimed.leases.length;
+        return claimed;
+      },
+      hold,
+    }));
+  };
+
+  test("is not started a second time while it runs, and ends under the newer lease", async () => {
+    const end = deferred<string>();
+    const handler = vi.fn(() => end.promise);
+    const bench = await aBench({ jobs: [aJob(handler)] }, brief);
+    const id = await bench.add();
+
+    await bench.pass(1500); // the next poll leases it anew
+    const { token } = await bench.get(id);
+    await bench.pass(30_000);
+    end.resolve("once");
+    await turns();
+
+    expect(token).toBe(2);
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2, result: wire("once") });
+  });
+
+  test("is not started a second time once it has ended: its outcome is written under the newer lease", async () => {
+    const answer = deferred();
+    const handler = vi.fn();
+    let settles = 0;
+    const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(brief(store), ({ settle }) => ({
+        settle: async (batch) => {
+          if (++settles === 1) await answer.promise;
+          return settle(batch);
+        },
+      })),
+    );
+    const id = await bench.add();
+
+    await bench.pass(1500);
+    const { token } = await bench.get(id);
+    answer.resolve();
+    await turns();
+
+    expect(token).toBe(2);
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2 });
+  });
+
+  test("is not started a second time if the claim is answered after the outcome was refused", async () => {
+    const [claimed, answer] = [deferred(), deferred()];
+    const handler = vi.fn();
+    let settles = 0;
+    const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(brief(store), ({ lease, settle }) => ({
+        lease: async (claim) => {
+          const found = await lease(claim);
+          if (found.leases[0]?.token === 2) await answer.promise;
+          if (found.leases[0]?.token === 2) claimed.resolve();
+          return found;
+        },
+        settle: async (batch) => {
+          if (++settles === 1) await new Promise((resolve) => bench.clock.alarm(() => resolve(undefined)).set(3000));
+          return settle(batch);
+        },
+      })),
+    );
+    const id = await bench.add();
+
+    await bench.pass(5000);
+    answer.resolve();
+    await claimed.promise;
+    await turns();
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2 });
+  });
+
+  test("is started once the store says that the outcome before was taken", async () => {
+    const answer = deferred();
+    const attempts: number[] = [];
+    let settles = 0;
+    const bench = await aBench(
+      { jobs: [aJob((_payload, ctx) => (attempts.push(ctx.attempt) === 1 ? ctx.snooze("0ms") : undefined))] },
+      (store) =>
+        withRuns(store, ({ settle }) => ({
+          settle: async (batch) => {
+            const settled = await settle(batch);
+            if (++settles === 1) await answer.promise; // slower than the claim that the store's word of it caused
+            return settled;
+          },
+        })),
+    );
+    const id = await bench.add();
+    await bench.pass(1500);
+    const during = [...attempts];
+    answer.resolve();
+    await turns();
+
+    expect(during).toEqual([1]);
+    expect(attempts).toEqual([1, 1]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2 });
+  });
+});
+
+describe("an outcome that the store is slow to take", () => {
+  test("keeps its lease: no other node gets the run", async () => {
+    const answer = deferred();
+    const bench = await aBench({ jobs: [aJob(() => "once")] }, (store) =>
+      withRuns(store, ({ settle }) => ({ settle: async (batch) => (await answer.promise, settle(batch)) })),
+    );
+    const other = await bench.store.nodes.join(aNode({ name: "other" }), 600_000);
+    const id = await bench.add();
+
+    await bench.pass(40_000);
+    const taken = await lease(bench.store, other);
+    answer.resolve();
+    await turns();
+
+    expect(taken).toEqual([]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", token: 1, crashes: 0 });
+  });
+});
+
 describe("while the store is away", () => {
   test("outcomes are kept and settled when it is back, and both are said once", async () => {
     const { away, wrap } = awayable();
@@ -128,6 +335,40 @@ describe("while the store is away", () => {
       { level: "warn", message: "Store away; trying again" },
       { level: "info", message: "Store back" },
     ]);
+  });
+
+  test("events and lines have an instant, also right after it is back", async () => {
+    const { away, wrap } = awayable();
+    const [end, late] = [deferred(), deferred()];
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob(async (payload, { log }) => {
+            await (payload === "late" ? late : end).promise;
+            log.info("end");
+          }),
+        ],
+        poll: "3s",
+      },
+      wrap,
+    );
+    const ats: Date[] = [];
+    bench.runtime.events.on({ types: ["run.completed"] }, ({ at }) => ats.push(at));
+    await bench.add();
+    const id = await bench.add({ input: wire("late") });
+
+    away.now = true;
+    end.resolve();
+    await bench.pass(200);
+    away.now = false;
+    await bench.pass(200); // the settlement is the first that the store answers
+    late.resolve();
+    await turns();
+
+    expect(ats).toHaveLength(2);
+    expect(ats.map((at) => Number.isNaN(at.getTime()))).toEqual([false, false]);
+    expect((await bench.store.find.logs(id)).items).toMatchObject([{ message: "end", at: expect.any(Date) as Date }]);
+    expect((await bench.store.find.logs(id)).items[0]!.at.getTime()).toBeGreaterThan(0);
   });
 
   test("a settlement whose answer was lost is repeated, and counts once", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob } from "../../sdk/error.ts";
-import { wire } from "../kit/build.ts";
+import { addAll, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/clock.ts";
 import { aBench, aJob, deferred, turns } from "./kit.ts";
 
@@ -108,6 +108,27 @@ describe("queues", () => {
     await bench.add({ queue: "one", input: wire("now") });
 
     expect(started).toEqual(["now"]);
+  });
+
+  test("runs that wait for a place in their queue take no room from others", async () => {
+    const slow = aCrowd();
+    const quick = vi.fn();
+    const bench = await aBench({
+      slots: 4,
+      queues: { slow: { concurrency: 2 } },
+      jobs: [{ ...slow.job, id: "slow" }, aJob(quick)],
+    });
+    await bench.add({ job: "slow", queue: "slow", delayMs: 1500 });
+    const later = aRun({ job: "slow", queue: "slow", delayMs: 1500 });
+    await addAll(bench.store, [later, later]); // leased ahead, all three
+    await bench.pass(1600);
+
+    const waiting = bench.runtime.stats();
+    for (let i = 0; i < 6; i++) await bench.add();
+
+    expect(waiting).toMatchObject({ busy: 2, heap: 1 });
+    expect(slow.running()).toBe(2);
+    expect(quick).toHaveBeenCalledTimes(6);
   });
 
   test("a paused queue's runs wait, and start once it goes on", async () => {

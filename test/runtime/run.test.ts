@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { AbortError, AttemptTimeout } from "../../sdk/error.ts";
 import { defineMiddleware, defineService } from "../../sdk/use.ts";
-import { only, wire } from "../kit/build.ts";
+import { addOne, only, wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 describe("a run", () => {
@@ -378,6 +378,38 @@ describe("the context", () => {
     expect([unread, made]).toEqual([0, 1]);
   });
 
+  test.each([
+    ["there is room to lease ahead", 0],
+    ["there is none", 200],
+  ])("starts at the instant of its retry on a store that wakes nobody: %s", async (_when, later) => {
+    const starts: number[] = [];
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob(
+            () => {
+              if (starts.push(bench.clock.nowMs()) === 1) throw new Error("once");
+            },
+            { retry: { delay: "1300ms", jitter: false } },
+          ),
+        ],
+        poll: "3s",
+      },
+      (store) => withRuns(store, () => ({ listen: () => Promise.reject(new Error("no notifications here")) })),
+    );
+    for (let i = 0; i < later; i++) await addOne(bench.store, { delayMs: 5500 });
+    bench.runtime.resize(50); // looks for them
+    await turns();
+
+    await addOne(bench.store);
+    bench.runtime.resize(50);
+    await turns();
+    await bench.pass(1400);
+
+    expect(starts).toHaveLength(2);
+    expect(starts[1]! - starts[0]!).toBe(1300);
+  });
+
   test("a snooze costs no attempt", async () => {
     const attempts: number[] = [];
     const bench = await aBench({
@@ -393,6 +425,22 @@ describe("the context", () => {
 
     expect(attempts).toEqual([1, 1, 1, 1, 1]);
     expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1 });
+  });
+
+  test("whose policy or error breaks fails all the same, and its slot comes back", async () => {
+    const job = aJob(() => Promise.reject(new Error("boom")));
+    const retry = {
+      ...job.retry,
+      get attempts(): number {
+        throw new Error("a broken policy");
+      },
+    };
+    const bench = await aBench({ jobs: [{ ...job, retry }] });
+
+    const id = await bench.add();
+
+    expect(await bench.get(id)).toMatchObject({ status: "failed", error: { message: "a broken policy" } });
+    expect(bench.runtime.stats().busy).toBe(0);
   });
 
   test("log lines are stored with the run before it is seen to have ended", async () => {
@@ -455,6 +503,41 @@ describe("the context", () => {
     expect(later).toEqual({ value: 9, detail: null });
     expect(await bench.get(id)).toMatchObject({ status: "completed", progress: { value: 100, detail: "done" } });
     expect(write).toHaveBeenCalledTimes(3);
+  });
+
+  test("the last progress is written before the run ends, also if another write is under way", async () => {
+    const written = deferred();
+    const end = deferred();
+    const order: string[] = [];
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob(async (_payload, ctx) => {
+            ctx.progress(1);
+            await end.promise;
+            ctx.progress(100);
+          }),
+        ],
+      },
+      (store) =>
+        withRuns(store, ({ progress, settle }) => ({
+          progress: async (held, value) => {
+            await written.promise;
+            order.push(`progress ${value.value}`);
+            return progress(held, value);
+          },
+          settle: (batch) => (order.push("settle"), settle(batch)),
+        })),
+    );
+    const id = await bench.add();
+
+    end.resolve();
+    await turns();
+    written.resolve();
+    await turns();
+
+    expect(order).toEqual(["progress 1", "progress 100", "settle"]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", progress: { value: 100 } });
   });
 
   test("services are opened once, given to every attempt, and closed in reverse when the runtime stops", async () => {

@@ -277,6 +277,16 @@ describe("lists", () => {
     expect(logs.items[0]).toEqual({ ...line, run: "run_10", data: { a: 1 } });
     expect(asked).toEqual([{ run: 36 }, { job: ["j"] }]);
   });
+
+  test("a line whose data is no JSON is answered with the text of it, and hides no other", async () => {
+    const line = { run: 36, attempt: 1, at: new Date(0), level: "info", message: "m" } as const;
+    const items = ['{"t":"ééé', "null", '"a"'].map((data) => ({ ...line, data }));
+    use({ find: { logs: async () => ({ items, next: null, complete: true }) } });
+
+    const logs = await runs.logs("run_10");
+
+    expect(logs.items.map(({ data }) => data)).toEqual(['{"t":"ééé', null, "a"]);
+  });
 });
 
 test("queues are listed, paused and resumed by name; nodes and stats are read", async () => {

@@ -70,7 +70,7 @@ export class Node {
     const { alive, until } = await this.#beat();
     if (!lapsed) this.#heldUntil = until;
     if (!alive) await this.#check();
-    await this.#hold(lapsed || !alive ? 0 : leaseMs / 3);
+    await this.#hold();
     this.#heldUntil = until;
     if (lapsed) this.#parts.revived();
   }
@@ -127,10 +127,10 @@ export class Node {
     for (const [i, leased] of held.entries()) if (!ours.has(leased.lease.id)) this.#lost(leased, asked[i]!);
   }
 
-  /** Puts what has been here for so long under the node's lease: what waits, runs, or ended and is not settled yet. */
-  async #hold(forMs: number): Promise<void> {
-    const { store, clock } = this.#parts;
-    const before = clock.ticks() - forMs;
+  /** Puts under the node's lease what waits, runs, or ended and is not settled, and has been here for a third of a lease. */
+  async #hold(): Promise<void> {
+    const { store, clock, leaseMs } = this.#parts;
+    const before = clock.ticks() - leaseMs / 3;
     const held = [...this.#parts.scheduler().held()].filter(
       ({ held, claimedAt, phase }) => !held && claimedAt <= before && phase !== "recording",
     );

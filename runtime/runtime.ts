@@ -300,7 +300,8 @@ class Engine implements Runtime {
   async #stop(graceMs: number): Promise<void> {
     const { clock, logger, info } = this.#settings;
     const graceEnd = clock.ticks() + graceMs;
-    if (this.#state === "running") this.events.publish({ type: "node.stopping", at: this.#storeClock.date(), node: info.name });
+    if (this.#state === "running")
+      this.events.publish({ type: "node.stopping", at: this.#storeClock.date(), node: info.name });
     this.#state = "stopping";
     this.#drain.abort(); // 1. nothing new is leased, nothing new starts
     this.#scheduler.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
@@ -348,8 +349,7 @@ class Engine implements Runtime {
   async #sweep(): Promise<void> {
     const { store, clock, maxCrashes, keep, logger } = this.#settings;
     if (!this.#node.alive) return this.#beatBell.ring(); // it would take its own runs for a dead node's
-    const options = { maxCrashes, node: this.#node.id };
-    const { recovered, crashed, expired } = await store.runs.sweep(options);
+    const { recovered, crashed, expired } = await store.runs.sweep({ maxCrashes, node: this.#node.id });
     if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
     if (recovered > 0) this.#fetcher.wake();
     if (clock.ticks() < this.#pruneAt) return;

@@ -6,14 +6,44 @@ import type { JsonSchema } from "./lift.ts";
 /** The schema's output, or what is wrong; never both. */
 export type Checked<T> = { readonly value: T; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
 
-/** Parses a value once. The answer is a promise only where the schema's own check is asynchronous.
+/** Parses a value once. The answer is a promise only where the schema's own check is asynchronous. Of such a schema of zod
+ *  what comes before its first asynchronous step runs twice in the first call, for only that call shows what it is.
  *  @throws whatever a refinement or transform of the schema throws. */
 export function check<S extends StandardSchemaV1>(
   schema: S,
   value: unknown,
 ): Checked<StandardSchemaV1.InferOutput<S>> | Promise<Checked<StandardSchemaV1.InferOutput<S>>> {
+  if (lateSchemas.has(schema)) return (schema as unknown as Late).safeParseAsync(value).then(parsed);
   const result = schema["~standard"].validate(value);
-  return result instanceof Promise ? result.then(checked) : checked(result);
+  if (!(result instanceof Promise)) return checked(result);
+  return result.then((late) => {
+    if (isLate(schema)) lateSchemas.add(schema);
+    return checked(late);
+  });
+}
+
+/** A schema of zod. Its `validate` tries without promises first, then again with them. */
+interface Late {
+  safeParseAsync(
+    value: unknown,
+  ): Promise<
+    | { readonly success: true; readonly data: unknown }
+    | { readonly success: false; readonly error: StandardSchemaV1.FailureResult }
+  >;
+}
+
+/** Those that turned out to be asynchronous. */
+const lateSchemas = new WeakSet<object>();
+
+function isLate(schema: object): boolean {
+  return (
+    (schema as StandardSchemaV1)["~standard"].vendor === "zod" &&
+    typeof (schema as Partial<Late>).safeParseAsync === "function"
+  );
+}
+
+function parsed<T>(result: Awaited<ReturnType<Late["safeParseAsync"]>>): Checked<T> {
+  return checked(result.success ? { value: result.data } : result.error);
 }
 
 function checked<T>(result: StandardSchemaV1.Result<unknown>): Checked<T> {

@@ -121,7 +121,8 @@ describe("cancel", () => {
   });
 
   test("that the store repeats until the lease ends counts once", async () => {
-    const end = deferred();
+    const [end, answer] = [deferred(), deferred()];
+    const settle = vi.fn();
     const heard = vi.fn();
     const held: Held[] = [];
     const bench = await aBench(
@@ -134,12 +135,18 @@ describe("cancel", () => {
           }),
         ],
       },
-      repeating(held),
+      (store) =>
+        repeating(held)(
+          withRuns(store, (runs) => ({
+            settle: async (batch) => (settle(), await answer.promise, runs.settle(batch)),
+          })),
+        ),
     );
-    const settle = vi.spyOn(bench.store.runs, "settle");
     await bench.add();
 
     await bench.pass(30_000);
+    answer.resolve();
+    await bench.pass(6000);
     end.resolve();
     await bench.pass(6000);
 

@@ -153,7 +153,7 @@ describe("a process that was blocked for longer than a lease", () => {
 
   test("asks for no run, and takes none from others, before it has settled and made sure of its own", async () => {
     const calls: string[] = [];
-    const [block, end] = [deferred(), deferred()];
+    const [block, end, held] = [deferred(), deferred(), deferred()];
     const bench = await aBench(
       {
         jobs: [
@@ -169,7 +169,7 @@ describe("a process that was blocked for longer than a lease", () => {
         withRuns(store, (runs) => ({
           lease: (claim) => (calls.push("lease"), runs.lease(claim)),
           settle: (batch) => (calls.push("settle"), runs.settle(batch)),
-          hold: (node, started) => (calls.push("hold"), runs.hold(node, started)),
+          hold: async (node, started) => (calls.push("hold"), await held.promise, runs.hold(node, started)),
           sweep: (options) => (calls.push("sweep"), runs.sweep(options)),
         })),
     );
@@ -179,9 +179,12 @@ describe("a process that was blocked for longer than a lease", () => {
 
     block.resolve();
     await bench.pass(2000);
+    const before = [...calls];
+    held.resolve();
+    await bench.pass(2000);
     end.resolve();
 
-    expect(calls.slice(0, 2)).toEqual(["settle", "hold"]);
+    expect(before).toEqual(["settle", "hold"]);
     expect(calls).toContain("lease");
     expect(calls).toContain("sweep");
   });

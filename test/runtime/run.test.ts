@@ -427,6 +427,19 @@ describe("the context", () => {
     expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1 });
   });
 
+  test("that has started once does not expire", async () => {
+    const handler = vi.fn(() => {
+      if (handler.mock.calls.length === 1) throw new Error("once");
+    });
+    const bench = await aBench({ jobs: [aJob(handler)] });
+
+    const id = await bench.add({ ttlMs: 500 });
+    await bench.pass(5000);
+
+    expect(handler).toHaveBeenCalledTimes(2);
+    expect((await bench.get(id)).status).toBe("completed");
+  });
+
   test("whose policy or error breaks fails all the same, and its slot comes back", async () => {
     const job = aJob(() => Promise.reject(new Error("boom")));
     const retry = {

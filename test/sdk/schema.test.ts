@@ -150,6 +150,23 @@ describe("the handler sees z.output of what was triggered", () => {
 });
 
 describe("check", () => {
+  test("a schema that turned out to be asynchronous runs its transforms once, too", async () => {
+    let calls = 0;
+    const schema = z.object({
+      a: z.string().transform((text) => (calls++, text)),
+      b: z.string().refine(async (text) => Promise.resolve(text !== "bad")),
+    });
+    await check(schema, { a: "x", b: "y" });
+
+    calls = 0;
+    const good = await check(schema, { a: "x", b: "y" });
+    const bad = await check(schema, { a: "x", b: "bad" });
+
+    expect(calls).toBe(2);
+    expect(good).toEqual({ value: { a: "x", b: "y" } });
+    expect(bad.issues).toMatchObject([{ path: "b" }]);
+  });
+
   test("complaints have dotted paths", async () => {
     const schema = z.object({ user: z.object({ tags: z.array(z.string()) }), n: z.number() });
 

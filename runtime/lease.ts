@@ -1,3 +1,4 @@
+import { formatId } from "../sdk/id.ts";
 import type { RetryPolicy } from "../sdk/spec.ts";
 import type { HookKind } from "../sdk/target.ts";
 import type { Group } from "./group.ts";
@@ -104,4 +105,11 @@ export class Leased {
     this.stopped = reason;
     this.controller?.abort(reason);
   }
+}
+
+/** What every line about a run says: which it is, and, for one that executes a hook, of which run. */
+export function fields({ lease, attempt }: Leased): object {
+  const hook = lease.options?.hook;
+  const about = { run: formatId(lease.id), job: lease.job, attempt };
+  return hook ? { ...about, hook: { kind: hook.kind, of: formatId(hook.of) } } : about;
 }

@@ -1,9 +1,8 @@
 import type { Log } from "../sdk/context.ts";
-import { formatId } from "../sdk/id.ts";
 import type { LogRecord } from "../sdk/target.ts";
 import { clean, errorRecord } from "../sdk/text.ts";
 import type { Alarm, Clock } from "./clock.ts";
-import type { Leased } from "./lease.ts";
+import { fields, type Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
 
@@ -146,7 +145,7 @@ export class Lines {
     if (!isKept && !isSaid) return;
     const kept = dataOf(data);
     const cut = clean(message, longestLine);
-    if (isSaid) this.#logger[level]({ run: formatId(lease.id), job: lease.job, attempt, data: kept.value }, cut);
+    if (isSaid) this.#logger[level]({ ...fields(leased), data: kept.value }, cut);
     if (!isKept) return;
     const last = ++counted.lines === mostLines;
     const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : cut;

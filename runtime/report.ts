@@ -3,7 +3,7 @@ import { formatId } from "../sdk/id.ts";
 import type { ErrorRecord, Progress } from "../sdk/target.ts";
 import type { StoreClock } from "./clock.ts";
 import type { Bus, RunEvent } from "./event.ts";
-import type { Leased } from "./lease.ts";
+import { fields, type Leased } from "./lease.ts";
 import { writes, type Logger } from "./log.ts";
 import type { Registry } from "./registry.ts";
 import type { Outcome, Settled } from "./store/store.ts";
@@ -80,10 +80,6 @@ export class Reporter {
     const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { error: brief(error) }) };
     this.#logger[level](about, messageOf(outcome));
   }
-}
-
-function fields({ lease, attempt }: Leased): { readonly run: string; readonly job: string; readonly attempt: number } {
-  return { run: formatId(lease.id), job: lease.job, attempt };
 }
 
 function brief({ name, message, stack }: ErrorRecord): string {

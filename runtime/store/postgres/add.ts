@@ -3,7 +3,7 @@ import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
-import { isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
+import { type Gate, gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { type Send, sender } from "./transaction.ts";
 
@@ -29,6 +29,7 @@ const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.i
 export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
+  const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
   const plain = batch(
     (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)),
     { size: chunk, ...weighed },
@@ -42,7 +43,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   async function claimKeys(items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
     const answers = await keyed(items);
     const waited = answers.map(async (answer, i) =>
-      isBusy(answer) ? outwait(() => addKeyed(send, sql, [items[i]!], true)) : answer,
+      isBusy(answer) ? outwait(turns, () => addKeyed(send, sql, [items[i]!], true)) : answer,
     );
     return Promise.all(waited);
   }
@@ -166,17 +167,20 @@ async function patiently<T>(call: (again: boolean) => Promise<T>): Promise<T> {
 }
 
 /** Repeats while another open transaction claims the key, holding no connection in between. */
-async function outwait(write: () => Promise<readonly (Added | Error)[]>): Promise<Added | Error> {
+async function outwait(turns: Gate, write: () => Promise<readonly (Added | Error)[]>): Promise<Added | Error> {
   const deadline = performance.now() + patienceMs;
   for (;;) {
+    await turns.enter();
     try {
       return (await write())[0]!;
     } catch (error) {
       if (!isBusy(error)) return error as Error;
       if (performance.now() > deadline)
         return new StoreUnavailable("an idempotency key that another open transaction has claimed", error);
-      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
+    } finally {
+      turns.leave();
     }
+    await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
   }
 }
 

@@ -96,13 +96,13 @@ export function openPool(options: PoolOptions): Pool {
   };
 }
 
-interface Gate {
+export interface Gate {
   enter(): Promise<void> | undefined;
   leave(): void;
 }
 
 /** Lets `width` in at once, the others in order. The pool has a queue of its own, but waiting there counts as failing to connect. */
-function gateOf(width: number): Gate {
+export function gateOf(width: number): Gate {
   const waiting: (() => void)[] = [];
   let inside = 0;
   return {

@@ -1,8 +1,8 @@
 import { decode, encode, type Wire } from "../sdk/codec.ts";
-import type { Context, ContextRun, Log } from "../sdk/context.ts";
+import type { Context, ContextRun, ContextSchedule, Log } from "../sdk/context.ts";
 import type { DurationText } from "../sdk/duration.ts";
 import { InvalidPayload } from "../sdk/error.ts";
-import { formatId } from "../sdk/id.ts";
+import { formatId, scheduleId } from "../sdk/id.ts";
 import { nextDelayMs } from "../sdk/retry.ts";
 import { check, type Checked } from "../sdk/schema.ts";
 import { codeOf, delayOf, fieldOf, Skip, Snooze } from "../sdk/signal.ts";
@@ -187,6 +187,9 @@ class AttemptContext implements Context {
   get run(): ContextRun {
     return (this.#run ??= describe(this.#leased));
   }
+  get schedule(): ContextSchedule | null {
+    return scheduleOf(this.#leased);
+  }
   get attempt(): number {
     return this.#leased.attempt;
   }
@@ -226,6 +229,20 @@ function skip(reason: string): never {
 
 function snooze(delay: DurationText): never {
   throw new Snooze(delay);
+}
+
+function scheduleOf({ lease }: Leased): ContextSchedule | null {
+  const info = lease.options?.schedule;
+  if (!info) return null;
+  const { key, tick, previous, next } = info;
+  const date = (ms: number | null): Date | null => (ms === null ? null : new Date(ms));
+  return {
+    id: scheduleId({ job: lease.job, key }),
+    key,
+    tick: new Date(tick),
+    previous: date(previous),
+    next: date(next),
+  };
 }
 
 function describe({ lease }: Leased): ContextRun {

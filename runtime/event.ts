@@ -26,7 +26,20 @@ export interface NodeEvent {
   readonly at: Date;
   readonly node: string;
 }
-export type Event = RunEvent | NodeEvent;
+/** What a schedule's tick came to. */
+export type ScheduleEvent = {
+  readonly at: Date;
+  /** `job@key`, or the job alone where it has one schedule. */
+  readonly schedule: string;
+  readonly job: string;
+  /** The rule's instant, before any spread. */
+  readonly tick: Date;
+} & (
+  | { readonly type: "schedule.ticked"; readonly run: string }
+  /** `overlap`: a run of it is live. `missed`: nobody was up, and `catchUp` does not want it; `tick` is the newest of those. */
+  | { readonly type: "schedule.skipped"; readonly reason: "overlap" | "missed" }
+);
+export type Event = RunEvent | NodeEvent | ScheduleEvent;
 
 /** Stands where a subscriber that was too slow lost events; `lost` says how many. */
 export interface Gap {
@@ -36,7 +49,7 @@ export interface Gap {
 }
 
 /** Which events. Fields are combined with AND, their values with OR, except `tags`, which must all be there. Node events have
- *  no job, queue, run or tags, so a filter that asks for one leaves them out. */
+ *  no job, queue, run or tags, and those of schedules no queue and tags, so a filter that asks for one leaves them out. */
 export interface Filter {
   readonly types?: readonly Event["type"][];
   readonly jobs?: readonly string[];
@@ -166,11 +179,12 @@ function matches(filter: Filter, event: Event): boolean {
   if (filter.types && !filter.types.includes(event.type)) return false;
   const { jobs, queues, runs, tags } = filter;
   if (!jobs && !queues && !runs && !tags) return true;
-  if (!("run" in event)) return false;
+  const has = <K extends string>(key: K, holds: (value: never) => boolean): boolean =>
+    key in event && holds((event as unknown as Readonly<Record<K, never>>)[key]);
   return (
-    (!jobs || jobs.includes(event.job)) &&
-    (!queues || queues.includes(event.queue)) &&
-    (!runs || runs.includes(event.run)) &&
-    (!tags || tags.every((tag) => event.tags.includes(tag)))
+    (!jobs || has("job", (job: string) => jobs.includes(job))) &&
+    (!queues || has("queue", (queue: string) => queues.includes(queue))) &&
+    (!runs || has("run", (run: string) => runs.includes(run))) &&
+    (!tags || has("tags", (own: readonly string[]) => tags.every((tag) => own.includes(tag))))
   );
 }

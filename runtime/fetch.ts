@@ -48,6 +48,8 @@ export class Fetcher {
   #pollAt = 0;
   /** When a run falls due that could not be leased ahead; ticks. */
   #dueAt = Infinity;
+  /** The last claims passed by runs that crashed too often, for such runs were here already. */
+  #passedBy = false;
   /** No claims before; ticks. */
   #restUntil = 0;
   #claims = 0;
@@ -72,8 +74,12 @@ export class Fetcher {
     this.#bell.ring();
   }
 
-  /** Room may have come free: ask where there is a backlog. */
+  /** Room may have come free: ask where there is a backlog, and for runs that were passed by. */
   freed(): void {
+    if (this.#passedBy && this.#parts.scheduler.crashesBelow() === undefined) {
+      this.#passedBy = false;
+      return this.wake();
+    }
     if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
   }
 
@@ -142,6 +148,8 @@ export class Fetcher {
   async #lease(group: Group, limit: number, ahead: boolean): Promise<number> {
     const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
+    const crashesBelow = scheduler.crashesBelow();
+    this.#passedBy ||= crashesBelow !== undefined;
     const sentAt = clock.ticks();
     const { leases, nowMs } = await store.runs.lease({
       node: this.#parts.node(),
@@ -151,6 +159,7 @@ export class Fetcher {
       aheadMs: ahead ? this.#parts.pollMs * 2 : 0,
       ttlMs: this.#parts.leaseMs,
       order,
+      crashesBelow,
     });
     const receivedAt = clock.ticks();
     health.ok();

@@ -5,7 +5,7 @@ import type { Leased } from "./lease.ts";
 import type { Registry } from "./registry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Settler } from "./settle.ts";
-import type { Held, NodeInfo, Store } from "./store/store.ts";
+import type { Beat, Held, NodeInfo, Store } from "./store/store.ts";
 
 export interface NodeParts {
   readonly store: Store;
@@ -21,6 +21,8 @@ export interface NodeParts {
   readonly drain: AbortSignal;
   /** The node's lease had ended, and stands again. */
   revived(): void;
+  /** A beat was answered: when the next schedule is due, and whether this node's are to be declared again. */
+  heard(beat: Pick<Beat, "tickMs" | "declare">): void;
   scheduler(): Scheduler;
   executor(): Executor;
 }
@@ -106,10 +108,11 @@ export class Node {
     const state = { slots, busy, heap, draining: drain.aborted, jobs: registry.ids() };
     const sentAt = clock.ticks();
     try {
-      const { alive, cancel, nowMs } = await store.nodes.beat(this.#id, leaseMs, state, counts);
+      const { alive, cancel, nowMs, ...rest } = await store.nodes.beat(this.#id, leaseMs, state, counts);
       health.ok();
       storeClock.observe(nowMs, sentAt, clock.ticks());
       this.#cancel(cancel);
+      this.#parts.heard(rest);
       return { alive, until: sentAt + goodMs };
     } catch (error) {
       registry.returnCounts(counts);

@@ -6,6 +6,7 @@ import type { JobSpec } from "../sdk/spec.ts";
 import type { Added, NewRun } from "../sdk/target.ts";
 import { errorRecord } from "../sdk/text.ts";
 import { Bell, every, StoreClock, wait, within } from "./clock.ts";
+import { Declarer } from "./declare.ts";
 import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
 import { Fetcher } from "./fetch.ts";
@@ -20,6 +21,7 @@ import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./se
 import { Settler } from "./settle.ts";
 import type { Store } from "./store/store.ts";
 import { watchStrays } from "./stray.ts";
+import { Ticker } from "./ticker.ts";
 
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
 
@@ -86,6 +88,8 @@ class Engine implements Runtime {
   readonly #scheduler: Scheduler;
   readonly #fetcher: Fetcher;
   readonly #node: Node;
+  readonly #declarer: Declarer;
+  readonly #ticker: Ticker;
   readonly #beatBell: Bell;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
@@ -155,7 +159,14 @@ class Engine implements Runtime {
       info: settings.info,
       leaseMs,
       goodMs,
-      revived: () => this.#fetcher.wake(),
+      revived: () => {
+        this.#fetcher.wake();
+        this.#ticker.lapsed();
+      },
+      heard: ({ tickMs, declare }) => {
+        this.#ticker.expect(tickMs);
+        if (declare) this.#declare(true);
+      },
     });
     this.#scheduler = new Scheduler({
       ...shared,
@@ -182,6 +193,16 @@ class Engine implements Runtime {
       alive: () => this.#node.alive,
       revive: () => this.#beatBell.ring(),
       unsettled: () => settler.size,
+    });
+    this.#declarer = new Declarer({ ...shared, node: later.node, timezone: settings.timezone });
+    this.#ticker = new Ticker({
+      ...shared,
+      node: later.node,
+      bus: this.events,
+      pollMs: settings.pollMs,
+      alive: () => this.#node.alive,
+      revive: () => this.#beatBell.ring(),
+      made: () => this.#fetcher.wake(),
     });
   }
 
@@ -240,7 +261,8 @@ class Engine implements Runtime {
       await this.#patiently(() => store.open(drain));
       await this.#patiently(() => this.#node.join());
       if (drain.aborted) return;
-      await Promise.all([this.#patiently(() => this.#node.publish()), this.#listen()]);
+      await this.#patiently(() => this.#node.publish());
+      await Promise.all([this.#patiently(() => this.#declarer.start()), this.#listen()]);
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -282,6 +304,7 @@ class Engine implements Runtime {
     const failed = (what: string) => (error: unknown) => this.#health.failed(what, error);
     this.#loops = Promise.all([
       this.#fetcher.run(drain),
+      this.#ticker.run(drain),
       every(clock, sweepMs, () => this.#sweep(), failed("Sweeping"), drain),
     ]);
     this.#beats = every(
@@ -352,6 +375,7 @@ class Engine implements Runtime {
     const { recovered, crashed, expired } = await store.runs.sweep({ maxCrashes, node: this.#node.id });
     if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
     if (recovered > 0) this.#fetcher.wake();
+    await this.#declarer.follow();
     if (clock.ticks() < this.#pruneAt) return;
     this.#pruneAt = clock.ticks() + pruneEveryMs;
     while ((await store.keep.prune(keep)) > 0 && !this.#drain.signal.aborted);
@@ -362,6 +386,7 @@ class Engine implements Runtime {
     try {
       this.#unlisten = await store.runs.listen(this.#node.id, (what) => {
         if (what === "due") this.#fetcher.wake();
+        else if (what === "tick") this.#ticker.wake();
         else void this.#node.hear();
       });
     } catch (error) {
@@ -378,7 +403,12 @@ class Engine implements Runtime {
   #jobsChanged(): void {
     if (this.#state !== "running") return;
     this.#node.publish().catch((error: unknown) => this.#health.failed("Publishing jobs", error));
+    this.#declare(false);
     this.#fetcher.wake();
+  }
+
+  #declare(again: boolean): void {
+    this.#declarer.follow(again).catch((error: unknown) => this.#health.failed("Declaring schedules", error));
   }
 
   #sayRegistered({ id, queue }: JobSpec): void {
@@ -387,14 +417,16 @@ class Engine implements Runtime {
 
   /** The store as application code sees it: what is added wakes this runtime without a round trip. */
   #own(store: Store): Store {
-    const { name, runs, nodes, keep, find, desk } = store;
+    const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
     return {
       name,
       runs,
       nodes,
       keep,
+      ticks,
       find,
       desk,
+      schedules,
       open: (signal) => store.open(signal),
       close: () => store.close(),
       add: async (batch, tx) => {

@@ -55,8 +55,6 @@ export interface SchedulerParts {
 /** How long, and how often, one turn of the event loop may start runs before timers and sockets get theirs. */
 const turnMs = 8;
 const turnStarts = 1000;
-/** How many runs that crashed too often may wait here for their turn, of which there is one at a time. */
-const mostSuspects = 2;
 /** A step of priority goes ahead of what has waited in this process for so long; ms. */
 const stepMs = 100;
 
@@ -67,6 +65,8 @@ export class Scheduler {
   readonly #future = new Heap<Leased>();
   readonly #open = new Group(null);
   readonly #suspects = new Group(null, 1);
+  /** How many crashes make a run a suspect: it is tried alone. */
+  readonly #suspectFrom: number;
   readonly #limited: ReadonlyMap<string, Group>;
   readonly #groups: readonly Group[];
   /** All that waits, runs, or has an outcome that the store has not taken; a lost run is not in it, even if its handler goes on. */
@@ -87,6 +87,7 @@ export class Scheduler {
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
     this.#slots = parts.slots;
+    this.#suspectFrom = Math.max(1, parts.maxCrashes - 1);
     this.#limited = new Map(
       Object.entries(parts.queues).map(([queue, { concurrency }]) => [queue, new Group(queue, concurrency)]),
     );
@@ -104,6 +105,12 @@ export class Scheduler {
   load(): Load {
     const [slots, busy, future, runMs] = [this.#slots, this.#busy, this.#future.size, this.#runMs];
     return { slots, busy, ready: this.#startable(), future, heap: this.#ready + future, runMs };
+  }
+
+  /** What a claim should bring no run of: so many crashes, while such a run is due or runs here, for they go one by one;
+   *  undefined otherwise. */
+  crashesBelow(): number | undefined {
+    return this.#suspects.running + this.#suspects.ready.size > 0 ? this.#suspectFrom : undefined;
   }
 
   /** All leases that wait, run, or have an outcome that the store has not taken. */
@@ -161,7 +168,7 @@ export class Scheduler {
     if (leased.phase !== "waiting") return;
     if (this.#future.get(id) === leased) {
       this.#future.remove(id);
-      this.#leaveFuture(leased);
+      leased.group.future--;
     } else if (this.#line(leased).ready.remove(leased.serial)) this.#ready--;
   }
 
@@ -213,22 +220,21 @@ export class Scheduler {
 
   #take(lease: Lease, about: Accepted, now: number): void {
     const { sentAt, receivedAt, order } = about;
-    const { registry, drain, goodMs, maxCrashes } = this.#parts;
+    const { registry, drain, goodMs } = this.#parts;
     const known = this.#held.get(lease.id);
     if (known && this.#goesOn(known, { lease, about })) return;
     const group = this.#limited.get(lease.queue) ?? this.#open;
     const job = registry.get(lease.job);
-    const suspect = lease.crashes >= Math.max(1, maxCrashes - 1);
-    if (!job || drain.aborted || (suspect && this.#suspects.future + this.#suspects.ready.size >= mostSuspects)) {
+    if (!job || drain.aborted) {
       this.#refused++;
       return this.#parts.release({ lease });
     }
     const rank = receivedAt - stepMs * (order === "oldest" ? 9 : lease.priority);
+    const suspect = lease.crashes >= this.#suspectFrom;
     const leased = new Leased(lease, group, job, { claimedAt: receivedAt, deadline: sentAt + goodMs, rank, suspect });
     this.#held.set(lease.id, leased);
     if (lease.dueMs <= now) return this.#queueUp(leased);
     group.future++;
-    if (suspect) this.#suspects.future++;
     this.#future.push(lease.id, lease.dueMs, leased);
   }
 
@@ -246,13 +252,8 @@ export class Scheduler {
   }
 
   #fallDue(leased: Leased): void {
-    this.#leaveFuture(leased);
-    this.#queueUp(leased);
-  }
-
-  #leaveFuture(leased: Leased): void {
     leased.group.future--;
-    if (leased.suspect) this.#suspects.future--;
+    this.#queueUp(leased);
   }
 
   #queueUp(leased: Leased): void {

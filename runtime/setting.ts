@@ -1,5 +1,6 @@
 /** What a runtime is told, and that with its defaults. */
 import { hostname } from "node:os";
+import { checkZone } from "../sdk/cron.ts";
 import { toMs, type DurationText } from "../sdk/duration.ts";
 import { InvalidInput } from "../sdk/error.ts";
 import { checkKeys } from "../sdk/option.ts";
@@ -29,6 +30,8 @@ export interface RuntimeOptions {
   /** How long finished runs are kept: 7d if completed, else 30d, by default. */
   readonly keep?:
     { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
+  /** Zone of declared schedules that name none; UTC by default. */
+  readonly timezone?: string | undefined;
   /** Silent by default. */
   readonly logger?: Logger | undefined;
   /** Application that the jobs belong to, and the version of its code. */
@@ -52,6 +55,7 @@ export interface Settings {
   readonly graceMs: number;
   readonly maxCrashes: number;
   readonly keep: { readonly completedMs: number; readonly otherMs: number };
+  readonly timezone: string;
   readonly logger: Logger;
   readonly info: { readonly app: string; readonly version: string; readonly name: string };
   readonly clock: Clock;
@@ -59,7 +63,7 @@ export interface Settings {
 
 const known = new Set([
   ...["store", "jobs", "slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "keep"],
-  ...["logger", "app", "version", "name", "clock"],
+  ...["timezone", "logger", "app", "version", "name", "clock"],
 ]);
 
 /** @throws {InvalidInput} naming the option that is out of its range */
@@ -95,6 +99,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
     graceMs: toMs(options.grace ?? "30s"),
     maxCrashes: checkCount("crashes", options.crashes ?? 3, 1),
     keep: { completedMs: toMs(keep.completed ?? "7d"), otherMs: toMs(keep.other ?? "30d") },
+    timezone: checkZone(options.timezone ?? "UTC"),
     logger: guarded(options.logger ?? silent),
     info: { app, version, name },
     clock: options.clock ?? systemClock,

@@ -23,9 +23,23 @@ export interface ContextRun {
   readonly key: string | null;
 }
 
+/** The tick of a schedule that a run was made for. Instants are the rule's, before any spread. */
+export interface ContextSchedule {
+  /** `job@key`, or the job alone where it has one schedule. */
+  readonly id: string;
+  readonly key: string;
+  /** The instant that this run stands for, however late it starts. */
+  readonly tick: Date;
+  /** The rule's ticks before and after it: `previous` to `tick` are the bounds of what a report covers. */
+  readonly previous: Date | null;
+  readonly next: Date | null;
+}
+
 /** What a handler is given beside its payload. Services and middleware of the job's `use` add to it. */
 export interface Context {
   readonly run: ContextRun;
+  /** Null unless a schedule made the run. */
+  readonly schedule: ContextSchedule | null;
   /** Counts from 1. */
   readonly attempt: number;
   /** Aborts at the timeout, on cancel, when the lease is lost, and when the grace of a shutdown ends. */

@@ -79,6 +79,14 @@ export class RunNotFound extends TaskerError {
   }
 }
 
+/** There is no schedule of this name. */
+export class ScheduleNotFound extends TaskerError {
+  readonly code = "SCHEDULE_NOT_FOUND";
+  constructor(id: string) {
+    super(`schedule "${id}" does not exist; list schedules with "tasker schedules"`);
+  }
+}
+
 /** The act does not fit the state that the run is in. */
 export class WrongState extends TaskerError {
   readonly code = "WRONG_STATE";

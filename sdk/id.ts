@@ -1,4 +1,5 @@
 import { InvalidInput } from "./error.ts";
+import type { ScheduleName } from "./target.ts";
 
 /** A run's number as people see it: `run_` and the number in base 36. */
 export function formatId(id: number): string {
@@ -12,4 +13,22 @@ export function parseId(text: string): number {
   if (!Number.isSafeInteger(id))
     throw new InvalidInput(`"${text.slice(0, 80)}" is not a run id; ids look like "run_2n9c"`);
   return id;
+}
+
+/** A schedule as people see it: `job@key`, or the job alone where the key is "". */
+export function scheduleId({ job, key }: ScheduleName): string {
+  return key === "" ? job : `${job}@${key}`;
+}
+
+/** Job and key behind `job@key`: a job's id has no "@".
+ *  @throws {InvalidInput} if there is no job before the "@" */
+export function parseScheduleId(text: string): ScheduleName {
+  const [job, ...rest] = text.split("@");
+  if (job && /^[A-Za-z0-9_.:/-]{1,128}$/.test(job)) return { job, key: rest.join("@") };
+  throw new InvalidInput(`"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`);
+}
+
+/** The idempotency key of the run that a schedule makes for a tick: what keeps it at one. */
+export function tickKey(key: string, tickMs: number): string {
+  return `${key}@${new Date(tickMs).toISOString()}`;
 }

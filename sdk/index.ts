@@ -15,8 +15,13 @@ export type { Openable } from "./source.ts";
 
 export { nodes, queues, runs, stats } from "./desk.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./desk.ts";
+export { schedules } from "./schedules.ts";
+export type { PreviewTick, Schedule, ScheduleQuery, ScheduleRef, Upsert } from "./schedules.ts";
+export type { DeclaredSchedule, RunsOf, ScheduleOptions } from "./schedule.ts";
+export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./rule.ts";
+export type { Dst } from "./cron.ts";
 export type { Run } from "./run.ts";
-export type { Context, ContextRun, Log } from "./context.ts";
+export type { Context, ContextRun, ContextSchedule, Log } from "./context.ts";
 export type { DurationText } from "./duration.ts";
 export type { Ended, HookSpecs, JobSpec, MiddlewareSpec, RetryFunction, RetryPolicy, ServiceSpec } from "./spec.ts";
 export type { Wire } from "./codec.ts";
@@ -35,6 +40,7 @@ export type {
   LogRecord,
   NewKey,
   NewRun,
+  NewSchedule,
   NodeStat,
   Page,
   Paging,
@@ -42,11 +48,17 @@ export type {
   QueueRecord,
   QueueStat,
   RateStat,
+  Rule,
   RunFilter,
   RunOptions,
   RunRecord,
+  ScheduleFilter,
+  ScheduleName,
+  ScheduleRecord,
+  Schedules,
   Stats,
   Target,
+  TickInfo,
   Tx,
 } from "./target.ts";
 
@@ -64,6 +76,7 @@ export {
   RunCanceled,
   RunFailed,
   RunNotFound,
+  ScheduleNotFound,
   Stopping,
   StoreUnavailable,
   StoreUnusable,

@@ -6,6 +6,7 @@ import { InvalidInput } from "./error.ts";
 import type { RunHandle } from "./handle.ts";
 import { checkKeys, checkName, checkPriority, checkSpan, checkTags, checkText, isList } from "./option.ts";
 import { policy, type RetryDelay, type RetryOptions } from "./retry.ts";
+import { schedulesOf, type ScheduleOptions } from "./schedule.ts";
 import { isSchema, jsonSchemaOf } from "./schema.ts";
 import type { Ended, HookSpecs, JobSpec } from "./spec.ts";
 import type { Tx } from "./target.ts";
@@ -57,6 +58,11 @@ export interface JobOptions<
   /** At most 10, of at most 128 characters. */
   readonly tags?: readonly string[] | undefined;
   readonly description?: string | undefined;
+  /** When it runs by itself: one schedule or several, each with its payload. */
+  readonly schedule?:
+    | ScheduleOptions<StandardSchemaV1.InferInput<Schema>>
+    | readonly ScheduleOptions<StandardSchemaV1.InferInput<Schema>>[]
+    | undefined;
   readonly hooks?:
     | Hooks<
         StandardSchemaV1.InferOutput<Schema>,
@@ -107,6 +113,7 @@ const keys: ReadonlySet<string> = new Set<keyof JobOptions<string, StandardSchem
     "priority",
     "tags",
     "description",
+    "schedule",
     "hooks",
     "use",
     "handler",
@@ -168,6 +175,7 @@ function specOf<Id extends string, Schema extends StandardSchemaV1, Out, Use ext
       ttlMs: given.ttl === undefined ? null : checkSpan("ttl", given.ttl),
       hooks: hooksOf(given.hooks ?? {}),
       use: extensionsOf(given.use ?? []),
+      schedules: schedulesOf({ id, schema: given.schema }, given.schedule),
       handler: given.handler,
       file,
     };

@@ -1,6 +1,6 @@
 import { decode } from "./codec.ts";
 import { RunNotFound, WrongState } from "./error.ts";
-import { formatId } from "./id.ts";
+import { formatId, scheduleId } from "./id.ts";
 import type { Reason, Status } from "./status.ts";
 import type { Act, ErrorRecord, HookKind, Progress, RunRecord } from "./target.ts";
 
@@ -40,12 +40,14 @@ export interface Run<Result = unknown> {
   readonly replayOf: string | null;
   /** Set on a run that executes a hook of the run `of`. */
   readonly hook: { readonly kind: HookKind; readonly of: string } | null;
+  /** Set on a run that a schedule made: `job@key`, and the tick that it stands for. */
+  readonly schedule: { readonly id: string; readonly tick: Date } | null;
 }
 
 /** The public view of a stored run. */
 export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
   const { id, token: _token, input, result, options, replayOf, ...same } = record;
-  const hook = options?.hook;
+  const { hook, schedule } = options ?? {};
   return {
     id: formatId(id),
     ...same,
@@ -57,6 +59,7 @@ export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
     },
     replayOf: replayOf === null ? null : formatId(replayOf),
     hook: hook ? { kind: hook.kind, of: formatId(hook.of) } : null,
+    schedule: schedule ? { id: scheduleId({ job: same.job, key: schedule.key }), tick: new Date(schedule.tick) } : null,
   };
 }
 

@@ -1,6 +1,7 @@
 /** A job as the engine sees it: types erased, defaults filled in, checked by `defineJob`. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context.ts";
+import type { DeclaredSchedule } from "./schedule.ts";
 import type { ErrorRecord } from "./target.ts";
 
 export type RetryFunction = (attempt: number, error: Error) => number | false;
@@ -61,6 +62,7 @@ export interface JobSpec {
   readonly ttlMs: number | null;
   readonly hooks: HookSpecs;
   readonly use: readonly (ServiceSpec | MiddlewareSpec)[];
+  readonly schedules: readonly DeclaredSchedule[];
   readonly handler: (payload: unknown, ctx: Context) => unknown;
   /** JSON Schema text of the wire form of the input; null where the schema can't tell. Computed on first read. */
   readonly jsonSchema: string | null;

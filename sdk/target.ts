@@ -22,8 +22,19 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   /** Set on the run that executes a hook of another run; `of` is that run's number. */
   readonly hook?: { readonly kind: HookKind; readonly of: number };
+  /** Set on a run that a schedule made. */
+  readonly schedule?: TickInfo;
 }
 export type HookKind = "success" | "failure" | "cancel";
+
+/** The tick that a run was made for: instants of the rule, epoch ms, before any spread. */
+export interface TickInfo {
+  readonly key: string;
+  readonly tick: number;
+  /** The ticks of the rule before and after this one. */
+  readonly previous: number | null;
+  readonly next: number | null;
+}
 
 /** An idempotency key, scoped to the job. `hash` is of the input, to tell a repeat from a conflict. */
 export interface NewKey {
@@ -284,10 +295,93 @@ export interface Desk {
   forget(run: number, token: number): Promise<boolean>;
 }
 
-/** What `trigger`, `runs`, `queues` and a run's handle talk to. */
+/** When a schedule ticks, and what a tick does: checked, defaults filled in. Exactly one of `cron`, `everyMs` and `atMs`. */
+export interface Rule {
+  readonly cron?: string;
+  /** IANA zone of `cron`. */
+  readonly timezone?: string;
+  /** What happens at clock changes, where the author chose. */
+  readonly dst?: { readonly gap?: "next" | "skip"; readonly overlap?: "first" | "last" | "both" };
+  /** Ticks at `anchorMs` + k × `everyMs`; the anchor is the epoch by default. */
+  readonly everyMs?: number;
+  readonly anchorMs?: number;
+  /** Ticks once. */
+  readonly atMs?: number;
+  /** Runs start up to this long after their tick, by a hash of the schedule: always as much for one schedule. */
+  readonly spreadMs?: number;
+  /** No ticks before and after these instants. */
+  readonly startsMs?: number;
+  readonly endsMs?: number;
+  /** How many runs it makes in all. */
+  readonly limit?: number;
+  /** What happens to a tick while a run of the schedule is live. */
+  readonly overlap: "allow" | "skip" | "cancel";
+  /** Of the ticks that no process was up for, the latest `max` that are no older than `withinMs`; null: of any age. */
+  readonly catchUp: { readonly max: number; readonly withinMs: number | null };
+}
+
+/** A schedule to be stored. Job and key name it; the key is "" where a job has one schedule only. */
+export interface NewSchedule {
+  readonly job: string;
+  readonly key: string;
+  readonly rule: Rule;
+  readonly input: Wire;
+  /** What its runs have instead of the job's own; null where they have the job's. */
+  readonly queue: string | null;
+  readonly priority: number | null;
+  /** Added to the job's. */
+  readonly tags: readonly string[];
+}
+export type ScheduleName = Pick<NewSchedule, "job" | "key">;
+
+export interface ScheduleRecord extends NewSchedule {
+  /** True: its job's code declares it. False: it was made at run time. */
+  readonly declared: boolean;
+  readonly paused: boolean;
+  /** When its next run is due, spread included; null while paused and after its end. */
+  readonly nextAt: Date | null;
+  /** True until a node has worked out the next tick: the first one after `nextAt`. */
+  readonly fresh: boolean;
+  /** The last tick for which a node made a run, or skipped one by `overlap`. */
+  readonly lastTick: Date | null;
+  /** The last run that it made, and what became of it; null if it made none, and once that was purged. */
+  readonly last: { readonly run: number; readonly status: Status; readonly reason: Reason | null } | null;
+  /** How many runs it has made. */
+  readonly count: number;
+  /** Whether a live node has its job. A declared schedule makes no runs while none has. */
+  readonly served: boolean;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** Schedules as people and application code see them. Each method is one atomic step. */
+export interface Schedules {
+  /** Makes schedules, or changes them: a paused one stays paused; one whose rule changed takes the next tick of the new one.
+   *  A bad item, or one that a job's code declares, answers an error alone. */
+  put(batch: readonly NewSchedule[]): Promise<readonly (ScheduleRecord | Error)[]>;
+  get(name: ScheduleName): Promise<ScheduleRecord | null>;
+  /** By job, then key. */
+  list(filter: ScheduleFilter, page?: Paging): Promise<Page<ScheduleRecord>>;
+  /** Null if there is none. A resumed one takes its next tick from now on; a one-shot that has not ticked, its instant or now. */
+  pause(name: ScheduleName): Promise<ScheduleRecord | null>;
+  resume(name: ScheduleName): Promise<ScheduleRecord | null>;
+  /** Its runs stay. False: there is none. A declared one goes only while no live node has its job.
+   *  @throws {InvalidInput} for a declared one whose job a live node has */
+  remove(name: ScheduleName): Promise<boolean>;
+  /** Tells a schedule of runs that were made for it by hand: `overlap` counts them. */
+  attach(name: ScheduleName, runs: readonly number[]): Promise<void>;
+}
+export interface ScheduleFilter {
+  readonly job?: readonly string[];
+  readonly paused?: boolean;
+  readonly declared?: boolean;
+}
+
+/** What `trigger`, `runs`, `queues`, `schedules` and a run's handle talk to. */
 export interface Target extends Adds {
   readonly find: Find;
   readonly desk: Desk;
+  readonly schedules: Schedules;
   /** Ends connections. */
   close(): Promise<void>;
 }

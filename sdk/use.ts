@@ -8,6 +8,7 @@ declare const given: unique symbol;
 /** The names that every context has; `use` can't give them a second meaning. */
 const fields: Readonly<Record<keyof Context, true>> = {
   run: true,
+  schedule: true,
   attempt: true,
   signal: true,
   log: true,

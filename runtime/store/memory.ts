@@ -4,7 +4,9 @@ import { desk } from "./memory/desk.ts";
 import { find } from "./memory/find.ts";
 import { nodes } from "./memory/node.ts";
 import { keep, runs } from "./memory/run.ts";
+import { schedules } from "./memory/schedule.ts";
 import { makeState } from "./memory/state.ts";
+import { ticks } from "./memory/tick.ts";
 
 /** Options of `memory`. */
 export interface MemoryOptions {
@@ -21,8 +23,10 @@ export function memory(options: MemoryOptions = {}): Store {
     runs: runs(state),
     nodes: nodes(state),
     keep: keep(state),
+    ticks: ticks(state),
     find: find(state),
     desk: desk(state),
+    schedules: schedules(state),
     add: adder(state),
     open: () => Promise.resolve(),
     close() {

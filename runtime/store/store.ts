@@ -9,8 +9,11 @@ import type {
   HookKind,
   JobRecord,
   LogRecord,
+  NewSchedule,
   Progress,
   RunOptions,
+  ScheduleName,
+  Schedules,
   Target,
 } from "../../sdk/target.ts";
 
@@ -51,6 +54,8 @@ export interface Claim {
   readonly ttlMs: number;
   /** `priority`: higher lanes first, equal ones by turns. `oldest`: longest waiting first, so that nothing starves. */
   readonly order: "priority" | "oldest";
+  /** Passes by runs that crashed this often, or more; none if it is left out. */
+  readonly crashesBelow?: number | undefined;
 }
 export interface Claimed {
   readonly leases: readonly Lease[];
@@ -118,8 +123,8 @@ export interface Runs {
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
    *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
   sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
-  /** Calls back when runs may have become due, or a command for `node` waits. Best effort: polling must be enough alone. */
-  listen(node: number, hear: (what: "due" | "command") => void): Promise<() => Promise<void>>;
+  /** Calls back when runs may have become due, a command for `node` waits, or a schedule was changed. Best effort: polling must be enough alone. */
+  listen(node: number, hear: (what: "due" | "command" | "tick") => void): Promise<() => Promise<void>>;
   progress(held: Held, progress: Progress): Promise<boolean>;
   log(batch: readonly LogRecord[]): Promise<void>;
 }
@@ -153,6 +158,10 @@ export interface Beat {
   /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
   readonly cancel: readonly Held[];
   readonly nowMs: number;
+  /** When the next schedule is due, epoch ms; null if none is. */
+  readonly tickMs: number | null;
+  /** True if the node's schedules are to be declared again: what they replaced has no live node any more, or the node was forgotten. */
+  readonly declare: boolean;
 }
 export interface Nodes {
   join(info: NodeInfo, ttlMs: number): Promise<number>;
@@ -162,6 +171,64 @@ export interface Nodes {
   leave(node: number): Promise<void>;
   /** Publishes jobs; what other nodes published of other jobs stays. */
   publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;
+}
+
+/** A schedule that is due, as read: `rev` fences what is made of it. */
+export interface Due extends NewSchedule {
+  readonly rev: number;
+  /** Epoch ms. Fresh: the instant from which ticks count; else that of the coming run, spread included. */
+  readonly nextMs: number;
+  readonly fresh: boolean;
+  readonly lastMs: number | null;
+  readonly count: number;
+  /** Runs of it that are live; read only where the rule's overlap asks. */
+  readonly live: readonly number[];
+  /** Where its runs go, the job's own values filled in. */
+  readonly queue: string;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly ttlMs: number | null;
+}
+export interface DueList {
+  readonly due: readonly Due[];
+  readonly nowMs: number;
+  /** When the next schedule is due that is not in the list, and whether its overlap wants it on the dot; null if none is. */
+  readonly next: { readonly atMs: number; readonly dot: boolean } | null;
+  /** Whether other nodes live. */
+  readonly others: boolean;
+}
+/** What becomes of one due schedule. */
+export interface Tick extends ScheduleName {
+  readonly rev: number;
+  /** The coming instant, spread included; null: none comes. */
+  readonly nextMs: number | null;
+  /** The last tick that is done with, whether or not it made a run; null: none yet. */
+  readonly lastMs: number | null;
+  readonly runs: readonly TickRun[];
+}
+export interface TickRun {
+  readonly tickMs: number;
+  /** Tick and spread; an instant in the past means now. */
+  readonly dueMs: number;
+  readonly queue: string;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly ttlMs: number | null;
+  readonly options: RunOptions;
+}
+
+/** The way of a schedule. Each method is one atomic step. */
+export interface Ticks {
+  /** Says which schedules a node's jobs have now; a job without any is listed too. Of different declarations of a job, the one that was
+   *  seen last wins while a live, undraining node has it; the others become of force when no such node is left. Paused ones
+   *  stay paused, run-time ones of the same name are taken over. */
+  declare(node: number, jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[]): Promise<void>;
+  /** Schedules that are fresh, or due within `aheadMs` (on the dot where overlap is not allowed), the earliest first. Nothing is changed. */
+  due(query: { readonly node: number; readonly aheadMs: number; readonly limit: number }): Promise<DueList>;
+  /** Moves schedules on and adds their runs, in one step: each only if its revision is the one that was read and it is not paused. At most
+   *  one run for a (schedule, tick), ever: it has the tick for its idempotency key. Answers, in order, the runs that were made, by
+   *  place; null: somebody else was faster. */
+  tick(batch: readonly Tick[]): Promise<readonly (readonly (number | null)[] | null)[]>;
 }
 
 /** Housekeeping that any node may do; each call is bounded and skips what another node is doing. */
@@ -177,8 +244,10 @@ export interface Store extends Target {
   readonly runs: Runs;
   readonly nodes: Nodes;
   readonly keep: Keep;
+  readonly ticks: Ticks;
   readonly find: Find;
   readonly desk: Desk;
+  readonly schedules: Schedules;
   /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
   open(signal?: AbortSignal): Promise<void>;
 }

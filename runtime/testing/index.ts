@@ -75,11 +75,18 @@ async function advance(runtime: Runtime, clock: FakeClock, byMs: number): Promis
     const live = await quiet(runtime, clock);
     const left = endMs - clock.nowMs();
     if (left <= 0) return;
-    const soonest = Math.min(endMs, ...live.map(({ dueAt }) => dueAt.getTime()).filter((ms) => ms > clock.nowMs()));
+    const due = [await nextTick(runtime), ...live.map(({ dueAt }) => dueAt.getTime())];
+    const soonest = Math.min(endMs, ...due.filter((ms) => ms > clock.nowMs()));
     const empty = runtime.stats().busy === 0 ? soonest - clock.nowMs() - pollMs : 0;
     if (empty > 0) clock.jump(Math.min(empty, left));
     else clock.advance(Math.min(left, Math.max(0, clock.nextMs() - clock.nowMs())));
   }
+}
+
+/** When the next schedule is due; epoch ms, Infinity if none is. */
+async function nextTick({ store }: Runtime): Promise<number> {
+  const { due, next } = await store.ticks.due({ node: 0, aheadMs: 0, limit: 1 });
+  return due[0]?.nextMs ?? next?.atMs ?? Infinity;
 }
 
 /** Gives what is due its turns of the event loop, but no more than it can use. Answers the runs that are live. */

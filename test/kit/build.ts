@@ -1,8 +1,18 @@
 /** Builders of what stores take: each hides only what does not matter to a test. */
 import type { Wire } from "../../sdk/codec.ts";
-import type { Added, ErrorRecord, NewKey, NewRun } from "../../sdk/target.ts";
+import type {
+  Added,
+  ErrorRecord,
+  NewKey,
+  NewRun,
+  NewSchedule,
+  Rule,
+  ScheduleName,
+  ScheduleRecord,
+} from "../../sdk/target.ts";
 import type {
   Claim,
+  Due,
   Lease,
   NodeInfo,
   NodeState,
@@ -10,6 +20,8 @@ import type {
   Settlement,
   Store,
   Tally,
+  Tick,
+  TickRun,
 } from "../../runtime/store/store.ts";
 
 /** The wire form of a plain JSON value. */
@@ -146,4 +158,91 @@ export async function ended(
   const taken = await leased(store, node, run);
   await store.runs.settle([settled(taken, outcome)]);
   return taken.id;
+}
+
+/** Every minute, overlap allowed, one missed tick caught up. */
+export function aRule(overrides: Partial<Rule> = {}): Rule {
+  return { everyMs: 60_000, overlap: "allow", catchUp: { max: 1, withinMs: 86_400_000 }, ...overrides };
+}
+
+/** Once, at an instant in epoch ms. */
+export function aOneShot(atMs: number): Rule {
+  return { atMs, overlap: "allow", catchUp: { max: 1, withinMs: null } };
+}
+
+/** The schedule of job `job` with key "": every minute, with input `{}`, in the job's own queue. */
+export function aSchedule(overrides: Partial<NewSchedule> = {}): NewSchedule {
+  return {
+    job: "job",
+    key: "",
+    rule: aRule(),
+    input: wire({}),
+    queue: null,
+    priority: null,
+    tags: [],
+    ...overrides,
+  };
+}
+
+/** Puts one schedule that must be taken. */
+export async function putOne(store: Store, overrides: Partial<NewSchedule> = {}): Promise<ScheduleRecord> {
+  const answer = only(await store.schedules.put([aSchedule(overrides)]));
+  if (answer instanceof Error) throw answer;
+  return answer;
+}
+
+/** A schedule as a node reads it now.
+ *  @throws {Error} if it is not due. */
+export async function dueOf(store: Store, node: number, { job, key }: ScheduleName = aSchedule()): Promise<Due> {
+  const { due } = await store.ticks.due({ node, aheadMs: 0, limit: 1000 });
+  const found = due.find((each) => each.job === job && each.key === key);
+  if (!found) throw new Error(`schedule "${job}" with key "${key}" is not due`);
+  return found;
+}
+
+/** A run for a tick, due at it, in queue `default`. */
+export function aTickRun(tickMs: number, overrides: Partial<TickRun> = {}): TickRun {
+  const options = { schedule: { key: "", tick: tickMs, previous: null, next: null } };
+  return { tickMs, dueMs: tickMs, queue: "default", priority: 5, tags: [], ttlMs: null, options, ...overrides };
+}
+
+/** Moves a schedule on by a minute, without a run. */
+export function aTick({ job, key, rev, nextMs }: Due, overrides: Partial<Tick> = {}): Tick {
+  return { job, key, rev, nextMs: nextMs + 60_000, lastMs: null, runs: [], ...overrides };
+}
+
+/** Moves a schedule that is due on, and answers its runs. */
+export async function tickOne(
+  store: Store,
+  due: Due,
+  overrides: Partial<Tick> = {},
+): Promise<readonly (number | null)[]> {
+  const runs = only(await store.ticks.tick([aTick(due, overrides)]));
+  if (!runs) throw new Error(`the tick of schedule "${due.job}" with key "${due.key}" came too late`);
+  return runs;
+}
+
+/** Puts a schedule whose next tick a node has worked out: it is due at `nextMs`, epoch ms; null: it has ended. */
+export async function planOne(
+  store: Store,
+  node: number,
+  nextMs: number | null,
+  overrides: Partial<NewSchedule> = {},
+): Promise<ScheduleRecord> {
+  const record = await putOne(store, overrides);
+  await tickOne(store, await dueOf(store, node, record), { nextMs });
+  return (await store.schedules.get(record))!;
+}
+
+/** Declares schedules of a job for a new node that lives 30 s; answers the node. */
+export async function declareOn(store: Store, schedules: readonly NewSchedule[], job = "job"): Promise<number> {
+  const node = await store.nodes.join(aNode(), 30_000);
+  await store.ticks.declare(node, [{ job, schedules }]);
+  return node;
+}
+
+/** Leaves behind a schedule of job `job` that was declared, and that newer code took out. No node lives on. */
+export async function takeOut(store: Store, schedule: NewSchedule = aSchedule()): Promise<void> {
+  const nodes = [await declareOn(store, [schedule]), await declareOn(store, [])];
+  for (const node of nodes) await store.nodes.leave(node);
 }

@@ -22,6 +22,8 @@ const emptied = [
   "rates",
   "lanes",
   "queues",
+  "schedules",
+  "declared",
 ];
 
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { until } from "./until.ts";
 
 const command = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const jobs = fileURLToPath(new URL("../system/fixture/jobs", import.meta.url));
+const fixture = (name: string): string => fileURLToPath(new URL(`../system/fixture/${name}`, import.meta.url));
+const skew = fileURLToPath(new URL("skew.mjs", import.meta.url));
 
 /** What a handler wrote down: `start` and `end` of an attempt. */
 export interface Entry {
@@ -15,6 +16,17 @@ export interface Entry {
   readonly token: number;
   readonly pid: number;
   readonly at: number;
+  /** In the ledger of `ticks`: for which tick of which schedule. */
+  readonly schedule?: string;
+  readonly tick?: number;
+}
+
+export interface WorkerOptions {
+  /** Folder of the fixture; `jobs` by default. */
+  readonly jobs?: string;
+  /** How far its wall clock is off, ms; and what is added to that, in turns of 2 s. */
+  readonly skewMs?: number;
+  readonly stepsMs?: readonly number[];
 }
 
 /** A real `tasker start` on the fault tests' jobs. */
@@ -33,13 +45,28 @@ export interface Worker {
 }
 
 /** Starts a worker and resolves once it has started its runtime. `flags` are those of `tasker start`. */
-export async function startWorker(url: string, flags: readonly string[] = []): Promise<Worker> {
+export async function startWorker(
+  url: string,
+  flags: readonly string[] = [],
+  { jobs = "jobs", skewMs, stepsMs }: WorkerOptions = {},
+): Promise<Worker> {
   const folder = mkdtempSync(join(tmpdir(), "tasker-worker-"));
   const ledger = join(folder, "ledger");
-  const child = spawn(process.execPath, [command, "start", jobs, "--log-format", "json", ...flags], {
-    env: { ...process.env, LEDGER: ledger, TASKER_DATABASE_URL: url },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const preload = skewMs === undefined ? [] : ["--import", skew];
+  const child = spawn(
+    process.execPath,
+    [...preload, command, "start", fixture(jobs), "--log-format", "json", ...flags],
+    {
+      env: {
+        ...process.env,
+        LEDGER: ledger,
+        TASKER_DATABASE_URL: url,
+        SKEW_MS: String(skewMs ?? 0),
+        STEPS_MS: (stepsMs ?? []).join(","),
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   const worker = watched(child, ledger);
   workers.push({ child, folder });
   await until(() => worker.log().includes("Runtime started"), {

@@ -6,7 +6,7 @@ import { aBench, aJob, deferred, idleBench, turns, withRuns, type Bench } from "
 async function crash(bench: Bench, ids: readonly number[], count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const node = await bench.store.nodes.join(aNode(), 1000);
-    const leases = await lease(bench.store, node, { ttlMs: 1000 });
+    const leases = await lease(bench.store, node, { ttlMs: 1000, limit: ids.length });
     const starts = leases
       .filter(({ id }) => ids.includes(id))
       .map(({ id, token }) => ({ id, token, startedMs: i === 0 ? null : bench.clock.nowMs() }));
@@ -107,15 +107,48 @@ describe("a run whose node has died", () => {
     await crash(bench, ids, 2);
     for (let i = 0; i < 60; i++) await addOne(bench.store, { input: wire("healthy") });
     const claim = vi.spyOn(bench.store.runs, "lease");
+    const release = vi.spyOn(bench.store.runs, "release");
 
     await bench.runtime.start();
     await bench.pass(3000);
 
     expect(healthy).toHaveBeenCalledTimes(60);
     expect(poison).toHaveBeenCalledOnce();
-    expect(bench.runtime.stats()).toMatchObject({ busy: 1, heap: 2 });
+    expect(bench.runtime.stats()).toMatchObject({ busy: 1, heap: 0 });
     expect(claim.mock.calls.length).toBeLessThan(20);
+    expect(release).toHaveBeenCalledOnce();
     expect(await bench.get(ids[59]!)).toMatchObject({ attempt: 0, crashes: 2 });
+  });
+
+  test("holds up no other job, though 200 such runs are ahead of it", async () => {
+    const healthy = vi.fn();
+    const bench = idleBench({
+      slots: 50,
+      jobs: [aJob(() => new Promise(() => undefined)), aJob(healthy, { id: "other" })],
+    });
+    const ids: number[] = [];
+    for (let i = 0; i < 200; i++) ids.push(await addOne(bench.store));
+    await crash(bench, ids, 2);
+    for (let i = 0; i < 100; i++) await addOne(bench.store, { job: "other", priority: 4 });
+
+    await bench.runtime.start();
+    await turns(100);
+
+    expect(healthy).toHaveBeenCalledTimes(100);
+    expect(bench.runtime.stats().busy).toBe(1);
+  });
+
+  test("is followed at once by the next such run, though there are more than slots", async () => {
+    const handler = vi.fn();
+    const bench = idleBench({ slots: 2, jobs: [aJob(handler)] });
+    const ids: number[] = [];
+    for (let i = 0; i < 7; i++) ids.push(await addOne(bench.store));
+    await crash(bench, ids, 2);
+
+    await bench.runtime.start();
+    await turns(100);
+
+    expect(handler).toHaveBeenCalledTimes(7);
   });
 
   test("is taken back by any node that sweeps, and starts again", async () => {

@@ -44,7 +44,7 @@ describe("events", () => {
     });
     bench.runtime.events.on(
       { types: ["run.retrying", "run.failed"] },
-      (event) => void ("run" in event && seen.push(event)),
+      (event) => void ("queue" in event && seen.push(event)),
     );
 
     await bench.add({ tags: ["user:7"] });

@@ -7,11 +7,19 @@ test("the public surface is this and no more", () => {
 
   expect(names.filter((name) => !errors.includes(name))).toEqual([
     ...["close", "configure", "defineConfig", "defineJob", "defineMiddleware", "defineService"],
-    ...["nodes", "queues", "runs", "snooze", "stats", "trigger"],
+    ...["nodes", "queues", "runs", "schedules", "snooze", "stats", "trigger"],
   ]);
   expect(errors).toEqual([
     ...["AbortError", "AttemptTimeout", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound", "KeyConflict"],
     ...["LeaseLost", "NotConfigured", "NotStorable", "RetryAfterError", "RunCanceled", "RunFailed", "RunNotFound"],
-    ...["Stopping", "StoreUnavailable", "StoreUnusable", "TaskerError", "WaitTimeout", "WrongState"],
+    ...[
+      "ScheduleNotFound",
+      "Stopping",
+      "StoreUnavailable",
+      "StoreUnusable",
+      "TaskerError",
+      "WaitTimeout",
+      "WrongState",
+    ],
   ]);
 });

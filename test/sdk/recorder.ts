@@ -1,6 +1,6 @@
 /** A target that remembers what was added and answers from what it was given. */
 import type { Wire } from "../../sdk/codec.ts";
-import type { Act, Added, Find, JobRecord, NewRun, Page, RunRecord, Target, Tx } from "../../sdk/target.ts";
+import type { Act, Added, Find, JobRecord, NewRun, Page, RunRecord, Schedules, Target, Tx } from "../../sdk/target.ts";
 
 export interface Recorder extends Target {
   /** Each call of `add`. */
@@ -16,6 +16,7 @@ export interface Recorder extends Target {
 export interface Answers {
   readonly add?: (run: NewRun, id: number) => Added | Error;
   readonly find?: Partial<Find>;
+  readonly schedules?: Partial<Schedules>;
   readonly act?: Act;
   readonly purged?: readonly number[];
   readonly open?: () => Promise<void>;
@@ -41,6 +42,7 @@ export function recorder(answers: Answers = {}): Recorder {
       return batch.map((run) => take(run, ++last));
     },
     find: { ...emptyFind, ...answers.find },
+    schedules: { ...emptySchedules, ...answers.schedules },
     desk: {
       cancel: async (ids) => [await act("cancel", ids)],
       resume: async (ids) => [await act("resume", ids)],
@@ -74,6 +76,15 @@ const emptyFind: Find = {
   jobs: async () => [],
   queues: async () => [],
   awaited: async () => null,
+};
+const emptySchedules: Schedules = {
+  put: async (batch) => batch.map(() => new Error("the recorder keeps no schedules")),
+  get: async () => null,
+  list: async () => none,
+  pause: async () => null,
+  resume: async () => null,
+  remove: async () => false,
+  attach: async () => undefined,
 };
 
 /** A pending run, number 1, of job `job`. */

@@ -9,7 +9,7 @@ import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Store } from "../../runtime/store/store.ts";
-import { aKey, aNode, aRun, ended, only, settled, leased } from "../kit/build.ts";
+import { aKey, aNode, aRun, ended, lease, leased, only, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
@@ -119,15 +119,46 @@ test("a resume and a trigger with the same key at once leave one live run", asyn
   }
 });
 
-test("replacing by key is refused inside a transaction, where it would lock the waiting run", async () => {
-  const key = aKey("locked", { onConflict: "replace" });
-  await store.add([aRun({ key, delayMs: 60_000 })]);
+test("an open transaction that claims a key keeps nobody waiting who resumes or purges the key's former run", async () => {
+  const key = aKey("taken-over");
+  const { id } = only(await store.add([aRun({ key })])) as Added;
+  await store.desk.cancel([id]);
   await client.query("begin");
+  await store.add([aRun({ key })], client);
+  const asked = performance.now();
 
-  const answer = only(await store.add([aRun({ key })], client));
-
-  expect(String(answer)).toMatch(/would lock the waiting run/);
+  const acts = await Promise.allSettled([
+    ...Array.from({ length: 12 }, () => store.desk.resume([id])),
+    store.desk.purge({ ids: [id] }, 10),
+  ]);
+  const tookMs = performance.now() - asked;
   await client.query("rollback");
+
+  for (const act of acts)
+    expect((act as PromiseRejectedResult).reason).toMatchObject({
+      code: "STORE_UNAVAILABLE",
+      message: expect.stringMatching(
+        /another open transaction claims the idempotency key.*; repeat the call/,
+      ) as string,
+      stack: expect.stringMatching(/^StoreUnavailable: another open transaction/) as string,
+      cause: { code: "55P03" },
+    });
+  expect(tookMs).toBeLessThan(4500);
+  expect(only(await store.desk.resume([id])).done).toBe("done");
+});
+
+test("a resume comes through once the open transaction that claims its key has ended, if that is soon", async () => {
+  const key = aKey("given-back");
+  const { id } = only(await store.add([aRun({ key })])) as Added;
+  await store.desk.cancel([id]);
+  await client.query("begin");
+  await store.add([aRun({ key })], client);
+
+  const resumed = store.desk.resume([id]);
+  await store.add([aRun()]);
+  await client.query("rollback");
+
+  expect(only(await resumed).done).toBe("done");
 });
 
 test("a row that somebody keeps locked stalls neither those who wait for its run nor anybody else", async () => {
@@ -141,6 +172,19 @@ test("a row that somebody keeps locked stalls neither those who wait for its run
   expect(await store.runs.settle([settled(other)])).toEqual(["settled"]);
   expect(await Promise.all(waiting)).toEqual([null, null, null, null, null]);
   await client.query("rollback");
+});
+
+test("a claim passes by runs that crashed too often for it; one whose lease ran out counts as crashed once", async () => {
+  const job = "suspect";
+  const [often, lapsed, never] = (await store.add([1, 2, 3].map(() => aRun({ job })))).map((one) => (one as Added).id);
+  await client.query("update tasker.runs set crashes = 2 where id = $1", [often]);
+  await client.query("update tasker.runs set token = 1, lease_until = 'epoch' where id = $1", [lapsed]);
+  const claims = [{ crashesBelow: 1 }, { crashesBelow: 2, order: "oldest" }, {}] as const;
+
+  const brought: (readonly number[])[] = [];
+  for (const claim of claims) brought.push((await lease(store, node, { jobs: [job], ...claim })).map(({ id }) => id));
+
+  expect(brought).toEqual([[never], [lapsed], [often]]);
 });
 
 test("an instant that falls between two milliseconds is moved to the later one, so that nothing starts early", async () => {

@@ -5,7 +5,9 @@ import type { Store } from "../../runtime/store/store.ts";
 import { aNode } from "../kit/build.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { adding } from "./suite/add.ts";
+import { declaring } from "./suite/declare.ts";
 import { desk } from "./suite/desk.ts";
+import { falling } from "./suite/due.ts";
 import { finding } from "./suite/find.ts";
 import { hooks } from "./suite/hook.ts";
 import { holding } from "./suite/hold.ts";
@@ -13,8 +15,11 @@ import { keys } from "./suite/key.ts";
 import { leasing } from "./suite/lease.ts";
 import { listening, nodes } from "./suite/node.ts";
 import { purging } from "./suite/purge.ts";
+import { puts } from "./suite/put.ts";
+import { schedules } from "./suite/schedule.ts";
 import { settling } from "./suite/settle.ts";
 import { sweeping } from "./suite/sweep.ts";
+import { ticking } from "./suite/tick.ts";
 
 /** The clock of one test. It shows real time at the start of the test and then moves by `advance` alone. A store may let real
  *  time flow on top: tests move it by minutes, and compare instants with `near`. */
@@ -64,5 +69,10 @@ export function storeSuite(name: string, open: Open): void {
     describe("desk", () => desk(setup));
     describe("purging", () => purging(setup));
     describe("finding", () => finding(setup));
+    describe("making schedules", () => puts(setup));
+    describe("schedules", () => schedules(setup));
+    describe("declaring schedules", () => declaring(setup));
+    describe("schedules that are due", () => falling(setup));
+    describe("ticking", () => ticking(setup));
   });
 }

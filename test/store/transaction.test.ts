@@ -1,7 +1,7 @@
 /** Runs that are triggered inside a caller's transaction, on a real Postgres. */
 import { CamelCasePlugin, Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import type { Added, Tx } from "../../sdk/target.ts";
@@ -103,6 +103,58 @@ test("a transaction that keeps a key unsettled stalls neither other keys nor unk
   await client.query("commit");
 
   expect(await same).toMatchObject([{ created: false }]);
+});
+
+test("replacing by key is refused inside a transaction, whether or not the key has a run, and the transaction goes on", async () => {
+  const key = (name: string) => aKey(name, { onConflict: "replace" });
+  await store.add([aRun({ key: key("waiting"), delayMs: 60_000 })]);
+  await client.query("begin");
+
+  const answers = await store.add([aRun({ key: key("waiting") }), aRun({ key: key("new") }), aRun()], client);
+  await client.query("commit");
+
+  const refused = { code: "INVALID_INPUT", message: expect.stringMatching(/would lock the waiting run/) as string };
+  expect(answers).toMatchObject([refused, refused, { created: true }]);
+  expect(await store.find.keyed("job", "new")).toBeNull();
+});
+
+test("of two transactions that wait for each other's keys one is aborted, and its error says what to do", async () => {
+  const other = new pg.Client(database.url);
+  await other.connect();
+  for (const one of [client, other]) await one.query("begin; set local deadlock_timeout = '20ms'");
+  await store.add([aRun({ key: aKey("left") })], client);
+  await store.add([aRun({ key: aKey("right") })], other);
+
+  const crossed = await Promise.allSettled([
+    store.add([aRun({ key: aKey("right") })], client).finally(() => client.query("rollback")),
+    store.add([aRun({ key: aKey("left") })], other).finally(() => other.query("rollback")),
+  ]);
+
+  expect(crossed.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  expect(crossed.find(({ status }) => status === "rejected")).toMatchObject({
+    reason: {
+      code: "STORE_UNAVAILABLE",
+      message: expect.stringMatching(/repeat it, and let all transactions claim keys in one order/) as string,
+      cause: { code: "40P01" },
+    },
+  });
+  await other.end();
+});
+
+test("a claimed key stalls none of the others that are added with it, and they are written together", async () => {
+  const counted = vi.spyOn(pg.Pool.prototype, "query");
+  await client.query("begin");
+  await store.add([aRun({ key: aKey("many-150") })], client);
+
+  const adds = Array.from({ length: 300 }, (_, i) => store.add([aRun({ key: aKey(`many-${i}`) })]));
+  const others = await Promise.all(adds.filter((_, i) => i !== 150));
+  const statements = counted.mock.calls.length;
+  counted.mockRestore();
+  await client.query("commit");
+
+  expect(others.flat()).toEqual(others.map(() => expect.objectContaining({ created: true }) as Added));
+  expect(statements).toBeLessThan(60);
+  expect(await adds[150]).toMatchObject([{ created: false }]);
 });
 
 test("a rolled back claim on a key leaves it to whoever waited", async () => {

@@ -1,5 +1,6 @@
 import type { Held, Nodes, NodeState } from "../store.ts";
-import { frozen, isLeased, type NodeRow, type State, step } from "./state.ts";
+import { frozen, isAlive, isLeased, type NodeRow, type State, step } from "./state.ts";
+import { isToDeclare, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
 export function nodes(state: State): Nodes {
@@ -13,10 +14,13 @@ export function nodes(state: State): Nodes {
     beat: step((node, ttlMs, report: NodeState, tallies) => {
       const nowMs = state.now();
       const known = state.nodes.get(node);
+      const alive = known !== undefined && isAlive(state, known);
+      if (!known) state.declared.delete(node);
       const base = known ?? newNode(state, node, `node ${node}`, ttlMs);
       state.nodes.set(node, { ...base, ...frozen(report), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs });
       state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
-      return { alive: known !== undefined && known.leaseUntil >= nowMs, cancel: askedOf(state, node), nowMs };
+      const tickMs = ticking(state)[0]?.nextMs ?? null;
+      return { alive, cancel: askedOf(state, node), nowMs, tickMs, declare: isToDeclare(state, node) };
     }),
     commands: step((node) => askedOf(state, node)),
     leave: step((node) => {

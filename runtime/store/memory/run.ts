@@ -70,6 +70,7 @@ function take(state: State, claim: Claim): readonly Row[] {
   const isFree = (row: Row): boolean =>
     row.readyMs <= nowMs + claim.aheadMs &&
     !isHeld(state, row) &&
+    crashesOf(row) < (claim.crashesBelow ?? Infinity) &&
     claim.jobs.includes(row.job) &&
     selects(row.queue) &&
     !state.queues.get(row.queue);
@@ -77,11 +78,16 @@ function take(state: State, claim: Claim): readonly Row[] {
   const taken = (claim.order === "oldest" ? free : inTurns(state, free)).slice(0, claim.limit);
   const turn = state.next("claim");
   for (const row of taken) {
-    if (row.leaseUntil !== null) row.crashes = Math.max(row.crashes, 1); // its node is gone; whether the run did it, nobody knows
+    row.crashes = crashesOf(row);
     Object.assign(row, { token: row.token + 1, node: claim.node, leaseUntil: nowMs + claim.ttlMs, startedMs: null });
     state.turns.set(laneOf(row), turn);
   }
   return taken;
+}
+
+/** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
+function crashesOf({ crashes, leaseUntil }: Row): number {
+  return leaseUntil === null ? crashes : Math.max(crashes, 1);
 }
 
 /** Higher priorities first; among equal ones, the lane that has waited longest for its turn. */

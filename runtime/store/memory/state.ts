@@ -7,6 +7,7 @@ import type {
   HookKind,
   JobRecord,
   LogRecord,
+  NewSchedule,
   NodeStat,
   Progress,
   RunOptions,
@@ -70,7 +71,27 @@ export interface KeyRow {
 export type NodeRow = Omit<NodeStat, "alive"> & { readonly leaseUntil: number };
 export interface Ear {
   readonly node: number;
-  readonly hear: (what: "due" | "command") => void;
+  readonly hear: (what: Heard) => void;
+}
+type Heard = "due" | "command" | "tick";
+
+/** A schedule, replaced at each change. Instants are epoch ms. */
+export interface ScheduleRow extends NewSchedule {
+  readonly rev: number;
+  readonly declared: boolean;
+  readonly paused: boolean;
+  /** Code took it out: nobody sees it, until code brings it back. */
+  readonly removed: boolean;
+  /** Null while it is paused or removed, and after its end. */
+  readonly nextMs: number | null;
+  readonly fresh: boolean;
+  readonly lastMs: number | null;
+  readonly lastRun: number | null;
+  readonly count: number;
+  /** Runs that may be live. */
+  readonly live: readonly number[];
+  readonly createdMs: number;
+  readonly updatedMs: number;
 }
 
 export interface State {
@@ -89,6 +110,14 @@ export interface State {
   readonly jobs: Map<string, JobRecord>;
   /** Queue → paused. */
   readonly queues: Map<string, boolean>;
+  /** By name, as keys are. */
+  readonly schedules: Map<string, ScheduleRow>;
+  /** Job → the versions of its declared schedules, in the order in which they were first seen. */
+  readonly versions: Map<string, readonly string[]>;
+  /** Job → the place of the version that its schedules are of. */
+  readonly applied: Map<string, number>;
+  /** Node → job → the place of the version that the node has. */
+  readonly declared: Map<number, ReadonlyMap<string, number>>;
   /** Lane → the claim that took from it last. */
   readonly turns: Map<string, number>;
   readonly ears: Set<Ear>;
@@ -113,6 +142,10 @@ export function makeState(now: () => number): State {
     tallies: [],
     jobs: new Map(),
     queues: new Map(),
+    schedules: new Map(),
+    versions: new Map(),
+    applied: new Map(),
+    declared: new Map(),
     turns: new Map(),
     ears: new Set(),
     waiters: new Map(),
@@ -247,10 +280,15 @@ export function tellDue(state: State, rows: readonly Row[]): void {
 }
 
 /** Calls back in a turn of its own, unless listening ends before. */
-export function tell(state: State, ear: Ear, what: "due" | "command"): void {
+export function tell(state: State, ear: Ear, what: Heard): void {
   queueMicrotask(() => {
     if (state.ears.has(ear)) ear.hear(what);
   });
+}
+
+/** Whether a node's lease stands. */
+export function isAlive(state: State, { leaseUntil }: NodeRow): boolean {
+  return leaseUntil >= state.now();
 }
 
 export function dateOf(ms: number | null): Date | null {

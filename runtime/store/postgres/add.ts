@@ -3,7 +3,7 @@ import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
-import { type Gate, gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
+import { gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { type Send, sender } from "./transaction.ts";
 
@@ -29,23 +29,35 @@ const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.i
 export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
-  const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
   const plain = batch(
     (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)),
     { size: chunk, ...weighed },
   );
-  const keyed = batch((items: readonly Keyed[]) => isolated(items, (some) => addKeyed(send, sql, some, true)), {
-    ...{ size: 500, width: 2 },
-    ...weighed,
-  });
+  const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
+  const claim = (items: readonly Keyed[]) => addKeyed(send, sql, items, true);
+  const claimInTurn = async (items: readonly Keyed[]): Promise<readonly (Added | Error)[]> => {
+    await turns.enter();
+    return claim(items).finally(() => turns.leave());
+  };
+  const keyed = batch((items: readonly Keyed[]) => isolated(items, claim), { size: 500, width: 2, ...weighed });
+  const few = batch((items: readonly Keyed[]) => isolated(items, claimInTurn), { size: 25, ...weighed });
 
-  /** Items whose key another open transaction claims leave the shared writes, and wait for its end by themselves. */
   async function claimKeys(items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
     const answers = await keyed(items);
-    const waited = answers.map(async (answer, i) =>
-      isBusy(answer) ? outwait(turns, () => addKeyed(send, sql, [items[i]!], true)) : answer,
+    return Promise.all(answers.map(async (answer, i) => (isBusy(answer) ? claimApart(items[i]!) : answer)));
+  }
+
+  /** Of items that met a key which another open transaction claims, few at a time are written again, so that only those that
+   *  want that very key wait for its end, by themselves. */
+  async function claimApart(item: Keyed): Promise<Added | Error> {
+    const [answer] = await few([item]);
+    if (!isBusy(answer)) return answer!;
+    const { job, key } = item.run;
+    const what = `idempotency key "${key.key}" of job "${job}" is claimed by another open transaction; repeat the call once that has ended`;
+    return outwait(() => claimInTurn([item]), patienceMs, what).then(
+      ([added]) => added!,
+      (error: Error) => error,
     );
-    return Promise.all(waited);
   }
 
   async function addChunks(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
@@ -76,7 +88,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
     if (numbered instanceof Error) return apart(runs, numbered, tx);
     const answers = new Array<Added | Error>(runs.length);
-    const own = tx ? sender(tx) : null;
+    const own = tx ? undeadlocked(sender(tx)) : null;
     const place = async (
       list: readonly Numbered[],
       go: (items: readonly Numbered[]) => Promise<readonly (Added | Error)[]>,
@@ -89,7 +101,11 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     const bound = numbered.filter(isKeyed);
     if (own) {
       await place(free, (items) => addPlain(own, sql, items, false));
-      await place(bound, (items) => addKeyed(own, sql, items as readonly Keyed[], false));
+      await place(bound.filter(isReplacing), (items) => Promise.resolve(items.map(replacesInside)));
+      await place(
+        bound.filter((item) => !isReplacing(item)),
+        (items) => addKeyed(own, sql, items as readonly Keyed[], false),
+      );
     } else {
       await Promise.all([place(free, plain), place(bound, (items) => claimKeys(items as readonly Keyed[]))]);
     }
@@ -114,6 +130,16 @@ function parts(runs: readonly NewRun[]): readonly (readonly NewRun[])[] {
 
 function isKeyed(item: Numbered): item is Keyed {
   return item.run.key !== null;
+}
+
+function isReplacing({ run }: Numbered): boolean {
+  return run.key?.onConflict === "replace";
+}
+
+function replacesInside(): Error {
+  return new InvalidInput(
+    'onConflict "replace" would lock the waiting run until the transaction ends; leave out tx, or use "return"',
+  );
 }
 
 async function number(runs: readonly NewRun[], ids: Ids, lanes: Lanes): Promise<readonly Numbered[]> {
@@ -166,22 +192,42 @@ async function patiently<T>(call: (again: boolean) => Promise<T>): Promise<T> {
   }
 }
 
-/** Repeats while another open transaction claims the key, holding no connection in between. */
-async function outwait(turns: Gate, write: () => Promise<readonly (Added | Error)[]>): Promise<Added | Error> {
-  const deadline = performance.now() + patienceMs;
+/** Repeats a write that fails with 55P03 while another open transaction holds what it needs, with no connection held in between.
+ *  @throws {StoreUnavailable} saying `what`, once it has failed so for `forMs` */
+export async function outwait<T>(write: () => Promise<T>, forMs: number, what: string): Promise<T> {
+  const deadline = performance.now() + forMs;
   for (;;) {
-    await turns.enter();
     try {
-      return (await write())[0]!;
+      return await write();
     } catch (error) {
-      if (!isBusy(error)) return error as Error;
-      if (performance.now() > deadline)
-        return new StoreUnavailable("an idempotency key that another open transaction has claimed", error);
-    } finally {
-      turns.leave();
+      if (!isBusy(error)) throw error;
+      if (performance.now() > deadline) throw unavailable(what, error);
     }
     await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
   }
+}
+
+/** The store answers, but others are in the way. */
+function unavailable(message: string, cause: unknown): StoreUnavailable {
+  const error = new StoreUnavailable("what others hold", cause);
+  error.message = message;
+  Error.captureStackTrace(error, unavailable); // its first line repeats the message
+  return error;
+}
+
+/** Sends on a caller's transaction, and says what to do about a deadlock: the transaction is lost, and only its owner can repeat it. */
+function undeadlocked(send: Send): Send {
+  return async (...statement) => {
+    try {
+      return await send(...statement);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "40P01") throw error;
+      throw unavailable(
+        "another open transaction and this one wait for each other's idempotency keys, so this one was aborted: repeat it, and let all transactions claim keys in one order",
+        error,
+      );
+    }
+  };
 }
 
 /** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
@@ -236,7 +282,7 @@ function wakes(items: readonly Numbered[]): string {
 }
 
 /** Epoch ms of the instant asked for; Postgres has no use for those long past. */
-function at({ dueAt }: NewRun): number | null {
+export function at(dueAt: Date | null): number | null {
   return dueAt && Math.max(0, dueAt.getTime());
 }
 
@@ -246,7 +292,7 @@ function columns(items: readonly Numbered[]): readonly string[] {
     numbers(items.map((item) => item.id)),
     numbers(items.map((item) => item.lane)),
     numbers(runs.map((run) => run.delayMs)),
-    numbers(runs.map((run) => at(run))),
+    numbers(runs.map((run) => at(run.dueAt))),
     texts(runs.map((run) => run.input.json)),
     texts(runs.map((run) => run.input.meta)),
     texts(runs.map((run) => (run.tags.length > 0 ? JSON.stringify(run.tags) : null))),
@@ -296,25 +342,21 @@ async function resolveKeys(
   for (const [i, item] of losers.entries()) {
     const row = holders.get(i + 1);
     if (row && (row[3] === "true" || row[5] === "true" || Number(row[1]) === item.id))
-      answers.set(item.id, await held(send, sql, item, row, own));
+      answers.set(item.id, await held(send, sql, item, row));
     else answers.set(item.id, await takeOver(send, sql, item, row ?? null, own));
   }
   return answers;
 }
 
 /** The key has a run: return it, replace its input, or refuse. */
-async function held(send: Send, sql: Statements, item: Keyed, row: Row, own: boolean): Promise<Added | Error> {
+async function held(send: Send, sql: Statements, item: Keyed, row: Row): Promise<Added | Error> {
   const { run, lane } = item;
   const id = Number(row[1]);
   if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
   const conflict = row[2] !== "" && row[2] !== run.key.hash; // "": not known
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
-  if (run.key.onConflict === "replace" && !own)
-    return new InvalidInput(
-      'onConflict "replace" would lock the waiting run until the transaction ends; leave out tx, or use "return"',
-    );
   if (run.key.onConflict === "replace" && row[4] === "true") {
-    const values = [id, lane, run.delayMs, at(run), run.input.json, run.input.meta, run.key.hash, ...extras(run)];
+    const values = [id, lane, run.delayMs, at(run.dueAt), run.input.json, run.input.meta, run.key.hash, ...extras(run)];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
   }

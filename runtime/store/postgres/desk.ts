@@ -1,11 +1,14 @@
 import type { Act, Desk, Edit } from "../../../sdk/target.ts";
 import type { Status } from "../../../sdk/status.ts";
 import type { Lanes } from "./lane.ts";
+import { at, outwait } from "./add.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
 /** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
 const keyMs = 86_400_000;
+/** How long an act is repeated while another open transaction holds the key of a run, before its caller hears of it. */
+const patienceMs = 2000;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
 /** Acts of people, in Postgres. */
@@ -22,6 +25,10 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     return ids.map((id) => acts.get(id) ?? { id, done: "missing", status: null });
   }
 
+  function patiently(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return outwait(() => pool.rows(name, statement, values), patienceMs, claimed);
+  }
+
   return {
     async cancel(ids, reason = "user") {
       const rows = await pool.rows("tasker_cancel", text.cancel, [numbers(ids), reason]);
@@ -32,10 +39,10 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       return answer(ids, rows);
     },
     async resume(ids) {
-      return answer(ids, await pool.rows("tasker_resume", text.resume, [numbers(ids)]));
+      return answer(ids, await patiently("tasker_resume", text.resume, [numbers(ids)]));
     },
     async retry(ids) {
-      return answer(ids, await pool.rows("tasker_retry_again", text.retry, [numbers(ids)]));
+      return answer(ids, await patiently("tasker_retry_again", text.retry, [numbers(ids)]));
     },
     async edit(id, edit) {
       const lane = edit.priority === undefined ? null : await laneFor(pool, text.lane, lanes, id, edit.priority);
@@ -58,7 +65,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
         filter.before?.getTime() ?? null,
         limit,
       ];
-      const [row] = await pool.rows("tasker_purge", text.purge, values);
+      const [row] = await patiently("tasker_purge", text.purge, values);
       return Number(row![0]);
     },
     async forget(run, token) {
@@ -67,6 +74,9 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     },
   };
 }
+
+const claimed =
+  "another open transaction claims the idempotency key of one of these runs, so none of them was touched; repeat the call once that has ended";
 
 function actOf(row: Row): Act {
   return { id: Number(row[0]), done: row[1] as Act["done"], status: row[2] as Status };
@@ -92,7 +102,7 @@ function editValues(id: number, edit: Edit, lane: number | null): readonly unkno
     id,
     lane,
     edit.delayMs ?? null,
-    edit.dueAt?.getTime() ?? null,
+    at(edit.dueAt ?? null),
     input?.json ?? null,
     input?.meta ?? null,
     edit.attempts ?? null,
@@ -103,17 +113,19 @@ function statements(sql: Statements) {
   const { schema: s, clock, now, kept, hookRun, published, channel, ms, up, holds } = sql;
   const held = `(state = 1 or coalesce(lease_until >= ${clock}, false))`;
   const liveStatus = `case when state = 1 and started_at is not null then 'running' when ${held} then 'leased' else 'pending' end`;
+  const soon = `cross join (select set_config('lock_timeout', '100ms', true)) soon`;
   const finalStatus = (column: string) => `(array['completed', 'failed', 'canceled'])[${column} + 1]`;
   const back = (was: number, due: string, attempt: string, crashes: string) => `
   with found as materialized (
     select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
     from ${s}.history h join ${s}.lanes o on o.id = h.lane
     left join ${s}.keys k on k.job = o.job and k.key = h.key
-    left join ${s}.runs n on n.id = k.run left join ${s}.history e on e.id = k.run
+    left join ${s}.runs n on n.id = k.run left join ${s}.history e on e.id = k.run ${soon}
     where h.id = any($1::bigint[]) and h.status = ${was}),
-  held as (                                        -- a run that comes back takes its key again, as it was found
+  held as (                                        -- a run that comes back takes its key again, as it was found: the first of those that share it
     insert into ${s}.keys (job, key, run, hash, keep_ms, until)
-    select job, key, id, '', ${keyMs}, ${clock} + ${ms(String(keyMs))} from found where key is not null and free order by job, key
+    select distinct on (job, key) job, key, id, '', ${keyMs}, ${clock} + ${ms(String(keyMs))} from found where key is not null and free
+    order by job, key, array_position($1::bigint[], id)
     on conflict (job, key) do update set run = excluded.run, rev = keys.rev + 1, hash = case when keys.run = excluded.run then keys.hash else '' end
     where keys.rev = (select f.rev from found f where f.id = excluded.run) returning run),
   old as (
@@ -186,11 +198,11 @@ function statements(sql: Statements) {
     /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
     purge: `
   with picked as materialized (
-    select id, status, finished_at, lane, key from ${s}.history h
+    select id, status, finished_at, lane, key from ${s}.history h ${soon}
     where ($1::bigint[] is null or id = any($1::bigint[])) and status = any($2::smallint[])
       and ($3::text[] is null or lane in (select l.id from ${s}.lanes l where l.job = any($3::text[])))
       and ($4::float8 is null or finished_at < to_timestamp($4::float8 / 1000))
-    limit $5 for update skip locked),
+    limit $5 for update of h skip locked),
   gone as (
     delete from ${s}.history h using picked p where h.id = p.id and h.status = p.status and h.finished_at = p.finished_at returning h.id),
   freed as (

@@ -254,7 +254,7 @@ async function logs(pool: Pool, { schema: s, epoch }: Statements, run: number, p
   return { items: rows.slice(0, limit).map(logOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
 }
 
-function pageSize(page: Paging): number {
+export function pageSize(page: Paging): number {
   const limit = page.limit ?? 50;
   if (!Number.isInteger(limit) || limit < 1)
     throw new InvalidInput(`limit ${limit} is not a whole number from 1 to 200`);

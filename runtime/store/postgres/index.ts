@@ -10,7 +10,9 @@ import { migrate, placeOf, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
 import { isAway, openPool } from "./pool.ts";
 import { runs } from "./run.ts";
+import { schedules } from "./schedule.ts";
 import { sql } from "./sql.ts";
+import { ticks } from "./tick.ts";
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database` */
@@ -50,6 +52,8 @@ export function postgres(options: PostgresOptions): Store {
     keep: keep(pool.guest, text),
     find: find(pool.guest, text, heard),
     desk: desk(pool.guest, text, known),
+    schedules: schedules(pool.guest, text),
+    ticks: ticks(pool, text, known),
     open(signal) {
       opening ??= untilThere(() => bringUp(options, schema), signal).catch((error: unknown) => {
         opening = null;

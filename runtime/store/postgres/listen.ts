@@ -65,6 +65,7 @@ export function ear(url: string, channel: string): Ear {
     async listen(node, hear) {
       const stop = add((kind, rest) => {
         if (kind === "d" || kind === "r") hear("due");
+        if (kind === "s" || kind === "r") hear("tick");
         if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
       });
       await first;

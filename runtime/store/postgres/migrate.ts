@@ -2,11 +2,12 @@ import { type Migration, Migrator, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import { InvalidInput, StoreUnusable } from "../../../sdk/error.ts";
 import { first } from "./001.ts";
+import { second } from "./002.ts";
 import { connection, explain } from "./pool.ts";
 
 /** All migrations of this version, by number. Forward only; a released one is never edited. */
 function migrations(schema: string): Record<string, Migration> {
-  return { "001": first(schema) };
+  return { "001": first(schema), "002": second(schema) };
 }
 
 export interface MigrateOptions {

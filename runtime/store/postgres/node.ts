@@ -1,6 +1,7 @@
 import type { HookKind } from "../../../sdk/target.ts";
 import type { Held, Nodes } from "../store.ts";
 import type { Lanes } from "./lane.ts";
+import { redeclare, served } from "./schedule.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
@@ -27,7 +28,14 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
         numbers(tallies.map((t) => t.runMs)),
       ];
       const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates]);
-      return { alive: rows[0]![0] === "t", nowMs: Number(rows[0]![1]), cancel: heldOf(rows, 2) };
+      const [alive, nowMs, tickMs, declare] = rows[0]!;
+      return {
+        alive: alive === "t",
+        nowMs: Number(nowMs),
+        tickMs: tickMs === null ? null : Number(tickMs),
+        declare: declare === "t",
+        cancel: heldOf(rows, 4),
+      };
     },
     async commands(node) {
       return heldOf(await pool.rows("tasker_commands", text.commands, [node]), 0);
@@ -93,7 +101,9 @@ function statements(sql: Statements) {
   added as (
     insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
     select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
-  select coalesce((select alive from renewed), false), ${epoch(clock)}, a.run, a.token from (select 1) one left join asked a on true`,
+  select coalesce((select alive from renewed), false), ${epoch(clock)},
+    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)}, a.run, a.token
+  from (select 1) one left join asked a on true`,
 
     /** $1 node */
     commands: `with ${asked} select run, token from asked`,

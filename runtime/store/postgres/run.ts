@@ -10,6 +10,8 @@ import { sweeper } from "./sweep.ts";
 
 /** Further back than any run can be ready: the low bound of a lane that is read from its start. */
 const everMs = -3.15e12;
+/** More crashes than any run can have. */
+const everyCrashes = 32_768;
 /** A line of a run's log is cut here. */
 const lineBytes = 8192;
 
@@ -101,7 +103,8 @@ async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim
   const high = numbers([...picked.map(() => 0), ...(ahead ? picked.map(() => claim.aheadMs) : [])]);
   const [name, statement] =
     claim.order === "oldest" ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
-  const rows = await pool.rows(name, statement, [ids, low, claim.node, claim.ttlMs, claim.limit, high]);
+  const below = claim.crashesBelow ?? everyCrashes;
+  const rows = await pool.rows(name, statement, [ids, low, claim.node, claim.ttlMs, claim.limit, high, below]);
   const leases: Lease[] = [];
   for (const row of rows) if (row[2] !== null) leases.push(await leaseOf(row, lanes));
   return { leases, rev: Number(rows[0]![0]), nowMs: Number(rows[0]![1]) };

@@ -21,16 +21,16 @@ export function sql(schema: string, skew: boolean) {
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
   const holds = (k: string, r: string, h: string) =>
     `case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock} else ${r}.id is null and ${k}.until > ${clock} end`;
+  const crashed = "case when lease_until is null then crashes else greatest(crashes, 1) end"; // a lease that ran out: its node is gone
+  const free = `state = 0 and (lease_until is null or lease_until < ${clock}) and ${crashed} < $7::int`;
   const lease = (first: string) => `
   with taken as (
-    update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null,
-      crashes = case when lease_until is null then crashes else greatest(crashes, 1) end
+    update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashed}
     where id = any(array(                       -- an array is a fence: a join may lock more rows than $5
       select c.id from ${first}
       cross join lateral (
         select id from ${s}.runs
-        where lane = l.lane and state = 0 and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
-          and (lease_until is null or lease_until < ${clock})
+        where lane = l.lane and ${free} and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
           and not coalesce((select q.paused from ${s}.lanes x join ${s}.queues q on q.name = x.queue where x.id = l.lane), false)
         order by ready_at, id limit $5 for update skip locked) c
       limit $5))
@@ -152,13 +152,12 @@ export function sql(schema: string, skew: boolean) {
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
-     *  $1 lanes, in order · $2, $6 bounds of each from now, ms: above the low one, up to the high one · $3 node · $4 ttl, ms · $5 limit.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
+     *  $1 lanes, in order · $2, $6 bounds of each from now, ms: above the low one, up to the high one · $3 node · $4 ttl, ms · $5 limit · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: lease(`unnest($1::int[], $2::float8[], $6::float8[]) l(lane, low, high)`),
 
     /** As `lease`, but lanes in the order of their longest waiting run. */
     leaseOldest: lease(`(
-        select i.*, (select ready_at from ${s}.runs where lane = i.lane and state = 0 and ready_at <= ${now}
-          and (lease_until is null or lease_until < ${clock}) order by ready_at, id limit 1) head
+        select i.*, (select ready_at from ${s}.runs where lane = i.lane and ${free} and ready_at <= ${now} order by ready_at, id limit 1) head
         from unnest($1::int[], $2::float8[], $6::float8[]) i(lane, low, high) order by head nulls last) l`),
 
     /** Moves completed runs to history, where id and token still match and no cancel came first.

@@ -3,6 +3,7 @@ import {
   addAll,
   addOne,
   again,
+  aKey,
   aNode,
   aRun,
   aState,
@@ -309,6 +310,24 @@ function reviving(setup: () => Promise<Setup>): void {
     ]);
   });
 
+  test("of runs with one key that come back together, the first has it, and the others are refused", async () => {
+    const { store, node } = await setup();
+    const run = { key: aKey("shared") };
+    const [first, second] = [await ended(store, node, failed(), run), await ended(store, node, failed(), run)];
+
+    const retried = await store.desk.retry([second, first]);
+    await store.desk.cancel([second]);
+    const third = await addOne(store, run);
+    await store.desk.cancel([third]);
+    const resumed = await store.desk.resume([second, third]);
+
+    expect(retried).toEqual([
+      { id: second, done: "done", status: "pending" },
+      { id: first, done: "refused", status: "failed" },
+    ]);
+    expect(resumed.map(({ done }) => done)).toEqual(["done", "refused"]);
+  });
+
   test("8 concurrent retries revive a run once", async () => {
     const { store, node } = await setup();
     const id = await ended(store, node, failed());
@@ -365,6 +384,16 @@ function editing(setup: () => Promise<Setup>): void {
     const id = await addOne(store, { delayMs: 3_600_000 });
 
     await store.desk.edit(id, { delayMs: 0 });
+
+    near((await store.find.get(id))!.dueAt, clock.now());
+    expect(only(await lease(store, node)).id).toBe(id);
+  });
+
+  test("an instant of long ago means now", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store, { delayMs: 3_600_000 });
+
+    await store.desk.edit(id, { dueAt: new Date(-8.64e15) });
 
     near((await store.find.get(id))!.dueAt, clock.now());
     expect(only(await lease(store, node)).id).toBe(id);

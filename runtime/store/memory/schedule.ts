@@ -1,0 +1,185 @@
+import { isDeepStrictEqual } from "node:util";
+import { InvalidInput } from "../../../sdk/error.ts";
+import { scheduleId } from "../../../sdk/id.ts";
+import type {
+  NewSchedule,
+  Page,
+  Paging,
+  Rule,
+  ScheduleFilter,
+  ScheduleName,
+  ScheduleRecord,
+  Schedules,
+} from "../../../sdk/target.ts";
+import { isClean } from "../../../sdk/text.ts";
+import { keyName } from "./add.ts";
+import { dateOf, frozen, isAlive, type ScheduleRow, type State, statusOf, step, tell } from "./state.ts";
+
+/** Schedules as people and application code see them, in memory. */
+export function schedules(state: State): Schedules {
+  const seen = (row: ScheduleRow | null): ScheduleRecord | null => row && recordOf(state, row);
+  return {
+    put: step((batch) => batch.map((given) => put(state, given))),
+    get: step((name) => seen(find(state, name))),
+    list: step((filter, page) => list(state, filter, page)),
+    pause: step((name) => seen(pause(state, name))),
+    resume: step((name) => seen(resume(state, name))),
+    remove: step((name) => remove(state, name)),
+    attach: step((name, runs) => {
+      const row = find(state, name);
+      if (!row || runs.length === 0) return;
+      const live = [...new Set([...row.live, ...runs])];
+      change(state, row, { live, lastRun: Math.max(row.lastRun ?? 0, ...runs) });
+    }),
+  };
+}
+
+/** The schedule of this name, unless code took it out. */
+export function find(state: State, { job, key }: ScheduleName): ScheduleRow | null {
+  const row = state.schedules.get(keyName(job, key));
+  return row && !row.removed ? row : null;
+}
+
+/** Replaces a schedule by a changed one of the next revision. */
+export function change(state: State, row: ScheduleRow, changes: Partial<ScheduleRow>): ScheduleRow {
+  const changed = { ...row, ...changes, rev: row.rev + 1 };
+  state.schedules.set(keyName(row.job, row.key), changed);
+  return changed;
+}
+
+/** Makes a schedule, or gives one that is there what is new: a new timing moves its next tick, and a pause stays. */
+export function save(state: State, given: NewSchedule, declared: boolean): ScheduleRow {
+  const { job, key, rule, input, queue, priority, tags } = frozen(given);
+  const old = state.schedules.get(keyName(job, key));
+  const nowMs = state.now();
+  return change(state, old ?? newRow(given, nowMs), {
+    ...{ rule, input, queue, priority, tags, declared },
+    removed: false,
+    updatedMs: nowMs,
+    ...(isMoved(old, rule) && { nextMs: nowMs, fresh: true }),
+    ...(old && old.rule.atMs !== rule.atMs && { lastMs: null }), // a one-shot for another instant ticks again
+  });
+}
+
+function newRow({ job, key, rule, input, queue, priority, tags }: NewSchedule, nowMs: number): ScheduleRow {
+  return {
+    ...{ job, key, rule, input, queue, priority, tags },
+    ...{ rev: 0, declared: false, paused: false, removed: false },
+    ...{ nextMs: null, fresh: false, lastMs: null, lastRun: null, count: 0, live: [] },
+    ...{ createdMs: nowMs, updatedMs: nowMs },
+  };
+}
+
+/** Whether ticks count from now on. */
+function isMoved(old: ScheduleRow | undefined, rule: Rule): boolean {
+  if (!old) return true;
+  if (old.paused) return false;
+  const isEnded = old.nextMs === null;
+  return (
+    old.removed || !isDeepStrictEqual(timingOf(old.rule), timingOf(rule)) || (isEnded && old.rule.limit !== rule.limit)
+  );
+}
+
+function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): Partial<Rule> {
+  return timing;
+}
+
+function put(state: State, given: NewSchedule): ScheduleRecord | InvalidInput {
+  const id = scheduleId(given);
+  const texts = [given.job, given.key, given.queue ?? "", ...given.tags];
+  if (!texts.every(isClean))
+    return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
+  if (find(state, given)?.declared)
+    return new InvalidInput(`schedule "${id}" is declared in code; change it there, or pause it`);
+  tellTick(state);
+  return recordOf(state, save(state, given, false));
+}
+
+function pause(state: State, name: ScheduleName): ScheduleRow | null {
+  const row = find(state, name);
+  if (!row || row.paused) return row;
+  tellTick(state);
+  return change(state, row, { paused: true, nextMs: null, fresh: false, updatedMs: state.now() });
+}
+
+function resume(state: State, name: ScheduleName): ScheduleRow | null {
+  const row = find(state, name);
+  if (!row?.paused) return row;
+  const { lastMs, rule } = row;
+  const isOver = lastMs !== null && rule.atMs !== undefined && lastMs >= rule.atMs;
+  const nowMs = state.now();
+  tellTick(state);
+  return change(state, row, { paused: false, nextMs: isOver ? null : nowMs, fresh: !isOver, updatedMs: nowMs });
+}
+
+function remove(state: State, name: ScheduleName): boolean {
+  const row = find(state, name);
+  if (!row) return false;
+  if (row.declared && servedJobs(state).has(row.job))
+    throw new InvalidInput(
+      `schedule "${scheduleId(name)}" is declared in code that a live node has; take it out there, or pause it`,
+    );
+  if (row.declared) state.applied.delete(row.job); // its code brings it back
+  return state.schedules.delete(keyName(row.job, row.key));
+}
+
+/** By job, then key, as their UTF-16 code units are ordered. */
+export function byName(a: ScheduleName, b: ScheduleName): number {
+  const [left, right] = a.job === b.job ? [a.key, b.key] : [a.job, b.job];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function list(
+  state: State,
+  { job, paused, declared }: ScheduleFilter,
+  { cursor, limit = 50 }: Paging = {},
+): Page<ScheduleRecord> {
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new InvalidInput(`limit ${limit} is no whole number from 1 to 200; give it one`);
+  const after = cursor === undefined ? null : placeOf(cursor);
+  const matches = (row: ScheduleRow): boolean =>
+    !row.removed &&
+    (job?.includes(row.job) ?? true) &&
+    row.paused === (paused ?? row.paused) &&
+    row.declared === (declared ?? row.declared) &&
+    (after === null || byName(row, after) > 0);
+  const rows = [...state.schedules.values()].filter(matches).sort(byName);
+  const shown = rows.slice(0, Math.min(200, limit));
+  const last = shown.length < rows.length ? shown.at(-1) : undefined;
+  const next = last ? JSON.stringify([last.job, last.key]) : null;
+  return { items: shown.map((row) => recordOf(state, row)), next, complete: true };
+}
+
+function placeOf(cursor: string): ScheduleName {
+  try {
+    const [job, key] = JSON.parse(cursor) as readonly unknown[];
+    if (typeof job === "string" && typeof key === "string") return { job, key };
+  } catch {
+    // said below
+  }
+  throw new InvalidInput(`cursor "${cursor}" is none; give back the \`next\` of a page`);
+}
+
+/** Jobs that live nodes have. */
+export function servedJobs(state: State): ReadonlySet<string> {
+  return new Set([...state.nodes.values()].filter((node) => isAlive(state, node)).flatMap(({ jobs }) => jobs));
+}
+
+/** Tells all who listen that a schedule was changed. */
+export function tellTick(state: State): void {
+  for (const ear of state.ears) tell(state, ear, "tick");
+}
+
+function recordOf(state: State, row: ScheduleRow): ScheduleRecord {
+  const { job, key, rule, input, queue, priority, tags, declared, paused, fresh, count } = row;
+  const run = state.live.get(row.lastRun ?? 0) ?? state.history.get(row.lastRun ?? 0);
+  return {
+    ...{ job, key, rule, input, queue, priority, tags, declared, paused, fresh, count },
+    nextAt: dateOf(row.nextMs),
+    lastTick: dateOf(row.lastMs),
+    last: run ? { run: run.id, status: statusOf(state, run), reason: run.end?.reason ?? null } : null,
+    served: servedJobs(state).has(job),
+    createdAt: new Date(row.createdMs),
+    updatedAt: new Date(row.updatedMs),
+  };
+}

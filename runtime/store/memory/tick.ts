@@ -1,0 +1,155 @@
+import { tickKey } from "../../../sdk/id.ts";
+import { tickKeepMs } from "../../../sdk/rule.ts";
+import type { NewSchedule } from "../../../sdk/target.ts";
+import type { Due, DueList, Tick, TickRun, Ticks } from "../store.ts";
+import { claimOf, instantOf, keyName } from "./add.ts";
+import { byName, change, find, save, servedJobs, tellTick } from "./schedule.ts";
+import { frozen, insert, isAlive, type Row, type ScheduleRow, type State, step, tellDue } from "./state.ts";
+
+/** The way of a schedule, in memory. */
+export function ticks(state: State): Ticks {
+  return {
+    declare: step((node, jobs) => declare(state, node, jobs)),
+    due: step((query) => due(state, query)),
+    tick: step((batch) => {
+      const made: Row[] = [];
+      const answers = batch.map((tick) => move(state, tick, made));
+      tellDue(state, made);
+      return answers;
+    }),
+  };
+}
+
+interface Declaration {
+  readonly job: string;
+  readonly schedules: readonly NewSchedule[];
+}
+
+/** A node that was forgotten says nothing: its next beat asks for it again. */
+function declare(state: State, node: number, list: readonly Declaration[]): void {
+  const row = state.nodes.get(node);
+  if (!row) return;
+  const known = list.filter((each) => note(state, each));
+  state.nodes.set(node, { ...row, jobs: list.map(({ job }) => job) });
+  state.declared.set(node, new Map(known.map((each) => [each.job, versionOf(state, each)])));
+  const news = known.filter((each) => isNews(state, each.job, versionOf(state, each)));
+  for (const each of news) apply(state, each);
+  if (news.length > 0) tellTick(state);
+}
+
+/** Puts a version on record. False for a job that never had a schedule. */
+function note(state: State, declaration: Declaration): boolean {
+  const { job, schedules } = declaration;
+  const versions = state.versions.get(job) ?? [];
+  if (versions.length === 0 && schedules.length === 0) return false;
+  if (versionOf(state, declaration) < 0) state.versions.set(job, [...versions, textOf(schedules)]);
+  return true;
+}
+
+/** The place of a version among those of its job; -1 before it was noted. */
+function versionOf(state: State, { job, schedules }: Declaration): number {
+  return state.versions.get(job)?.indexOf(textOf(schedules)) ?? -1;
+}
+
+function textOf(schedules: readonly NewSchedule[]): string {
+  return JSON.stringify(schedules.toSorted(byName));
+}
+
+/** Whether this version of a job's schedules is in force, and not applied: it is the newest that a live, undraining node has. */
+function isNews(state: State, job: string, version: number): boolean {
+  const voters = [...state.nodes.values()].filter((node) => isAlive(state, node) && !node.draining);
+  const newest = Math.max(...voters.map(({ id }) => state.declared.get(id)?.get(job) ?? -1));
+  return version === newest && state.applied.get(job) !== version;
+}
+
+/** Whether a node never declared, or one of its versions came into force behind its back. */
+export function isToDeclare(state: State, node: number): boolean {
+  const own = state.declared.get(node);
+  return !own || [...own].some(([job, version]) => isNews(state, job, version));
+}
+
+function apply(state: State, declaration: Declaration): void {
+  const { job, schedules } = declaration;
+  const kept = new Set(schedules.map(({ key }) => key));
+  for (const row of state.schedules.values())
+    if (row.job === job && row.declared && !row.removed && !kept.has(row.key))
+      change(state, row, { removed: true, nextMs: null, fresh: false, updatedMs: state.now() });
+  for (const schedule of schedules) save(state, schedule, true);
+  state.applied.set(job, versionOf(state, declaration));
+}
+
+type Coming = ScheduleRow & { readonly nextMs: number };
+
+/** Schedules that will tick, the earliest first: declared ones only while a live node has their job. */
+export function ticking(state: State): readonly Coming[] {
+  const served = servedJobs(state);
+  return [...state.schedules.values()]
+    .filter((row): row is Coming => row.nextMs !== null && (!row.declared || served.has(row.job)))
+    .sort((a, b) => a.nextMs - b.nextMs);
+}
+
+function due(state: State, { node, aheadMs, limit }: Parameters<Ticks["due"]>[0]): DueList {
+  const nowMs = state.now();
+  const isDue = ({ fresh, nextMs, rule }: Coming): boolean =>
+    fresh || nextMs <= nowMs + (rule.overlap === "allow" ? aheadMs : 0);
+  const coming = ticking(state);
+  const taken = new Set(coming.filter(isDue).slice(0, limit));
+  const next = coming.find((row) => !taken.has(row));
+  return {
+    due: [...taken].map((row) => dueOf(state, row)),
+    nowMs,
+    next: next ? { atMs: next.nextMs, dot: next.rule.overlap !== "allow" } : null,
+    others: [...state.nodes.values()].some((other) => other.id !== node && isAlive(state, other)),
+  };
+}
+
+function dueOf(state: State, row: Coming): Due {
+  const { job, key, rule, input, rev, nextMs, fresh, lastMs, count } = row;
+  const own = state.jobs.get(job);
+  return {
+    ...{ job, key, rule, input, rev, nextMs, fresh, lastMs, count },
+    live: rule.overlap === "allow" ? [] : liveOf(state, row),
+    queue: row.queue ?? own?.queue ?? "default",
+    priority: row.priority ?? own?.priority ?? 0,
+    tags: [...new Set([...(own?.tags ?? []), ...row.tags])],
+    ttlMs: own?.ttlMs ?? null,
+  };
+}
+
+function liveOf(state: State, { live }: ScheduleRow): readonly number[] {
+  return live.filter((id) => state.live.has(id));
+}
+
+/** Moves a schedule on and makes its runs, which also go to `all`; null: it is not as it was read. */
+function move(
+  state: State,
+  { rev, nextMs, lastMs, runs, ...name }: Tick,
+  all: Row[],
+): readonly (number | null)[] | null {
+  const row = find(state, name);
+  if (row?.rev !== rev || row.paused) return null;
+  const places = runs.map((run) => makeRun(state, row, run));
+  const made = places.filter((run) => run !== null);
+  all.push(...made);
+  change(state, row, {
+    nextMs,
+    fresh: false,
+    lastMs: lastMs ?? row.lastMs,
+    count: row.count + made.length,
+    lastRun: made.at(-1)?.id ?? row.lastRun,
+    live: [...liveOf(state, row), ...made.map(({ id }) => id)],
+  });
+  return places.map((run) => run?.id ?? null);
+}
+
+/** The run of a tick; null if the tick's key was ever taken. */
+function makeRun(state: State, { job, input, ...schedule }: ScheduleRow, run: TickRun): Row | null {
+  const key = tickKey(schedule.key, run.tickMs);
+  if (state.keys.has(keyName(job, key))) return null;
+  const { queue, priority, tags, options } = frozen(run);
+  const dueMs = instantOf(state, new Date(run.dueMs), 0);
+  const expiresMs = run.ttlMs === null ? null : dueMs + run.ttlMs;
+  const row = insert(state, { job, key, input, queue, priority, tags, options, dueMs, readyMs: dueMs, expiresMs });
+  state.keys.set(keyName(job, key), claimOf(row, { keepMs: tickKeepMs, hash: "" }));
+  return row;
+}

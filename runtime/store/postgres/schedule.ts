@@ -1,0 +1,282 @@
+import { InvalidInput } from "../../../sdk/error.ts";
+import { scheduleId } from "../../../sdk/id.ts";
+import type {
+  NewSchedule,
+  Page,
+  Paging,
+  Rule,
+  ScheduleFilter,
+  ScheduleName,
+  ScheduleRecord,
+  Schedules,
+} from "../../../sdk/target.ts";
+import type { Reason, Status } from "../../../sdk/status.ts";
+import { isClean } from "../../../sdk/text.ts";
+import { pageSize } from "./find.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** Schedules as people and application code see them, in Postgres. */
+export function schedules(pool: Pool, sql: Statements): Schedules {
+  const text = statements(sql);
+  const read = async (names: readonly ScheduleName[]): Promise<ReadonlyMap<string, ScheduleRecord>> => {
+    const rows = await pool.rows("tasker_schedules_get", text.get, namesOf(names));
+    return new Map(rows.map((row) => [scheduleId(nameOf(row)), recordOf(row)]));
+  };
+  const get = async (name: ScheduleName): Promise<ScheduleRecord | null> =>
+    (await read([name])).get(scheduleId(name)) ?? null;
+
+  return {
+    get,
+    list: (filter, page = {}) => list(pool, text.list, filter, page),
+    async put(batch) {
+      const good = batch.filter(isStorable);
+      const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(good));
+      const done = new Set(rows.map((row) => scheduleId(nameOf(row))));
+      const records = await read(good.filter((one) => done.has(scheduleId(one))));
+      return batch.map((one) => {
+        const id = scheduleId(one);
+        if (!isStorable(one))
+          return new InvalidInput("a schedule has NUL or a lone surrogate in its job, key, queue or tags; remove it");
+        return done.has(id) ? (records.get(id) ?? gone(id)) : declaredInCode(id);
+      });
+    },
+    async pause(name) {
+      await pool.rows("tasker_schedules_pause", text.pause, [name.job, name.key]);
+      return get(name);
+    },
+    async resume(name) {
+      await pool.rows("tasker_schedules_resume", text.resume, [name.job, name.key]);
+      return get(name);
+    },
+    async remove(name) {
+      const [row] = await pool.rows("tasker_schedules_remove", text.remove, [name.job, name.key]);
+      if (row) return true;
+      const left = await get(name);
+      if (left?.declared && left.served)
+        throw new InvalidInput(
+          `schedule "${scheduleId(name)}" is declared in code that runs now; take it out there, or pause it`,
+        );
+      return false;
+    },
+    async attach(name, runs) {
+      await pool.rows("tasker_schedules_attach", text.attach, [name.job, name.key, numbers(runs)]);
+    },
+  };
+}
+
+function declaredInCode(id: string): InvalidInput {
+  return new InvalidInput(`schedule "${id}" is declared in code; change it there, pause it, or take another key`);
+}
+
+function gone(id: string): InvalidInput {
+  return new InvalidInput(`schedule "${id}" was removed by somebody else at this moment; make it again`);
+}
+
+function isStorable({ job, key, queue, tags }: NewSchedule): boolean {
+  return [job, key, queue ?? "", ...tags].every(isClean);
+}
+
+function namesOf(names: readonly ScheduleName[]): readonly string[] {
+  return [texts(names.map(({ job }) => job)), texts(names.map(({ key }) => key))];
+}
+
+/** The part of a rule whose change moves the next tick. */
+export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): string {
+  const { dst, ...rest } = timing;
+  const sorted = Object.entries({ ...rest, gap: dst?.gap, late: dst?.overlap }).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify(sorted.filter(([, value]) => value !== undefined));
+}
+
+const overlaps = { allow: 0, skip: 1, cancel: 2 } as const;
+
+/** Schedules as the columns that `scheduleRows` takes apart. */
+export function columnsOf(list: readonly NewSchedule[]): readonly string[] {
+  return [
+    ...namesOf(list),
+    numbers(list.map(({ rule }) => overlaps[rule.overlap])),
+    texts(list.map(({ rule }) => JSON.stringify(rule))),
+    texts(list.map(({ rule }) => timingOf(rule))),
+    texts(list.map(({ input }) => input.json)),
+    texts(list.map(({ input }) => input.meta)),
+    texts(list.map(({ queue }) => queue)),
+    numbers(list.map(({ priority }) => priority)),
+    texts(list.map(({ tags }) => JSON.stringify(tags))),
+  ];
+}
+
+async function list(
+  pool: Pool,
+  statement: string,
+  { job, paused, declared }: ScheduleFilter,
+  page: Paging,
+): Promise<Page<ScheduleRecord>> {
+  const { cursor } = page;
+  const limit = pageSize(page);
+  const after = cursor === undefined ? null : placeOf(cursor);
+  const rows = await pool.rows("tasker_schedules_list", statement, [
+    job ? texts(job) : null,
+    paused ?? null,
+    declared ?? null,
+    after?.job ?? null,
+    after?.key ?? null,
+    limit + 1,
+  ]);
+  const items = rows.slice(0, limit).map(recordOf);
+  const last = items.at(-1);
+  return { items, next: rows.length > limit && last ? JSON.stringify([last.job, last.key]) : null, complete: true };
+}
+
+function placeOf(cursor: string): ScheduleName {
+  try {
+    const [job, key] = JSON.parse(cursor) as readonly unknown[];
+    if (typeof job === "string" && typeof key === "string") return { job, key };
+  } catch {
+    // said below
+  }
+  throw new InvalidInput(`cursor "${cursor.slice(0, 80)}" is none of a list of schedules; start without one`);
+}
+
+function nameOf(row: Row): ScheduleName {
+  return { job: row[0]!, key: row[1]! };
+}
+
+/** Columns as `get` and `list` select them. */
+function recordOf(row: Row): ScheduleRecord {
+  const [job, key, rule, input, meta, queue, priority, tags, declared, paused, next, fresh, lastTick] = row;
+  const [run, status, reason, count, served, created, updated] = row.slice(13);
+  const date = (text: string | null | undefined): Date => new Date(Number(text));
+  return {
+    job: job!,
+    key: key!,
+    rule: JSON.parse(rule!) as Rule, // written by this store
+    input: { json: input!, meta: meta! },
+    queue: queue!,
+    priority: priority === null ? null : Number(priority),
+    tags: JSON.parse(tags!) as string[],
+    declared: declared === "t",
+    paused: paused === "t",
+    nextAt: next === null ? null : date(next),
+    fresh: fresh === "t",
+    lastTick: lastTick === null ? null : date(lastTick),
+    last: status ? { run: Number(run), status: status as Status, reason: reason as Reason | null } : null,
+    count: Number(count),
+    served: served === "t",
+    createdAt: date(created),
+    updatedAt: date(updated),
+  };
+}
+
+/** Whether a live node has the job of schedule `s`. */
+function hasNode({ schema, clock }: Statements): string {
+  return `exists (select 1 from ${schema}.nodes a where a.lease_until > ${clock} and s.job = any(a.jobs))`;
+}
+
+/** Whether schedule `s` may tick: made at run time, or declared by a job that a live node has. */
+export function served(sql: Statements): string {
+  return `(s.declared is null or ${hasNode(sql)})`;
+}
+
+/** The parts of a statement that stores schedules: rows of the arrays $1… of `columnsOf`, and what a repeat changes. */
+export function scheduleRows(sql: Statements, declared: string, from: string): string {
+  const { schema: s, clock, epoch } = sql;
+  const now = `floor(${epoch(clock)})::bigint`;
+  const fresh = `not s.paused and (s.removed or s.timing <> excluded.timing
+      or (s.next_ms is null and (s.rule::json ->> 'limit') is distinct from (excluded.rule::json ->> 'limit')))`;
+  return `
+    insert into ${s}.schedules as s (job, key, overlap, rule, timing, input, meta, queue, priority, tags, declared, next_ms, fresh, created_at, updated_at)
+    select i.job, i.key, i.overlap, i.rule, i.timing, i.input, i.meta, i.queue, i.priority,
+      array(select json_array_elements_text(i.tags::json)), ${declared}, ${now}, true, ${clock}, ${clock}
+    from unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[], $10::text[])
+      i(job, key, overlap, rule, timing, input, meta, queue, priority, tags) ${from}
+    order by i.job collate "C", i.key collate "C"
+    on conflict (job, key) do update set rev = s.rev + 1, overlap = excluded.overlap, rule = excluded.rule, timing = excluded.timing,
+      input = excluded.input, meta = excluded.meta, queue = excluded.queue, priority = excluded.priority, tags = excluded.tags,
+      declared = excluded.declared, removed = false, updated_at = excluded.updated_at,
+      next_ms = case when ${fresh} then excluded.next_ms else s.next_ms end, fresh = case when ${fresh} then true else s.fresh end,
+      last_ms = case when (s.rule::json ->> 'atMs') is distinct from (excluded.rule::json ->> 'atMs') then null else s.last_ms end`;
+}
+
+/** Whether node $1 has a declaration that is in force and not applied, or none at all: it is the newest of its job among those of live
+ *  nodes, and the schedules of the job are another one's. */
+export function redeclare(sql: Statements): string {
+  const { schema: s, clock } = sql;
+  return `coalesce((
+      select n.declared is null or exists (
+        select 1 from unnest(n.declared) m(id) join ${s}.declared d on d.id = m.id where ${inForce(s, clock)} and not ${isApplied(s)})
+      from ${s}.nodes n where n.id = $1), true)`;
+}
+
+/** Declaration `d` is the newest of its job among those of live nodes that go on. */
+export function inForce(s: string, clock: string): string {
+  return `not exists (
+    select 1 from ${s}.declared e where e.job = d.job and e.id > d.id
+      and exists (select 1 from ${s}.nodes o where o.lease_until > ${clock} and not o.draining and e.id = any(o.declared)))`;
+}
+
+/** The schedules of declaration `d` are there, and no others of its job. */
+export function isApplied(s: string): string {
+  return `(d.size = (select count(*) from ${s}.schedules c where c.job = d.job and c.declared = d.id and not c.removed)
+    and not exists (select 1 from ${s}.schedules c where c.job = d.job and c.declared <> d.id))`;
+}
+
+function statements(sql: Statements) {
+  const { schema: s, clock, epoch, channel, live } = sql;
+  const now = `floor(${epoch(clock)})::bigint`;
+  const leased = `(r.state = 1 or r.lease_until >= ${clock})`;
+  const told = (from: string) =>
+    `told as (select pg_notify('${channel}', 's') where exists (select 1 from ${from}) and ${live})`;
+  const columns = `s.job, s.key, s.rule, s.input, s.meta, s.queue, s.priority, to_json(s.tags), s.declared is not null, s.paused,
+      s.next_ms, s.fresh, s.last_ms, s.last_run,
+      case when r.id is not null then case when r.state = 1 and r.started_at is not null then 'running' when ${leased} then 'leased' else 'pending' end
+        else (array['completed', 'failed', 'canceled'])[h.status + 1] end, h.reason,
+      s.count, ${hasNode(sql)}, ${epoch("s.created_at")}, ${epoch("s.updated_at")}
+    from ${s}.schedules s left join ${s}.runs r on r.id = s.last_run
+    left join lateral (select status, reason from ${s}.history where id = s.last_run limit 1) h on true`;
+  return {
+    /** $1 jobs · $2 keys */
+    get: `
+    select ${columns} join unnest($1::text[], $2::text[]) i(job, key) on s.job = i.job and s.key = i.key where not s.removed`,
+
+    /** $1 jobs or null · $2 paused or null · $3 declared or null · $4, $5 after this job and key, or null · $6 limit */
+    list: `
+    select ${columns} where not s.removed and ($1::text[] is null or s.job = any($1::text[]))
+      and ($2::boolean is null or s.paused = $2) and ($3::boolean is null or (s.declared is not null) = $3)
+      and ($4::text is null or (s.job, s.key) > ($4 collate "C", $5::text collate "C"))
+    order by s.job, s.key limit $6`,
+
+    /** Makes or changes run-time schedules; answers those that it may. $1… as \`columnsOf\` */
+    put: `
+    with put as (${scheduleRows(sql, "null::integer", "")} where s.declared is null or s.removed returning s.job, s.key),
+    ${told("put")}
+    select job, key, (select count(*) from told) from put`,
+
+    /** $1 job · $2 key */
+    pause: `
+    with changed as (
+      update ${s}.schedules set paused = true, next_ms = null, fresh = false, rev = rev + 1, updated_at = ${clock}
+      where job = $1 and key = $2 and not paused and not removed returning 1),
+    ${told("changed")}
+    select (select count(*) from told)`,
+
+    /** A one-shot that has ticked stays ended. $1 job · $2 key */
+    resume: `
+    with changed as (
+      update ${s}.schedules set paused = false, rev = rev + 1, updated_at = ${clock},
+        next_ms = case when not ended then ${now} end, fresh = not ended
+      from (select coalesce(last_ms >= (rule::json ->> 'atMs')::bigint, false) ended from ${s}.schedules where job = $1 and key = $2) e
+      where job = $1 and key = $2 and paused and not removed returning 1),
+    ${told("changed")}
+    select (select count(*) from told)`,
+
+    /** $1 job · $2 key */
+    remove: `
+    delete from ${s}.schedules s where job = $1 and key = $2 and not s.removed and (s.declared is null or not ${hasNode(sql)}) returning job`,
+
+    /** $1 job · $2 key · $3 runs */
+    attach: `
+    update ${s}.schedules set rev = rev + 1, live = case when overlap = 0 then '{}' else live || $3::bigint[] end,
+      last_run = greatest(last_run, (select max(id) from unnest($3::bigint[]) m(id)))
+    where job = $1 and key = $2 and not removed`,
+  };
+}

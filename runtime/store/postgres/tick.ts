@@ -1,0 +1,214 @@
+import { createHash } from "node:crypto";
+import { scheduleId, tickKey } from "../../../sdk/id.ts";
+import { tickKeepMs } from "../../../sdk/rule.ts";
+import type { NewSchedule, Rule } from "../../../sdk/target.ts";
+import type { Due, Tick, TickRun, Ticks } from "../store.ts";
+import type { Lanes } from "./lane.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { columnsOf, inForce, isApplied, scheduleRows, served } from "./schedule.ts";
+import type { Statements } from "./sql.ts";
+
+/** How often a declaration is brought into force, at most; the next beat goes on. */
+const most = 5;
+
+/** The way of a schedule, in Postgres. */
+export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
+  const text = statements(sql);
+  return {
+    async declare(node, jobs) {
+      const seen = await pool.rows("tasker_declare", text.declare, [
+        node,
+        texts(jobs.map(({ job }) => job)),
+        texts(jobs.map(({ schedules }) => hashOf(schedules))),
+        numbers(jobs.map(({ schedules }) => schedules.length)),
+      ]);
+      if (seen.length === 0) return;
+      const all = jobs.flatMap(({ schedules }) => schedules);
+      const values = [...columnsOf(all), numbers(seen.map((row) => Number(row[0])))];
+      // Again until there is nothing to do: a step does not see what another version wrote while it waited for its lock.
+      for (let tries = 0, left = 1; left > 0 && tries < most; tries++)
+        left = Number((await pool.rows("tasker_declare_apply", text.apply, values))[0]![0]);
+    },
+    async due({ node, aheadMs, limit }) {
+      const rows = await pool.rows("tasker_schedules_due", text.due, [node, aheadMs, limit + 1]);
+      const [nowMs, others, laterMs, laterDot, dotMs] = rows[0]!;
+      const found = rows.filter((row) => row[5] !== null).map(dueOf);
+      const next = [
+        ...(laterMs === null ? [] : [{ atMs: Number(laterMs), dot: laterDot === "t" }]),
+        ...(dotMs === null ? [] : [{ atMs: Number(dotMs), dot: true }]),
+        ...found.slice(limit).map(({ nextMs, rule }) => ({ atMs: nextMs, dot: rule.overlap !== "allow" })),
+      ].sort((a, b) => a.atMs - b.atMs);
+      return {
+        due: found.slice(0, limit),
+        nowMs: Number(nowMs),
+        next: next[0] ?? null,
+        others: others === "t",
+      };
+    },
+    async tick(batch) {
+      const first = firsts(batch);
+      const runs = first.flatMap((tick) => tick.runs.map((run) => ({ run, tick })));
+      const laneNumbers = await lanes.ensure(runs.map(({ run, tick }) => ({ ...run, job: tick.job })));
+      const values = [...tickColumns(first), ...runColumns(first, runs, laneNumbers)];
+      const rows = await pool.rows("tasker_tick", text.tick, values);
+      const made = new Map(rows.map((row) => [first[Number(row[0]) - 1], JSON.parse(row[1]!) as (number | null)[]]));
+      return batch.map((tick) => made.get(tick) ?? null);
+    },
+  };
+}
+
+/** Without repeats of a schedule: a second tick of one comes too late by its revision. */
+function firsts(batch: readonly Tick[]): readonly Tick[] {
+  const seen = new Set<string>();
+  return batch.filter((tick) => {
+    const id = scheduleId(tick);
+    return !seen.has(id) && seen.add(id);
+  });
+}
+
+function tickColumns(batch: readonly Tick[]): readonly string[] {
+  return [
+    texts(batch.map(({ job }) => job)),
+    texts(batch.map(({ key }) => key)),
+    numbers(batch.map(({ rev }) => rev)),
+    numbers(batch.map(({ nextMs }) => nextMs)),
+    numbers(batch.map(({ lastMs }) => lastMs)),
+  ];
+}
+
+function runColumns(
+  batch: readonly Tick[],
+  runs: readonly { readonly run: TickRun; readonly tick: Tick }[],
+  laneNumbers: readonly number[],
+): readonly unknown[] {
+  const places = new Map(batch.map((tick, i) => [tick, i + 1]));
+  return [
+    numbers(runs.map(({ tick }) => places.get(tick)!)),
+    numbers(laneNumbers),
+    numbers(runs.map(({ run }) => Math.max(0, run.dueMs))),
+    texts(runs.map(({ run, tick }) => tickKey(tick.key, run.tickMs))),
+    texts(runs.map(({ run }) => (run.tags.length > 0 ? JSON.stringify(run.tags) : null))),
+    texts(runs.map(({ run }) => JSON.stringify(run.options))),
+    numbers(runs.map(({ run }) => run.ttlMs)),
+    tickKeepMs,
+  ];
+}
+
+/** What tells one version of a job's schedules from another. */
+function hashOf(schedules: readonly NewSchedule[]): string {
+  const sorted = [...schedules].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return createHash("sha1")
+    .update(JSON.stringify(sorted.map((one) => columnsOf([one]))))
+    .digest("hex");
+}
+
+function dueOf(row: Row): Due {
+  const [job, key, rev, rule, input, meta, next, fresh, last, count, live, queue, priority, tags, ttl] = row.slice(5);
+  return {
+    job: job!,
+    key: key!,
+    rev: Number(rev),
+    rule: JSON.parse(rule!) as Rule, // written by this store
+    input: { json: input!, meta: meta! },
+    nextMs: Number(next),
+    fresh: fresh === "t",
+    lastMs: last === null ? null : Number(last),
+    count: Number(count),
+    live: JSON.parse(live!) as number[],
+    queue: queue!,
+    priority: Number(priority),
+    tags: [...new Set(JSON.parse(tags!) as string[])],
+    ttlMs: ttl === null || ttl === undefined ? null : Number(ttl),
+  };
+}
+
+function statements(sql: Statements) {
+  const { schema: s, clock, now: stable, epoch, ms, channel, live } = sql;
+  const now = `floor(${epoch(stable)})::bigint`;
+  const alive = (of: string) =>
+    `array(select x from unnest(${of}) x where exists (select 1 from ${s}.runs where id = x))`;
+  return {
+    /** Notes what a node's jobs declare; a job that never had a schedule needs no note. Answers the numbers of the declarations.
+     *  $1 node · $2 jobs · $3 hashes · $4 how many schedules */
+    declare: `
+    with seen as (
+      insert into ${s}.declared (job, hash, size, seen_at)
+      select i.job, i.hash, i.size, ${clock} from unnest($2::text[], $3::text[], $4::int[]) i(job, hash, size)
+      where i.size > 0 or exists (select 1 from ${s}.declared d where d.job = i.job)
+      order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id),
+    noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[] where id = $1)
+    select id from seen`,
+
+    /** Brings the schedules of jobs to what their declarations $11 say, where those are in force. The rows of \`declared\` are locked
+     *  first, so that two versions come one after the other. $1… as \`columnsOf\` */
+    apply: `
+    with locked as materialized (
+      select id from ${s}.declared where job in (select job from ${s}.declared where id = any($11::int[])) order by id for update),
+    mine as materialized (
+      select d.id, d.job from ${s}.declared d where d.id = any($11::int[]) and (select count(*) from locked) > 0
+        and ${inForce(s, clock)} and not ${isApplied(s)}),
+    gone as (
+      update ${s}.schedules c set removed = true, next_ms = null, fresh = false, rev = rev + 1, declared = mine.id, updated_at = ${clock}
+      from mine where c.job = mine.job and c.declared is not null
+        and not exists (select 1 from unnest($1::text[], $2::text[]) i(job, key) where i.job = c.job and i.key = c.key) returning 1),
+    put as (${scheduleRows(sql, "mine.id", "join mine on mine.job = i.job")} returning 1),
+    told as (select pg_notify('${channel}', 's') where (exists (select 1 from put) or exists (select 1 from gone)) and ${live})
+    select (select count(*) from mine), (select count(*) from told)`,
+
+    /** Always answers a row: the clock, whether others live, what comes after, then a schedule or nulls. $1 node · $2 ahead, ms · $3 limit
+     *  Index: schedules_due (next_ms). */
+    due: `
+    with found as materialized (
+      select s.* from ${s}.schedules s where next_ms is not null and next_ms <= ${now} + $2::bigint
+        and (fresh or overlap = 0 or next_ms <= ${now}) and ${served(sql)}
+      order by next_ms limit $3)
+    select ${epoch(clock)}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), later.next_ms, later.dot,
+      (select min(next_ms) from ${s}.schedules s where next_ms is not null and next_ms <= ${now} + $2::bigint and next_ms > ${now}
+        and overlap <> 0 and not fresh and ${served(sql)}),
+      f.job, f.key, f.rev, f.rule, f.input, f.meta, f.next_ms, f.fresh, f.last_ms, f.count,
+      to_json(case when f.overlap = 0 then '{}' else ${alive("f.live")} end),
+      coalesce(f.queue, j.queue, 'default'), coalesce(f.priority, j.priority, 0), to_json(coalesce(j.tags, '{}') || f.tags), j.ttl_ms
+    from (select 1) one
+    left join lateral (
+      select next_ms, overlap <> 0 dot from ${s}.schedules s where next_ms is not null and next_ms > ${now} + $2::bigint and ${served(sql)}
+      order by next_ms limit 1) later on true
+    left join found f on true left join ${s}.jobs j on j.id = f.job
+    order by f.next_ms`,
+
+    /** Moves schedules on and adds their runs. Rows that another node has locked are its to move. Answers the place of each that
+     *  moved, and its runs.
+     *  $1 jobs · $2 keys · $3 revisions · $4 next, epoch ms or null · $5 last, epoch ms or null · of runs: $6 places · $7 lanes ·
+     *  $8 instants, epoch ms · $9 keys · $10 tags, JSON · $11 options · $12 ttls, ms · $13 how long they keep their keys, ms */
+    tick: `
+    with locked as materialized (
+      select i.n, i.next, i.last, s.job, s.key, s.input, s.meta
+      from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[]) with ordinality i(job, key, rev, next, last, n)
+      join ${s}.schedules s on s.job = i.job and s.key = i.key and s.rev = i.rev
+      where s.next_ms is not null order by s.job, s.key for update of s skip locked),
+    r as materialized (
+      select l.job, l.input, l.meta, i.*, nextval('${s}.run_id') id,
+        greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${stable})) due
+      from unnest($6::int[], $7::int[], $8::float8[], $9::text[], $10::text[], $11::text[], $12::float8[]) with ordinality
+        i(place, lane, at, key, tags, options, ttl, o)
+      join locked l on l.n = i.place),
+    won as (
+      insert into ${s}.keys (job, key, run, hash, keep_ms, until)
+      select job, key, id, '', $13::float8, due + ${ms("$13")} from r order by job, key
+      on conflict (job, key) do nothing returning run),
+    added as (
+      insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options)
+      select id, lane, due, due, ${stable}, due + ${ms("ttl")}, input, meta,
+        case when tags is not null then array(select json_array_elements_text(tags::json)) end, key, options
+      from r where id in (select run from won)),
+    made as materialized (
+      select r.place, array_agg(won.run order by r.o) runs, array_remove(array_agg(won.run order by r.o), null) new, max(won.run) last
+      from r left join won on won.run = r.id group by r.place),
+    moved as (
+      update ${s}.schedules c set rev = rev + 1, fresh = false, next_ms = l.next, last_ms = coalesce(l.last, c.last_ms),
+        count = c.count + coalesce(cardinality(m.new), 0), last_run = coalesce(m.last, c.last_run),
+        live = case when overlap = 0 then '{}' else ${alive("c.live")} || coalesce(m.new, '{}') end
+      from locked l left join made m on m.place = l.n where c.job = l.job and c.key = l.key returning l.n, m.runs),
+    told as (select pg_notify('${channel}', 'd') where exists (select 1 from won))
+    select n, coalesce(to_json(runs), '[]'), (select count(*) from told) from moved`,
+  };
+}

@@ -1,0 +1,186 @@
+import { formatId, scheduleId } from "../sdk/id.ts";
+import { Bell, wait, type Clock, type StoreClock } from "./clock.ts";
+import type { Bus } from "./event.ts";
+import type { Health } from "./health.ts";
+import { shown, type Logger } from "./log.ts";
+import { plan, type Plan } from "./plan.ts";
+import type { Due, DueList, Store } from "./store/store.ts";
+
+/** Runs are made this long before they are due, so that they start on the dot. A pause or an edit in between comes too late. */
+const aheadMs = 100;
+/** How many schedules a step takes. */
+const batch = 100;
+/** A node that has just come up leaves older ticks to those that were up all the time, for so long. */
+const deferMs = 2000;
+/** Nodes that look at the same instant get in each other's way: each looks up to this much later. */
+const jitterMs = 30;
+
+export interface TickerParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly health: Health;
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly pollMs: number;
+  node(): number;
+  /** Whether the node's own lease stands; and makes it beat at once. */
+  alive(): boolean;
+  revive(): void;
+  /** Runs were made that may be due soon. */
+  made(): void;
+}
+
+/** What a pass goes by; epoch ms of the store's clock. */
+interface Now {
+  readonly nowMs: number;
+  readonly sinceMs: number;
+  /** Whether other nodes live. */
+  readonly others: boolean;
+}
+
+/** Makes runs from schedules when they are due: every node does, and the store lets one of them through. Nothing is asked while
+ *  nothing is due: beats say when the next schedule is, the store when one was changed. */
+export class Ticker {
+  readonly #parts: TickerParts;
+  readonly #bell: Bell;
+  /** When to look again; ticks. */
+  #at = 0;
+  /** Since when this node has been up without a break, by the store's clock; null: it was not until now. */
+  #sinceMs: number | null = null;
+  readonly #strange = new Set<string>();
+
+  constructor(parts: TickerParts) {
+    this.#parts = parts;
+    this.#bell = new Bell(parts.clock);
+  }
+
+  /** Schedules were changed: look. */
+  wake(): void {
+    this.#at = 0;
+    this.#bell.ring();
+  }
+
+  /** The next schedule is due at `tickMs` (epoch ms by the store's clock); null: none is. */
+  expect(tickMs: number | null): void {
+    if (tickMs === null) return;
+    const at = this.#parts.storeClock.tickAt(tickMs - aheadMs);
+    if (at >= this.#at) return;
+    this.#at = at;
+    this.#bell.ring();
+  }
+
+  /** The node's lease had ended: what fell due meanwhile was missed. */
+  lapsed(): void {
+    this.#sinceMs = null;
+    this.wake();
+  }
+
+  /** Ticks until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, pollMs, health } = this.#parts;
+    while (!signal.aborted) {
+      if (clock.ticks() < this.#at) await this.#bell.next(this.#at, signal);
+      else if (!this.#parts.alive()) {
+        this.#sinceMs = null;
+        this.#parts.revive();
+        await this.#bell.next(clock.ticks() + pollMs, signal);
+      } else {
+        try {
+          await this.#pass();
+        } catch (error) {
+          health.failed("Ticking schedules", error);
+          await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
+        }
+      }
+    }
+  }
+
+  /** Looks once, and does what is due. */
+  async #pass(): Promise<void> {
+    const { store, clock, storeClock, health } = this.#parts;
+    this.#at = Infinity; // a wake-up from here on counts
+    const sentAt = clock.ticks();
+    try {
+      const list = await store.ticks.due({ node: this.#parts.node(), aheadMs, limit: batch });
+      health.ok();
+      storeClock.observe(list.nowMs, sentAt, clock.ticks());
+      this.#sinceMs ??= list.nowMs;
+      const { nowMs, others, next } = list;
+      const moved = await this.#tick(this.#own(list, this.#sinceMs), { nowMs, others, sinceMs: this.#sinceMs });
+      if (list.due.length === batch && moved > 0) this.#at = 0;
+      if (next) this.#look(next.atMs - (next.dot ? 0 : aheadMs), others);
+    } catch (error) {
+      this.#at = 0;
+      throw error;
+    }
+  }
+
+  /** What this node sees to: ticks from before it came up are first left to those that were up. */
+  #own({ due, nowMs, others }: DueList, sinceMs: number): readonly Due[] {
+    if (!others || nowMs >= sinceMs + deferMs) return due;
+    const own = due.filter(({ fresh, nextMs }) => fresh || nextMs >= sinceMs);
+    if (own.length < due.length) this.#look(sinceMs + deferMs, false);
+    return own;
+  }
+
+  /** Answers how many moved on. */
+  async #tick(due: readonly Due[], now: Now): Promise<number> {
+    if (due.length === 0) return 0;
+    const { store } = this.#parts;
+    const plans = due.flatMap((one) => {
+      const planned = this.#plan(one, now);
+      return planned ? { ...planned, ahead: one.rule.overlap === "allow" ? aheadMs : 0 } : [];
+    });
+    const cancel = plans.flatMap((one) => one.cancel);
+    // Before their successors are made: by then another node may have made these, and they would be canceled.
+    if (cancel.length > 0) await store.desk.cancel(cancel, "superseded");
+    const made = await store.ticks.tick(plans.map(({ tick }) => tick));
+    let moved = 0;
+    for (const [i, planned] of plans.entries()) {
+      const { nextMs } = planned.tick;
+      if (nextMs !== null) this.#look(nextMs - planned.ahead, now.others); // whoever was faster planned the same
+      const runs = made[i];
+      if (!runs) continue;
+      moved++;
+      this.#report(planned, runs);
+    }
+    if (made.some((runs) => runs?.some((run) => run !== null))) this.#parts.made();
+    return moved;
+  }
+
+  /** Null for a schedule that this version can't read: a newer one will. */
+  #plan(due: Due, { nowMs, sinceMs }: Now): Plan | null {
+    try {
+      return plan(due, { nowMs, aheadMs, sinceMs });
+    } catch (error) {
+      const schedule = scheduleId(due);
+      if (!this.#strange.has(schedule))
+        this.#parts.logger.error({ schedule, error: shown(error) }, "A schedule can't be read; it is left to others");
+      this.#strange.add(schedule);
+      return null;
+    }
+  }
+
+  #look(atMs: number, shared: boolean): void {
+    const at = this.#parts.storeClock.tickAt(atMs) + (shared ? Math.random() * jitterMs : 0);
+    this.#at = Math.min(this.#at, at);
+  }
+
+  #report({ tick, skipped }: Plan, runs: readonly (number | null)[]): void {
+    const { bus, logger, storeClock } = this.#parts;
+    const [schedule, at] = [scheduleId(tick), storeClock.date()];
+    const { job } = tick;
+    if (skipped) {
+      const when = new Date(skipped.tick);
+      logger.warn({ schedule, tick: when, reason: skipped.reason }, "Schedule skipped a tick");
+      bus.publish({ type: "schedule.skipped", at, schedule, job, tick: when, reason: skipped.reason });
+    }
+    for (const [i, run] of runs.entries()) {
+      if (run === null) continue;
+      const when = new Date(tick.runs[i]!.tickMs);
+      logger.debug({ schedule, tick: when, run: formatId(run) }, "Schedule ticked");
+      bus.publish({ type: "schedule.ticked", at, schedule, job, tick: when, run: formatId(run) });
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import { InvalidInput } from "../error.ts";
+import { near } from "../near.ts";
+
+/** A column of a cron text: what it is called and what may stand in it. */
+export interface Field {
+  readonly name: string;
+  readonly min: number;
+  /** The last value that counts in `*` and `a/n`. */
+  readonly max: number;
+  /** The last value that may be written, and the longest step. */
+  readonly top: number;
+  /** Words for the values, from `min` on. */
+  readonly words: readonly string[];
+  /** Examples for errors. */
+  readonly like: string;
+}
+
+const months = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(" ");
+const weekdays = "SUN MON TUE WED THU FRI SAT".split(" ");
+const numbers = '"5", "1-5", "*/5" or a list like "1,5"';
+
+export const second = field("second", 0, 59);
+export const minute = field("minute", 0, 59);
+export const hour = field("hour", 0, 23);
+export const dayOfMonth = {
+  ...field("day-of-month", 1, 31),
+  like: '"5", "1-5", "*/5", "L", "15W" or a list like "1,15"',
+};
+export const month = { ...field("month", 1, 12), words: months, like: '"5", "JAN-MAR", "*/3" or a list like "1,7"' };
+export const dayOfWeek = {
+  ...field("day-of-week", 0, 6),
+  top: 7,
+  words: weekdays,
+  like: '"1", "MON-FRI", "MON#2", "5L" or a list like "MON,WED"',
+};
+
+/** The fields as people read them. */
+export const order = "minute hour day-of-month month day-of-week";
+
+function field(name: string, min: number, max: number): Field {
+  return { name, min, max, top: max, words: [], like: numbers };
+}
+
+/** One item of a list, as plain numbers that `expand` takes: "a-b/n", or a few of them.
+ *  @throws {InvalidInput} that names the field and what it allows */
+export function plain(field: Field, item: string): string {
+  const [range = "", step, ...more] = item.split("/");
+  const every = step === undefined ? 1 : stepOf(field, step);
+  if (more.length || range === "") throw malformed(field, item);
+  if (range === "*") return `${field.min}-${field.max}/${every}`;
+  const [first = "", last, ...rest] = range.split("-");
+  if (rest.length) throw malformed(field, item);
+  const from = valueOf(field, first, item);
+  if (last === undefined) return step === undefined ? String(from) : `${from % (field.max + 1)}-${field.max}/${every}`;
+  return rangeOf(field, item, from, valueOf(field, last, item), every);
+}
+
+function rangeOf(field: Field, item: string, from: number, to: number, every: number): string {
+  if (from <= to) return `${from}-${to}/${every}`;
+  if (from > field.max) return `${field.min}-${to}/${every}`; // 7-2: Sunday by its other number
+  if (field.name === dayOfWeek.name) return around(from, to, every);
+  const [, step] = item.split("/");
+  const hint = step ? "" : `; write "${from}-${field.max},${field.min}-${to}"`;
+  throw wrong(field, item, `runs backwards${hint}`);
+}
+
+/** FRI-MON: on past the end of the week. */
+function around(from: number, to: number, every: number): string {
+  const days: number[] = [];
+  for (let day = from; day <= to + 7; day += every) days.push(day % 7);
+  return days.join();
+}
+
+function stepOf(field: Field, text: string): number {
+  if (!/^\d+$/.test(text)) throw wrong(field, `/${text}`, `has no step; write it like "*/5"`);
+  const step = Number(text);
+  if (step < 1 || step > field.top) throw wrong(field, `/${text}`, `is no step within 1-${field.top}`);
+  return step;
+}
+
+/** The value of a number or name. `item` is what it stands in.
+ *  @throws {InvalidInput} that names the field and what it allows */
+export function valueOf(field: Field, word: string, item: string): number {
+  if (/^\d+$/.test(word)) return within(field, word);
+  if (!/^[a-z]+$/i.test(word)) throw malformed(field, item);
+  const name = word.toUpperCase();
+  const at = field.words.indexOf(name);
+  if (at >= 0) return field.min + at;
+  const other = [month, dayOfWeek].find(({ words }) => words.includes(name));
+  if (other) throw wrong(field, word, `is a ${other.name}; the order is ${order}`);
+  if (!field.words.length) throw malformed(field, item);
+  const short = name.slice(0, 3);
+  const hints = field.words.includes(short) ? [short] : near(name, field.words);
+  const hint = hints.length ? `did you mean ${quoted(hints)}?` : `write ${field.words.join(" ")} or ${numeric(field)}`;
+  throw wrong(field, word, `is not a name; ${hint}`);
+}
+
+function within(field: Field, text: string): number {
+  const value = Number(text);
+  if (value >= field.min && value <= field.top) return value;
+  const swapped = value > 0 && value <= 59 && field.top < 59;
+  const hint = field === hour && value === 24 ? "; midnight is 0" : swapped ? `; the order is ${order}` : "";
+  throw wrong(field, text, `is not within ${numeric(field)}${hint}`);
+}
+
+function numeric({ min, top }: Field): string {
+  return `${min}-${top}`;
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `"${word}"`).join(" or ");
+}
+
+/** The error for an item that has no shape that the field knows. */
+export function malformed(field: Field, item: string): InvalidInput {
+  if (item === "?") return wrong(field, item, 'stands for any day, in the day fields only; write "*"');
+  return wrong(field, item, `is not understood; write ${field.like}`);
+}
+
+/** The error about what was written in a field. */
+export function wrong({ name }: Field, text: string, problem: string): InvalidInput {
+  return new InvalidInput(`${name} "${text}" ${problem}`, { path: "cron" });
+}

@@ -1,0 +1,48 @@
+import { longestMs, toMs, type DurationText } from "../duration.ts";
+import { InvalidInput } from "../error.ts";
+import { near } from "../near.ts";
+
+const macros = new Map([
+  ["@yearly", "0 0 1 1 *"],
+  ["@annually", "0 0 1 1 *"],
+  ["@monthly", "0 0 1 * *"],
+  ["@weekly", "0 0 * * 0"],
+  ["@daily", "0 0 * * *"],
+  ["@midnight", "0 0 * * *"],
+  ["@hourly", "0 * * * *"],
+]);
+
+/** The fields that a macro stands for, in any case; other text as it is.
+ *  @throws {InvalidInput} for a macro that there is not */
+export function unfold(text: string): string {
+  if (!text.startsWith("@")) return text;
+  const name = text.toLowerCase();
+  const fields = macros.get(name);
+  if (fields) return fields;
+  if (name === "@reboot") throw refused('macro "@reboot" has no instant; trigger the job when your process starts');
+  const like = near(name, [...macros.keys()]);
+  const hint = like.length
+    ? `did you mean ${like.map((macro) => `"${macro}"`).join(" or ")}?`
+    : `write one of ${known()}`;
+  throw refused(`macro "${text}" does not exist; ${hint}`);
+}
+
+/** Milliseconds of `@every 90s`; null for other text.
+ *  @throws {InvalidInput} if what follows is no duration, or one below a second */
+export function everyMs(text: string): number | null {
+  const [word, ...rest] = text.split(/\s+/);
+  if (word?.toLowerCase() !== "@every") return null;
+  if (!rest.length) throw refused('macro "@every" needs a duration; write it like "@every 90s" or "@every 1h30m"');
+  const ms = toMs(rest.join(" ") as DurationText);
+  if (ms < 1000)
+    throw refused(`macro "@every" takes 1s to ${longestMs / 86_400_000}d; "${rest.join(" ")}" is too short`);
+  return ms;
+}
+
+function known(): string {
+  return [...macros.keys(), "@every 90s"].join(" ");
+}
+
+function refused(message: string): InvalidInput {
+  return new InvalidInput(message, { path: "cron" });
+}

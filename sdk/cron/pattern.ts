@@ -1,0 +1,119 @@
+import { InvalidInput } from "../error.ts";
+import { both, Days, either, fixed, fromEnd, lastOf, nth, weekdayNear, weekly, type Pick } from "./day.ts";
+import * as field from "./field.ts";
+import { expand } from "./list.ts";
+import type { Pattern } from "./wall.ts";
+
+/** A day field, taken apart: plain items for the library, the others as picks of our own. */
+interface DayList {
+  /** It names every day, so it restricts nothing. */
+  readonly any: boolean;
+  readonly plain: string;
+  readonly picks: readonly Pick[];
+}
+
+/** What a cron text of 5 or 6 fields picks. Both day fields restricted: either may match, or both must after a `+` before
+ *  day-of-week. A day field restricts nothing if an item of it is a star, without a step or with a step of 1, or if it is
+ *  `?`. A star with a longer step restricts, as in robfig and croniter, unlike in Vixie cron.
+ *  @throws {InvalidInput} that names the field; also if no day ever matches */
+export function parse(text: string): Pattern {
+  const [second, minute, hour, dom, month, dow] = split(text);
+  const days = dayList(field.dayOfMonth, dom, monthDay);
+  const and = dow.startsWith("+");
+  const week = dayList(field.dayOfWeek, and ? dow.slice(1) : dow, weekday);
+  const values = expand({
+    second: list(field.second, second),
+    minute: list(field.minute, minute),
+    hour: list(field.hour, hour),
+    dayOfMonth: days.plain,
+    month: list(field.month, month),
+    dayOfWeek: week.plain,
+  });
+  const byMonth = days.plain === "*" ? days.picks : [...days.picks, fixed(values.dayOfMonth)];
+  const byWeek = week.plain === "*" ? week.picks : [...week.picks, weekly(values.dayOfWeek)];
+  const found = new Days(
+    values.month.reduce((sum, value) => sum | (1 << value), 0),
+    join(days.any ? null : either(byMonth), week.any ? null : either(byWeek), and),
+  );
+  if (found.empty) throw never(dom, month, and && !week.any ? dow : null);
+  return {
+    seconds: values.second,
+    minutes: values.minute,
+    hours: values.hour,
+    days: found,
+    elapsed: hour.startsWith("*"),
+  };
+}
+
+function split(text: string): [string, string, string, string, string, string] {
+  const fields = text.split(/\s+/).filter(Boolean);
+  const [a, b, c, d, e, f] = fields.length === 5 ? ["0", ...fields] : fields;
+  if (fields.length < 5 || fields.length > 6 || /^(?:CRON_)?TZ=/.test(text)) throw miscounted(fields);
+  return [a!, b!, c!, d!, e!, f!];
+}
+
+function miscounted(fields: readonly string[]): InvalidInput {
+  const count = fields.length;
+  if (fields[0]?.includes("TZ="))
+    return new InvalidInput('starts with a zone; give it apart, as `timezone: "Europe/Paris"`', { path: "cron" });
+  const years = "years are not supported: leave the seventh out";
+  const next = count === 7 ? years : `write ${field.order}, like "30 9 * * MON-FRI"`;
+  const problem = `has ${count} field${count === 1 ? "" : "s"} where 5, or 6 with seconds first, are taken; ${next}`;
+  return new InvalidInput(problem, { path: "cron" });
+}
+
+function list(column: field.Field, text: string): string {
+  return joined(text.split(",").map((item) => field.plain(column, item)));
+}
+
+function joined(items: readonly string[]): string {
+  return [...new Set(items)].join();
+}
+
+function dayList(column: field.Field, text: string, special: (item: string) => Pick | null): DayList {
+  if (text === "?") return { any: true, plain: "*", picks: [] };
+  const plain: string[] = [];
+  const picks: Pick[] = [];
+  const items = text.split(",");
+  for (const item of items) {
+    const pick = special(item);
+    if (pick) picks.push(pick);
+    else plain.push(field.plain(column, item));
+  }
+  return { any: items.some((item) => item === "*" || item === "*/1"), plain: joined(plain) || "*", picks };
+}
+
+function monthDay(item: string): Pick | null {
+  const { dayOfMonth } = field;
+  const near = /^(\d+)W$/i.exec(item);
+  if (near) return weekdayNear(fixed([field.valueOf(dayOfMonth, near[1]!, item)]));
+  const last = /^L(?:-(\d+))?(W)?$/i.exec(item);
+  if (!last) return null;
+  const back = Number(last[1] ?? 0);
+  if (back > 30) throw field.wrong(dayOfMonth, item, "is before the month; the days before the last are L-1 to L-30");
+  return last[2] ? weekdayNear(fromEnd(back)) : fromEnd(back);
+}
+
+function weekday(item: string): Pick | null {
+  const { dayOfWeek } = field;
+  const [day = "", n, ...more] = item.split("#");
+  if (n !== undefined) {
+    const value = field.valueOf(dayOfWeek, day, item) % 7;
+    if (more.length || !/^[1-5]$/.test(n)) throw field.wrong(dayOfWeek, item, "names no week within 1-5 after its #");
+    return nth(value, Number(n));
+  }
+  if (/^L$/i.test(item)) throw field.wrong(dayOfWeek, item, 'needs a day; write "5L" for the last Friday of the month');
+  return /.L$/i.test(item) ? lastOf(field.valueOf(dayOfWeek, item.slice(0, -1), item) % 7) : null;
+}
+
+function join(byMonth: Pick | null, byWeek: Pick | null, and: boolean): Pick {
+  if (byMonth && byWeek) return and ? both(byMonth, byWeek) : either([byMonth, byWeek]);
+  return byMonth ?? byWeek ?? (() => -1);
+}
+
+function never(dom: string, month: string, dow: string | null): InvalidInput {
+  const both = dow === null ? "" : ` that is also day-of-week "${dow}"`;
+  const months = month === "*" ? "no month" : `month "${month}" never`;
+  const problem = `never fires: ${months} has a day-of-month "${dom}"${both}; write days that exist`;
+  return new InvalidInput(problem, { path: "cron" });
+}

@@ -17,7 +17,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 /** The one arrow that points the other way. It is taken late, so that importing tasker costs no driver. */
 const exception = 'sdk/config.ts: import("runtime/store/open.ts")';
 /** Opened by a URL, or by a command: never because `tasker` was imported. */
-const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cac"];
+const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cac", "cron-parser", "luxon", "cronstrue", "chokidar"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = Object.keys(layers).flatMap((folder) => filesIn(folder));

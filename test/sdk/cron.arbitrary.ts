@@ -224,7 +224,6 @@ export function expressions(kind: { readonly dense: boolean; readonly seconds?: 
       weekday: often(anyDay, dayColumn(weekdayItem)),
       and: fc.boolean(),
     })
-    .filter(({ weekday, and }) => !and || weekday.text !== "?")
     .map(expression);
 }
 

@@ -29,21 +29,19 @@ interface Declaration {
 function declare(state: State, node: number, list: readonly Declaration[]): void {
   const row = state.nodes.get(node);
   if (!row) return;
-  const known = list.filter((each) => note(state, each));
+  for (const each of list) note(state, each);
   state.nodes.set(node, { ...row, jobs: list.map(({ job }) => job) });
-  state.declared.set(node, new Map(known.map((each) => [each.job, versionOf(state, each)])));
-  const news = known.filter((each) => isNews(state, each.job, versionOf(state, each)));
+  state.declared.set(node, new Map(list.map((each) => [each.job, versionOf(state, each)])));
+  const news = list.filter((each) => isNews(state, each.job, versionOf(state, each)));
   for (const each of news) apply(state, each);
   if (news.length > 0) tellTick(state);
 }
 
-/** Puts a version on record. False for a job that never had a schedule. */
-function note(state: State, declaration: Declaration): boolean {
+/** Puts a version on record. */
+function note(state: State, declaration: Declaration): void {
   const { job, schedules } = declaration;
-  const versions = state.versions.get(job) ?? [];
-  if (versions.length === 0 && schedules.length === 0) return false;
-  if (versionOf(state, declaration) < 0) state.versions.set(job, [...versions, textOf(schedules)]);
-  return true;
+  if (versionOf(state, declaration) >= 0) return;
+  state.versions.set(job, [...(state.versions.get(job) ?? []), textOf(schedules)]);
 }
 
 /** The place of a version among those of its job; -1 before it was noted. */
@@ -90,8 +88,7 @@ export function ticking(state: State): readonly Coming[] {
 
 function due(state: State, { node, aheadMs, limit }: Parameters<Ticks["due"]>[0]): DueList {
   const nowMs = state.now();
-  const isDue = ({ fresh, nextMs, rule }: Coming): boolean =>
-    fresh || nextMs <= nowMs + (rule.overlap === "allow" ? aheadMs : 0);
+  const isDue = ({ nextMs, rule }: Coming): boolean => nextMs <= nowMs + (rule.overlap === "allow" ? aheadMs : 0);
   const coming = ticking(state);
   const taken = new Set(coming.filter(isDue).slice(0, limit));
   const next = coming.find((row) => !taken.has(row));

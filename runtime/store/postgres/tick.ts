@@ -128,13 +128,12 @@ function statements(sql: Statements) {
   const alive = (of: string) =>
     `array(select x from unnest(${of}) x where exists (select 1 from ${s}.runs where id = x))`;
   return {
-    /** Notes what a node's jobs declare; a job that never had a schedule needs no note. Answers the numbers of the declarations.
+    /** Notes what a node's jobs declare. Answers the numbers of the declarations.
      *  $1 node · $2 jobs · $3 hashes · $4 how many schedules */
     declare: `
     with seen as (
       insert into ${s}.declared (job, hash, size, seen_at)
       select i.job, i.hash, i.size, ${clock} from unnest($2::text[], $3::text[], $4::int[]) i(job, hash, size)
-      where i.size > 0 or exists (select 1 from ${s}.declared d where d.job = i.job)
       order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id),
     noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[] where id = $1)
     select id from seen`,

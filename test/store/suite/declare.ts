@@ -227,6 +227,19 @@ function winning(setup: () => Promise<Setup>): void {
     expect(await inputs(store)).toEqual(["1"]);
   });
 
+  test("a rollback to code that had no schedule yet takes those of the newer code out", async () => {
+    const { store, node: old } = await setup();
+    await redeclare(store, old, []);
+    const young = await declareOn(store, one);
+    expect(await inputs(store)).toEqual(["1"]);
+
+    await store.nodes.leave(young);
+    expect(await isAsked(store, old)).toBe(true);
+    await redeclare(store, old, []);
+
+    expect(await inputs(store)).toEqual([]);
+  });
+
   test("a node that drains has no say", async () => {
     const { store, node: old } = await setup();
     await redeclare(store, old, one);
@@ -316,6 +329,16 @@ function reminding(setup: () => Promise<Setup>): void {
 
     expect([asked, await isAsked(store, node)]).toEqual([true, false]);
     expect(await inputs(store)).toEqual(["1"]);
+  });
+
+  test("a node that declares after it was forgotten is asked again, once it beats", async () => {
+    const { store, clock, node } = await setup();
+    await clock.advance("2h");
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    await redeclare(store, node, one);
+
+    expect(await store.nodes.beat(node, 30_000, aState(), [])).toMatchObject({ alive: false, declare: true });
   });
 
   test("a declared schedule is not due while no live node has its job, and is due as before when one has", async () => {

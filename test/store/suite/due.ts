@@ -168,8 +168,12 @@ function effective(setup: () => Promise<Setup>): void {
   test.each(["skip", "cancel"] as const)("live runs are told for overlap %s, until they end", async (overlap) => {
     const { store, clock, node } = await setup();
     await putOne(store, { rule: aRule({ overlap }) });
-    const ticks = [clock.nowMs() - 2000, clock.nowMs() - 1000].map((at) => aTickRun(at));
-    const runs = await tickOne(store, await dueOf(store, node), { nextMs: clock.nowMs(), runs: ticks });
+    const runs: (number | null)[] = [];
+    for (const ago of [2000, 1000]) {
+      const due = await dueOf(store, node);
+      const tick = aTickRun(clock.nowMs() - ago);
+      runs.push(...(await tickOne(store, due, { nextMs: clock.nowMs(), runs: [tick] })));
+    }
 
     const both = (await dueOf(store, node)).live;
     await store.desk.cancel([runs[0]!]);

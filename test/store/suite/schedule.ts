@@ -132,6 +132,7 @@ function pausing(setup: () => Promise<Setup>): void {
 function removing(setup: () => Promise<Setup>): void {
   test("a removed schedule is gone, and its runs stay", async () => {
     const { store, clock, node } = await setup();
+    await store.nodes.beat(node, 30_000, aState({ jobs: ["job"] }), []);
     await putOne(store);
     const [run] = await tickOne(store, await dueOf(store, node), { runs: [aTickRun(clock.nowMs())] });
 

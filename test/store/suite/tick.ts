@@ -194,6 +194,21 @@ function making(setup: () => Promise<Setup>): void {
     },
   );
 
+  test("a tick's run holds its key for a week after it completed", async () => {
+    const { store, clock, node } = await setup();
+    await putOne(store);
+    const tickMs = clock.nowMs() - minute;
+    const [run] = await tickOne(store, await dueOf(store, node), { runs: [aTickRun(tickMs)] });
+    await store.runs.settle((await lease(store, node)).map((each) => settled(each)));
+
+    await clock.advance("6d");
+    const during = await store.find.keyed("job", tickKey("", tickMs));
+    await clock.advance("2d");
+    const after = await store.find.keyed("job", tickKey("", tickMs));
+
+    expect([during, after]).toEqual([run, null]);
+  });
+
   test("nodes hear of the runs that a tick made", async () => {
     const { store, clock, node } = await setup();
     await putOne(store);

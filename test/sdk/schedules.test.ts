@@ -1,0 +1,571 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
+import { plan } from "../../runtime/plan.ts";
+import { memory } from "../../runtime/store/memory.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { close, configure } from "../../sdk/config.ts";
+import { InvalidInput, InvalidPayload, JobNotFound, ScheduleNotFound, StoreUnavailable } from "../../sdk/error.ts";
+import { defineJob } from "../../sdk/job.ts";
+import { spreadOf } from "../../sdk/rule.ts";
+import { runs } from "../../sdk/desk.ts";
+import { schedules, type Schedule, type ScheduleRef, type Upsert } from "../../sdk/schedules.ts";
+import { jsonSchemaOf } from "../../sdk/schema.ts";
+import type { Find } from "../../sdk/target.ts";
+import { aJobRecord, recorder } from "./recorder.ts";
+import { aRule, aSchedule, declareOn } from "../kit/build.ts";
+
+const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000];
+const schema = z.object({ userId: z.string(), at: z.date().optional() });
+const remind = defineJob({ id: "remind", schema, handler: () => ({ sent: true }) });
+const daily = { job: remind, key: "user:7", cron: "0 9 * * *", payload: { userId: "7" } } as const;
+const named = { job: "remind", key: "user:7" };
+
+let store: Store;
+beforeEach(() => configure({ store: (store = memory()) }));
+afterEach(close);
+
+/** Publishes job `remind`, as a node does. */
+async function publish(overrides: Partial<Parameters<typeof aJobRecord>[0]> = {}): Promise<void> {
+  const { seenAt: _seenAt, ...job } = aJobRecord({ id: "remind", schema: jsonSchemaOf(schema), ...overrides });
+  await store.nodes.publish([job]);
+}
+
+/** As JavaScript would call it. */
+function loose(given: unknown): Upsert {
+  return given as Upsert;
+}
+
+/** What each answer is: a schedule's id, or an error's class. */
+function shapes(answers: readonly (Schedule | Error)[]): readonly unknown[] {
+  return answers.map((one) => (one instanceof Error ? one.constructor : one.id));
+}
+
+describe("upsert", () => {
+  test("makes a schedule of a job, with what it was given", async () => {
+    const before = Date.now();
+
+    const made = await schedules.upsert({
+      ...daily,
+      timezone: "Europe/Paris",
+      payload: { userId: "7", at: new Date(0) },
+      overlap: "skip",
+      queue: "mail",
+      priority: 3,
+      tags: ["a"],
+    });
+
+    expect(made).toMatchObject({
+      id: "remind@user:7",
+      job: "remind",
+      key: "user:7",
+      rule: { cron: "0 9 * * *", timezone: "Europe/Paris", overlap: "skip", catchUp: { max: 1, withinMs: day } },
+      payload: { userId: "7", at: new Date(0) },
+      ...{ queue: "mail", priority: 3, tags: ["a"] },
+      ...{ declared: false, paused: false, lastTick: null, last: null, count: 0, served: false },
+    });
+    expect(made.createdAt.getTime()).toBeGreaterThanOrEqual(before);
+    expect(made).not.toHaveProperty("fresh");
+    expect(made).not.toHaveProperty("input");
+    expect(await schedules.get(named)).toEqual(made);
+  });
+
+  test("changes the one that is there, and leaves a pause", async () => {
+    await schedules.upsert(daily);
+    await schedules.pause(named);
+
+    const changed = await schedules.upsert({ ...daily, cron: "0 10 * * *", payload: { userId: "8" } });
+
+    expect(changed).toMatchObject({ paused: true, rule: { cron: "0 10 * * *" }, payload: { userId: "8" } });
+    expect((await schedules.list()).items).toHaveLength(1);
+  });
+
+  test("by the job's id checks and lifts the payload by what nodes published", async () => {
+    await publish();
+    const byId = { job: "remind", key: "k", every: "1h" } as const;
+
+    const made = await schedules.upsert({ ...byId, payload: { userId: "7", at: "2030-01-01" } });
+
+    expect(made.payload).toEqual({ userId: "7", at: new Date("2030-01-01") });
+    await expect(schedules.upsert({ ...byId, payload: { userId: 7 } })).rejects.toThrow(InvalidPayload);
+    await expect(schedules.upsert({ ...byId, payload: { userId: 7 } })).rejects.toThrow("payload.userId");
+    await expect(schedules.upsert(byId)).rejects.toThrow(InvalidPayload);
+  });
+
+  test("of a job that nobody published is an error with names that look like it", async () => {
+    await publish();
+
+    const answer = schedules.upsert({ job: "remnid", key: "k", every: "1h" });
+
+    await expect(answer).rejects.toThrow(JobNotFound);
+    await expect(answer).rejects.toThrow('did you mean "remind"?');
+  });
+
+  test("by a job checks the payload by its schema", async () => {
+    await expect(schedules.upsert(loose({ ...daily, payload: { userId: 7 } }))).rejects.toThrow(
+      'payload of job "remind" does not match its schema: payload.userId: ',
+    );
+    await expect(schedules.upsert(loose({ ...daily, payload: undefined }))).rejects.toThrow(InvalidPayload);
+    expect((await schedules.list()).items).toEqual([]);
+  });
+
+  test("waits for an asynchronous schema", async () => {
+    const late = defineJob({
+      id: "late",
+      schema: z.object({ n: z.number().refine(async (n) => n > 0, "is too small") }),
+      handler: () => 1,
+    });
+
+    const made = await schedules.upsert({ job: late, key: "k", every: "1h", payload: { n: 1 } });
+
+    expect(made.payload).toEqual({ n: 1 });
+    await expect(schedules.upsert({ job: late, key: "k", every: "1h", payload: { n: 0 } })).rejects.toThrow(
+      "payload.n: is too small",
+    );
+  });
+
+  test.each<[string, unknown, string]>([
+    ["no key", { ...daily, key: undefined }, 'key "undefined" is not a text of 1 to 128'],
+    ["an empty key", { ...daily, key: "" }, 'key "" is not a text of 1 to 128'],
+    ["no job", { ...daily, job: undefined }, "job is neither a job nor the id of one; write job: remind"],
+    ["a job of null", { ...daily, job: null }, "job is neither a job nor the id of one"],
+    ["an unknown option", { ...daily, catchup: "none" }, 'a schedule has no option "catchup"; did you mean "catchUp"?'],
+    ["a bad rule", { ...daily, cron: "x" }, 'cron "x"'],
+    ["two rules", { ...daily, every: "1h" }, "not cron and every"],
+    ["a bad queue", { ...daily, queue: "a b" }, 'queue "a b" is not a name'],
+    ["what is no object", "daily", "a schedule is not an object; write { key"],
+  ])("refuses %s", async (_, given, message) => {
+    const answer = schedules.upsert(loose(given));
+
+    await expect(answer).rejects.toThrow(InvalidInput);
+    await expect(answer).rejects.toThrow(message);
+  });
+
+  test("a payload that can't be stored is refused, naming the field", async () => {
+    const any = defineJob({ id: "any", schema: z.object({ f: z.any() }), handler: () => 1 });
+
+    await expect(schedules.upsert({ job: any, key: "k", every: "1h", payload: { f: () => 1 } })).rejects.toThrow(
+      "payload.f is a function",
+    );
+  });
+
+  test("refuses one that code declares", async () => {
+    await declareOn(store, [aSchedule({ job: "remind", key: "user:7" })], "remind");
+
+    await expect(schedules.upsert(daily)).rejects.toThrow('schedule "remind@user:7" is declared in code');
+    await expect(schedules.get(named)).resolves.toMatchObject({ declared: true, served: true });
+  });
+});
+
+describe("upsertMany", () => {
+  test("answers a schedule or an error per item, in order", async () => {
+    await declareOn(store, [aSchedule({ job: "remind", key: "declared" })], "remind");
+
+    const answers = await schedules.upsertMany([
+      { ...daily, key: "b" },
+      loose({ ...daily, key: "wrong", payload: {} }),
+      { ...daily, key: "declared" },
+      loose(null),
+      { ...daily, key: "a" },
+      { job: "nobody", key: "x", every: "1h" },
+    ] as readonly Upsert[]);
+
+    expect(shapes(answers)).toEqual(["remind@b", InvalidPayload, InvalidInput, InvalidInput, "remind@a", JobNotFound]);
+    expect((await schedules.list({ declared: false })).items.map(({ id }) => id)).toEqual(["remind@a", "remind@b"]);
+  });
+
+  test("takes the first of repeats, wherever in the list they are", async () => {
+    const list = Array.from({ length: 600 }, (_, i) => ({ ...daily, key: `${i % 599}`, payload: { userId: `${i}` } }));
+
+    const answers = await schedules.upsertMany([...list.slice(0, 2), list[1]!, ...list.slice(2)]);
+
+    expect(answers.flatMap((one, i) => (one instanceof Error ? [[i, one.message]] : []))).toEqual([
+      [2, 'schedule "remind@1" is in the list twice; leave one out'],
+      [600, 'schedule "remind@0" is in the list twice; leave one out'],
+    ]);
+    expect((await schedules.get("remind@0"))!.payload).toEqual({ userId: "0" });
+  });
+
+  test("a repeat of what is wrong is no repeat", async () => {
+    const answers = await schedules.upsertMany([loose({ ...daily, payload: {} }), daily]);
+
+    expect(shapes(answers)).toEqual([InvalidPayload, "remind@user:7"]);
+  });
+
+  test("takes 1200 in one call, and reads the published jobs once", async () => {
+    await publish();
+    const jobs = vi.spyOn(store.find, "jobs");
+    const list = Array.from({ length: 1200 }, (_, i) => ({
+      ...{ job: i % 2 ? "remind" : "nobody", key: `${i}`, every: "1h" as const, payload: { userId: "7" } },
+    }));
+
+    const answers = await schedules.upsertMany(list);
+
+    expect(shapes(answers)).toEqual(list.map(({ key }, i) => (i % 2 ? `remind@${key}` : JobNotFound)));
+    expect(jobs.mock.calls.length).toBeLessThanOrEqual(2); // one for each id
+  });
+
+  test("a part that the store refuses fails alone", async () => {
+    const put = store.schedules.put.bind(store.schedules);
+    const away = vi
+      .spyOn(store.schedules, "put")
+      .mockImplementationOnce(put)
+      .mockRejectedValueOnce(new StoreUnavailable("memory", "away"));
+
+    const answers = await schedules.upsertMany(Array.from({ length: 1200 }, (_, i) => ({ ...daily, key: `${i}` })));
+
+    expect(away.mock.calls.map(([batch]) => batch.length)).toEqual([500, 500, 200]);
+    expect(answers.map((one) => one instanceof StoreUnavailable)).toEqual(
+      Array.from({ length: 1200 }, (_, i) => i >= 500 && i < 1000),
+    );
+    expect(answers[1199]).toMatchObject({ key: "1199" });
+  });
+
+  test("an empty list is none, and what is no list is refused", async () => {
+    expect(await schedules.upsertMany([])).toEqual([]);
+    await expect(schedules.upsertMany(loose({}) as never)).rejects.toThrow(InvalidInput);
+  });
+});
+
+describe("a schedule", () => {
+  test("is found by its id, by job and key, and by the job itself", async () => {
+    await store.schedules.put([aSchedule({ job: "remind", key: "" }), aSchedule({ job: "remind", key: "a@b" })]);
+    const refs: readonly (readonly [ScheduleRef, string])[] = [
+      ["remind", "remind"],
+      ["remind@a@b", "remind@a@b"],
+      [{ job: "remind" }, "remind"],
+      [{ job: "remind", key: "a@b" }, "remind@a@b"],
+      [{ job: remind, key: undefined }, "remind"],
+      [{ job: remind, key: "a@b" }, "remind@a@b"],
+      [remind, "remind"].slice(1)[0] === "remind" ? ["remind@", "remind"] : ["", ""],
+    ];
+
+    for (const [ref, id] of refs) expect((await schedules.get(ref))?.id).toBe(id);
+  });
+
+  test("that is not there is null to get, false to remove, and an error to all else", async () => {
+    const [from, to] = [new Date(0), new Date(1)];
+
+    expect(await schedules.get("remind@x")).toBeNull();
+    expect(await schedules.remove("remind@x")).toBe(false);
+    for (const act of [schedules.pause, schedules.resume, schedules.trigger, schedules.preview])
+      await expect(act("remind@x")).rejects.toThrow(ScheduleNotFound);
+    await expect(schedules.backfill({ job: remind, key: "x" }, { from, to })).rejects.toThrow(
+      'schedule "remind@x" does not exist; list schedules with "tasker schedules"',
+    );
+  });
+
+  test.each([["@k"], [""], ["a b"], [5], [null], [undefined], [{}], [{ job: null }], [{ job: "j", key: 5 }]])(
+    "%j names none",
+    async (ref) => {
+      for (const act of [schedules.get, schedules.pause, schedules.resume, schedules.remove, schedules.trigger])
+        await expect(act(ref as string)).rejects.toThrow(InvalidInput);
+    },
+  );
+
+  test("shows its payload decoded when it is read, so that a broken one hides nothing else", async () => {
+    await store.schedules.put([aSchedule({ key: "ok", input: { json: '["1"]', meta: '[["bigint"]]' } })]);
+    await store.schedules.put([aSchedule({ key: "bad", input: { json: "{", meta: null } })]);
+
+    const [bad, ok] = (await schedules.list()).items;
+
+    expect(bad!.id).toBe("job@bad");
+    expect(() => bad!.payload).toThrow(InvalidInput);
+    expect(ok!.key).toBe("ok");
+  });
+
+  test("can be paused, resumed and removed", async () => {
+    await schedules.upsert(daily);
+
+    const paused = await schedules.pause("remind@user:7");
+    const resumed = await schedules.resume({ job: remind, key: "user:7" });
+    const removed = [await schedules.remove(named), await schedules.remove(named)];
+
+    expect(paused).toMatchObject({ id: "remind@user:7", paused: true, nextAt: null });
+    expect(resumed).toMatchObject({ paused: false });
+    expect(resumed.nextAt!.getUTCHours()).toBe(9);
+    expect(removed).toEqual([true, false]);
+  });
+
+  test("that code declares is not removed while a node has the job", async () => {
+    const node = await declareOn(store, [aSchedule()]);
+
+    await expect(schedules.remove("job")).rejects.toThrow('schedule "job" is declared in code');
+    await store.nodes.leave(node);
+
+    expect(await schedules.remove("job")).toBe(true);
+  });
+});
+
+describe("the next instant of a schedule that no node has seen", () => {
+  test("is the first tick from now on, spread included", async () => {
+    const before = Date.now();
+
+    const made = await schedules.upsert({ ...daily, spread: "30m" });
+
+    const tick = made.nextAt!.getTime() - spreadOf(named, made.rule);
+    expect(new Date(tick).toISOString()).toMatch(/T09:00:00.000Z$/);
+    expect(made.nextAt!.getTime()).toBeGreaterThan(before);
+    expect(made.nextAt!.getTime() - before).toBeLessThanOrEqual(day);
+  });
+
+  test("is what a node then plans", async () => {
+    const node = await declareOn(store, []);
+    const made = [
+      await schedules.upsert({ ...daily, key: "cron", spread: "10m" }),
+      await schedules.upsert({ ...daily, key: "every", cron: undefined, every: "7m", anchor: new Date(5) } as Upsert),
+      await schedules.upsert(loose({ ...daily, key: "once", cron: undefined, runAt: new Date(Date.now() + hour) })),
+      await schedules.upsert({ ...daily, key: "later", startsAt: new Date(Date.now() + 400 * day) }),
+    ];
+
+    const { due, nowMs } = await store.ticks.due({ node, aheadMs: 0, limit: 10 });
+    const planned = due.map((one) => plan(one, { nowMs, aheadMs: 0, sinceMs: nowMs }).tick);
+
+    expect(Object.fromEntries(planned.map(({ key, nextMs }) => [key, nextMs]))).toEqual(
+      Object.fromEntries(made.map(({ key, nextAt }) => [key, nextAt!.getTime()])),
+    );
+  });
+
+  test("is the instant of a one-shot, or now for one in the past", async () => {
+    const before = Date.now();
+    const runAt = new Date(before + hour);
+    const once = { job: remind, payload: { userId: "7" } };
+
+    const coming = await schedules.upsert({ ...once, key: "coming", runAt });
+    const past = await schedules.upsert({ ...once, key: "past", runAt: new Date(0) });
+
+    expect(coming.nextAt).toEqual(runAt);
+    expect(past.nextAt!.getTime()).toBeGreaterThanOrEqual(before);
+    expect(past.nextAt!.getTime()).toBeLessThanOrEqual(Date.now());
+  });
+
+  test("is null where none comes", async () => {
+    const made = await schedules.upsert({ ...daily, endsAt: new Date(1) });
+
+    expect(made.nextAt).toBeNull();
+  });
+});
+
+describe("lists", () => {
+  beforeEach(async () => {
+    await store.schedules.put(
+      ["b", "a"].flatMap((job) => ["2", "1", ""].map((key) => aSchedule({ job, key, rule: aRule() }))),
+    );
+  });
+  const ids = (page: { readonly items: readonly Schedule[] }): readonly string[] => page.items.map(({ id }) => id);
+
+  test("are by job, then key", async () => {
+    expect(ids(await schedules.list())).toEqual(["a", "a@1", "a@2", "b", "b@1", "b@2"]);
+  });
+
+  test("are filtered by job, pause and declaration", async () => {
+    await schedules.pause("b@1");
+    await declareOn(store, [aSchedule({ job: "a" })], "a");
+
+    expect(ids(await schedules.list({ job: "b", paused: true }))).toEqual(["b@1"]);
+    expect(ids(await schedules.list({ job: ["a", "b"], paused: false }))).toHaveLength(5);
+    expect(ids(await schedules.list({ declared: true }))).toEqual(["a"]);
+    expect(ids(await schedules.list({ job: [] }))).toEqual([]);
+  });
+
+  test("come in pages", async () => {
+    const first = await schedules.list({}, { limit: 4 });
+    const second = await schedules.list({}, { limit: 4, cursor: first.next! });
+
+    expect([ids(first), ids(second)]).toEqual([
+      ["a", "a@1", "a@2", "b"],
+      ["b@1", "b@2"],
+    ]);
+    expect(second.next).toBeNull();
+  });
+
+  test.each([0, 201, 1.5, -1])("a limit of %d is refused", async (limit) => {
+    await expect(schedules.list({}, { limit })).rejects.toThrow(`limit "${limit}" is not a whole number from 1 to 200`);
+  });
+
+  test("a field that does not exist is refused, rather than matching too much", async () => {
+    await expect(schedules.list(loose({ jobs: "a" }) as never)).rejects.toThrow('did you mean "job"?');
+  });
+});
+
+describe("trigger", () => {
+  test("adds a run now, with the schedule's payload and the job's own options, and tells the schedule", async () => {
+    await publish({ queue: "mail", priority: 2, tags: ["mail"], ttlMs: hour });
+    await schedules.upsert({ ...daily, priority: 7, tags: ["mail", "a"] });
+    const before = Date.now();
+
+    const handle = await schedules.trigger<typeof remind>("remind@user:7");
+
+    const run = (await handle.get())!;
+    expect(run).toMatchObject({
+      ...{ job: "remind", queue: "mail", priority: 7, tags: ["mail", "a"], payload: { userId: "7" }, key: null },
+      ...{ status: "pending", schedule: { id: "remind@user:7" } },
+    });
+    expect(run.dueAt.getTime() - before).toBeLessThan(minute);
+    expect(run.expiresAt!.getTime() - run.dueAt.getTime()).toBe(hour);
+    expect(run.schedule!.tick.getTime()).toBeGreaterThanOrEqual(before);
+    expect((await schedules.get(named))!.last).toEqual({ run: handle.id, status: "pending", reason: null });
+    const { options } = (await store.find.list({})).items[0]!;
+    expect(options!.schedule!.next! - options!.schedule!.previous!).toBe(day);
+  });
+
+  test("adds one each time, also while it is paused", async () => {
+    await schedules.upsert(daily);
+    await schedules.pause(named);
+
+    const handles = [await schedules.trigger(named), await schedules.trigger(named)];
+
+    expect(new Set(handles.map(({ id }) => id)).size).toBe(2);
+  });
+
+  test("goes by defaults where no node has published the job", async () => {
+    await schedules.upsert(daily);
+
+    const run = await (await schedules.trigger(named)).get();
+
+    expect(run).toMatchObject({ queue: "default", priority: 0, tags: [], expiresAt: null });
+  });
+
+  test("adds nothing while the published jobs can't be read", async () => {
+    const record = { ...(await store.schedules.put([aSchedule()]))[0]! };
+    const find: Partial<Find> = { jobs: () => Promise.reject(new StoreUnavailable("memory", "away")) };
+    const to = recorder({ find, schedules: { get: async () => record as never } });
+    configure({ store: to });
+
+    await expect(schedules.trigger("job")).rejects.toThrow(StoreUnavailable);
+    expect(to.adds).toEqual([]);
+  });
+});
+
+describe("backfill", () => {
+  const hourly = { job: remind, key: "h", every: "1h", payload: { userId: "7" } } as const;
+  const [from, to] = [new Date("2020-01-01T00:00Z"), new Date("2020-01-01T03:00Z")];
+
+  test("adds a run for each tick of the range, its ends included", async () => {
+    await schedules.upsert({ ...hourly, spread: "59m" });
+
+    const filled = await schedules.backfill("remind@h", { from, to });
+
+    const made = await Promise.all(filled.runs.map((id) => runs.need(id)));
+    expect(filled.ticks).toBe(4);
+    expect(made.map(({ schedule, key }) => [schedule!.tick.toISOString(), key])).toEqual(
+      [0, 1, 2, 3].map((h) => [`2020-01-01T0${h}:00:00.000Z`, `h@2020-01-01T0${h}:00:00.000Z`]),
+    );
+    expect(made.every(({ dueAt }) => dueAt.getTime() <= Date.now())).toBe(true);
+    expect((await schedules.get("remind@h"))!.last!.run).toBe(filled.runs[3]);
+  });
+
+  test("makes no second run for a tick, whoever made the first", async () => {
+    await schedules.upsert(hourly);
+    await schedules.backfill("remind@h", { from, to: new Date(from.getTime() + hour) });
+
+    const again = await schedules.backfill("remind@h", { from, to });
+
+    expect([again.ticks, again.runs.length]).toEqual([4, 2]);
+  });
+
+  test("of a range without ticks adds nothing", async () => {
+    await schedules.upsert(hourly);
+
+    const filled = await schedules.backfill("remind@h", { from: new Date(1), to: new Date(2) });
+
+    expect(filled).toEqual({ ticks: 0, runs: [] });
+  });
+
+  test("takes 1000 ticks, reading the published jobs once, and no more", async () => {
+    await schedules.upsert(hourly);
+    const jobs = vi.spyOn(store.find, "jobs");
+    const most = { from, to: new Date(from.getTime() + 999 * hour) };
+
+    const filled = await schedules.backfill("remind@h", most);
+
+    expect([filled.ticks, filled.runs.length, jobs.mock.calls.length]).toEqual([1000, 1000, 1]);
+    await expect(schedules.backfill("remind@h", { ...most, to: new Date(most.to.getTime() + hour) })).rejects.toThrow(
+      "the range has more than 1000 ticks; backfill it in parts",
+    );
+  });
+
+  test.each([
+    ["not over", { from, to: new Date(Date.now() + day) }, "is not over; the schedule itself makes the coming runs"],
+    ["turned round", { from: to, to: from }, "to is before from; exchange them"],
+    ["of texts", { from: "2020-01-01" as unknown as Date, to }, 'from "2020-01-01" is not a valid Date'],
+  ])("refuses a range that is %s", async (_, range, message) => {
+    await schedules.upsert(hourly);
+
+    const answer = schedules.backfill("remind@h", range);
+
+    await expect(answer).rejects.toThrow(InvalidInput);
+    await expect(answer).rejects.toThrow(message);
+  });
+});
+
+describe("preview", () => {
+  test("shows the coming ticks of a stored schedule, and when their runs start", async () => {
+    const { rule } = await schedules.upsert({ ...daily, spread: "10m" });
+    const spread = spreadOf(named, rule);
+
+    const ticks = await schedules.preview(named, { from: new Date("2030-01-01T09:00Z"), count: 2 });
+
+    expect(ticks).toEqual(
+      ["2030-01-02T09:00Z", "2030-01-03T09:00Z"].map((text) => ({
+        tick: new Date(text),
+        dueAt: new Date(new Date(text).getTime() + spread),
+        changes: [],
+      })),
+    );
+    expect(spread).toBeGreaterThan(0);
+    expect(await schedules.preview({ job: remind, key: "user:7" })).toHaveLength(5);
+  });
+
+  test("shows those of a rule that is stored nowhere, from now on", async () => {
+    const ticks = await schedules.preview({ every: "1m", spread: "10s" });
+
+    expect(ticks).toHaveLength(5);
+    expect(ticks[0]!.tick.getTime() - Date.now()).toBeLessThanOrEqual(minute);
+    expect(ticks[4]!.tick.getTime() - ticks[0]!.tick.getTime()).toBe(4 * minute);
+    expect(ticks[0]!.dueAt).toEqual(ticks[0]!.tick);
+  });
+
+  test("needs no store for a rule", async () => {
+    await close();
+
+    expect(await schedules.preview({ cron: "@daily" }, { count: 1 })).toHaveLength(1);
+  });
+
+  test("tells of each clock change once, with the tick that comes after it or at it", async () => {
+    const from = new Date("2030-03-30T23:00Z");
+
+    const hourly = await schedules.preview({ cron: "0 * * * *", timezone: "Europe/Paris" }, { from, count: 4 });
+    const daily = await schedules.preview({ cron: "30 9 * * *", timezone: "Europe/Paris" }, { from, count: 2 });
+
+    const change = { at: new Date("2030-03-31T01:00Z"), before: 60, after: 120 };
+    expect(hourly.map(({ changes }) => changes)).toEqual([[], [change], [], []]);
+    expect(daily.map(({ changes }) => changes)).toEqual([[change], []]);
+  });
+
+  test("ends with the rule, and with what its limit leaves", async () => {
+    const from = new Date(0);
+    const rule = { every: "1s", endsAt: new Date(3 * second) } as const;
+    const node = await declareOn(store, []);
+    await schedules.upsert(loose({ ...daily, cron: undefined, every: "1h", limit: 3 }));
+    const { due, nowMs } = await store.ticks.due({ node, aheadMs: 0, limit: 1 });
+    const { tick } = plan(due[0]!, { nowMs: nowMs + hour, aheadMs: 0, sinceMs: nowMs });
+    await store.ticks.tick([tick]);
+
+    expect(await schedules.preview(rule, { from })).toHaveLength(3);
+    expect(await schedules.preview({ ...rule, limit: 2 }, { from })).toHaveLength(2);
+    expect(await schedules.preview(named)).toHaveLength(2);
+    expect(await schedules.preview({ runAt: new Date(1) })).toEqual([]);
+  });
+
+  test.each([0, 1001, 1.5, Number.NaN])("a count of %d is refused", async (count) => {
+    await expect(schedules.preview({ every: "1m" }, { count })).rejects.toThrow(
+      `count "${count}" is not a whole number from 1 to 1000`,
+    );
+  });
+
+  test("refuses what is no rule", async () => {
+    await expect(schedules.preview({ cron: "x" })).rejects.toThrow(InvalidInput);
+    await expect(schedules.preview(loose({ cron: "@daily", key: "k" }))).rejects.toThrow(/no option "key"/);
+    await expect(schedules.preview(loose(null))).rejects.toThrow("a schedule is named by its id");
+  });
+});

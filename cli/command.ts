@@ -29,7 +29,7 @@ export interface Input {
 
 /** One subcommand: a thin skin that parses, calls and prints. */
 export interface Command {
-  /** Name and arguments: `trigger <job> [payload]`. */
+  /** Name and arguments: `trigger <job> [payload]`, `schedules pause <...ids>`. */
   readonly usage: string;
   readonly about: string;
   readonly flags: readonly Flag[];
@@ -41,7 +41,7 @@ export interface Command {
   run(input: Input): Promise<number>;
 }
 
-/** The name alone. */
+/** The name alone: one word, or two. */
 export function nameOf(command: Command): string {
-  return command.usage.split(" ", 1)[0]!;
+  return command.usage.split(/ [<[]/, 1)[0]!;
 }

@@ -12,6 +12,12 @@ import { resume } from "./resume.ts";
 import { retry } from "./retry.ts";
 import { run } from "./run.ts";
 import { runs } from "./runs.ts";
+import { schedules } from "./schedules.ts";
+import { pause, remove, resume as resumeSchedule, trigger as triggerSchedule } from "./schedules/act.ts";
+import { backfill } from "./schedules/backfill.ts";
+import { get } from "./schedules/get.ts";
+import { preview } from "./schedules/preview.ts";
+import { upsert } from "./schedules/upsert.ts";
 import { start } from "./start.ts";
 import { stats } from "./stats.ts";
 import { trigger } from "./trigger.ts";
@@ -19,5 +25,6 @@ import { trigger } from "./trigger.ts";
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
   ...[dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
   ...[jobs, queues, stats, nodes, migrate],
 ];

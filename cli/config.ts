@@ -22,6 +22,8 @@ export interface Settings {
   readonly grace: DurationText;
   readonly crashes: number;
   readonly keep: { readonly completed: DurationText; readonly other: DurationText };
+  /** IANA name. */
+  readonly timezone: string;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Null: pretty on a terminal and for `dev`, else json. */
   readonly logFormat: "pretty" | "json" | null;
@@ -50,6 +52,7 @@ const defaults: Readonly<Record<string, unknown>> = {
   crashes: 3,
   "keep.completed": "7d",
   "keep.other": "30d",
+  timezone: "UTC",
   logLevel: "info",
   app: "app",
   version: "0",
@@ -97,7 +100,7 @@ function pick(option: Option, { given, env, content, file }: Sources): { value: 
 }
 
 function read(option: Option, raw: unknown, source: string): unknown {
-  const value = option.kind.read(raw);
+  const value = parsed(source, () => option.kind.read(raw));
   if (value !== undefined) return value;
   const shown = typeof raw === "string" ? raw : (JSON.stringify(raw) ?? typeof raw);
   throw new BadUsage(`${source}: "${redact(shown).slice(0, 100)}" is not ${option.kind.wants}`);

@@ -57,7 +57,7 @@ function parse(line: string): Entry | null {
 
 /** Whether a handler wrote the line, with `ctx.log`: it names a run, and is none of the engine's own lines about runs. */
 function ofHandler(entry: Entry): boolean {
-  return typeof entry.run === "string" && !/^(Run|Lease|Hook|Result) /.test(String(entry.msg));
+  return typeof entry.run === "string" && !/^(Run|Lease|Hook|Result|Schedule) /.test(String(entry.msg));
 }
 
 function clock(time: unknown): string {

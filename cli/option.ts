@@ -1,10 +1,12 @@
+import { checkZone } from "../sdk/cron.ts";
 import { toMs, type DurationText } from "../sdk/duration.ts";
 
 /** What values a key takes. */
 export interface Kind {
   /** Ends the sentence `--slots "x" is not …`. */
   readonly wants: string;
-  /** The value, from the text of a flag or variable or as it stands in a config file; undefined if it is none. */
+  /** The value, from the text of a flag or variable or as it stands in a config file; undefined if it is none.
+   *  @throws {InvalidInput} if it is none, and there is more to say about it than `wants` */
   readonly read: (value: unknown) => unknown;
 }
 
@@ -44,6 +46,7 @@ const span: Kind = {
     }
   },
 };
+const zone: Kind = { wants: "the name of a time zone", read: checkZone };
 const choice = (...names: readonly string[]): Kind => ({
   wants: `one of ${names.join(", ")}`,
   read: (value) => (names.includes(value as string) ? value : undefined),
@@ -185,6 +188,15 @@ export const options: readonly Option[] = [
     for: "worker",
     kind: span,
     about: "How long failed and canceled runs are kept",
+  },
+  {
+    key: "timezone",
+    flag: "--timezone <zone>",
+    variable: "TASKER_TIMEZONE",
+    default: "UTC",
+    for: "worker",
+    kind: zone,
+    about: "Zone of cron schedules that name none, like Europe/Paris",
   },
   {
     key: "logLevel",

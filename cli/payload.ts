@@ -14,14 +14,14 @@ export function payloadOf(text: string | undefined, given: Given): unknown {
   return text === "-" ? json(read(0), "stdin") : json(text, "the payload");
 }
 
-/** The instant of `--at`, if it was given.
- *  @throws {BadUsage} */
-export function atOf(given: Given): Date | undefined {
-  const text = given.text("at");
+/** The instant of `--at`, or of another flag, if it was given.
+ *  @throws {BadUsage} naming the flag */
+export function atOf(given: Given, flag = "at"): Date | undefined {
+  const text = given.text(flag);
   if (text === null) return undefined;
   const at = new Date(text);
   if (/^\d{4}-\d\d/.test(text) && !Number.isNaN(at.getTime())) return at;
-  throw new BadUsage(`--at: "${text}" is not an ISO time like "2030-01-31T12:00:00Z"`);
+  throw new BadUsage(`--${flag}: "${text}" is not an ISO time like "2030-01-31T12:00:00Z"`);
 }
 
 function read(from: string | 0): string {

@@ -44,11 +44,11 @@ export function parse(argv: readonly string[], commands: readonly Command[], ver
   const { program, called } = build(commands, version);
   if (words.length === 0) program.outputHelp();
   if (words.length === 0) return { do: "help" };
-  program.parse(["node", "tasker", ...guard(words, commands)], { run: false });
+  program.parse(["node", "tasker", ...paired(guard(words, commands), commands)], { run: false });
   if (program.options.help) return { do: "help" };
   if (program.options.version && !program.matchedCommand) return { do: "version" };
   if (!program.matchedCommand) throw unknown(program.args[0], commands);
-  check(program);
+  check(program, commands);
   program.runMatchedCommand();
   return { do: "run", ...called()! };
 }
@@ -134,16 +134,26 @@ function guard(argv: readonly string[], commands: readonly Command[]): readonly 
   return words;
 }
 
+/** Makes one word of the two that name a command, as the parser takes them. Flags may stand between. */
+function paired(words: readonly string[], commands: readonly Command[]): readonly string[] {
+  const [first, second] = words.flatMap((word, at) => (word.startsWith("-") ? [] : [at]));
+  const name = `${words[first ?? 0]} ${words[second ?? 0]}`;
+  if (second === undefined || !commands.some((command) => nameOf(command) === name)) return words;
+  return words.map((word, at) => (at === first ? name : word)).toSpliced(second, 1);
+}
+
 function unmark(value: string): string {
   return value.startsWith(mark) ? value.slice(mark.length) : value;
 }
 
 /** What the parser would refuse, in our words.
  *  @throws {BadUsage} */
-function check({ matchedCommand, args, options: given, globalCommand }: CAC): void {
+function check({ matchedCommand, args, options: given, globalCommand }: CAC, commands: readonly Command[]): void {
   const { name, rawName, args: wanted, options: own } = matchedCommand!;
   const all = [...own, ...globalCommand.options];
   const usage = `usage: tasker ${rawName}`;
+  const acts = actsOn(name, commands);
+  if (args.length > wanted.length && acts.length > 0) throw unknownAct(unmark(String(args[0])), name, acts);
   for (const flag of Object.keys(given))
     if (flag !== "--" && !all.some(({ names }) => names.includes(flag))) throw unknownFlag(flag, name, all);
   const bare = all.find(
@@ -157,6 +167,15 @@ function check({ matchedCommand, args, options: given, globalCommand }: CAC): vo
   throw new BadUsage(`${extra.join(", ")} ${extra.length === 1 ? "is" : "are"} too many; ${usage}`);
 }
 
+/** The second words of commands that begin with this one. */
+function actsOn(name: string, commands: readonly Command[]): readonly string[] {
+  return commands.map(nameOf).flatMap((each) => (each.startsWith(`${name} `) ? [each.slice(name.length + 1)] : []));
+}
+
+function unknownAct(word: string, of: string, acts: readonly string[]): BadUsage {
+  return new BadUsage(`"${word}" is not an act on ${of}${hint(word, acts) || `; the acts are ${acts.join(", ")}`}`);
+}
+
 function unknownFlag(flag: string, command: string, all: CAC["globalCommand"]["options"]): BadUsage {
   const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const names = all.map((option) => dashed(option.name)).filter((each) => each !== "version");
@@ -168,7 +187,7 @@ function unknownFlag(flag: string, command: string, all: CAC["globalCommand"]["o
 }
 
 function unknown(first: string | undefined, commands: readonly Command[]): BadUsage {
-  const names = commands.map(nameOf);
+  const names = commands.map(nameOf).filter((name) => !name.includes(" "));
   if (first === undefined) return new BadUsage(`a command is missing; the commands are ${names.join(", ")}`);
   const word = unmark(String(first));
   return new BadUsage(`"${word}" is not a command${hint(word, names) || `; the commands are ${names.join(", ")}`}`);

@@ -1,6 +1,6 @@
 /** Records as people and programs read them. */
 import { humanMs } from "../sdk/duration.ts";
-import { formatId } from "../sdk/id.ts";
+import { formatId, scheduleId } from "../sdk/id.ts";
 import type { Wire } from "../sdk/codec.ts";
 import type { Status } from "../sdk/status.ts";
 import type { AttemptRecord, ErrorRecord, LogRecord, RunRecord } from "../sdk/target.ts";
@@ -10,7 +10,7 @@ import { fields } from "./field.ts";
 import { pairs, table, type Column } from "./table.ts";
 
 /** A run as a JSON document: its id as `run_…`, payload and result as natural JSON, instants as ISO text; `hook` says which run's hook
- *  it executes, if it does. */
+ *  it executes, `schedule` for which tick it was made, if so. */
 export function runDocument(run: RunRecord): object {
   const { id, input, result, options, replayOf, ...rest } = run;
   return {
@@ -21,7 +21,13 @@ export function runDocument(run: RunRecord): object {
     options,
     replayOf: replayOf === null ? null : formatId(replayOf),
     hook: options?.hook ? { kind: options.hook.kind, of: formatId(options.hook.of) } : null,
+    schedule: tickOf(run),
   };
+}
+
+function tickOf({ job, options }: RunRecord): { readonly id: string; readonly tick: Date } | null {
+  const { schedule } = options ?? {};
+  return schedule ? { id: scheduleId({ job, key: schedule.key }), tick: new Date(schedule.tick) } : null;
 }
 
 /** The natural JSON of a stored value. */
@@ -104,9 +110,11 @@ function took(run: RunRecord): string {
 
 function facts(run: RunRecord, paint: Colors, now: Date): string {
   const instant = (at: Date | null): string | null => at && `${at.toISOString()}  ${when(at, now)}`;
+  const schedule = tickOf(run);
   return pairs(
     [
       ["note", run.note],
+      ["schedule", schedule && `${schedule.id}, tick ${schedule.tick.toISOString()}`],
       ["queue", `${run.queue}, priority ${run.priority}`],
       ["created", instant(run.createdAt)],
       ["due", instant(run.dueAt)],
@@ -128,7 +136,7 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
 }
 
 function optionsOf({ options }: RunRecord): string | null {
-  const { hook: _hook, ...own } = options ?? {};
+  const { hook: _hook, schedule: _schedule, ...own } = options ?? {};
   return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
 }
 

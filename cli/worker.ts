@@ -13,11 +13,11 @@ export async function runtimeOf(
   settings: Settings,
   parts: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly logger: Logger },
 ): Promise<Runtime> {
-  const { slots, queues, poll, lease, sweep, grace, crashes, keep, app, version, name } = settings;
+  const { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version, name } = settings;
   const store = await openStore(parts.database.url, { schema: parts.database.schema });
   return createRuntime({
     ...{ store, jobs: parts.jobs, logger: parts.logger },
-    ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, app, version },
+    ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version },
     ...(name !== null && { name }),
   });
 }

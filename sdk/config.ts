@@ -30,6 +30,8 @@ export interface Config {
   /** How long finished runs are kept; 7d if completed, else 30d, by default. */
   readonly keep?:
     { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
+  /** Zone of cron schedules that name none, like "Europe/Paris"; UTC by default. */
+  readonly timezone?: string | undefined;
   /** Least level that is logged; info by default. */
   readonly logLevel?: "debug" | "info" | "warn" | "error" | "silent" | undefined;
   /** Pretty on a terminal and json elsewhere, by default. */

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
+import { nameOf } from "../cli/command.ts";
 import { commands } from "../cli/commands.ts";
 import { flagName, options } from "../cli/option.ts";
 
@@ -129,7 +130,8 @@ function leads(link: string, page: string): boolean {
 }
 
 function isCommand(line: string): boolean {
-  const command = commands.find(({ usage }) => usage.split(" ", 1)[0] === line.split(" ", 1)[0]);
+  const named = commands.filter((each) => `${line} `.startsWith(`${nameOf(each)} `));
+  const command = named.toSorted((a, b) => nameOf(a).length - nameOf(b).length).at(-1);
   if (!command) return false;
   const known = [
     ...command.flags.map(({ flag }) => flag),

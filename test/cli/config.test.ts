@@ -23,6 +23,7 @@ test("without file, environment and flags every key has its default", async () =
     ...{
       crashes: 3,
       keep: { completed: "7d", other: "30d" },
+      timezone: "UTC",
       logLevel: "info",
       logFormat: null,
       app: "app",
@@ -82,10 +83,26 @@ test("queues are read from text and from objects alike", async () => {
   expect(fromText.queues).toEqual({ mail: { concurrency: 5 }, default: { concurrency: 20 } });
 });
 
+test("a zone is read by flag, variable and key, and takes the name that it is known by", async () => {
+  const cwd = folder({ "tasker.config.mjs": `export default { timezone: "America/New_York" };` });
+
+  const zones = await Promise.all([
+    settings(flags(), {}, cwd),
+    settings(flags(), { TASKER_TIMEZONE: "Asia/Tokyo" }, cwd),
+    settings(flags({ timezone: "europe/paris" }), { TASKER_TIMEZONE: "Asia/Tokyo" }, cwd),
+  ]);
+
+  expect(zones.map(({ timezone }) => timezone)).toEqual(["America/New_York", "Asia/Tokyo", "Europe/Paris"]);
+});
+
 test.each([
   [{ slots: "0" }, /--slots: "0" is not a whole number from 1 on/],
   [{ poll: "5" }, /--poll: "5" is not a duration/],
   [{ "log-level": "loud" }, /--log-level: "loud" is not one of debug, info/],
+  [
+    { timezone: "Europe/Pariss" },
+    /^--timezone: timezone "Europe\/Pariss" is not a zone .* did you mean "Europe\/Paris"/,
+  ],
   [{ queues: "mail" }, /--queues: "mail" is not a list of queues/],
   [{ config: "none.ts" }, /--config: "none.ts" does not exist/],
 ])("the flags %j are refused by name", async (given, message) => {

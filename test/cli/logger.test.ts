@@ -64,6 +64,17 @@ test("a line of a run that executes a hook says whose", () => {
   );
 });
 
+test("what a schedule did is a line of the engine, not of a handler", () => {
+  const tick = "2030-01-02T12:00:00.000Z";
+
+  expect(pretty({ msg: "Schedule ticked", schedule: "remind@user:7", tick, run: "run_2f" })).toBe(
+    `12:00:01.123  Schedule ticked  run_2f  schedule=remind@user:7  tick=${tick}\n`,
+  );
+  expect(pretty({ level: "warn", msg: "Schedule skipped a tick", schedule: "remind", tick, reason: "overlap" })).toBe(
+    `12:00:01.123  Schedule skipped a tick  schedule=remind  tick=${tick}  reason=overlap\n`,
+  );
+});
+
 test("an error shows its first frames, without those of Node", () => {
   const error = "Error: boom\n    at handler (/app/job.ts:1:2)\n    at run (node:internal/process:1:1)";
 

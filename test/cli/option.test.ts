@@ -72,7 +72,7 @@ test("defineConfig types the keys of the table, and no others", () => {
       sweep: span,
       grace: span,
     },
-    ...{ crashes: 1, keep: { completed: span, other: span }, logLevel: "info", logFormat: "json" },
+    ...{ crashes: 1, keep: { completed: span, other: span }, timezone: "UTC", logLevel: "info", logFormat: "json" },
     ...{ app: "", version: "", name: "" },
   };
 

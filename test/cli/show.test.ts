@@ -34,6 +34,19 @@ test("a run that executes a hook says of which run it is", () => {
   expect(runDocument(aRecord())).toMatchObject({ hook: null });
 });
 
+test("a run that a schedule made says which, and for which tick", () => {
+  const tick = new Date("2029-12-31T23:00:00Z");
+  const schedule = { key: "user:7", tick: tick.getTime(), previous: null, next: null };
+  const run = aRecord({ options: { schedule, timeoutMs: 5 } });
+
+  const text = runText(run, { attempts: [], logs: [], colors: paint, now: at });
+
+  expect(text).toMatch(/^schedule +remind@user:7, tick 2029-12-31T23:00:00.000Z$/m);
+  expect(text).toMatch(/^options +\{"timeoutMs":5\}$/m);
+  expect(runDocument(run)).toMatchObject({ schedule: { id: "remind@user:7", tick } });
+  expect(runDocument(aRecord())).toMatchObject({ schedule: null });
+});
+
 test("no text of a run steers the terminal", () => {
   const bad = "\u001b[2J\u009b1A";
   const error = { name: bad, message: bad, stack: null };

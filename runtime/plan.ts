@@ -24,11 +24,11 @@ const most = 1000;
  *  @throws if the rule is none that this version understands */
 export function plan(due: Due, look: Look): Plan {
   const { rule, count, job, key, rev } = due;
-  const { ticks, missed, next } = passed(due, look);
+  const { ticks: all, missed, next } = passed(due, look);
   const left = rule.limit === undefined ? Infinity : Math.max(0, rule.limit - count);
-  const chosen = rule.overlap === "allow" ? ticks : ticks.slice(-1);
+  const ticks = rule.overlap === "allow" || left === 0 ? all.slice(0, left) : all; // beyond its limit there are none
   const blocked = rule.overlap === "skip" && due.live.length > 0;
-  const runs = blocked ? [] : chosen.slice(0, left);
+  const runs = blocked ? [] : rule.overlap === "allow" ? ticks : ticks.slice(-1);
   const spread = spreadOf(due, rule);
   return {
     tick: {

@@ -152,7 +152,7 @@ export class Ticker {
   /** Null for a schedule that this version can't read: a newer one will. */
   #plan(due: Due, { nowMs, sinceMs }: Now): Plan | null {
     try {
-      return plan(due, { nowMs, aheadMs, sinceMs });
+      return plan(due, { nowMs, aheadMs, sinceMs: Math.max(sinceMs, due.servedMs ?? sinceMs) });
     } catch (error) {
       const schedule = scheduleId(due);
       if (!this.#strange.has(schedule))

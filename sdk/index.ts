@@ -1,6 +1,7 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
 export type { AnyJob, Hooks, InputOf, Job, JobOptions, ResultBy, ResultOf, Returnable } from "./job.ts";
+export type * from "./jobs.ts"; // all of it: only what `export *` gives can be merged into from outside
 export { trigger } from "./trigger.ts";
 export type { BatchItem, BatchOptions, ById, KeyOptions, TriggerArgs, TriggerOptions } from "./trigger.ts";
 export type { RunHandle } from "./handle.ts";

@@ -186,7 +186,7 @@ function refuseNever(rule: Rule): void {
   const { startsMs, endsMs } = rule;
   if (startsMs !== undefined && endsMs !== undefined && endsMs < startsMs)
     throw new InvalidInput("endsAt is before startsAt; exchange them", { path: "endsAt" });
-  if (startsMs === undefined && (endsMs === undefined || rule.atMs === undefined)) return;
+  if (startsMs === undefined && endsMs === undefined) return;
   if (ticking(rule).next(-Infinity) === null)
     throw new InvalidInput("the schedule never ticks: none of its instants is between startsAt and endsAt", {
       path: "endsAt",

@@ -2,7 +2,7 @@
 import { decode } from "./codec.ts";
 import { target } from "./config.ts";
 import { changes } from "./cron.ts";
-import { InvalidInput, InvalidPayload, ScheduleNotFound } from "./error.ts";
+import { InvalidInput, InvalidPayload, JobNotFound, ScheduleNotFound } from "./error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseScheduleId, scheduleId, tickKey } from "./id.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
@@ -11,8 +11,18 @@ import { around, ruleKeys, ruleOf, spreadOf, tickKeepMs, ticking, type TickPolic
 import { checkKey, newSchedule, type RunsOf, type ScheduleOptions } from "./schedule.ts";
 import { check } from "./schema.ts";
 import type { Reason, Status } from "./status.ts";
-import type { NewRun, NewSchedule, Page, Paging, Rule, ScheduleName, ScheduleRecord, Target } from "./target.ts";
-import { encodePublished, published } from "./trigger.ts";
+import type {
+  JobRecord,
+  NewRun,
+  NewSchedule,
+  Page,
+  Paging,
+  Rule,
+  ScheduleName,
+  ScheduleRecord,
+  Target,
+} from "./target.ts";
+import { addOne, encodePublished, published } from "./trigger.ts";
 
 /** A schedule: its id (`job@key`, or the job where it declares one schedule), or its job and key. */
 export type ScheduleRef = string | { readonly job: string | AnyJob; readonly key?: string | undefined };
@@ -75,14 +85,19 @@ export const schedules = {
     return made!;
   },
 
-  /** Makes or changes many, any number; a schedule or an error per item, in order. */
-  async upsertMany<J extends AnyJob = AnyJob>(list: readonly Upsert<J>[]): Promise<readonly (Schedule | Error)[]> {
+  /** Makes or changes many, any number, of one job or several; a schedule or an error per item, in order. */
+  async upsertMany<const Jobs extends readonly AnyJob[] = readonly AnyJob[]>(list: {
+    readonly [I in keyof Jobs]: Upsert<Jobs[I]>;
+  }): Promise<readonly (Schedule | Error)[]> {
     if (!isList(list)) throw new InvalidInput("schedules are not a list; write [{ key, job, cron }]", { path: "list" });
     const to = await target();
-    const answers: (Schedule | Error)[] = [];
-    for (let from = 0; from < list.length; from += chunk)
-      answers.push(...(await putAll(to, list.slice(from, from + chunk))));
-    return answers;
+    const prepared = await prepareAll(to, list);
+    const stored = await putAll(
+      to,
+      prepared.filter((one): one is NewSchedule => !(one instanceof Error)),
+    );
+    let next = 0;
+    return prepared.map((one) => (one instanceof Error ? one : stored[next++]!));
   },
 
   /** The schedule, or null if there is none. */
@@ -94,6 +109,7 @@ export const schedules = {
   /** By job, then key. */
   async list(query: ScheduleQuery = {}, paging: Paging = {}): Promise<Page<Schedule>> {
     checkKeys("a query of schedules", query, new Set(["job", "paused", "declared"]));
+    checkPaging(paging);
     const { job, paused, declared } = query;
     const page = await (
       await target()
@@ -130,11 +146,10 @@ export const schedules = {
   /** Adds a run of it now, beside its ticks. @throws {ScheduleNotFound} */
   async trigger<J extends AnyJob = AnyJob>(ref: ScheduleRef): Promise<RunHandle<ResultOf<J>>> {
     const { to, record } = await found(ref);
-    const tick = Date.now();
-    const [added] = await to.add([await runOf(to, record, tick, null)]);
-    if (added instanceof Error) throw added;
-    await to.schedules.attach(record, [added!.id]);
-    return toHandle(to, added!);
+    const tick = (await to.find.now()).getTime();
+    const added = await addOne(to, runOf(record, await ownOf(to, record.job), tick, null));
+    await to.schedules.attach(record, [added.id]);
+    return toHandle(to, added);
   },
 
   /** Adds a run for each tick in [from, to] that has none yet; they start now. At most 1000 ticks a call.
@@ -144,9 +159,11 @@ export const schedules = {
     { from, to: until }: { readonly from: Date; readonly to: Date },
   ): Promise<{ readonly ticks: number; readonly runs: readonly string[] }> {
     const { to, record } = await found(ref);
-    const instants = past(record, checkInstant("from", from), checkInstant("to", until));
-    const batch = await Promise.all(
-      instants.map((tick) => runOf(to, record, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs })),
+    const range = { from: checkInstant("from", from), until: checkInstant("to", until) };
+    const instants = past(record, range, await to.find.now());
+    const own = await ownOf(to, record.job);
+    const batch = instants.map((tick) =>
+      runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
     );
     const added = batch.length === 0 ? [] : await to.add(batch);
     const failed = added.find((one) => one instanceof Error);
@@ -156,31 +173,42 @@ export const schedules = {
     return { ticks: instants.length, runs: made.map(formatId) };
   },
 
-  /** The coming ticks of a schedule, or of a rule that need not be stored.
+  /** The coming ticks of a schedule, or of a rule that need not be stored: no more than its limit leaves.
    *  @throws {ScheduleNotFound} {InvalidInput} */
   async preview(
     of: ScheduleRef | (When & TickPolicy),
-    { from = new Date(), count = 5 }: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
+    { from, count = 5 }: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
   ): Promise<readonly PreviewTick[]> {
     if (!Number.isInteger(count) || count < 1 || count > 1000)
       throw new InvalidInput(`count "${String(count)}" is not a whole number from 1 to 1000`, { path: "count" });
-    checkInstant("from", from);
+    if (from !== undefined) checkInstant("from", from);
     if (typeof of !== "object" || of === null || "job" in of) {
-      const { record } = await found(of);
-      return previewOf(record.rule, spreadOf(record, record.rule), from, count);
+      const { to, record } = await found(of);
+      return previewOf(
+        record.rule,
+        spreadOf(record, record.rule),
+        from ?? (await to.find.now()),
+        Math.min(count, left(record)),
+      );
     }
     checkKeys("a rule", of, new Set(ruleKeys));
-    return previewOf(ruleOf(of), 0, from, count);
+    const rule = ruleOf(of);
+    return previewOf(rule, 0, from ?? new Date(), Math.min(count, left({ rule, count: 0 })));
   },
 };
 
 const chunk = 500;
 const mostBackfilled = 1000;
 
+function checkPaging({ limit }: Paging): void {
+  if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= 200)) return;
+  throw new InvalidInput(`limit "${String(limit)}" is not a whole number from 1 to 200`, { path: "limit" });
+}
+
 function nameOf(ref: ScheduleRef): ScheduleName {
   if (typeof ref === "string") return parseScheduleId(ref);
   const { job, key = "" } = (ref as Partial<Exclude<ScheduleRef, string>> | null) ?? {};
-  const id = typeof job === "object" ? job.id : job;
+  const id = typeof job === "object" ? (job as AnyJob | null)?.id : job;
   if (typeof id === "string" && typeof key === "string") return { job: id, key };
   throw new InvalidInput('a schedule is named by its id, "job@key", or by { job, key }');
 }
@@ -195,42 +223,46 @@ function needed(record: ScheduleRecord | null, ref: ScheduleRef): ScheduleRecord
   throw new ScheduleNotFound(scheduleId(nameOf(ref)));
 }
 
-/** Those that can be prepared share a write; an error keeps its place. */
-async function putAll(to: Target, list: readonly object[]): Promise<readonly (Schedule | Error)[]> {
-  const prepared = await Promise.all(
-    list.map((one) =>
-      prepare(to, one as Upsert).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error)))),
-    ),
-  );
-  const twice = repeats(prepared);
-  const good = prepared.filter((one, i): one is NewSchedule => !(one instanceof Error) && !twice.has(i));
-  const stored = good.length > 0 ? await to.schedules.put(good) : [];
-  let next = 0;
-  return prepared.map((one, i) => {
-    if (one instanceof Error) return one;
-    if (twice.has(i)) return new InvalidInput(`schedule "${scheduleId(one)}" is in the list twice; leave one out`);
-    const answer = stored[next++]!;
-    return answer instanceof Error ? answer : toSchedule(answer);
-  });
+/** Schedules as stores take them; an error keeps its place. */
+async function prepareAll(to: Target, list: readonly unknown[]): Promise<readonly (NewSchedule | Error)[]> {
+  const jobs = new Map<string, Promise<JobRecord>>(); // asked for once, however many schedules it has
+  const jobOf = (id: string): Promise<JobRecord> => {
+    const job = jobs.get(id) ?? published(to, id);
+    jobs.set(id, job);
+    return job;
+  };
+  const seen = new Set<string>();
+  const prepared: (NewSchedule | Error)[] = [];
+  for (const given of list) {
+    const one = await prepare(given as Upsert, jobOf).catch(asError);
+    const id = one instanceof Error ? null : scheduleId(one);
+    prepared.push(id !== null && seen.has(id) ? twice(id) : one);
+    if (id !== null) seen.add(id);
+  }
+  return prepared;
 }
 
-/** Places of items whose name is there before. */
-function repeats(list: readonly (NewSchedule | Error)[]): ReadonlySet<number> {
-  const seen = new Set<string>();
-  return new Set(
-    list.flatMap((one, i) => {
-      if (one instanceof Error) return [];
-      const id = scheduleId(one);
-      if (seen.has(id)) return [i];
-      seen.add(id);
-      return [];
-    }),
-  );
+function twice(id: string): InvalidInput {
+  return new InvalidInput(`schedule "${id}" is in the list twice; leave one out`);
+}
+
+/** A part that the store refuses fails alone. */
+async function putAll(to: Target, list: readonly NewSchedule[]): Promise<readonly (Schedule | Error)[]> {
+  const answers: (ScheduleRecord | Error)[] = [];
+  for (let from = 0; from < list.length; from += chunk) {
+    const part = list.slice(from, from + chunk);
+    answers.push(...(await to.schedules.put(part).catch((error: unknown) => part.map(() => asError(error)))));
+  }
+  return answers.map((one) => (one instanceof Error ? one : toSchedule(one)));
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
 const upsertKeys = new Set<string>([...ruleKeys, "job", "key", "payload", "queue", "priority", "tags"]);
 
-async function prepare(to: Target, given: Upsert): Promise<NewSchedule> {
+async function prepare(given: Upsert, jobOf: (id: string) => Promise<JobRecord>): Promise<NewSchedule> {
   if (typeof given !== "object" || given === null)
     throw new InvalidInput('a schedule is not an object; write { key: "user:7", job: remind, cron: "0 9 * * *" }');
   checkKeys("a schedule", given, upsertKeys);
@@ -242,7 +274,7 @@ async function prepare(to: Target, given: Upsert): Promise<NewSchedule> {
     throw new InvalidInput("job is neither a job nor the id of one; write job: remind", { path: "job" });
   const name = { job: id, key: checkKey(options.key) };
   const made = newSchedule(name, { ...options, payload }, "UTC");
-  if (typeof job === "string") return { ...made, input: await encodePublished(await published(to, id), payload) };
+  if (typeof job === "string") return { ...made, input: await encodePublished(await jobOf(id), payload) };
   const { issues } = await check(job.schema, payload);
   if (issues) throw new InvalidPayload(id, issues);
   return made;
@@ -270,14 +302,21 @@ function nextOf({ rule, fresh, nextAt, lastTick, ...name }: ScheduleRecord): Dat
   return tick === null ? null : new Date(tick + spread);
 }
 
+/** What the runs of a job have where their schedule says nothing; a job that no node has published has the defaults. */
+async function ownOf(to: Target, job: string): Promise<Pick<JobRecord, "queue" | "priority" | "tags" | "ttlMs">> {
+  return published(to, job).catch((error: unknown) => {
+    if (error instanceof JobNotFound) return { queue: "default", priority: 0, tags: [], ttlMs: null };
+    throw error;
+  });
+}
+
 /** A run of a schedule beside its ticks. */
-async function runOf(
-  to: Target,
+function runOf(
   { job, key, rule, input, queue, priority, tags }: ScheduleRecord,
+  own: Awaited<ReturnType<typeof ownOf>>,
   tick: number,
   bound: { readonly key: string; readonly keepMs: number } | null,
-): Promise<NewRun> {
-  const own = await published(to, job).catch(() => ({ queue: "default", priority: 0, tags: [], ttlMs: null }));
+): NewRun {
   const { previous, next } = around(rule, tick);
   return {
     job,
@@ -295,8 +334,12 @@ async function runOf(
 }
 
 /** The ticks of a range that is over. */
-function past({ rule }: ScheduleRecord, from: Date, until: Date): readonly number[] {
-  if (until.getTime() > Date.now())
+function past(
+  { rule }: ScheduleRecord,
+  { from, until }: { readonly from: Date; readonly until: Date },
+  now: Date,
+): readonly number[] {
+  if (until > now)
     throw new InvalidInput(`to "${until.toISOString()}" is not over; the schedule itself makes the coming runs`, {
       path: "to",
     });
@@ -310,12 +353,17 @@ function past({ rule }: ScheduleRecord, from: Date, until: Date): readonly numbe
   return ticks;
 }
 
+/** How many runs the limit leaves. */
+function left({ rule, count }: Pick<ScheduleRecord, "rule" | "count">): number {
+  return rule.limit === undefined ? Infinity : Math.max(0, rule.limit - count);
+}
+
 function previewOf(rule: Rule, spread: number, from: Date, count: number): readonly PreviewTick[] {
   const { next } = ticking(rule);
   const ticks: PreviewTick[] = [];
   let before = from.getTime();
   for (let tick = next(before); tick !== null && ticks.length < count; tick = next(tick)) {
-    const moved = rule.timezone === undefined ? [] : changes(rule.timezone, before, tick);
+    const moved = rule.timezone === undefined ? [] : changes(rule.timezone, before + 1, tick);
     ticks.push({
       tick: new Date(tick),
       dueAt: new Date(tick + spread),

@@ -239,6 +239,8 @@ export interface QueueRecord {
 
 /** Reading. Nothing here changes anything. */
 export interface Find {
+  /** The store's clock. */
+  now(): Promise<Date>;
   get(id: number): Promise<RunRecord | null>;
   /** Newest first (by id). */
   list(filter: RunFilter, page?: Paging): Promise<Page<RunRecord>>;

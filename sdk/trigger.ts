@@ -5,6 +5,7 @@ import type { DurationText } from "./duration.ts";
 import { InvalidInput, InvalidPayload, JobNotFound } from "./error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
+import type { JobId, KnownJob, Triggerable } from "./jobs.ts";
 import { lift, type JsonSchema } from "./lift.ts";
 import { near } from "./near.ts";
 import {
@@ -68,12 +69,17 @@ export type TriggerArgs<Input> = undefined extends Input
 /** Id, payload and options of a job, by its type; of several jobs, a union of such lists. */
 export type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
 
-/** Triggers a job by its id, with no more than its type: `trigger<typeof remind>("remind", payload)`. The payload is
- *  checked against the JSON Schema that nodes publish; plain JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where
- *  the job wants one.
+/** Triggers a job by its id: one that a file of `tasker types` declares, or with no more than its type:
+ *  `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON Schema that nodes publish; plain
+ *  JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
  *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
  *  {KeyConflict} {NotConfigured} */
-export async function trigger<J extends AnyJob = AnyJob>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>> {
+export function trigger<Id extends JobId>(
+  id: Id,
+  ...args: TriggerArgs<InputOf<KnownJob<Id>>>
+): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
+export function trigger<J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
+export async function trigger(...args: readonly unknown[]): Promise<RunHandle> {
   const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
   const to = await target();
   const job = await published(to, id);

@@ -181,6 +181,8 @@ export interface Due extends NewSchedule {
   readonly fresh: boolean;
   readonly lastMs: number | null;
   readonly count: number;
+  /** Since when a live node has its job, at the latest; null for one made at run time, which needs none to tick. */
+  readonly servedMs: number | null;
   /** Runs of it that are live; read only where the rule's overlap asks. */
   readonly live: readonly number[];
   /** Where its runs go, the job's own values filled in. */
@@ -222,7 +224,10 @@ export interface Ticks {
   /** Says which schedules a node's jobs have now; a job without any is listed too. Of different declarations of a job, the one that was
    *  seen last wins while a live, undraining node has it; the others become of force when no such node is left. Paused ones
    *  stay paused, run-time ones of the same name are taken over. */
-  declare(node: number, jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[]): Promise<void>;
+  declare(
+    node: number,
+    jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[],
+  ): Promise<void>;
   /** Schedules that are fresh, or due within `aheadMs` (on the dot where overlap is not allowed), the earliest first. Nothing is changed. */
   due(query: { readonly node: number; readonly aheadMs: number; readonly limit: number }): Promise<DueList>;
   /** Moves schedules on and adds their runs, in one step: each only if its revision is the one that was read and it is not paused. At most

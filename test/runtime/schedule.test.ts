@@ -5,9 +5,10 @@ import type { Context, ContextSchedule } from "../../sdk/context.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 import type { ScheduleRecord } from "../../sdk/target.ts";
 import type { Event } from "../../runtime/event.ts";
+import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { testRuntime } from "../../runtime/testing/index.ts";
-import { aBench, deferred, idleBench, turns, type Bench } from "./kit.ts";
+import { aBench, deferred, idleBench, moving, turns, type Bench } from "./kit.ts";
 
 type Schedule = NonNullable<JobOptions<"clean", z.ZodAny, undefined, [], unknown>["schedule"]>;
 
@@ -278,7 +279,6 @@ describe("after a stop", () => {
     await bench.stop();
     bench.clock.jump(ms);
     const second = ticker({ every: "10s", catchUp });
-    const { createRuntime } = await import("../../runtime/runtime.ts");
     const runtime = createRuntime({
       store: { ...state, close: () => Promise.resolve() },
       jobs: [second.job],
@@ -305,6 +305,30 @@ describe("after a stop", () => {
     expect((await stopped({ max: 2, within: "1h" }, 35_000)).missed).toEqual(["00:00:30", "00:00:40"]);
     expect((await stopped({ max: 1000, within: "1h" }, 7_200_000)).missed).toHaveLength(360);
   });
+});
+
+test("what fell due while no node had the job was missed, though another node was up all the time", async () => {
+  const { job, ticks } = ticker({ every: "1s", catchUp: "none" });
+  const bench = await aBench({ jobs: [] });
+  const join = async (): Promise<Runtime> => {
+    const store = { ...bench.store, close: () => Promise.resolve() };
+    const runtime = createRuntime({ store, jobs: [job], clock: bench.clock });
+    await runtime.start();
+    await turns();
+    return runtime;
+  };
+  const first = await join();
+  await bench.pass(2000);
+  await moving(bench.clock, first.stop({ grace: "0ms" }));
+  const before = ticks().length;
+  await bench.pass(8000);
+
+  const second = await join();
+  await bench.pass(2500);
+  await moving(bench.clock, second.stop({ grace: "0ms" }));
+
+  expect(before).toBeGreaterThanOrEqual(2);
+  expect(ticks().length - before).toBeLessThanOrEqual(3);
 });
 
 describe("testRuntime", () => {

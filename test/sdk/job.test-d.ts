@@ -9,13 +9,16 @@ import {
   defineMiddleware,
   defineService,
   runs,
+  schedules,
   trigger,
   type AnyJob,
   type Context,
+  type ContextSchedule,
   type InputOf,
   type Job,
   type ResultOf,
   type RunHandle,
+  type Schedule,
 } from "../../sdk/index.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 
@@ -201,6 +204,127 @@ void standard.trigger({ in: "x" });
 expectTypeOf<ResultOf<typeof standard>>().toEqualTypeOf<number>();
 // @ts-expect-error the output is not what trigger takes
 void standard.trigger({ out: 1 });
+
+// schedules of a job: the payload is the schema's input, and may be left out where that may be undefined
+const shape = { id: "x", schema: z.object({ n: z.string().transform(Number) }), handler: () => 1 } as const;
+const empty = { id: "x", schema: z.void(), handler: () => 1 } as const;
+const maybe = { id: "x", schema: z.object({ n: z.number() }).optional(), handler: () => 1 } as const;
+defineJob({ ...empty, schedule: { cron: "0 9 * * MON-FRI", timezone: "Europe/Paris", dst: { gap: "skip" } } });
+defineJob({ ...empty, schedule: { cron: () => "@daily", timezone: () => "UTC" } });
+defineJob({ ...empty, schedule: [] });
+defineJob({ ...empty, schedule: undefined });
+defineJob({ ...maybe, schedule: [{ every: "1h" }, { runAt: new Date(), key: "once", payload: { n: 1 } }] });
+defineJob({
+  ...shape,
+  schedule: [
+    { every: "1h30m", anchor: new Date(), subSecond: true, payload: { n: "1" }, queue: "q", priority: 1, tags: ["a"] },
+    {
+      runAt: new Date(),
+      key: "once",
+      payload: { n: "1" },
+      overlap: "cancel",
+      catchUp: { max: 5, within: "1h" },
+      spread: "1m",
+      startsAt: new Date(),
+      endsAt: new Date(),
+      limit: 1,
+    },
+  ],
+});
+// @ts-expect-error a payload is missing
+defineJob({ ...shape, schedule: { every: "1h" } });
+const one = { every: "1h", payload: { n: "1" } } as const;
+// @ts-expect-error a payload is missing from one of them
+defineJob({ ...shape, schedule: [one, { every: "2h", key: "k" }] });
+// @ts-expect-error the schema's input is a string, not its output
+defineJob({ ...shape, schedule: { every: "1h", payload: { n: 1 } } });
+// @ts-expect-error a payload that the job does not take
+defineJob({ ...empty, schedule: { every: "1h", payload: { n: 1 } } });
+// @ts-expect-error both cron and every
+defineJob({ ...empty, schedule: { cron: "@daily", every: "1h" } });
+// @ts-expect-error both every and runAt
+defineJob({ ...empty, schedule: { every: "1h", runAt: new Date() } });
+// @ts-expect-error neither
+defineJob({ ...empty, schedule: { overlap: "skip" } });
+// @ts-expect-error a zone belongs to cron
+defineJob({ ...empty, schedule: { every: "1h", timezone: "UTC" } });
+// @ts-expect-error an anchor belongs to every
+defineJob({ ...empty, schedule: { cron: "@daily", anchor: new Date() } });
+// @ts-expect-error a key is a text
+defineJob({ ...empty, schedule: { every: "1h", key: 7 } });
+// @ts-expect-error an unknown option
+defineJob({ ...empty, schedule: { every: "1h", catchup: "none" } });
+// @ts-expect-error an unknown catchUp
+defineJob({ ...empty, schedule: { every: "1h", catchUp: "all" } });
+// @ts-expect-error not a duration
+defineJob({ ...empty, schedule: { every: 60_000 } });
+// @ts-expect-error an instant is a Date
+defineJob({ ...empty, schedule: { runAt: "2030-01-01" } });
+// @ts-expect-error a function answers at once
+defineJob({ ...empty, schedule: { cron: async () => "@daily" } });
+// the handler and its result are typed as without a schedule
+const planned = defineJob({
+  id: "planned",
+  schema: z.object({ n: z.string().transform(Number) }),
+  schedule: { cron: "@daily", payload: { n: "1" } },
+  handler: async ({ n }, ctx) => {
+    expectTypeOf(n).toEqualTypeOf<number>();
+    expectTypeOf(ctx.schedule).toEqualTypeOf<ContextSchedule | null>();
+    expectTypeOf(ctx.schedule!.tick).toEqualTypeOf<Date>();
+    expectTypeOf(ctx.schedule!.previous).toEqualTypeOf<Date | null>();
+    return { n };
+  },
+});
+expectTypeOf<ResultOf<typeof planned>>().toEqualTypeOf<{ n: number }>();
+
+// schedules at run time: the payload is that of the job
+expectTypeOf(schedules.upsert({ job: planned, key: "k", cron: "@daily", payload: { n: "1" } })).toEqualTypeOf<
+  Promise<Schedule>
+>();
+void schedules.upsert({ job: bare, key: "k", runAt: new Date() });
+void schedules.upsert({ job: loose, key: "k", every: "1h", overlap: "skip" });
+void schedules.upsert({ job: "any", key: "k", every: "1h", payload: { of: "any shape" } });
+void schedules.upsert<typeof planned>({ job: "planned", key: "k", every: "1h", payload: { n: "1" } });
+// @ts-expect-error the schema's input is a string, not its output
+void schedules.upsert({ job: planned, key: "k", every: "1h", payload: { n: 1 } });
+// @ts-expect-error a payload is missing
+void schedules.upsert({ job: planned, key: "k", every: "1h" });
+// @ts-expect-error a key is missing
+void schedules.upsert({ job: bare, every: "1h" });
+// @ts-expect-error both cron and every
+void schedules.upsert({ job: bare, key: "k", cron: "@daily", every: "1h" });
+// @ts-expect-error an unknown option
+void schedules.upsert({ job: bare, key: "k", every: "1h", catchup: "none" });
+// @ts-expect-error another job's id
+void schedules.upsert<typeof planned>({ job: "plannde", key: "k", every: "1h", payload: { n: "1" } });
+// @ts-expect-error the payload of another shape, by id
+void schedules.upsert<typeof planned>({ job: "planned", key: "k", every: "1h", payload: { n: 1 } });
+expectTypeOf(
+  schedules.upsertMany([1, 2].map((n) => ({ job: planned, key: `${n}`, every: "1h", payload: { n: "1" } }) as const)),
+).toEqualTypeOf<Promise<readonly (Schedule | Error)[]>>();
+// many may be of several jobs, each with its own payload
+const minutely = { job: bare, key: "k", every: "1m" } as const;
+void schedules.upsertMany([minutely, { job: planned, key: "k", every: "1h", payload: { n: "1" } }]);
+void schedules.upsertMany([minutely, { job: "any", key: "k", every: "1h", payload: 7 }]);
+void schedules.upsertMany<(typeof planned)[]>([{ job: "planned", key: "k", every: "1h", payload: { n: "1" } }]);
+// @ts-expect-error the payload of one is missing
+void schedules.upsertMany([minutely, { job: planned, key: "k", every: "1h" }]);
+// @ts-expect-error a wrong payload among them
+void schedules.upsertMany([{ job: planned, key: "k", every: "1h", payload: { n: 1 } }]);
+
+// acts on them take an id, or job and key
+expectTypeOf(schedules.trigger<typeof planned>({ job: planned, key: "k" })).toEqualTypeOf<
+  Promise<RunHandle<{ n: number }>>
+>();
+expectTypeOf(schedules.trigger("planned@k")).toEqualTypeOf<Promise<RunHandle>>();
+expectTypeOf(schedules.get({ job: "planned" })).toEqualTypeOf<Promise<Schedule | null>>();
+void schedules.preview({ cron: "@daily" }, { from: new Date(), count: 3 });
+// @ts-expect-error a key is not enough
+void schedules.pause({ key: "k" });
+// @ts-expect-error both cron and every
+void schedules.preview({ cron: "@daily", every: "1h" });
+// @ts-expect-error a range has an end
+void schedules.backfill("planned", { from: new Date() });
 
 // services and middleware
 class Pool {

@@ -67,6 +67,7 @@ export function recorder(answers: Answers = {}): Recorder {
 
 const none: Page<never> = { items: [], next: null, complete: true };
 const emptyFind: Find = {
+  now: async () => new Date(),
   get: async () => null,
   list: async () => none,
   keyed: async () => null,

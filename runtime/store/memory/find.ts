@@ -11,6 +11,7 @@ export function find(state: State): Find {
     return row ? recordOf(state, row) : null;
   };
   return {
+    now: step(() => new Date(state.now())),
     get: step(get),
     list: step((filter, page) => {
       const records = [...state.live.values(), ...state.history.values()].map((row) => recordOf(state, row));

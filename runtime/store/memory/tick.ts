@@ -100,11 +100,18 @@ function due(state: State, { node, aheadMs, limit }: Parameters<Ticks["due"]>[0]
   };
 }
 
+/** When the first of the live nodes that have a job joined, epoch ms. */
+function servedSince(state: State, job: string): number {
+  const nodes = [...state.nodes.values()].filter((node) => isAlive(state, node) && node.jobs.includes(job));
+  return Math.min(...nodes.map(({ startedAt }) => startedAt.getTime()));
+}
+
 function dueOf(state: State, row: Coming): Due {
   const { job, key, rule, input, rev, nextMs, fresh, lastMs, count } = row;
   const own = state.jobs.get(job);
   return {
     ...{ job, key, rule, input, rev, nextMs, fresh, lastMs, count },
+    servedMs: row.declared ? servedSince(state, job) : null,
     live: rule.overlap === "allow" ? [] : liveOf(state, row),
     queue: row.queue ?? own?.queue ?? "default",
     priority: row.priority ?? own?.priority ?? 0,

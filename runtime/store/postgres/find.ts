@@ -31,7 +31,9 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
     const rows = await pool.query(raw`${live(sql, [raw`r.id = ${id}`])} union all ${past(sql, [raw`r.id = ${id}`])}`);
     return rows[0] ? runOf(rows[0]) : null;
   };
+  const now = async (): Promise<Date> => new Date(Number((await pool.rows("tasker_now", text.now, []))[0]![0]));
   return {
+    now,
     get,
     list: (filter, page) => list(pool, sql, filter, page ?? {}),
     async keyed(job, key) {
@@ -47,9 +49,8 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
         pool.rows("tasker_rates", text.rates, [rateWindowMs]),
         pool.rows("tasker_nodes", text.nodes, []),
       ]);
-      const at = new Date(Number((await pool.rows("tasker_now", text.now, []))[0]![0]));
       return {
-        at,
+        at: await now(),
         lanes: lanes.map(laneStatOf),
         rates: rates.map(rateOf),
         windowMs: rateWindowMs,

@@ -51,6 +51,10 @@ function statements({ schema: s, clock, ms }: Statements) {
       `with gone as (delete from ${s}.names where id = any(array(select n.id from ${s}.names n where at < ${clock} - 2 * ${ms("$1")}
          and not exists (select 1 from ${s}.nodes where id = n.id) limit $2)) returning 1) select count(*) from gone`,
       `with gone as (delete from ${s}.rates where ctid = any(array(select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1) select count(*) from gone`,
+      // Schedules that code took out, and versions of declarations that nobody has.
+      `with gone as (delete from ${s}.schedules where ctid = any(array(select ctid from ${s}.schedules where removed and updated_at < ${clock} - ${ms("$1")} limit $2)) returning 1) select count(*) from gone`,
+      `with gone as (delete from ${s}.declared where id = any(array(select d.id from ${s}.declared d where seen_at < ${clock} - ${ms("$1")}
+         and not exists (select 1 from ${s}.nodes n where d.id = any(n.declared)) and not exists (select 1 from ${s}.schedules c where c.declared = d.id) limit $2)) returning 1) select count(*) from gone`,
       // Keys whose run has let go of them; keys still held are looked at again later.
       `with due as materialized (select job, key, run, keep_ms from ${s}.keys where until < ${clock} and $1::float8 is not null order by until limit $2 for update skip locked),
        seen as (select d.job, d.key, case when r.id is not null then ${clock} + interval '1 hour'

@@ -103,7 +103,8 @@ function hashOf(schedules: readonly NewSchedule[]): string {
 }
 
 function dueOf(row: Row): Due {
-  const [job, key, rev, rule, input, meta, next, fresh, last, count, live, queue, priority, tags, ttl] = row.slice(5);
+  const [job, key, rev, rule, input, meta, next, fresh, last, count, live, queue, priority, tags, ttl, served] =
+    row.slice(5);
   return {
     job: job!,
     key: key!,
@@ -114,6 +115,7 @@ function dueOf(row: Row): Due {
     fresh: fresh === "t",
     lastMs: last === null ? null : Number(last),
     count: Number(count),
+    servedMs: served === null ? null : Math.ceil(Number(served)),
     live: JSON.parse(live!) as number[],
     queue: queue!,
     priority: Number(priority),
@@ -166,7 +168,9 @@ function statements(sql: Statements) {
         and overlap <> 0 and not fresh and ${served(sql)}),
       f.job, f.key, f.rev, f.rule, f.input, f.meta, f.next_ms, f.fresh, f.last_ms, f.count,
       to_json(case when f.overlap = 0 then '{}' else ${alive("f.live")} end),
-      coalesce(f.queue, j.queue, 'default'), coalesce(f.priority, j.priority, 0), to_json(coalesce(j.tags, '{}') || f.tags), j.ttl_ms
+      coalesce(f.queue, j.queue, 'default'), coalesce(f.priority, j.priority, 0), to_json(coalesce(j.tags, '{}') || f.tags), j.ttl_ms,
+      case when f.declared is not null
+        then (select ${epoch("min(a.started_at)")} from ${s}.nodes a where a.lease_until > ${clock} and f.job = any(a.jobs)) end
     from (select 1) one
     left join lateral (
       select next_ms, overlap <> 0 dot from ${s}.schedules s where next_ms is not null and next_ms > ${now} + $2::bigint and ${served(sql)}

@@ -6,6 +6,7 @@ import {
   aSchedule,
   aState,
   aTickRun,
+  declareOn,
   dueOf,
   lease,
   only,
@@ -191,5 +192,21 @@ function effective(setup: () => Promise<Setup>): void {
     await tickOne(store, await dueOf(store, node), { nextMs: clock.nowMs(), runs: [aTickRun(clock.nowMs())] });
 
     expect((await dueOf(store, node)).live).toEqual([]);
+  });
+
+  test("a declared schedule tells since when a live node has its job; one made at run time needs none", async () => {
+    const { store, clock, node } = await setup();
+    await store.nodes.leave(await declareOn(store, [aSchedule({ key: "declared" })]));
+    await clock.advance("5m");
+    const again = clock.nowMs();
+    await declareOn(store, [aSchedule({ key: "declared" })]);
+    await store.nodes.beat(node, 30_000, aState({ jobs: [] }), []);
+    await putOne(store, { key: "made" });
+
+    const { due } = await store.ticks.due({ node, aheadMs: 0, limit: 100 });
+
+    const since = new Map(due.map(({ key, servedMs }) => [key, servedMs]));
+    near(since.get("declared")!, again);
+    expect(since.get("made")).toBeNull();
   });
 }

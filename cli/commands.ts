@@ -1,7 +1,10 @@
 import { cancel } from "./cancel.ts";
+import { check } from "./check.ts";
 import type { Command } from "./command.ts";
 import { dev } from "./dev.ts";
+import { doctor } from "./doctor.ts";
 import { edit } from "./edit.ts";
+import { init } from "./init.ts";
 import { jobs } from "./jobs.ts";
 import { migrate } from "./migrate.ts";
 import { nodes } from "./nodes.ts";
@@ -21,10 +24,11 @@ import { upsert } from "./schedules/upsert.ts";
 import { start } from "./start.ts";
 import { stats } from "./stats.ts";
 import { trigger } from "./trigger.ts";
+import { types } from "./types.ts";
 
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
-  ...[dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[init, dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
   ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
-  ...[jobs, queues, stats, nodes, migrate],
+  ...[jobs, queues, stats, nodes, types, check, doctor, migrate],
 ];

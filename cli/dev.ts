@@ -1,20 +1,16 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import { configure } from "../sdk/config.ts";
-import { humanMs } from "../sdk/duration.ts";
-import type { JobSpec } from "../sdk/spec.ts";
-import type { Logger } from "../runtime/index.ts";
-import type { Command, Given } from "./command.ts";
+import { BadUsage, exit } from "./error.ts";
+import type { Command, Given, Input } from "./command.ts";
 import type { Settings } from "./config.ts";
-import { announce, locate, type Database } from "./database.ts";
-import { BadUsage, FileBroken, exit } from "./error.ts";
-import { load } from "./module.ts";
-import { withEmbedded, withPaths } from "./start.ts";
+import { link } from "./dev/link.ts";
+import { jobFiles } from "./load.ts";
+import { withPaths } from "./start.ts";
 
 /** `tasker dev`: runs jobs on a laptop, with nothing installed. */
 export const dev: Command = {
   usage: "dev [...paths]",
-  about: "Run jobs while you write them, on an embedded Postgres in .tasker/",
+  about: "Run jobs while you write them: reloads at each save, on an embedded Postgres in .tasker/",
   takes: "worker",
   flags: [
     {
@@ -22,63 +18,90 @@ export const dev: Command = {
       about: "Call this file's default export once all is ready; it may trigger runs and return them",
     },
     { flag: "--once", about: "With --run: stop when the runs that it returned are over" },
+    { flag: "--skip-types", about: "Do not check types with the project's own TypeScript" },
   ],
   examples: [
     "tasker dev",
     "tasker dev examples/demo --run examples/demo/_start.ts",
     "tasker dev --run start.ts --once",
   ],
-  run: async ({ args, given, out, settings }) => {
+  run: async (input) => {
+    const { args, given, out, settings } = input;
+    const script = scriptOf(given);
+    const env = { ...process.env }; // the processes that load the code read .env themselves, as it is by then
+    loadEnv();
     const read = withPaths(await settings(), args);
     const wanted: Settings = { ...read, logFormat: out.json ? "json" : (read.logFormat ?? "pretty") };
-    const script = scriptOf(given);
-    const [{ logger: loggerOf }, { loadJobs }] = await Promise.all([import("./logger.ts"), import("./load.ts")]);
-    const logger = loggerOf(wanted);
-    const jobs = await loadJobs(wanted); // first: a file that can't be loaded shall not wait for a database
-    const database = locate(wanted);
-    const act = (chosen: Database): Promise<number> => serve(wanted, { database: chosen, jobs, script, logger });
-    return database ? act(database) : withEmbedded(wanted, logger, act);
+    jobFiles(wanted.jobs, wanted.base); // a path that is none is a typing error, and no save mends that
+    const [{ Board }, { Session }, { readKeys }] = await Promise.all([
+      import("./dev/board.ts"),
+      import("./dev/session.ts"),
+      import("./dev/keys.ts"),
+    ]);
+    const board = new Board(process.stdout, wanted.logFormat === "json");
+    let pressed = (_key: string): void => undefined;
+    const place = await link(process.cwd(), { pressed: (key) => pressed(key), shown: (entry) => board.entry(entry) });
+    if ("view" in place) return look(place.view, input, readKeys);
+    board.told = (entry) => place.host.tell(entry);
+    const session = new Session({
+      env,
+      settings: wanted,
+      argv: argvOf(),
+      board,
+      script,
+      types: !given.on("skip-types"),
+    });
+    pressed = (key) => session.press(key);
+    const restore = readKeys(pressed);
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    const onSignal = (): void => session.press("q");
+    for (const signal of signals) process.on(signal, onSignal);
+    try {
+      return await session.run();
+    } finally {
+      for (const signal of signals) process.off(signal, onSignal);
+      restore();
+      place.host.close();
+    }
   },
 };
 
-interface Parts {
-  readonly database: Database;
-  readonly jobs: readonly JobSpec[];
-  readonly script: Script | null;
-  readonly logger: Logger;
-}
-
 /** The file of `--run`, and whether to stop after it. */
-interface Script {
+export interface Script {
   readonly file: string;
   readonly once: boolean;
 }
 
-async function serve(settings: Settings, { database, jobs, script, logger }: Parts): Promise<number> {
-  const { runtimeOf, work } = await import("./worker.ts");
-  const runtime = await runtimeOf(settings, { database, jobs, logger });
-  logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
-  configure({ store: runtime.store });
-  let note: ReturnType<typeof announce> = null;
+/** The command line of this process, for the processes that load the code. */
+function argvOf(): readonly string[] {
+  return process.argv.slice(2);
+}
+
+/** What the environment has wins over the file. */
+function loadEnv(): void {
   try {
-    return await work(runtime, {
-      grace: settings.grace,
-      logger,
-      ready: () => {
-        note = announce(database, "dev");
-        logger.info(
-          {},
-          `Ready after ${humanMs(performance.now())}; add a run from another terminal with: tasker trigger <job> [payload]; restart to load changed jobs; Ctrl-C stops`,
-        );
-      },
-      until: (stop) => (script ? play(script, stop) : never),
-    });
-  } finally {
-    (note as ReturnType<typeof announce>)?.remove(); // TypeScript doesn't see that `ready` is called
+    process.loadEnvFile(".env");
+  } catch {
+    // there is none
   }
 }
 
-const never = new Promise<number>(() => undefined);
+/** Another dev has this folder: show what it shows, and hand it our keys. */
+async function look(
+  view: Extract<Awaited<ReturnType<typeof link>>, { readonly view: unknown }>["view"],
+  { out }: Input,
+  readKeys: (pressed: (key: string) => void) => () => void,
+): Promise<number> {
+  out.note("tasker dev runs in this folder already: this shows the same; q leaves, and it goes on");
+  let leave = (): void => undefined;
+  const left = new Promise<void>((done) => (leave = done));
+  const restore = readKeys((key) => (key === "q" ? leave() : view.press(key)));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, leave);
+  await Promise.race([left, view.over]);
+  view.leave();
+  restore();
+  return exit.ok;
+}
 
 function scriptOf(given: Given): Script | null {
   const file = given.text("run");
@@ -88,45 +111,4 @@ function scriptOf(given: Given): Script | null {
   if (!statSync(file, { throwIfNoEntry: false })?.isFile())
     throw new BadUsage(`--run: "${file}" is no file; give one whose default export triggers runs`);
   return { file: resolve(file), once };
-}
-
-/** Calls the script, and with `--once` waits until all runs that it returned are over, failed ones included. */
-async function play({ file, once }: Script, stop: AbortSignal): Promise<number> {
-  const returned = await called(file);
-  if (!once) return never;
-  const handles = [returned].flat().filter(isHandle);
-  await Promise.all(
-    handles.map((run) =>
-      run.result().catch((error: unknown) => {
-        if ((error as { code?: unknown }).code !== "RUN_FAILED" && !stop.aborted) throw error; // a run that failed is over, too
-      }),
-    ),
-  );
-  return exit.ok;
-}
-
-async function called(file: string): Promise<unknown> {
-  try {
-    const { default: script } = await load(file);
-    if (typeof script === "function") return await (script as () => unknown)();
-  } catch (cause) {
-    throw new FileBroken(`"${file}" failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
-  throw new BadUsage(
-    `--run: "${file}" has no default export that is a function; write: export default async () => [await hello.trigger({ … })]`,
-  );
-}
-
-interface Handle {
-  readonly id: string;
-  result(): Promise<unknown>;
-}
-
-function isHandle(value: unknown): value is Handle {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as Partial<Handle>).id === "string" &&
-    typeof (value as Partial<Handle>).result === "function"
-  );
 }

@@ -15,17 +15,57 @@ import { load } from "./module.ts";
  *  @throws {ActFailed} if there are no jobs. */
 export async function loadJobs({ jobs: paths, base }: Pick<Settings, "jobs" | "base">): Promise<readonly JobSpec[]> {
   const files = jobFiles(paths, base);
-  const found = new Map<string, { readonly job: JobSpec; readonly file: string }>();
+  const found: Found = new Map();
   for (const file of files) {
-    const name = relative(process.cwd(), file) || file;
-    for (const job of exportedJobs(await imported(file, name))) {
-      const other = found.get(job.id);
-      if (other && other.job !== job) throw new DuplicateJob(job.id, other.file, name);
-      if (!other) found.set(job.id, { job, file: name });
-    }
+    const [error] = await take(found, file);
+    if (error) throw error;
   }
-  if (found.size === 0) throw new ActFailed(noJobs(paths, files.length));
+  if (found.size === 0) throw noJobs(paths, files.length);
   return [...found.values()].map(({ job }) => job);
+}
+
+/** What job files have, with all that is wrong with them. */
+export interface Collected {
+  readonly jobs: readonly JobSpec[];
+  readonly files: readonly string[];
+  /** A file that can't be imported (`FileBroken`), or a job whose id another file has (`DuplicateJob`), which is left out. */
+  readonly errors: readonly { readonly file: string; readonly error: Error }[];
+}
+
+/** As `loadJobs`, of these files, without stopping at one that is broken; `before` hears of each file. Never throws. */
+export async function collectJobs(
+  files: readonly string[],
+  before: (file: string) => void = () => undefined,
+): Promise<Collected> {
+  const found: Found = new Map();
+  const errors: { readonly file: string; readonly error: Error }[] = [];
+  for (const file of files) {
+    before(file);
+    errors.push(...(await take(found, file)).map((error) => ({ file, error })));
+  }
+  return { jobs: [...found.values()].map(({ job }) => job), files, errors };
+}
+
+/** Jobs by id, each with its file as people read it. */
+type Found = Map<string, { readonly job: JobSpec; readonly file: string }>;
+
+/** Imports a file and adds its jobs; answers what is wrong with it. */
+async function take(found: Found, file: string): Promise<readonly Error[]> {
+  const name = fileName(file);
+  const jobs = await imported(file, name);
+  if (jobs instanceof FileBroken) return [jobs];
+  const errors: Error[] = [];
+  for (const job of jobs) {
+    const other = found.get(job.id);
+    if (!other) found.set(job.id, { job, file: name });
+    else if (other.job !== job) errors.push(new DuplicateJob(job.id, other.file, name));
+  }
+  return errors;
+}
+
+/** A file as people read it: from the current folder on. */
+export function fileName(file: string): string {
+  return relative(process.cwd(), file) || file;
 }
 
 /** The job files below the paths, in order, each once. Of folders and globs: `.ts .mts .js .mjs`, but no declarations, no tests, and
@@ -69,24 +109,29 @@ function isJob(value: unknown): value is JobSpec {
   return does && typeof job.id === "string" && job.schema !== undefined;
 }
 
-function isJobFile(path: string): boolean {
+/** Whether a file of this name, below a folder of job files, is one. */
+export function isJobFile(path: string): boolean {
   const name = basename(path);
   if (!/\.m?[tj]s$/.test(name) || /\.d\.m?ts$/.test(name) || /[.-](test|spec)\.m?[tj]s$/.test(name)) return false;
   return !path.split(/[\\/]/).some((part) => part.startsWith("_") || part === "__tests__");
 }
 
-async function imported(file: string, name: string): Promise<Record<string, unknown>> {
+/** The jobs of a file, or why it can't be loaded. */
+async function imported(file: string, name: string): Promise<readonly JobSpec[] | FileBroken> {
   try {
-    return await load(file);
+    return exportedJobs(await load(file));
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    throw new FileBroken(`job file "${name}" can't be loaded: ${said}`, { cause });
+    return new FileBroken(`job file "${name}" can't be loaded: ${said}`, { cause });
   }
 }
 
-function noJobs(paths: readonly string[], files: number): string {
+/** The error of a project without jobs: what to write. */
+export function noJobs(paths: readonly string[], files: number): ActFailed {
   const where = paths.join(", ");
-  if (files === 0)
-    return `no job files in ${where}; write one that exports defineJob({ … }), or name others with --jobs`;
-  return `no jobs in ${where}: ${files} file${files === 1 ? "" : "s"}, none of which exports a job; write: export const hello = defineJob({ … })`;
+  return new ActFailed(
+    files === 0
+      ? `no job files in ${where}; write one that exports defineJob({ … }), or name others with --jobs`
+      : `no jobs in ${where}: ${files} file${files === 1 ? "" : "s"}, none of which exports a job; write: export const hello = defineJob({ … })`,
+  );
 }

@@ -1,6 +1,13 @@
 import { pathToFileURL } from "node:url";
 
 let ready: Promise<void> | null = null;
+let heard: ((url: string) => void) | null = null;
+
+/** Gets ready for TypeScript at once, and calls back with the URL of each module that is imported from now on. Before the first `load`. */
+export async function hear(imported: (url: string) => void): Promise<void> {
+  heard = imported;
+  await (ready ??= register());
+}
 
 /** Imports a file of the project's author, TypeScript or JavaScript, once: a second import gives the same module. Its exports by name,
  *  also where it counts as CommonJS. `tasker` inside it is this very package, so that jobs and runtime share one registry.
@@ -17,5 +24,5 @@ async function register(): Promise<void> {
   // package that is not "type": "module" goes through require.
   const [esm, cjs] = await Promise.all([import("tsx/esm/api"), import("tsx/cjs/api")]);
   cjs.register();
-  esm.register();
+  esm.register(heard ? { onImport: heard } : {});
 }

@@ -125,6 +125,7 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
       ["attempts", run.attempt],
       ["crashes", run.crashes || null],
       ["node", run.node],
+      ["version", run.version === "0" ? null : run.version],
       ["key", run.key],
       ["tags", run.tags.join(", ") || null],
       ["progress", run.progress && `${run.progress.value}${run.progress.detail ? ` ${run.progress.detail}` : ""}`],

@@ -1,6 +1,15 @@
 /** The engine: what a process starts to run jobs. */
 export { createRuntime, type Runtime, type RuntimeState, type RuntimeStats } from "./runtime.ts";
-export { Bus, type Event, type Filter, type Gap, type NodeEvent, type RunEvent, type Subscription } from "./event.ts";
+export {
+  Bus,
+  type Event,
+  type Filter,
+  type Gap,
+  type NodeEvent,
+  type RunEvent,
+  type ScheduleEvent,
+  type Subscription,
+} from "./event.ts";
 export type { Alarm, Clock } from "./clock.ts";
 export type { Logger } from "./log.ts";
 export type { RuntimeOptions } from "./setting.ts";

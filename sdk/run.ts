@@ -36,6 +36,8 @@ export interface Run<Result = unknown> {
   readonly progress: Progress | null;
   /** What `ctx.skip` was given. */
   readonly note: string | null;
+  /** Version of the code that its latest attempt ran on: `defineConfig({ version })`; under `tasker dev` that of the save. */
+  readonly version: string | null;
   /** The run whose input this one repeats. */
   readonly replayOf: string | null;
   /** Set on a run that executes a hook of the run `of`. */

@@ -114,6 +114,8 @@ export interface RunRecord {
   readonly replayOf: number | null;
   /** What `ctx.skip` was given. */
   readonly note: string | null;
+  /** Version of the code that its latest attempt ran on, as its node gave it; null where none had it. */
+  readonly version: string | null;
 }
 export interface Progress {
   /** 0–100 by convention; stored as given. */

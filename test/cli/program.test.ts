@@ -62,8 +62,8 @@ test("lists are cut at commas", () => {
 
 test.each([
   [["statz"], /"statz" is not a command; did you mean "stats"\?/],
-  [["xyzzy"], /"xyzzy" is not a command; the commands are dev, start/],
-  [["--nope"], /^a command is missing; the commands are dev, start/],
+  [["xyzzy"], /"xyzzy" is not a command; the commands are init, dev/],
+  [["--nope"], /^a command is missing; the commands are init, dev/],
   [["trigger", "hello", "--dealy", "5m"], /^"--dealy" is not an option of "tasker trigger"; did you mean --delay\?$/],
   [["runs", "--databaseurl=x"], /^"--databaseurl" is not .*; did you mean --database-url\?$/],
   [["runs", "--xyzzy"], /^"--xyzzy" is not an option of "tasker runs"; see them with: tasker runs --help$/],

@@ -12,7 +12,7 @@ function aRecord(parts: Partial<RunRecord> = {}): RunRecord {
     ...{ id: 7, job: "remind", queue: "mail", priority: 0, status: "completed", reason: null, canceling: false },
     ...{ dueAt: at, createdAt: at, expiresAt: null, startedAt: at, finishedAt: at, node: "h:1", attempt: 1 },
     ...{ crashes: 0, token: 1, tags: [], key: null, input: { json: "{}", meta: null }, result: null, error: null },
-    ...{ progress: null, options: null, replayOf: null, note: null },
+    ...{ progress: null, options: null, replayOf: null, note: null, version: null },
     ...parts,
   };
 }

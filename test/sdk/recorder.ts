@@ -113,6 +113,7 @@ export function aRecord(overrides: Partial<RunRecord> = {}): RunRecord {
     result: null,
     error: null,
     note: null,
+    version: null,
     progress: null,
     options: null,
     replayOf: null,

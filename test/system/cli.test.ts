@@ -184,9 +184,8 @@ test(
     const { code, out, err } = await tasker(["dev", "jobs", "--run", "jobs/_start.ts", "--once"], { cwd });
 
     expect([code, err]).toEqual([0, ""]);
-    expect(out).toMatch(/^\S+ {2}Starting Postgres in \.tasker\/[^\n]*\n/);
-    expect(out).toMatch(/restart to load changed jobs; Ctrl-C stops/);
-    expect(out).toMatch(/Database chosen {2}.*from=embedded Postgres/);
+    expect(out).toMatch(/^\S+ {2}Database {2}from=embedded Postgres[^\n]*\n\S+ {2}Ready {2}/);
+    expect(out).toMatch(/tasker trigger \w+ \[payload\]; Ctrl-C stops/);
     expect(out).toMatch(/\d\d:\d\d:\d\d\.\d{3} {4}\| greeting {2}run_\w+ {2}name=Ada\n/);
     expect(out).toMatch(/Run completed {2}run_\w+ {2}hello {2}attempt 1/);
     expect(out).toMatch(/Run failed {2}run_\w+ {2}boom {2}attempt 1[^\n]*\n +Error: boom[^\n]*\n +at .*all\.ts:/);

@@ -5,10 +5,10 @@ import { isToDeclare, ticking } from "./tick.ts";
 /** Nodes and what they publish, in memory. */
 export function nodes(state: State): Nodes {
   return {
-    join: step(({ name }, ttlMs) => {
+    join: step(({ name, version }, ttlMs) => {
       const id = state.next("node");
       state.nodes.set(id, newNode(state, id, name, ttlMs));
-      state.names.set(id, name);
+      state.names.set(id, { name, version });
       return id;
     }),
     beat: step((node, ttlMs, report: NodeState, tallies) => {

@@ -104,8 +104,8 @@ export interface State {
   readonly attempts: Map<number, AttemptRecord>;
   readonly logs: Map<number, LogRecord>;
   readonly nodes: Map<number, NodeRow>;
-  /** Names of all nodes that ever joined. */
-  readonly names: Map<number, string>;
+  /** Names, and versions of the code, of all nodes that ever joined. */
+  readonly names: Map<number, { readonly name: string; readonly version: string }>;
   readonly tallies: { readonly atMs: number; readonly tally: Tally }[];
   readonly jobs: Map<string, JobRecord>;
   /** Queue → paused. */
@@ -297,7 +297,7 @@ export function dateOf(ms: number | null): Date | null {
 
 /** The name of the node that has, or last had, the run. */
 function nodeOf(state: State, { node }: Row): string | null {
-  return node === null ? null : (state.names.get(node) ?? null);
+  return node === null ? null : (state.names.get(node)?.name ?? null);
 }
 
 /** The run as its readers see it. */
@@ -317,5 +317,6 @@ export function recordOf(state: State, row: Row): RunRecord {
     result: end?.result ?? null,
     error: end?.error ?? null,
     note: end?.note ?? null,
+    version: (row.node !== null && state.names.get(row.node)?.version) || null,
   };
 }

@@ -117,14 +117,14 @@ function live({ schema: s, clock, epoch }: Statements, where: readonly Part[]): 
     case when r.state = 1 and r.started_at is not null then 'running' when ${leased} then 'leased' else 'pending' end,
     null, r.ask is not null, ${epoch("r.due_at")}, ${epoch("r.created_at")}, ${epoch("r.expires_at")}, ${epoch("r.started_at")}, null,
     (select n.name from ${s}.names n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, null, null, null, r.progress,
-    r.options, r.replay_of, null
+    r.options, r.replay_of, null, (select n.version from ${s}.names n where n.id = r.node)
     from ${s}.runs r join ${s}.lanes l on l.id = r.lane`)} where ${raw.join(where, raw` and `)}`;
 }
 function past({ schema: s, epoch }: Statements, where: readonly Part[]): Part {
   return raw`select ${raw.raw(`r.id, l.job, l.queue, l.priority, (array['completed', 'failed', 'canceled'])[r.status + 1],
     r.reason, false, ${epoch("r.due_at")}, ${epoch("r.created_at")}, null::float8, ${epoch("r.started_at")}, ${epoch("r.finished_at")},
     (select n.name from ${s}.names n where n.id = r.node), r.attempt, r.crashes, r.token, to_json(r.tags)::text, r.key, r.input, r.meta, r.result, r.result_meta, r.error, r.progress,
-    r.options, r.replay_of, r.note
+    r.options, r.replay_of, r.note, (select n.version from ${s}.names n where n.id = r.node)
     from ${s}.history r join ${s}.lanes l on l.id = r.lane`)} where ${raw.join(where, raw` and `)}`;
 }
 
@@ -140,7 +140,7 @@ async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging
   if (parts.length === 0 || JSON.stringify(filter).includes("\\u0000"))
     return { items: [], next: null, complete: true };
   const columns = raw.raw(
-    "id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note",
+    "id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note, version",
   );
   const all = raw`select * from (${raw.join(parts, raw` union all `)}) u(${columns}) order by id desc limit ${size}`;
   if (search.length === 0) return cut((await pool.query(all)).map(runOf), limit, null);

@@ -3,11 +3,12 @@ import pg from "pg";
 import { InvalidInput, StoreUnusable } from "../../../sdk/error.ts";
 import { first } from "./001.ts";
 import { second } from "./002.ts";
+import { third } from "./003.ts";
 import { connection, explain } from "./pool.ts";
 
 /** All migrations of this version, by number. Forward only; a released one is never edited. */
 function migrations(schema: string): Record<string, Migration> {
-  return { "001": first(schema), "002": second(schema) };
+  return { "001": first(schema), "002": second(schema), "003": third(schema) };
 }
 
 export interface MigrateOptions {

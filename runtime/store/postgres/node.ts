@@ -85,7 +85,7 @@ function statements(sql: Statements) {
   with made as (
     insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until)
     values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
-  insert into ${s}.names (id, name, at) select id, name, ${clock} from made returning id`,
+  insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
 
     /** Renews the node's lease, stores its state and rates, reads its commands. Answers whether the lease still stood.
      *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column */

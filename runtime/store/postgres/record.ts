@@ -50,6 +50,7 @@ export function runOf(row: Row): RunRecord {
     options: json<RunOptions>(row[24]),
     replayOf: row[25] ? Number(row[25]) : null,
     note: row[26] ?? null,
+    version: row[27] || null,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   addOne,
   again,
   anError,
+  aNode,
   aRun,
   completed,
   ended,
@@ -411,5 +412,19 @@ function awaiting(setup: () => Promise<Setup>): void {
     await store.runs.settle([settled(only(await lease(store, node)))]);
 
     expect(await awaited).toMatchObject({ status: "completed", attempt: 2 });
+  });
+
+  test("a run tells which version of the code ran it last, also after its node has gone", async () => {
+    const { store } = await setup();
+    const node = await store.nodes.join(aNode({ version: "v2-5f3a2c1" }), 30_000);
+    const id = await addOne(store);
+    const before = await store.find.get(id);
+
+    await store.runs.settle([settled(only(await lease(store, node)))]);
+    await store.nodes.leave(node);
+
+    expect(before?.version).toBeNull();
+    expect((await store.find.get(id))?.version).toBe("v2-5f3a2c1");
+    expect((await store.find.list({ status: ["completed"] })).items[0]?.version).toBe("v2-5f3a2c1");
   });
 }

@@ -1,0 +1,98 @@
+import { decode, type Wire } from "../../sdk/codec.ts";
+import { formatId, scheduleId } from "../../sdk/id.ts";
+import { check } from "../../sdk/schema.ts";
+import type { JobSpec } from "../../sdk/spec.ts";
+import type { Page, Paging, Target } from "../../sdk/target.ts";
+import type { Group, Pending } from "./report.ts";
+
+/** More kinds of complaint about one job than that are told as one. */
+const mostKinds = 20;
+const otherKinds = "other complaints";
+
+/** Parses the payloads of all pending runs and of schedules made at run time, as an attempt would, page by page. Changes nothing.
+ *  `known` are the jobs by id; null: not to be touched. `before` hears whose payload comes; null: a page is read.
+ *  @throws {StoreUnavailable} {StoreUnusable} */
+export async function payloads(
+  { find, schedules }: Pick<Target, "find"> & Partial<Pick<Target, "schedules">>,
+  known: ReadonlyMap<string, JobSpec | null>,
+  before: (job: string | null) => void,
+): Promise<Pending> {
+  const groups = new Groups();
+  const counts = { run: { checked: 0, broken: 0 }, schedule: { checked: 0, broken: 0 } };
+  const look = async (count: { checked: number; broken: number }, stored: Stored): Promise<void> => {
+    const spec = known.get(stored.job);
+    if (spec === undefined) return groups.add(stored, null);
+    if (spec === null) return;
+    before(stored.job);
+    const why = await complaintOf(spec, stored.input);
+    count.checked++;
+    if (why === null) return;
+    count.broken++;
+    groups.add(stored, why);
+  };
+  for await (const run of all((page) => find.list({ status: ["pending", "waiting"] }, page), before))
+    await look(counts.run, { what: "pending run", job: run.job, id: formatId(run.id), input: run.input });
+  if (!schedules) return { ...counts.run, schedules: counts.schedule, groups: groups.list() };
+  for await (const one of all((page) => schedules.list({ declared: false }, page), before))
+    await look(counts.schedule, { what: "schedule", job: one.job, id: scheduleId(one), input: one.input });
+  return { ...counts.run, schedules: counts.schedule, groups: groups.list() };
+}
+
+interface Stored {
+  readonly what: Group["what"];
+  readonly job: string;
+  readonly id: string;
+  readonly input: Wire;
+}
+
+async function* all<T>(read: (page: Paging) => Promise<Page<T>>, before: (nobody: null) => void): AsyncGenerator<T> {
+  let cursor: string | undefined;
+  do {
+    before(null);
+    const page = await read({ limit: 200, cursor });
+    yield* page.items;
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+}
+
+/** What an attempt would have to say against a stored payload; null: nothing. */
+async function complaintOf({ schema }: JobSpec, input: Wire): Promise<string | null> {
+  try {
+    const { issues } = await check(schema, decode(input));
+    if (!issues) return null;
+    const told = issues.slice(0, 3).map(({ path, message }) => `${path ? `payload.${path}` : "payload"}: ${message}`);
+    return told.join("; ") || "payload: refused without a reason";
+  } catch (error) {
+    return `its schema throws: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+type Counted = { -readonly [K in keyof Group]: Group[K] };
+
+/** Complaints, alike ones together. */
+class Groups {
+  readonly #byJob = new Map<string, Map<string | null, Counted>>();
+
+  add({ what, job, id }: Stored, why: string | null): void {
+    const name = `${what} ${job}`;
+    const kinds = this.#byJob.get(name) ?? new Map<string | null, Counted>();
+    this.#byJob.set(name, kinds);
+    const kind = kinds.has(why) || kinds.size < mostKinds ? why : otherKinds;
+    const group = kinds.get(kind) ?? { what, job, why: kind, count: 0, ids: [] };
+    kinds.set(kind, group);
+    group.count++;
+    if (group.ids.length < 3) group.ids = [...group.ids, id];
+  }
+
+  /** By job, runs before schedules, the most frequent first. */
+  list(): readonly Group[] {
+    const groups = [...this.#byJob.values()].flatMap((kinds) => [...kinds.values()]);
+    return groups.sort(
+      (a, b) => order(a.job, b.job) || order(a.what, b.what) || b.count - a.count || order(a.why ?? "", b.why ?? ""),
+    );
+  }
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

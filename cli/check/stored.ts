@@ -1,0 +1,76 @@
+import { StoreUnusable } from "../../sdk/error.ts";
+import type { JobSpec } from "../../sdk/spec.ts";
+import { openStore } from "../../runtime/store/open.ts";
+import { many } from "../finding.ts";
+import { payloads } from "./payload.ts";
+import { complaint, type Asked, type Complaint, type Group, type Report } from "./report.ts";
+
+type Found = Pick<Report, "errors" | "warnings" | "notes" | "pending">;
+const nothing: Found = { errors: [], warnings: [], notes: [], pending: null };
+
+/** Compares what is stored in the database with the jobs. Nothing is changed, nor migrated. Never throws: a database that is away
+ *  is an error where somebody named it. */
+export async function stored(
+  database: Asked["database"],
+  known: ReadonlyMap<string, JobSpec | null>,
+  before: (job: string | null) => void,
+): Promise<Found> {
+  if (!database) return nothing;
+  let lacking: readonly string[] = [];
+  try {
+    const { pending: missing } = await import("../../runtime/store/postgres/migrate.ts");
+    lacking = await missing(database);
+    if (lacking.includes("001")) return { ...nothing, notes: [complaint(noSchema(database.schema))] };
+    const found = await compared(database, known, before, lacking.includes("002")); // 002 makes the table of schedules
+    return { ...found, warnings: [...lacks(lacking), ...found.warnings] };
+  } catch (error) {
+    const said = complaint(`pending runs were not checked: ${error instanceof Error ? error.message : String(error)}`);
+    if (lacking.length > 0 && error instanceof StoreUnusable)
+      return { ...nothing, warnings: [...lacks(lacking), said] };
+    return database.named ? { ...nothing, errors: [said] } : { ...nothing, notes: [said] };
+  }
+}
+
+async function compared(
+  { url, schema }: NonNullable<Asked["database"]>,
+  known: ReadonlyMap<string, JobSpec | null>,
+  before: (job: string | null) => void,
+  noSchedules: boolean,
+): Promise<Found> {
+  const store = await openStore(url, { schema });
+  const awake = setInterval(() => undefined, 1000); // an idle connection keeps no process up
+  try {
+    const pending = await payloads(noSchedules ? { find: store.find } : store, known, before);
+    const [gone, broken] = [pending.groups.filter(isGone), pending.groups.filter((group) => !isGone(group))];
+    return { ...nothing, errors: broken.map(breaks), warnings: gone.map(lonely), pending };
+  } finally {
+    clearInterval(awake);
+    await store.close();
+  }
+}
+
+function isGone({ why }: Group): boolean {
+  return why === null;
+}
+
+function breaks({ what, job, why, count, ids }: Group): Complaint {
+  const list = ids.join(", ") + (count > ids.length ? " …" : "");
+  return complaint(`deploying this would break ${many(count, what)} of "${job}": ${why} (${list})`, { job });
+}
+
+function lonely({ what, job, count }: Group): Complaint {
+  const they = what === "schedule" ? (count === 1 ? "its runs" : "their runs") : count === 1 ? "it" : "they";
+  return complaint(`${many(count, what)} of "${job}": no job of that id; ${they} would wait until a node has it`, {
+    job,
+  });
+}
+
+function noSchema(schema: string): string {
+  return `the database has no schema "${schema}" yet, so nothing is pending; a process that starts makes it, or: tasker migrate`;
+}
+
+function lacks(lacking: readonly string[]): readonly Complaint[] {
+  if (lacking.length === 0) return [];
+  const next = "a process that starts brings it up to date, or: tasker migrate";
+  return [complaint(`the schema is older than this version (missing: ${lacking.join(", ")}); ${next}`)];
+}

@@ -1,0 +1,72 @@
+import { colors, plain, safe, type Colors } from "../color.ts";
+import { prettify } from "../logger.ts";
+import { redact } from "../redact.ts";
+import { frame, placeOf } from "./frame.ts";
+import type { Failure } from "./protocol.ts";
+
+/** What the engine says at each start and stop; dev says it of versions, in one line. */
+const quiet = new Set(["Job registered", "Runtime started", "Runtime stopped"]);
+
+/** Where dev prints: lines for people, or with `json` the entries of the log as they are. What is shown is told to viewers, too. */
+export class Board {
+  readonly #out: NodeJS.WritableStream;
+  readonly #json: boolean;
+  readonly paint: Colors;
+  /** Hears each entry, to hand it on. */
+  told: (entry: string) => void = () => undefined;
+
+  constructor(out: NodeJS.WritableStream & { readonly isTTY?: boolean }, json: boolean) {
+    this.#out = out;
+    this.#json = json;
+    this.paint = colors(out);
+  }
+
+  /** Shows an entry of a log: a line of JSON. */
+  entry(line: string): void {
+    if (quiet.has(String(parsed(line)["msg"]))) return;
+    this.told(line);
+    if (this.#json) return this.#write(`${line.trimEnd()}\n`);
+    const printed = printedOf(line);
+    if (printed !== null) return this.#write(`${this.paint.dim("              |")} ${plain(printed)}\n`);
+    this.#write(prettify(line, this.paint) + this.#frameOf(line));
+  }
+
+  /** What the project's code printed itself. */
+  printed(text: string, to: "out" | "err"): void {
+    this.entry(
+      JSON.stringify({ level: to === "out" ? "info" : "warn", time: new Date().toISOString(), printed: text }),
+    );
+  }
+
+  #frameOf(line: string): string {
+    const error = errorOf(line);
+    const place = error && placeOf(error);
+    const text = place ? frame(place, this.paint) : "";
+    return text && `${text.replace(/^/gm, "            ")}\n`;
+  }
+
+  #write(text: string): void {
+    this.#out.write(safe(redact(text)));
+  }
+}
+
+function printedOf(line: string): string | null {
+  const { printed } = parsed(line);
+  return typeof printed === "string" ? printed : null;
+}
+
+function errorOf(line: string): Failure | null {
+  const entry = parsed(line);
+  const error = (entry["error"] ?? entry["err"]) as Partial<Failure> | string | null | undefined;
+  if (typeof error !== "object" || error === null || typeof error.message !== "string") return null;
+  const { name = "Error", message, stack = null, file = null } = error;
+  return { name, message, stack, file };
+}
+
+function parsed(line: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(line) as Readonly<Record<string, unknown>>;
+  } catch {
+    return { printed: line }; // something else wrote to the pipe
+  }
+}

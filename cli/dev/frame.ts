@@ -1,0 +1,86 @@
+import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { plain, type Colors } from "../color.ts";
+import { isAuthors } from "../error.ts";
+import type { Failure } from "./protocol.ts";
+
+/** Where in the project's code something happened; line and column count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** The place that a failure is about: what the compiler names, else the first frame of the author's code, else where the file speaks of
+ *  the thing that is missing or doubled. Null where nothing tells. */
+export function placeOf({ message, stack, file }: Pick<Failure, "message" | "stack" | "file">): Place | null {
+  const named = /^(\/[^\n]*?|[A-Za-z]:\\[^\n]*?):(\d+):(\d+): ERROR: /m.exec(message);
+  if (named) return { file: named[1]!, line: Number(named[2]), column: Number(named[3]) + 1 };
+  return spokenOf(message, file) ?? headOf(stack) ?? firstFrame(stack);
+}
+
+/** A SyntaxError of Node begins with the place, and marks the column below the line. */
+function headOf(stack: string | null): Place | null {
+  const [head = "", , mark = ""] = stack?.split("\n", 3) ?? [];
+  const found = /^((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).*):(\d+)$/.exec(head);
+  if (!found) return null;
+  const file = found[1]!.startsWith("file:") ? fileURLToPath(found[1]!) : found[1]!;
+  return { file, line: Number(found[2]), column: Math.max(1, mark.indexOf("^") + 1) };
+}
+
+/** The compiler's complaint without the rest, or the first line of a message. */
+export function gist(message: string): string {
+  return / ERROR: (.*)/.exec(message)?.[1] ?? message.split("\n", 1)[0]!;
+}
+
+function firstFrame(stack: string | null): Place | null {
+  for (const line of stack?.split("\n") ?? []) {
+    const found = /(?:\(|at )(?:async )?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n]*?)(?:\?[^:)]*)?:(\d+):(\d+)\)?$/.exec(
+      line,
+    );
+    if (!found || !isAuthors(line) || /node_modules/.test(line)) continue;
+    const file = found[1]!.startsWith("file:") ? fileURLToPath(found[1]!) : found[1]!;
+    return { file, line: Number(found[2]), column: Number(found[3]) };
+  }
+  return null;
+}
+
+/** Of a package that can't be found, its import; of an id that is taken, its definition. */
+function spokenOf(message: string, file: string | null): Place | null {
+  const importer = / imported from (\/[^\n]+|[A-Za-z]:\\[^\n]+)$/m.exec(message)?.[1] ?? file;
+  const what = /^(?:Cannot find (?:package|module)|job) ['"]([^'"]+)['"]/.exec(message)?.[1];
+  if (!importer || !what) return null;
+  const lines = linesOf(importer);
+  const at = lines.findIndex((line) => line.includes(`"${what}"`) || line.includes(`'${what}'`));
+  return at < 0 ? null : { file: importer, line: at + 1, column: lines[at]!.indexOf(what) };
+}
+
+/** The lines around a place, the place itself marked; empty if the file can't be read. */
+export function frame({ file, line, column }: Place, paint: Colors): string {
+  const lines = linesOf(file);
+  if (line > lines.length) return "";
+  const from = Math.max(1, line - 2);
+  const shown = lines.slice(from - 1, line + 1);
+  const width = String(from + shown.length).length;
+  const text = shown.map((each, i) => {
+    const n = from + i;
+    const mark = n === line ? paint.red(">") : " ";
+    const code = `${mark} ${paint.dim(`${String(n).padStart(width)} |`)} ${plain(each).slice(0, 160)}`;
+    return n === line
+      ? `${code}\n  ${" ".repeat(width)} ${paint.dim("|")} ${" ".repeat(Math.max(0, column - 1))}${paint.red("^")}`
+      : code;
+  });
+  return [
+    `  ${paint.cyan(`${relative(process.cwd(), file) || file}:${line}:${column}`)}`,
+    ...text.map((each) => `  ${each}`),
+  ].join("\n");
+}
+
+function linesOf(file: string): readonly string[] {
+  try {
+    return readFileSync(file, "utf8").split("\n");
+  } catch {
+    return [];
+  }
+}

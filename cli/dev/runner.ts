@@ -1,0 +1,183 @@
+/** The process that runs one version of the project's code. It belongs to `tasker dev`, ends with it, and is thrown away for the next
+ *  version: nothing that a job file does can stay behind or stop dev. */
+import { writeSync } from "node:fs";
+import { Module } from "node:module";
+import { resolve } from "node:path";
+import { Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { configure } from "../../sdk/config.ts";
+import type { JobSpec } from "../../sdk/spec.ts";
+import { createRuntime, openStore, type Runtime } from "../../runtime/index.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { commands } from "../commands.ts";
+import { settings, type Settings } from "../config.ts";
+import type { Database } from "../database.ts";
+import { FileBroken } from "../error.ts";
+import { collectJobs, jobFiles } from "../load.ts";
+import { logger } from "../logger.ts";
+import { hear, load } from "../module.ts";
+import { parse } from "../program.ts";
+import { withPaths } from "../start.ts";
+import { failureOf, type Ask, type Tell } from "./protocol.ts";
+import { play } from "./script.ts";
+
+/** The log goes to a pipe of its own, as lines of JSON: stdout and stderr belong to the project's code. */
+const log = new Writable({
+  decodeStrings: false,
+  write(line: string, _encoding, done) {
+    writeSync(4, line);
+    done();
+  },
+});
+
+let store: Store | null = null;
+let opened: Promise<void> = Promise.resolve();
+let warmed: Promise<void> = Promise.resolve();
+let wanted: Settings | null = null;
+let jobs: readonly JobSpec[] = [];
+let runtime: Runtime | null = null;
+/** From the first job file on: what handlers import later counts, too. */
+let loading = false;
+
+function tell(message: Tell): void {
+  if (process.connected) process.send!(message, () => undefined); // dev may be gone by now; `disconnect` comes next
+}
+
+function connect({ url, schema }: Database): void {
+  opened = (async () => {
+    store = await openStore(url, { schema });
+    await store.open(AbortSignal.timeout(10_000));
+  })();
+  opened.catch(() => undefined); // `start` tells
+}
+
+/** Modules of packages are told apart from files of the project: the next process imports those before it is needed. */
+function noteImport(url: string): void {
+  const bare = url.split(/[?#]/, 1)[0]!;
+  if (!bare.startsWith("file:") && !bare.startsWith("/")) return;
+  const file = bare.startsWith("file:") ? fileURLToPath(bare) : bare;
+  if (/[\\/]node_modules[\\/]/.test(file)) tell({ tell: "package", url: bare });
+  else if (loading) tell({ tell: "import", file });
+}
+
+/** tsx reports the imports of ES modules, and only the first level of `require`. */
+function noteRequires(): void {
+  const loader = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string };
+  const resolveFilename = loader._resolveFilename;
+  loader._resolveFilename = function (this: unknown, ...args: [string, ...unknown[]]): string {
+    const file = resolveFilename.apply(this, args);
+    noteImport(file);
+    return file;
+  };
+}
+
+async function warm(urls: readonly string[]): Promise<void> {
+  await hear(noteImport);
+  noteRequires();
+  await Promise.all(urls.map((url) => import(url).catch(() => undefined))); // whatever is wrong with it, its importer will hear of
+}
+
+async function loadAll(argv: readonly string[]): Promise<void> {
+  const exit = process.exit.bind(process);
+  process.exit = (code?: number) => {
+    throw new Error(`process.exit(${code ?? ""}) was called while the job files were loaded`);
+  };
+  loading = true;
+  try {
+    await warmed;
+    loadEnv();
+    const line = parse(argv, commands, "");
+    if (line.do !== "run") throw new Error("not a command line of dev");
+    wanted = withPaths(await settings(line.given), line.args);
+    tell(await collect(wanted));
+  } catch (error) {
+    tell({ tell: "failed", at: "load", failure: failureOf(error) });
+  } finally {
+    process.exit = exit;
+  }
+}
+
+function loadEnv(): void {
+  try {
+    process.loadEnvFile(".env"); // what the environment has wins
+    tell({ tell: "import", file: resolve(".env") });
+  } catch {
+    // there is none
+  }
+}
+
+/** Imports all job files; a broken one does not hide the others. */
+async function collect({ jobs: paths, base }: Settings): Promise<Tell> {
+  const files = jobFiles(paths, base);
+  for (const file of files) tell({ tell: "import", file }); // also those that never get as far as to be imported
+  await Promise.all(files.map((file) => load(file).catch(() => undefined))); // beside each other; a second import answers the same
+  const collected = await collectJobs(files);
+  jobs = collected.jobs;
+  return {
+    tell: "loaded",
+    jobs: jobs.map(({ id, schedules }) => ({ id, schedules: schedules.length })),
+    files: files.length,
+    failures: collected.errors.map(({ file, error }) =>
+      failureOf(error instanceof FileBroken ? error.cause : error, file),
+    ),
+    roots: paths.map((path) => resolve(base, path)),
+  };
+}
+
+async function start(database: Database, version: string): Promise<void> {
+  try {
+    if (!store) connect(database);
+    await opened;
+    const { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, logLevel } = wanted!;
+    runtime = createRuntime({
+      ...{ store: store!, jobs, logger: logger({ logLevel, logFormat: "json" }, log) },
+      ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version },
+    });
+    configure({ store: runtime.store });
+    await runtime.start();
+    tell({ tell: "started" });
+  } catch (error) {
+    tell({ tell: "failed", at: "start", failure: failureOf(error) });
+  }
+}
+
+async function drain(graceMs: number | null): Promise<void> {
+  if (runtime) await runtime.stop({ grace: graceMs === null ? "365d" : `${graceMs}ms` });
+  else await store?.close();
+  process.exit(0);
+}
+
+async function playScript(file: string): Promise<void> {
+  try {
+    tell({ tell: "played", runs: await play(file) });
+  } catch (error) {
+    tell({ tell: "failed", at: "play", failure: failureOf(error, file) });
+  }
+}
+
+function answer(ask: Ask): Promise<void> | void {
+  switch (ask.ask) {
+    case "warm":
+      return void (warmed = warm(ask.urls));
+    case "connect":
+      return connect(ask.database);
+    case "load":
+      return loadAll(ask.argv);
+    case "start":
+      return start(ask.database, ask.version);
+    case "drain":
+      return drain(ask.graceMs);
+    case "pause":
+      return runtime?.resize(ask.paused ? 0 : wanted!.slots);
+    case "play":
+      return playScript(ask.file);
+    default:
+      return ask satisfies never;
+  }
+}
+
+process.on("message", (ask: Ask) => void answer(ask));
+process.on("disconnect", () => process.exit(0)); // dev is gone
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined); // Ctrl-C reaches the whole group: dev decides
+process.on("uncaughtException", (error) => tell({ tell: "stray", failure: failureOf(error) }));
+process.on("unhandledRejection", (error) => tell({ tell: "stray", failure: failureOf(error) }));

@@ -1,0 +1,261 @@
+import { hostname } from "node:os";
+import { basename, relative, resolve } from "node:path";
+import { configure } from "../../sdk/config.ts";
+import { runs } from "../../sdk/desk.ts";
+import { humanMs, toMs } from "../../sdk/duration.ts";
+import { formatId } from "../../sdk/id.ts";
+import type { Logger } from "../../runtime/index.ts";
+import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import type { Settings } from "../config.ts";
+import { announce, hidden, locate, type Database } from "../database.ts";
+import type { Script } from "../dev.ts";
+import { exit } from "../error.ts";
+import { isJobFile } from "../load.ts";
+import { logger } from "../logger.ts";
+import type { Board } from "./board.ts";
+import { watchTypes, type Verdict } from "./compiler.ts";
+import { Files } from "./files.ts";
+import { gist } from "./frame.ts";
+import { Fleet, type FleetEvents, type Version } from "./fleet.ts";
+import type { Failure } from "./protocol.ts";
+
+export interface SessionParts {
+  readonly settings: Settings;
+  readonly argv: readonly string[];
+  /** The environment as it was, without .env. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly board: Board;
+  readonly script: Script | null;
+  /** Whether types are checked beside the code. */
+  readonly types: boolean;
+}
+
+const help = "r reload · t trigger the last payload again · p pause · o addresses · q quit";
+/** Errors of types that are shown at once. */
+const mostTypeErrors = 10;
+
+/** One `tasker dev`, from its first line to its exit code. */
+export class Session {
+  readonly #parts: SessionParts;
+  readonly #log: Logger;
+  readonly #fleet: Fleet;
+  readonly #files: Files;
+  #choose!: (database: Database) => void;
+  #refuse!: (error: unknown) => void;
+  readonly #database: Promise<Database>;
+  #known: Database | null = null;
+  #store: Store | null = null;
+  #quits = 0;
+  #quit!: (code: number) => void;
+  readonly #over: Promise<number>;
+  #typesFailed = false;
+  #ready = false;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    const { settings, board, argv, env } = parts;
+    const out = { write: (line: string) => (board.entry(line), true) } as unknown as NodeJS.WritableStream;
+    this.#log = logger({ logLevel: settings.logLevel, logFormat: "json" }, out);
+    this.#over = new Promise((resolve) => (this.#quit = resolve));
+    this.#database = new Promise((resolve, reject) => {
+      this.#choose = resolve;
+      this.#refuse = reject;
+    });
+    this.#database.catch(() => undefined); // `run` throws it
+    this.#files = new Files((files) => this.#changed(files), isJobFile);
+    this.#fleet = new Fleet({
+      ...{ argv, env, database: this.#database, files: this.#files, events: this.#events() },
+      bury: (pid) => this.#bury(pid),
+    });
+    if (settings.file) this.#files.see(settings.file);
+  }
+
+  /** Serves until somebody quits. @throws what keeps the database from starting */
+  async run(): Promise<number> {
+    const { settings, script, types } = this.#parts;
+    const first = this.#fleet.reload([], 0); // beside the database, which takes longer
+    let embedded: Embedded | null = null;
+    let compiler: ReturnType<typeof watchTypes> = null;
+    let note: ReturnType<typeof announce> = null;
+    try {
+      const known = locate(settings);
+      embedded = known ? null : await this.#embed();
+      const database = known ?? databaseOf(embedded!, settings);
+      this.#known = database;
+      this.#log.info({ from: database.from, address: addressOf(database.url), took: since(0) }, "Database");
+      this.#choose(database);
+      note = announce(database, "dev");
+      await Promise.race([first, this.#over]);
+      if (types) compiler = watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
+      if (script && this.#fleet.current) this.#fleet.play(script.file);
+      return await this.#over;
+    } catch (error) {
+      this.#refuse(error);
+      throw error;
+    } finally {
+      compiler?.stop();
+      await this.#files.close();
+      await this.#fleet.close(toMs(settings.grace));
+      await this.#store?.close().catch(() => undefined);
+      note?.remove();
+      await embedded?.stop();
+    }
+  }
+
+  /** A key was pressed, here or at a viewer. */
+  press(key: string): void {
+    switch (key) {
+      case "q":
+        return this.#leave();
+      case "r":
+        return void this.#fleet.reload();
+      case "p":
+        this.#fleet.pause(!this.#fleet.paused);
+        return this.#log.info({}, this.#fleet.paused ? "Paused: nothing new starts; p goes on" : "Goes on");
+      case "o":
+        return this.#addresses();
+      case "t":
+        return void this.#again().catch((error: unknown) => this.#log.error({ error }, "Not triggered"));
+      case "h":
+      case "?":
+        return this.#log.info({}, help);
+      default:
+    }
+  }
+
+  #leave(): void {
+    if (++this.#quits > 1) {
+      this.#fleet.kill();
+      process.exit(130);
+    }
+    this.#log.info({}, "Stopping: what runs may end; q again stops at once");
+    this.#quit(exit.ok);
+  }
+
+  async #embed(): Promise<Embedded> {
+    const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
+    const embedded = await startEmbedded({ dir: hidden });
+    // Nobody else can be using a server that was not there: what the last dev held when it died is free at once.
+    if (!embedded.reused) await this.#buryAll(databaseOf(embedded, this.#parts.settings));
+    return embedded;
+  }
+
+  async #buryAll(database: Database): Promise<void> {
+    const { bury } = await import("../../runtime/store/postgres/bury.ts");
+    await bury(database, null);
+  }
+
+  async #bury(pid: number): Promise<void> {
+    try {
+      const { bury } = await import("../../runtime/store/postgres/bury.ts");
+      if (this.#known) await bury(this.#known, `${hostname()}:${pid}`);
+    } catch {
+      // then its leases run out
+    }
+  }
+
+  #changed(files: readonly string[]): void {
+    void this.#fleet.reload(files, performance.now());
+  }
+
+  #events(): FleetEvents {
+    return {
+      active: (version, before, ms) => this.#active(version, before, ms),
+      reloading: (files) => this.#log.info({ files: files.map(shown) }, "Changed"),
+      broken: (failures, serving) => this.#broken(failures, serving),
+      logged: (line) => this.#parts.board.entry(line),
+      printed: (line, to) => this.#parts.board.printed(line, to),
+      stray: (failure) =>
+        this.#log.error({ error: failure }, "An error that nobody catches: in production it ends the process"),
+      died: ({ id }, how) => this.#log.error({ version: id }, `The process of this version ${how}; starting it again`),
+      played: (outcome) => this.#played(outcome),
+    };
+  }
+
+  #active(version: Version, before: Version | null, ms: number): void {
+    const { jobs, files, id } = version;
+    const was = new Set(before?.jobs.map((job) => job.id));
+    const now = new Set(jobs.map((job) => job.id));
+    const added = before ? [...now].filter((job) => !was.has(job)) : [];
+    const removed = [...was].filter((job) => !now.has(job));
+    const schedules = jobs.reduce((sum, job) => sum + job.schedules, 0);
+    const counts = { version: id, jobs: jobs.length, files, ...(schedules > 0 && { schedules }) };
+    const news = { ...(added.length > 0 && { added }), ...(removed.length > 0 && { removed }) };
+    this.#log.info({ ...counts, ...news, took: humanMs(ms) }, before ? "Reloaded" : "Ready");
+    if (jobs.length === 0)
+      this.#log.warn({}, "No jobs: export one from a job file, with defineJob({ … }); it is taken in at the save");
+    if (this.#ready || jobs.length === 0) return;
+    this.#ready = true;
+    this.#log.info(
+      {},
+      `Trigger from another terminal: tasker trigger ${jobs[0]?.id ?? "<job>"} [payload]; ${process.stdin.isTTY ? help : "Ctrl-C stops"}`,
+    );
+  }
+
+  #broken(failures: readonly Failure[], serving: boolean): void {
+    const rest = serving
+      ? "the version before serves on"
+      : this.#fleet.current
+        ? ""
+        : "waiting for a save that mends it";
+    for (const failure of failures)
+      this.#log.error(
+        { error: failure, ...(failure.file && { file: shown(failure.file) }) },
+        `Not loaded: ${gist(failure.message)}${rest && `; ${rest}`}`,
+      );
+  }
+
+  #judged({ errors }: Verdict): void {
+    for (const { file, line, column, message } of errors.slice(0, mostTypeErrors))
+      this.#log.warn({}, `Types: ${file}:${line}:${column} ${message}`);
+    if (errors.length > mostTypeErrors) this.#log.warn({}, `Types: ${errors.length - mostTypeErrors} more errors`);
+    if (errors.length === 0 && this.#typesFailed) this.#log.info({}, "Types: all right again");
+    this.#typesFailed = errors.length > 0;
+  }
+
+  #played(outcome: number | Failure): void {
+    const { script } = this.#parts;
+    if (typeof outcome !== "number") this.#log.error({ error: outcome }, "--run failed");
+    if (script?.once) this.#quit(typeof outcome === "number" ? exit.ok : exit.failed);
+  }
+
+  #addresses(): void {
+    if (!this.#known) return;
+    const { url, schema, from } = this.#known;
+    const password = from.startsWith("embedded") ? `; password in ${hidden}/pg*.password` : "";
+    this.#log.info({ schema }, `Database: ${addressOf(url)} (${from}${password})`);
+  }
+
+  /** The newest run's payload once more. */
+  async #again(): Promise<void> {
+    if (!this.#known) return;
+    const { openStore } = await import("../../runtime/store/open.ts");
+    this.#store ??= await openStore(this.#known.url, { schema: this.#known.schema });
+    configure({ store: this.#store });
+    const [last] = (await this.#store.find.list({}, { limit: 1 })).items;
+    if (!last) return this.#log.info({}, "There is no run yet: tasker trigger <job> [payload]");
+    const { id } = await runs.replay(formatId(last.id));
+    this.#log.info({ of: formatId(last.id), job: last.job }, `Triggered again: ${id}`);
+  }
+}
+
+function databaseOf({ url, version }: Embedded, { schema }: Settings): Database {
+  return { url, schema, from: `embedded Postgres ${version} in ${hidden}/` };
+}
+
+/** Without the password. */
+function addressOf(url: string): string {
+  const address = new URL(url);
+  address.password = "";
+  return address.href;
+}
+
+function since(start: number): string {
+  return humanMs(performance.now() - start);
+}
+
+function shown(file: string): string {
+  const path = relative(process.cwd(), resolve(file));
+  return path.startsWith("..") ? file : path || basename(file);
+}

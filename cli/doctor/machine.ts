@@ -1,0 +1,108 @@
+/** What can be told without a database. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { alive } from "../../runtime/store/postgres/embedded/lock.ts";
+import { hidden } from "../database.ts";
+import { fine, type Finding } from "./finding.ts";
+
+/** Whether this Node is new enough; both like "20.19.0". */
+export function nodeVersion(version: string, least: string): Finding {
+  if (rank(version) >= rank(least)) return fine("node", `Node ${version}`);
+  return {
+    level: "error",
+    check: "node",
+    found: `Node ${version} is older than ${least}, the first that tasker runs on`,
+    todo: "install a newer Node",
+  };
+}
+
+function rank(version: string): number {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
+  return major * 1e6 + minor * 1e3 + patch;
+}
+
+/** What the system can't do, of `process.platform` and `process.arch`. */
+export function platform(name: string, arch: string): Finding {
+  const what = `${name} ${arch}`;
+  if (name === "linux" || name === "darwin") return fine("platform", what);
+  return {
+    level: "note",
+    check: "platform",
+    found: `${what}: the embedded Postgres does not run here`,
+    todo: "name a server with TASKER_DATABASE_URL, or use WSL",
+  };
+}
+
+/** The state that commands keep in `.tasker/` of a folder, and the room on its disk. */
+export async function folder(cwd: string, freeBytes = free): Promise<readonly Finding[]> {
+  return [...staleNote(cwd), ...(await data(join(cwd, hidden))), ...room(await freeBytes(cwd).catch(() => null))];
+}
+
+/** `bytes`: null where the system does not tell. */
+function room(bytes: number | null): readonly Finding[] {
+  if (bytes === null) return [];
+  if (bytes >= 1e9) return [fine("disk", `${(bytes / 1e9).toFixed(1)} GB are free on the disk of this folder`)];
+  const found = `${Math.round(bytes / 1e6)} MB are free on the disk of this folder`;
+  return [{ level: "warning", check: "disk", found, todo: "make room: a Postgres whose disk is full stops" }];
+}
+
+async function free(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}
+
+function staleNote(cwd: string): readonly Finding[] {
+  const path = join(cwd, hidden, "dev.json");
+  if (!existsSync(path)) return [];
+  const { pid } = read(path);
+  if (pid !== null && alive(pid)) return [fine("dev", `"tasker dev" or "tasker start" runs here (pid ${pid})`)];
+  return [
+    {
+      level: "note",
+      check: "dev",
+      found: `${hidden}/dev.json was left by a process that has gone${pid === null ? "" : ` (pid ${pid})`}; it is ignored`,
+      todo: "nothing, or remove it; the next start writes it anew",
+    },
+  ];
+}
+
+function read(path: string): { readonly pid: number | null } {
+  try {
+    const { pid } = JSON.parse(readFileSync(path, "utf8")) as { readonly pid?: unknown };
+    return { pid: Number.isInteger(pid) ? (pid as number) : null };
+  } catch {
+    return { pid: null };
+  }
+}
+
+/** The data of embedded servers, each in a folder named after its major. */
+async function data(dir: string): Promise<readonly Finding[]> {
+  if (!existsSync(dir)) return [];
+  const folders = readdirSync(dir).filter((name) => /^pg\d+$/.test(name) && existsSync(join(dir, name, "PG_VERSION")));
+  if (folders.length === 0) return [];
+  const major = await binaries();
+  if (typeof major !== "number") return [major];
+  return folders.map((name) => {
+    const found = readFileSync(join(dir, name, "PG_VERSION"), "utf8").trim();
+    if (found === String(major))
+      return fine("embedded", `${hidden}/${name} is of PostgreSQL ${found}, as the binaries are`);
+    return {
+      level: name === `pg${major}` ? "error" : "warning",
+      check: "embedded",
+      found: `${hidden}/${name} holds data of PostgreSQL ${found}, but the binaries found here are of ${major}: its runs are not seen`,
+      todo: `name the binaries of ${found} in TASKER_PG_BIN, or remove the folder if nothing in it is needed`,
+    } satisfies Finding;
+  });
+}
+
+/** The major of the binaries that an embedded server would start; a finding if there are none. */
+async function binaries(): Promise<number | Finding> {
+  const { findBinary } = await import("../../runtime/store/postgres/embedded/binary.ts");
+  try {
+    return findBinary().major;
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return { level: "note", check: "embedded", found, todo: null };
+  }
+}

@@ -1,0 +1,28 @@
+import { chmodSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { ActFailed } from "./error.ts";
+
+/** Writes a file as a whole: whoever reads it meanwhile, or after a failure, finds the old text or the new one. Makes its folders. What is
+ *  there keeps its mode, and a link goes on leading to it.
+ *  @throws {ActFailed} naming the file */
+export function write(file: string, text: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    const before = statSync(file, { throwIfNoEntry: false });
+    replace(before ? realpathSync(file) : file, text, before?.mode);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new ActFailed(`"${file}" can't be written: ${said}; see to it that its folder can be written to`, { cause });
+  }
+}
+
+function replace(file: string, text: string, mode: number | undefined): void {
+  const draft = `${file}.${process.pid}.tmp`;
+  try {
+    writeFileSync(draft, text);
+    if (mode !== undefined) chmodSync(draft, mode);
+    renameSync(draft, file);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}

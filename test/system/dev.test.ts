@@ -1,0 +1,434 @@
+/** What `tasker dev` does while code is edited: the real command, with real files. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { postgres } from "../../runtime/store/postgres/index.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { parseId } from "../../sdk/id.ts";
+import { launch, project, tasker, type Running } from "../cli/process.ts";
+import { freshDatabase } from "../kit/database.ts";
+import { terminal } from "../kit/terminal.ts";
+import { until } from "../kit/until.ts";
+
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+const job = (id: string, body: string, more = ""): string => `
+import { defineJob } from "tasker";
+import { z } from "zod";
+import { word } from "../lib/word.ts";
+export const ${id} = defineJob({ id: "${id}", schema: z.object({ ms: z.number().default(0) }), retry: { attempts: 2, delay: "1s", jitter: false }, ${more}
+  handler: async ({ ms }, ctx) => { ${body} } });
+`;
+const answers = "await new Promise((done) => setTimeout(done, ms)); return word;";
+
+let cwd: string;
+let url: string;
+let store: Store;
+beforeEach(async () => {
+  const database = await freshDatabase();
+  url = database.url;
+  store = postgres({ url });
+  cwd = project({ "jobs/all.ts": job("hello", answers), "lib/word.ts": `export const word: string = "one";` });
+  onTestFinished(async () => {
+    await store.close();
+    await database.drop();
+  });
+});
+
+const env = () => ({ TASKER_DATABASE_URL: url });
+const save = (path: string, text: string): void => writeFileSync(join(cwd, path), text);
+const word = (text: string): void => save("lib/word.ts", `export const word: string = "${text}";`);
+
+async function started(...flags: readonly string[]): Promise<Running> {
+  const dev = launch(["dev", "--skip-types", "--grace", "2s", ...flags], { cwd, env: env() });
+  await dev.says("Ready");
+  return dev;
+}
+
+/** Waits until dev has said a text so many times. */
+async function said(dev: Running, text: string, times = 1): Promise<void> {
+  await until(() => dev.out().split(text).length > times, {
+    what: `"${text}" ${times} times; it said: ${dev.out().slice(-3000)} ${dev.err()}`,
+    timeoutMs: 20_000,
+  });
+}
+
+async function trigger(payload: object = {}, id = "hello"): Promise<string> {
+  const { out, err } = await tasker(["trigger", id, JSON.stringify(payload), "--json"], { cwd, env: env() });
+  if (!out) throw new Error(err);
+  return (JSON.parse(out) as { id: string }).id;
+}
+
+async function result(id: string): Promise<unknown> {
+  const run = await store.find.awaited(parseId(id), 20_000);
+  return run?.result ? JSON.parse(run.result.json) : (run?.error ?? null);
+}
+
+async function answer(payload: object = {}, id = "hello"): Promise<unknown> {
+  return result(await trigger(payload, id));
+}
+
+describe("a save", () => {
+  test("takes effect at once, also of a file that jobs import; a run under way ends on its own code, and each run tells its version", async () => {
+    const dev = await started();
+    const slow = await trigger({ ms: 3000 });
+    await until(async () => (await store.find.get(parseId(slow)))?.status !== "pending", {
+      what: "the slow run started",
+    });
+
+    word("two");
+    await said(dev, "Reloaded");
+    const quick = await trigger();
+
+    expect([await result(quick), await result(slow)]).toEqual(["two", "one"]);
+    const versions = await Promise.all([slow, quick].map(async (id) => (await store.find.get(parseId(id)))?.version));
+    expect(versions).toEqual([expect.stringMatching(/^v1-/), expect.stringMatching(/^v2-/)]);
+    expect(dev.out()).toMatch(/Changed {2}files=\["lib\/word\.ts"\]/);
+  });
+
+  test("gives its code to later attempts of a run, too", async () => {
+    save("jobs/all.ts", job("hello", `if (word === "one") throw new Error("old"); return word;`));
+    const dev = await started();
+
+    const id = await trigger();
+    await said(dev, "old");
+    word("two");
+
+    expect(await result(id)).toBe("two");
+  });
+
+  test("that changes nothing reloads nothing", async () => {
+    const dev = await started();
+
+    word("one");
+    word("one");
+    word("two");
+    await said(dev, "Reloaded");
+
+    expect(dev.out().split("Changed").length).toBe(2);
+    expect(dev.out()).toMatch(/Reloaded {2}version=v2-/);
+  });
+
+  test("of a new, renamed or deleted job file needs no restart, nor one of a schedule", async () => {
+    const dev = await started();
+
+    save("jobs/more.ts", job("more", answers, `schedule: { cron: "0 0 3 * * *", payload: {} },`));
+    await said(dev, `added=["more"]`);
+    const made = await answer({}, "more");
+    const scheduled = await until(async () => (await store.schedules.list({})).items[0], { what: "its schedule" });
+    renameSync(join(cwd, "jobs/more.ts"), join(cwd, "jobs/other.ts"));
+    await said(dev, "Reloaded", 2);
+    save("jobs/other.ts", job("more", answers));
+    await until(async () => (await store.schedules.list({})).items.length === 0, { what: "the schedule is gone" });
+    rmSync(join(cwd, "jobs/other.ts"));
+    await said(dev, `removed=["more"]`);
+    const left = await trigger({}, "more");
+
+    expect(made).toBe("one");
+    expect(scheduled).toMatchObject({ job: "more", declared: true });
+    expect((await store.find.get(parseId(left)))?.status).toBe("pending");
+  });
+
+  test("of the config, of .env, of JSON and of what CommonJS files require is seen", async () => {
+    save(
+      "lib/word.ts",
+      `import { createRequire } from "node:module";
+import data from "./data.json" with { type: "json" };
+export const word: string = [createRequire(import.meta.url)("./a.cjs"), data.text, process.env.WORD].join(" ");`,
+    );
+    save("lib/a.cjs", `module.exports = require("./b.cjs");`);
+    save("lib/b.cjs", `module.exports = "b1";`);
+    save("lib/data.json", `{ "text": "j1" }`);
+    save(".env", "WORD=e1");
+    save("tasker.config.ts", `export default { slots: 3 };`);
+    const dev = await started();
+    const before = await answer();
+
+    save("lib/b.cjs", `module.exports = "b2";`);
+    await said(dev, "Reloaded", 1);
+    save("lib/data.json", `{ "text": "j2" }`);
+    await said(dev, "Reloaded", 2);
+    save(".env", "WORD=e2");
+    await said(dev, "Reloaded", 3);
+    save("tasker.config.ts", `export default { slots: 4 };`);
+    await said(dev, "Reloaded", 4);
+
+    expect([before, await answer()]).toEqual(["b1 j1 e1", "b2 j2 e2"]);
+  });
+});
+
+describe("broken code", () => {
+  const broken = [
+    ["a syntax error", `export const word: string = "two`, /Unterminated string literal.*\n[^]*lib\/word\.ts:1:\d+/],
+    ["a throw at import", `export const word = "";\n\nthrow new Error("no config");`, /no config[^]*lib\/word\.ts:3:7/],
+    ["a missing package", `import "nopackage";\nexport const word = "";`, /nopackage[^]*lib\/word\.ts:1:/],
+    ["a missing export", `export const other = 1;`, /does not provide an export named 'word'[^]*jobs\/all\.ts:4:/],
+    ["an exit", `export const word = ""; process.exit(3);`, /process\.exit\(3\) was called[^]*lib\/word\.ts:1:/],
+    ["a duplicate id", `export const word = "";`, /job "hello" is given twice[^]*jobs\/(more|all)\.ts/],
+    [
+      "a late throw",
+      `export const word = "two"; setTimeout(() => { throw new Error("late") }, 50);`,
+      /late[^]*lib\/word\.ts:1:/,
+    ],
+  ] as const;
+  for (const [name, text, shown] of broken)
+    test(`${name} is shown with its place, the last good code serves, and the fix is live at its save`, async () => {
+      const dev = await started();
+
+      if (name === "a duplicate id") save("jobs/more.ts", job("hello", answers));
+      else save("lib/word.ts", text);
+      await until(() => shown.test(dev.out()), { what: `${shown}; it said: ${dev.out()}`, timeoutMs: 20_000 });
+      const meanwhile = await answer();
+      if (name === "a duplicate id") rmSync(join(cwd, "jobs/more.ts"));
+      word("fixed");
+      await said(dev, "Reloaded", name === "a late throw" ? 2 : 1);
+
+      expect(meanwhile).toBe(name === "a late throw" ? "two" : "one");
+      await until(async () => (await answer()) === "fixed", { what: "the fix is live", timeoutMs: 10_000 });
+    });
+
+  test(
+    "an endless loop is told with the file that loops, and the last good code serves",
+    { timeout: 60_000 },
+    async () => {
+      const dev = await started();
+
+      save("lib/word.ts", `export const word = "";\nfor (;;);`);
+      await said(dev, "endless loop");
+      const meanwhile = await answer();
+      word("fixed");
+      await said(dev, "Reloaded");
+
+      expect(meanwhile).toBe("one");
+      expect(dev.out()).toContain("lib/word.ts");
+      expect(await answer()).toBe("fixed");
+    },
+  );
+
+  test("at the first start keeps only its own jobs out", async () => {
+    save("jobs/bad.ts", "throw new Error('bad file')");
+    const dev = await started();
+
+    expect(dev.out()).toMatch(/bad file[^]*jobs\/bad\.ts:1:7/);
+    expect(await answer()).toBe("one");
+  });
+
+  test(
+    "that takes its process down while it runs is started again, and the run is tried again elsewhere",
+    { timeout: 60_000 },
+    async () => {
+      save(
+        "jobs/all.ts",
+        job("hello", `if (ctx.fencingToken === 1) process.kill(process.pid, "SIGKILL"); return word;`),
+      );
+      const dev = await started();
+
+      const id = await trigger();
+      await said(dev, "was killed by SIGKILL");
+
+      expect(await result(id)).toBe("one");
+    },
+  );
+});
+
+/** Processes whose command line names a text. */
+function processes(text: string): readonly string[] {
+  return execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes(text) && !line.includes("ps -eo"));
+}
+
+/** Runners of one dev: they are its children. */
+function childrenOf(pid: number): readonly number[] {
+  return execFileSync("ps", ["-eo", "pid,ppid"], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([, parent]) => parent === pid)
+    .map(([child]) => child!);
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe("the end", () => {
+  test("Ctrl-C lets what runs end, then exits with 0", async () => {
+    const dev = await started();
+    const id = await trigger({ ms: 800 });
+    await until(async () => (await store.find.get(parseId(id)))?.status !== "pending", { what: "it runs" });
+
+    dev.child.kill("SIGINT");
+
+    expect(await dev.ended).toBe(0);
+    expect((await store.find.get(parseId(id)))?.status).toBe("completed");
+  });
+
+  test(
+    "kill -9 leaves no process behind within 2 s, and its runs go on at the next start",
+    { timeout: 90_000 },
+    async () => {
+      const dev = launch(["dev", "--skip-types"], { cwd });
+      await dev.says("Ready");
+      const children = childrenOf(dev.child.pid!);
+      const { out } = await tasker(["trigger", "hello", `{"ms":1500}`, "--json"], { cwd });
+      const { id } = JSON.parse(out) as { id: string };
+      await until(async () => /leased|running/.test((await tasker(["run", id], { cwd })).out), { what: "it runs" });
+
+      dev.child.kill("SIGKILL");
+      const killedAt = performance.now();
+      await until(() => children.every((pid) => !isAlive(pid)) && processes(cwd).length === 0, {
+        what: "all processes of dev are gone",
+        timeoutMs: 10_000,
+      });
+      const goneMs = performance.now() - killedAt;
+      const next = launch(["dev", "--skip-types"], { cwd });
+      await said(next, "Run completed");
+
+      expect(children.length).toBeGreaterThanOrEqual(2); // the version that serves, and the server or the spare
+      expect(goneMs).toBeLessThan(2000 + 500); // half a second for a loaded machine to notice
+      expect(next.out()).toContain(id);
+    },
+  );
+
+  test(
+    "30 reloads leave no processes, sockets or files behind, and memory stays flat",
+    { timeout: 120_000 },
+    async () => {
+      const dev = await started();
+      const pid = dev.child.pid!;
+      const memory = (): number =>
+        [pid, ...childrenOf(pid)].reduce((sum, each) => {
+          try {
+            return sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+          } catch {
+            return sum;
+          }
+        }, 0);
+      /** Once it has not moved for a while. */
+      const settled = async (): Promise<number> => {
+        let last = 0;
+        let still = 0;
+        await until(
+          () => {
+            const now = memory();
+            still = Math.abs(now - last) < 0.01 * now ? still + 1 : 0;
+            last = now;
+            return still === 50;
+          },
+          { what: "memory is at rest", timeoutMs: 20_000 },
+        );
+        return last;
+      };
+      const files = (): number => (process.platform === "linux" ? readdirSync(`/proc/${pid}/fd`).length : 0);
+      const reload = async (n: number): Promise<void> => {
+        word(`w${n}`);
+        await said(dev, "Reloaded", n);
+        await until(() => childrenOf(pid).length <= 2, { what: "the old version and no more is gone" });
+      };
+      for (let n = 1; n <= 10; n++) await reload(n);
+      const before = { memory: await settled(), files: files() };
+
+      for (let n = 11; n <= 30; n++) await reload(n);
+
+      const after = await settled();
+      expect(await answer()).toBe("w30");
+      expect(files()).toBeLessThanOrEqual(before.files + 2);
+      if (process.platform === "linux") expect(after).toBeLessThan(before.memory * 1.15);
+    },
+  );
+});
+
+describe("in a terminal", () => {
+  const open = (command: string) =>
+    terminal(`exec ${process.execPath} ${main} ${command}`, cwd, { ...process.env, ...env(), CI: "", NO_COLOR: "" });
+
+  test(
+    "keys reload, trigger again, pause, show addresses and quit; a second dev shows the same",
+    { timeout: 60_000 },
+    async () => {
+      const dev = open("dev --skip-types");
+      await dev.says("q quit");
+      expect(await answer()).toBe("one");
+
+      dev.press("o");
+      await dev.says("Database: postgres://");
+      dev.press("t");
+      await dev.says(/Run completed[^]*Run completed/);
+      dev.press("p");
+      await dev.says("Paused");
+      const waits = await trigger();
+      const viewer = open("dev --skip-types");
+      await viewer.says("runs in this folder already");
+      viewer.press("p");
+      await viewer.says("Goes on");
+      expect(await result(waits)).toBe("one");
+      const at = dev.shown().length;
+      dev.press("r");
+      await dev.says("Reloaded", at);
+      await viewer.says("Reloaded");
+      dev.press("q");
+
+      expect(await dev.ended).toBe(0);
+      expect(await viewer.ended).toBe(0);
+      expect(dev.shown()).toContain("\u001b["); // colours
+    },
+  );
+
+  test("q twice quits at once", { timeout: 60_000 }, async () => {
+    const dev = open("dev --skip-types");
+    await dev.says("q quit");
+    await trigger({ ms: 60_000 });
+    await until(async () => (await store.find.list({ status: ["leased", "running"] })).items.length > 0, {
+      what: "it runs",
+    });
+
+    dev.press("q");
+    await dev.says("Stopping");
+    dev.press("q");
+
+    expect(await dev.ended).toBe(130);
+  });
+});
+
+test("types are checked by the project's own TypeScript, as warnings", { timeout: 60_000 }, async () => {
+  mkdirSync(join(cwd, "node_modules", "typescript", "bin"), { recursive: true });
+  const real = fileURLToPath(new URL("../../node_modules/typescript", import.meta.url));
+  rmSync(join(cwd, "node_modules", "typescript"), { recursive: true });
+  execFileSync("ln", ["-s", real, join(cwd, "node_modules", "typescript")]);
+  save(
+    "tsconfig.json",
+    `{ "compilerOptions": { "strict": true, "types": [], "module": "nodenext", "skipLibCheck": true }, "include": ["lib"] }`,
+  );
+  const dev = launch(["dev"], { cwd, env: env() });
+  await dev.says("Ready");
+
+  save("lib/word.ts", `export const word: string = 7 as number;`);
+  await said(dev, "Types: lib/word.ts:1:14");
+  word("two");
+  await said(dev, "Types: all right again");
+
+  expect(dev.out()).toMatch(/TS2322/);
+});
+
+test("with --json every line is an entry, from the database to each run", async () => {
+  const dev = launch(["dev", "--skip-types", "--json"], { cwd, env: env() });
+  await dev.says(`"Ready"`);
+
+  await answer();
+  await said(dev, "Run completed");
+  dev.child.kill("SIGTERM");
+  await dev.ended;
+
+  const entries = dev
+    .out()
+    .trimEnd()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { msg: string }).msg);
+  expect(entries).toEqual(expect.arrayContaining(["Database", "Ready", "Run completed"]));
+});

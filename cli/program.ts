@@ -81,10 +81,22 @@ function build(commands: readonly Command[], version: string): { program: CAC; c
   program.help((sections) =>
     sections
       .filter(({ title }) => !title?.startsWith("For more info"))
-      .map(({ title, body }) => ({ ...(title !== undefined && { title }), body: body.replace(/ +$/gm, "") })),
+      .map(({ title, body }) => ({ ...(title !== undefined && { title }), body: body.replace(/ +$/gm, "") }))
+      .toSpliced(2, 0, ...actsOf(program.matchedCommand?.name, commands)),
   );
   program.version(version, "-v, --version");
   return { program, called: () => call };
+}
+
+/** A section of help that lists what can be done with a noun: `schedules` has `schedules pause`. */
+function actsOf(
+  noun: string | undefined,
+  commands: readonly Command[],
+): readonly { readonly title: string; readonly body: string }[] {
+  const acts = commands.filter((command) => noun && nameOf(command).startsWith(`${noun} `));
+  const width = Math.max(0, ...acts.map(({ usage }) => usage.length));
+  if (acts.length === 0) return [];
+  return [{ title: "Acts", body: acts.map(({ usage, about }) => `  ${usage.padEnd(width)}  ${about}`).join("\n") }];
 }
 
 /** Reads flags from what cac parsed; values carry the mark that `guard` gave them. */

@@ -36,8 +36,9 @@ export type ScheduleEvent = {
   readonly tick: Date;
 } & (
   | { readonly type: "schedule.ticked"; readonly run: string }
-  /** `overlap`: a run of it is live. `missed`: nobody was up, and `catchUp` does not want it; `tick` is the newest of those. */
-  | { readonly type: "schedule.skipped"; readonly reason: "overlap" | "missed" }
+  /** Ticks without a run, `from` the oldest to `tick`. `overlap`: a run of it is live. `missed`: nobody was up, and `catchUp` does not
+   *  want them. */
+  | { readonly type: "schedule.skipped"; readonly from: Date; readonly reason: "overlap" | "missed" }
 );
 export type Event = RunEvent | NodeEvent | ScheduleEvent;
 

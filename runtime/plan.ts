@@ -13,8 +13,8 @@ export interface Look {
 export interface Plan {
   readonly tick: Tick;
   readonly cancel: readonly number[];
-  /** The newest tick that makes no run, and why. */
-  readonly skipped: { readonly tick: number; readonly reason: "overlap" | "missed" } | null;
+  /** Ticks that make no run: the oldest and the newest of them, and why. */
+  readonly skipped: { readonly from: number; readonly tick: number; readonly reason: "overlap" | "missed" } | null;
 }
 
 /** More runs of one schedule than that are never made in one step; the rest comes in the next. */
@@ -42,17 +42,24 @@ export function plan(due: Due, look: Look): Plan {
   };
 }
 
-function skippedOf(ticks: readonly number[], runs: readonly number[], missed: number | null): Plan["skipped"] {
-  const without = ticks.findLast((tick) => !runs.includes(tick));
-  if (without !== undefined) return { tick: without, reason: "overlap" };
-  return missed === null ? null : { tick: missed, reason: "missed" };
+function skippedOf(ticks: readonly number[], runs: readonly number[], missed: Missed | null): Plan["skipped"] {
+  const without = ticks.filter((tick) => !runs.includes(tick));
+  const newest = without.at(-1);
+  if (newest !== undefined) return { from: without[0]!, tick: newest, reason: "overlap" };
+  return missed && { ...missed, reason: "missed" };
 }
 
-/** The ticks that are due, with those that are to be caught up on; `missed` is the newest that is not; `next` comes after them. */
+/** A row of ticks that nobody makes up for, by its ends. */
+interface Missed {
+  readonly from: number;
+  readonly tick: number;
+}
+
+/** The ticks that are due, with those that are to be caught up on; `missed` are those that are not; `next` comes after them. */
 function passed(
   due: Due,
   { nowMs, aheadMs, sinceMs }: Look,
-): { readonly ticks: readonly number[]; readonly missed: number | null; readonly next: number | null } {
+): { readonly ticks: readonly number[]; readonly missed: Missed | null; readonly next: number | null } {
   const { rule } = due;
   const rhythm = ticking(rule);
   const spread = spreadOf(due, rule);
@@ -80,7 +87,7 @@ function firstOf({ rule, nextMs, lastMs }: Due, spread: number): number | null {
 function caughtUp(
   { rule }: Due,
   { first, watched, nowMs }: { readonly first: number; readonly watched: number; readonly nowMs: number },
-): { readonly ticks: readonly number[]; readonly missed: number | null } {
+): { readonly ticks: readonly number[]; readonly missed: Missed | null } {
   const { max, withinMs } = rule.catchUp;
   const rhythm = ticking(rule);
   const ticks: number[] = [];
@@ -89,7 +96,7 @@ function caughtUp(
     if (withinMs !== null && nowMs - tick > withinMs) break;
     ticks.unshift(tick);
   }
-  return { ticks, missed: tick !== null && tick >= first ? tick : null };
+  return { ticks, missed: tick !== null && tick >= first ? { from: first, tick } : null };
 }
 
 function runOf(due: Due, tick: number, spread: number): TickRun {

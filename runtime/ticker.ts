@@ -172,9 +172,14 @@ export class Ticker {
     const [schedule, at] = [scheduleId(tick), storeClock.date()];
     const { job } = tick;
     if (skipped) {
-      const when = new Date(skipped.tick);
-      logger.warn({ schedule, tick: when, reason: skipped.reason }, "Schedule skipped a tick");
-      bus.publish({ type: "schedule.skipped", at, schedule, job, tick: when, reason: skipped.reason });
+      const { reason } = skipped;
+      const ends = { from: new Date(skipped.from), tick: new Date(skipped.tick) };
+      const one = skipped.from === skipped.tick;
+      logger.warn(
+        { schedule, ...(one ? { tick: ends.tick } : { from: ends.from, to: ends.tick }), reason },
+        one ? "Schedule skipped a tick" : "Schedule skipped ticks",
+      );
+      bus.publish({ type: "schedule.skipped", at, schedule, job, ...ends, reason });
     }
     for (const [i, run] of runs.entries()) {
       if (run === null) continue;

@@ -63,7 +63,12 @@ function declare(job: Pick<JobSpec, "id" | "schema">, options: ScheduleOptions):
   const read = (zone: string): NewSchedule => newSchedule({ job: job.id, key }, options, zone);
   const payload = check(job.schema, options.payload);
   const refuse = ({ issues }: Awaited<typeof payload>): void => {
-    if (issues) throw new InvalidPayload(job.id, issues);
+    if (!issues) return;
+    const list = issues.slice(0, 5).map(({ path, message }) => `payload${path && `.${path}`}: ${message}`);
+    throw new InvalidInput(`schedule${key && ` "${key}"`}: ${list.join("; ")}; write payload: … beside its rule`, {
+      path: "schedule.payload",
+      cause: new InvalidPayload(job.id, issues),
+    });
   };
   if (payload instanceof Promise)
     payload.catch(() => undefined); // `read` tells

@@ -77,7 +77,8 @@ export interface PreviewTick {
 }
 
 export const schedules = {
-  /** Makes a schedule, or changes it: a paused one stays paused; a changed rule takes its own next tick.
+  /** Makes a schedule, or replaces it as a whole: what is left out goes to its default. A paused one stays paused; a changed rule
+   *  takes its own next tick. A cron without a zone is read in TASKER_TIMEZONE, else in UTC.
    *  @throws {InvalidInput} {InvalidPayload} {JobNotFound} {NotConfigured} {StoreUnavailable} */
   async upsert<J extends AnyJob = AnyJob>(schedule: Upsert<J>): Promise<Schedule> {
     const [made] = await schedules.upsertMany([schedule]);
@@ -273,7 +274,7 @@ async function prepare(given: Upsert, jobOf: (id: string) => Promise<JobRecord>)
   if (typeof id !== "string")
     throw new InvalidInput("job is neither a job nor the id of one; write job: remind", { path: "job" });
   const name = { job: id, key: checkKey(options.key) };
-  const made = newSchedule(name, { ...options, payload }, "UTC");
+  const made = newSchedule(name, { ...options, payload }, process.env["TASKER_TIMEZONE"] || "UTC");
   if (typeof job === "string") return { ...made, input: await encodePublished(await jobOf(id), payload) };
   const { issues } = await check(job.schema, payload);
   if (issues) throw new InvalidPayload(id, issues);

@@ -92,7 +92,8 @@ export class Fleet {
     if (this.#turn !== turn || this.#closed) return crew.child.kill();
     if ("failures" in loaded && (loaded.failures.length === 0 || (!this.#current && loaded.jobs.length > 0))) {
       if (loaded.failures.length > 0) this.#parts.events.broken(loaded.failures, false);
-      await this.#serve(crew, loaded, { turn, since });
+      this.#candidate = null; // from here on it may hold runs, and ends in order
+      await this.#serve(crew, loaded, since);
     } else {
       this.#parts.events.broken("failures" in loaded ? loaded.failures : [loaded.failure], this.#current !== null);
       crew.child.kill();
@@ -191,11 +192,7 @@ export class Fleet {
     });
   }
 
-  async #serve(
-    crew: Crew,
-    { jobs, files }: Extract<Tell, { readonly tell: "loaded" }>,
-    { turn, since }: { readonly turn: number; readonly since: number },
-  ): Promise<void> {
+  async #serve(crew: Crew, { jobs, files }: Extract<Tell, { readonly tell: "loaded" }>, since: number): Promise<void> {
     const n = ++this.#versions;
     const { child } = crew;
     const version: Version = { n, id: `v${n}-${fingerprint(crew)}`, child, pid: child.pid, jobs, files };
@@ -206,14 +203,18 @@ export class Fleet {
         else if (message.tell === "exit") resolve(aFailure(`the process ${message.how} as it started`, null));
       };
     });
-    child.ask({ ask: "start", database: await this.#parts.database, version: version.id });
+    const database = await this.#parts.database.catch(() => null);
+    if (!database) return child.kill();
+    child.ask({ ask: "start", database, version: version.id });
     const failure = await started;
-    if (failure || this.#turn !== turn || this.#closed) {
-      if (failure) this.#parts.events.broken([failure], this.#current !== null);
-      return this.#closed ? child.ask({ ask: "drain", graceMs: 0 }) : child.kill();
+    if (failure) {
+      this.#parts.events.broken([failure], this.#current !== null);
+      child.kill();
+      return void this.#parts.bury(child.pid);
     }
     crew.hear = (message) => this.#heard(version, message);
-    this.#switch(version, since);
+    if (this.#closed || (this.#current && this.#current.n > n)) this.#drain(version);
+    else this.#switch(version, since);
   }
 
   #switch(version: Version, since: number): void {

@@ -46,9 +46,8 @@ function tell(message: Tell): void {
 function connect({ url, schema }: Database): void {
   opened = (async () => {
     store = await openStore(url, { schema });
-    await store.open(AbortSignal.timeout(10_000));
+    await store.open(AbortSignal.timeout(10_000)).catch(() => undefined); // the runtime waits for one that is away
   })();
-  opened.catch(() => undefined); // `start` tells
 }
 
 /** Modules of packages are told apart from files of the project: the next process imports those before it is needed. */

@@ -25,8 +25,8 @@ export function scheduleTable(list: readonly Schedule[], paint: Colors, { zone, 
   const columns: Column<Schedule>[] = [
     { title: "SCHEDULE", cell: (each) => each.id, paint: () => paint.cyan },
     { title: "RULE", cell: (each) => ruleText(each.rule) },
-    { title: "NEXT", cell: (each) => when(each.nextAt, now) },
-    { title: "AT", cell: (each) => shown(each.nextAt, each.rule.timezone ?? zone) },
+    { title: "NEXT", cell: (each) => (isIdle(each) ? "" : when(each.nextAt, now)) },
+    { title: "AT", cell: (each) => (isIdle(each) ? "" : shown(each.nextAt, each.rule.timezone ?? zone)) },
     { title: `IN ${zone}`, cell: (each) => own(each, zone) },
     { title: "LAST RUN", cell: lastOf, paint: ({ last }) => (last ? statusPaint(last.status, paint) : paint.dim) },
     { title: "LAST TICK", cell: (each) => when(each.lastTick, now) },
@@ -62,6 +62,11 @@ export function stateOf({ paused, nextAt, served }: Schedule): string {
   return served ? "active" : "no node has the job";
 }
 
+/** It makes no runs, though it has a next instant. */
+function isIdle({ declared, served }: Schedule): boolean {
+  return declared && !served;
+}
+
 function statePaint(schedule: Schedule, paint: Colors): Paint {
   const state = stateOf(schedule);
   if (state === "active") return paint.green;
@@ -82,7 +87,9 @@ function shown(at: Date | null, zone: string): string {
 }
 
 /** The next run by the viewer's clock, where that is not the schedule's. */
-function own({ nextAt, rule }: Schedule, zone: string): string {
+function own(schedule: Schedule, zone: string): string {
+  const { nextAt, rule } = schedule;
+  if (isIdle(schedule)) return "";
   const text = shown(nextAt, zone);
   return text === shown(nextAt, rule.timezone ?? zone) ? "" : text;
 }

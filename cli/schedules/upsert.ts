@@ -18,7 +18,7 @@ import { whenFlags, whenOf } from "./when.ts";
 /** `tasker schedules upsert`: makes a schedule of a job that some process has published, or changes it. */
 export const upsert: Command = {
   usage: "schedules upsert <id>",
-  about: "Make a schedule, or change it; its id is <job>@<key>, with a key of yours",
+  about: "Make a schedule, or replace it as a whole; its id is <job>@<key>, with a key of yours",
   takes: "database",
   flags: [
     { flag: "--cron <text>", about: 'When, by the clock: 5 or 6 fields, seconds first, or "@daily"' },

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { InvalidInput, InvalidPayload } from "../../sdk/error.ts";
+import { InvalidInput } from "../../sdk/error.ts";
 import { defineJob, type Job } from "../../sdk/job.ts";
 import type { DeclaredSchedule, ScheduleOptions } from "../../sdk/schedule.ts";
 
@@ -174,12 +174,14 @@ describe("what is refused at definition, with the name of the job", () => {
   ])("a payload that is %s, with the path", (_, wrong) => {
     const define = (): unknown => declared({ every: "1h", payload: wrong });
 
-    expect(define).toThrow(InvalidPayload);
-    expect(define).toThrow(`payload of job "report" does not match its schema: payload${wrong ? ".of" : ""}: `);
+    expect(define).toThrow(expect.objectContaining({ path: "schedule.payload" }));
+    expect(define).toThrow(`job "report": schedule: payload${wrong ? ".of" : ""}: `);
   });
 
   test("a wrong payload beside a function", () => {
-    expect(() => declared({ cron: () => "@daily", payload: { of: 7 } })).toThrow(InvalidPayload);
+    expect(() => declared({ key: "b", cron: () => "@daily", payload: { of: 7 } })).toThrow(
+      'job "report": schedule "b": payload.of: ',
+    );
   });
 
   test("a payload that can't be stored", () => {
@@ -223,7 +225,7 @@ describe("an asynchronous schema", () => {
   });
 
   test.each([
-    ["refuses", async () => false, InvalidPayload],
+    ["refuses", async () => false, InvalidInput],
     ["throws", async () => Promise.reject(new Error("away")), Error],
   ])("that %s is told by each reading, and by nothing else", async (_, found, kind) => {
     const job = looking("Bob", found);

@@ -57,7 +57,8 @@ export class Declarer {
     const all: Declared[] = [];
     for (const { id, schedules } of registry.specs()) {
       if (schedules.length > 0) await this.#one(id, schedules, strict);
-      all.push({ job: id, schedules: this.#read.get(id) ?? [] });
+      const read = schedules.length > 0 ? this.#read.get(id) : [];
+      if (read) all.push({ job: id, schedules: read }); // one that was never read says nothing
     }
     this.#read = new Map(all.map(({ job, schedules }) => [job, schedules]));
     return all;

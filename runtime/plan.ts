@@ -33,7 +33,7 @@ export function plan(due: Due, look: Look): Plan {
   return {
     tick: {
       ...{ job, key, rev },
-      nextMs: next === null || runs.length >= left ? null : next + spread,
+      nextMs: next === null || left === 0 ? null : next + spread,
       lastMs: ticks.at(-1) ?? null,
       runs: runs.map((tick) => runOf(due, tick, spread)),
     },
@@ -67,7 +67,7 @@ function passed(
   const watched = Math.min(sinceMs, nowMs) - spread;
   const first = due.fresh ? firstOf(due, spread) : due.nextMs - spread;
   if (first === null) return { ticks: [], missed: null, next: null };
-  const late = first < watched ? caughtUp(due, { first, watched, nowMs: nowMs - spread }) : { ticks: [], missed: null };
+  const late = first < watched ? caughtUp(due, first, watched) : { ticks: [], missed: null };
   const ticks = [...late.ticks];
   let next: number | null = first < watched ? rhythm.next(watched - 1) : first;
   while (next !== null && next <= until && ticks.length < most) {
@@ -83,17 +83,18 @@ function firstOf({ rule, nextMs, lastMs }: Due, spread: number): number | null {
   return ticking(rule).next(Math.max(after, lastMs ?? -Infinity));
 }
 
-/** Of the ticks from `first` on that came before this node was up, those that `catchUp` wants. */
+/** Of the ticks from `first` on that came before this node was up, those that `catchUp` wants by then. */
 function caughtUp(
   { rule }: Due,
-  { first, watched, nowMs }: { readonly first: number; readonly watched: number; readonly nowMs: number },
+  first: number,
+  watched: number,
 ): { readonly ticks: readonly number[]; readonly missed: Missed | null } {
   const { max, withinMs } = rule.catchUp;
   const rhythm = ticking(rule);
   const ticks: number[] = [];
   let tick = rhythm.prev(watched);
   for (; tick !== null && tick >= first && ticks.length < max; tick = rhythm.prev(tick)) {
-    if (withinMs !== null && nowMs - tick > withinMs) break;
+    if (withinMs !== null && watched - tick > withinMs) break;
     ticks.unshift(tick);
   }
   return { ticks, missed: tick !== null && tick >= first ? { from: first, tick } : null };

@@ -4,6 +4,7 @@ import type { Bus } from "./event.ts";
 import type { Health } from "./health.ts";
 import { shown, type Logger } from "./log.ts";
 import { plan, type Plan } from "./plan.ts";
+import type { ScheduleName } from "../sdk/target.ts";
 import type { Due, DueList, Store } from "./store/store.ts";
 
 /** Runs are made this long before they are due, so that they start on the dot. A pause or an edit in between comes too late. */
@@ -12,6 +13,8 @@ const aheadMs = 100;
 const batch = 100;
 /** A node that has just come up leaves older ticks to those that were up all the time, for so long. */
 const deferMs = 2000;
+/** A schedule that could not be moved beside other nodes is looked at again after this long. */
+const againMs = 500;
 /** Nodes that look at the same instant get in each other's way: each looks up to this much later. */
 const jitterMs = 30;
 
@@ -23,6 +26,7 @@ export interface TickerParts {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly pollMs: number;
+  readonly drain: AbortSignal;
   node(): number;
   /** Whether the node's own lease stands; and makes it beat at once. */
   alive(): boolean;
@@ -48,7 +52,8 @@ export class Ticker {
   #at = 0;
   /** Since when this node has been up without a break, by the store's clock; null: it was not until now. */
   #sinceMs: number | null = null;
-  readonly #strange = new Set<string>();
+  /** Schedules that this version can't read, until one is changed. */
+  readonly #strange = new Map<string, ScheduleName>();
 
   constructor(parts: TickerParts) {
     this.#parts = parts;
@@ -57,6 +62,7 @@ export class Ticker {
 
   /** Schedules were changed: look. */
   wake(): void {
+    this.#strange.clear();
     this.#at = 0;
     this.#bell.ring();
   }
@@ -96,24 +102,37 @@ export class Ticker {
     }
   }
 
-  /** Looks once, and does what is due. */
+  /** Looks, and does what is due: by batches, leaving out what can't be moved, so that it is in nobody's way. */
   async #pass(): Promise<void> {
-    const { store, clock, storeClock, health } = this.#parts;
     this.#at = Infinity; // a wake-up from here on counts
-    const sentAt = clock.ticks();
+    const except = new Map<string, ScheduleName>();
     try {
-      const list = await store.ticks.due({ node: this.#parts.node(), aheadMs, limit: batch });
-      health.ok();
-      storeClock.observe(list.nowMs, sentAt, clock.ticks());
-      this.#sinceMs ??= list.nowMs;
-      const { nowMs, others, next } = list;
-      const moved = await this.#tick(this.#own(list, this.#sinceMs), { nowMs, others, sinceMs: this.#sinceMs });
-      if (list.due.length === batch && moved > 0) this.#at = 0;
-      if (next) this.#look(next.atMs - (next.dot ? 0 : aheadMs), others);
+      while ((await this.#batch(except)) && !this.#parts.drain.aborted);
     } catch (error) {
       this.#at = 0;
       throw error;
     }
+  }
+
+  /** Answers whether there may be more. What did not move goes to `except`. */
+  async #batch(except: Map<string, ScheduleName>): Promise<boolean> {
+    const { store, clock, storeClock, health } = this.#parts;
+    const sentAt = clock.ticks();
+    const left = [...except.values(), ...this.#strange.values()];
+    const list = await store.ticks.due({ node: this.#parts.node(), aheadMs, limit: batch, except: left });
+    health.ok();
+    storeClock.observe(list.nowMs, sentAt, clock.ticks());
+    this.#sinceMs ??= Math.ceil(list.nowMs);
+    const { nowMs, others, next } = list;
+    const own = this.#own(list, this.#sinceMs);
+    for (const due of list.due) if (!own.includes(due)) except.set(scheduleId(due), due);
+    for (const stuck of await this.#tick(own, { nowMs, others, sinceMs: this.#sinceMs })) {
+      except.set(scheduleId(stuck), stuck);
+      // Somebody was faster, changed it, or holds it: look again, soon where that can't have been another node's tick.
+      this.#look(nowMs + (others ? againMs : againMs / 5), false);
+    }
+    if (next) this.#look(next.atMs - (next.dot ? 0 : aheadMs), others);
+    return list.due.length === batch;
   }
 
   /** What this node sees to: ticks from before it came up are first left to those that were up. */
@@ -124,29 +143,28 @@ export class Ticker {
     return own;
   }
 
-  /** Answers how many moved on. */
-  async #tick(due: readonly Due[], now: Now): Promise<number> {
-    if (due.length === 0) return 0;
+  /** Answers those that did not move. */
+  async #tick(due: readonly Due[], now: Now): Promise<readonly ScheduleName[]> {
     const { store } = this.#parts;
     const plans = due.flatMap((one) => {
       const planned = this.#plan(one, now);
       return planned ? { ...planned, ahead: one.rule.overlap === "allow" ? aheadMs : 0 } : [];
     });
+    if (plans.length === 0) return [];
     const cancel = plans.flatMap((one) => one.cancel);
     // Before their successors are made: by then another node may have made these, and they would be canceled.
     if (cancel.length > 0) await store.desk.cancel(cancel, "superseded");
     const made = await store.ticks.tick(plans.map(({ tick }) => tick));
-    let moved = 0;
+    const stuck: ScheduleName[] = [];
     for (const [i, planned] of plans.entries()) {
       const { nextMs } = planned.tick;
       if (nextMs !== null) this.#look(nextMs - planned.ahead, now.others); // whoever was faster planned the same
       const runs = made[i];
-      if (!runs) continue;
-      moved++;
-      this.#report(planned, runs);
+      if (runs) this.#report(planned, runs);
+      else stuck.push(planned.tick);
     }
     if (made.some((runs) => runs?.some((run) => run !== null))) this.#parts.made();
-    return moved;
+    return stuck;
   }
 
   /** Null for a schedule that this version can't read: a newer one will. */
@@ -155,9 +173,8 @@ export class Ticker {
       return plan(due, { nowMs, aheadMs, sinceMs: Math.max(sinceMs, due.servedMs ?? sinceMs) });
     } catch (error) {
       const schedule = scheduleId(due);
-      if (!this.#strange.has(schedule))
-        this.#parts.logger.error({ schedule, error: shown(error) }, "A schedule can't be read; it is left to others");
-      this.#strange.add(schedule);
+      this.#parts.logger.error({ schedule, error: shown(error) }, "A schedule can't be read; it is left to others");
+      this.#strange.set(schedule, due);
       return null;
     }
   }

@@ -28,7 +28,10 @@ export function parseScheduleId(text: string): ScheduleName {
   throw new InvalidInput(`"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`);
 }
 
+/** What idempotency keys of ticks begin with; an application's can't. */
+export const tickMark = "$tick:";
+
 /** The idempotency key of the run that a schedule makes for a tick: what keeps it at one. */
 export function tickKey(key: string, tickMs: number): string {
-  return `${key}@${new Date(tickMs).toISOString()}`;
+  return `${tickMark}${key}@${new Date(tickMs).toISOString()}`;
 }

@@ -3,6 +3,7 @@ import { encode, type Wire } from "./codec.ts";
 import { target } from "./config.ts";
 import type { DurationText } from "./duration.ts";
 import { InvalidInput, InvalidPayload, JobNotFound } from "./error.ts";
+import { tickMark } from "./id.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
 import type { JobId, KnownJob, Triggerable } from "./jobs.ts";
@@ -239,6 +240,10 @@ function newKey(given: string | KeyOptions, input: Wire): NewKey {
       path: "idempotencyKey.onConflict",
     });
   const keepMs = checkSpan("keep", keep);
+  if (String(key).startsWith(tickMark))
+    throw new InvalidInput(`idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`, {
+      path: "idempotencyKey",
+    });
   return { key: checkText("idempotencyKey", key, 256), keepMs, onConflict, hash: hash(input) };
 }
 

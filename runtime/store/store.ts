@@ -202,7 +202,7 @@ export interface DueList {
 /** What becomes of one due schedule. */
 export interface Tick extends ScheduleName {
   readonly rev: number;
-  /** The coming instant, spread included; null: none comes. */
+  /** The coming instant, spread included; null: none comes. None does either once the runs that were made reach the rule's limit. */
   readonly nextMs: number | null;
   /** The last tick that is done with, whether or not it made a run; null: none yet. */
   readonly lastMs: number | null;
@@ -229,7 +229,13 @@ export interface Ticks {
     jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[],
   ): Promise<void>;
   /** Schedules that are fresh, or due within `aheadMs` (on the dot where overlap is not allowed), the earliest first. Nothing is changed. */
-  due(query: { readonly node: number; readonly aheadMs: number; readonly limit: number }): Promise<DueList>;
+  due(query: {
+    readonly node: number;
+    readonly aheadMs: number;
+    readonly limit: number;
+    /** Leaves these out, also as what comes next. */
+    readonly except?: readonly ScheduleName[] | undefined;
+  }): Promise<DueList>;
   /** Moves schedules on and adds their runs, in one step: each only if its revision is the one that was read and it is not paused. At most
    *  one run for a (schedule, tick), ever: it has the tick for its idempotency key. Answers, in order, the runs that were made, by
    *  place; null: somebody else was faster. */

@@ -298,8 +298,8 @@ describe("without a stop", () => {
 
 describe("the end", () => {
   test.each([
-    ["reached", 9, 1, null],
-    ["reached by several", 8, 2, null],
+    ["reached", 9, 1, noon + 3 * minute], // the store ends it, once the runs were made
+    ["reached by several", 8, 2, noon + 3 * minute],
     ["not reached", 6, 3, noon + 3 * minute],
     ["lowered below what was made", 12, 0, null],
   ])("by limit: %s", (_, count, made, nextMs) => {

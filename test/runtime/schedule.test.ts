@@ -331,6 +331,58 @@ test("what fell due while no node had the job was missed, though another node wa
   expect(ticks().length - before).toBeLessThanOrEqual(3);
 });
 
+test("a job that is registered again catches up as it wants, though its process was up all the time", async () => {
+  const { job, ticks } = ticker({ every: "1s", catchUp: "none" });
+  const bench = await aBench({ jobs: [job] });
+  await bench.pass(2000);
+  bench.runtime.unregister("clean");
+  await turns();
+  await bench.pass(20_000);
+
+  const before = ticks().length;
+  bench.runtime.register(job);
+  await turns();
+  await bench.pass(2500);
+
+  expect(ticks().length - before).toBeLessThanOrEqual(3);
+});
+
+test("a job whose schedule can't be read when it is registered leaves what other processes declared", async () => {
+  const first = ticker({ cron: "0 0 3 * * *" });
+  const bench = await aBench({ jobs: [first.job] });
+  const other = createRuntime({
+    store: { ...bench.store, close: () => Promise.resolve() },
+    jobs: [],
+    clock: bench.clock,
+  });
+  await other.start();
+  const cron = (): string => {
+    throw new Error("no configuration yet");
+  };
+
+  other.register(ticker({ cron }).job);
+  await turns();
+  await bench.pass(6000);
+  await moving(bench.clock, other.stop({ grace: "0ms" }));
+
+  expect(await only(bench)).toMatchObject({ rule: { cron: "0 0 3 * * *" } });
+});
+
+test("schedules that no node can read are in nobody's way", async () => {
+  const { job, ticks } = ticker([]);
+  const bench = await aBench({ jobs: [job] });
+  const base = { job: "clean", queue: null, priority: null, tags: [], input: { json: "7", meta: null } };
+  const policy = { overlap: "allow", catchUp: { max: 1, withinMs: null } } as const;
+  const strange = { cron: "* * * * *", timezone: "Mars/Olympus", ...policy };
+
+  await bench.store.schedules.put(Array.from({ length: 250 }, (_, i) => ({ ...base, key: `s${i}`, rule: strange })));
+  await bench.store.schedules.put([{ ...base, key: "good", rule: { everyMs: 1000, ...policy } }]);
+  await turns(60);
+  await bench.pass(3500);
+
+  expect(ticks()).toEqual(["00:00:01", "00:00:02", "00:00:03"]);
+});
+
 describe("testRuntime", () => {
   test("lets a month of schedules pass, each tick at its instant", async () => {
     const { job, seen } = ticker({ cron: "0 30 2 * * *", timezone: "Europe/Paris" }) satisfies { job: JobSpec };

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Held, Nodes, NodeState } from "../store.ts";
 import { frozen, isAlive, isLeased, type NodeRow, type State, step } from "./state.ts";
 import { isToDeclare, ticking } from "./tick.ts";
@@ -17,7 +18,12 @@ export function nodes(state: State): Nodes {
       const alive = known !== undefined && isAlive(state, known);
       if (!known) state.declared.delete(node);
       const base = known ?? newNode(state, node, `node ${node}`, ttlMs);
-      state.nodes.set(node, { ...base, ...frozen(report), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs });
+      state.nodes.set(node, {
+        ...withJobs(base, report.jobs, nowMs),
+        ...frozen(report),
+        seenAt: new Date(nowMs),
+        leaseUntil: nowMs + ttlMs,
+      });
       state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
       const tickMs = ticking(state)[0]?.nextMs ?? null;
       return { alive, cancel: askedOf(state, node), nowMs, tickMs, declare: isToDeclare(state, node) };
@@ -33,10 +39,23 @@ export function nodes(state: State): Nodes {
   };
 }
 
+/** The node with these jobs; other ones than before count from now on. */
+export function withJobs(row: NodeRow, jobs: readonly string[], nowMs: number): NodeRow {
+  return { ...row, jobs: [...jobs], jobsMs: isDeepStrictEqual(row.jobs, jobs) ? row.jobsMs : nowMs };
+}
+
 function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow {
   const nowMs = state.now();
   const idle = { draining: false, slots: 0, busy: 0, heap: 0, jobs: [] };
-  return { id, name, startedAt: new Date(nowMs), seenAt: new Date(nowMs), leaseUntil: nowMs + ttlMs, ...idle };
+  return {
+    id,
+    name,
+    startedAt: new Date(nowMs),
+    seenAt: new Date(nowMs),
+    leaseUntil: nowMs + ttlMs,
+    jobsMs: nowMs,
+    ...idle,
+  };
 }
 
 /** Runs that the node has leased and somebody asked to cancel. */

@@ -29,7 +29,8 @@ export function schedules(state: State): Schedules {
       const row = find(state, name);
       if (!row || runs.length === 0) return;
       const live = [...new Set([...row.live, ...runs])];
-      change(state, row, { live, lastRun: Math.max(row.lastRun ?? 0, ...runs) });
+      const rev = row.rule.overlap === "allow" ? row.rev - 1 : row.rev; // nobody decides by its runs: a tick under way stands
+      change(state, { ...row, rev }, { live, lastRun: Math.max(row.lastRun ?? 0, ...runs) });
     }),
   };
 }
@@ -50,9 +51,10 @@ export function change(state: State, row: ScheduleRow, changes: Partial<Schedule
 /** Makes a schedule, or gives one that is there what is new: a new timing moves its next tick, and a pause stays. */
 export function save(state: State, given: NewSchedule, declared: boolean): ScheduleRow {
   const { job, key, rule, input, queue, priority, tags } = frozen(given);
-  const old = state.schedules.get(keyName(job, key));
+  const found = state.schedules.get(keyName(job, key));
+  const old = found?.removed && !declared ? undefined : found; // one that code took out begins anew
   const nowMs = state.now();
-  return change(state, old ?? newRow(given, nowMs), {
+  return change(state, old ?? { ...newRow(given, nowMs), rev: found?.rev ?? 0 }, {
     ...{ rule, input, queue, priority, tags, declared },
     removed: false,
     updatedMs: nowMs,

@@ -68,7 +68,8 @@ export interface KeyRow {
   readonly untilMs: number;
   hash: string;
 }
-export type NodeRow = Omit<NodeStat, "alive"> & { readonly leaseUntil: number };
+/** `jobsMs`: since when it has had just these jobs. */
+export type NodeRow = Omit<NodeStat, "alive"> & { readonly leaseUntil: number; readonly jobsMs: number };
 export interface Ear {
   readonly node: number;
   readonly hear: (what: Heard) => void;

@@ -1,4 +1,5 @@
-import { tickKey } from "../../../sdk/id.ts";
+import { withJobs } from "./node.ts";
+import { scheduleId, tickKey } from "../../../sdk/id.ts";
 import { tickKeepMs } from "../../../sdk/rule.ts";
 import type { NewSchedule } from "../../../sdk/target.ts";
 import type { Due, DueList, Tick, TickRun, Ticks } from "../store.ts";
@@ -30,7 +31,14 @@ function declare(state: State, node: number, list: readonly Declaration[]): void
   const row = state.nodes.get(node);
   if (!row) return;
   for (const each of list) note(state, each);
-  state.nodes.set(node, { ...row, jobs: list.map(({ job }) => job) });
+  state.nodes.set(
+    node,
+    withJobs(
+      row,
+      list.map(({ job }) => job),
+      state.now(),
+    ),
+  );
   state.declared.set(node, new Map(list.map((each) => [each.job, versionOf(state, each)])));
   const news = list.filter((each) => isNews(state, each.job, versionOf(state, each)));
   for (const each of news) apply(state, each);
@@ -86,10 +94,11 @@ export function ticking(state: State): readonly Coming[] {
     .sort((a, b) => a.nextMs - b.nextMs);
 }
 
-function due(state: State, { node, aheadMs, limit }: Parameters<Ticks["due"]>[0]): DueList {
+function due(state: State, { node, aheadMs, limit, except = [] }: Parameters<Ticks["due"]>[0]): DueList {
+  const left = new Set(except.map(scheduleId));
   const nowMs = state.now();
   const isDue = ({ nextMs, rule }: Coming): boolean => nextMs <= nowMs + (rule.overlap === "allow" ? aheadMs : 0);
-  const coming = ticking(state);
+  const coming = ticking(state).filter((row) => !left.has(scheduleId(row)));
   const taken = new Set(coming.filter(isDue).slice(0, limit));
   const next = coming.find((row) => !taken.has(row));
   return {
@@ -100,10 +109,10 @@ function due(state: State, { node, aheadMs, limit }: Parameters<Ticks["due"]>[0]
   };
 }
 
-/** When the first of the live nodes that have a job joined, epoch ms. */
+/** Since when the first of the live nodes that have a job has had it, epoch ms. */
 function servedSince(state: State, job: string): number {
   const nodes = [...state.nodes.values()].filter((node) => isAlive(state, node) && node.jobs.includes(job));
-  return Math.min(...nodes.map(({ startedAt }) => startedAt.getTime()));
+  return Math.min(...nodes.map(({ jobsMs }) => jobsMs));
 }
 
 function dueOf(state: State, row: Coming): Due {
@@ -135,8 +144,9 @@ function move(
   const places = runs.map((run) => makeRun(state, row, run));
   const made = places.filter((run) => run !== null);
   all.push(...made);
+  const { limit = Infinity } = row.rule;
   change(state, row, {
-    nextMs,
+    nextMs: row.count + made.length >= limit ? null : nextMs,
     fresh: false,
     lastMs: lastMs ?? row.lastMs,
     count: row.count + made.length,

@@ -151,7 +151,7 @@ function statements(sql: Statements) {
       input, meta, tags, key, options, progress, null, null, null, null from fin),
   hooked as (${hookRun("fin")} ${published} returning 1),
   marked as (
-    update ${s}.runs r set ask = 1 from found where r.id = found.id and held returning r.id, r.node, r.token, asked, ${liveStatus.replaceAll("state", "r.state").replaceAll("started_at", "r.started_at").replaceAll("lease_until", "r.lease_until")} status),
+    update ${s}.runs r set ask = coalesce(r.ask, array_position(array['user', 'superseded', 'parent'], $2), 1)::smallint from found where r.id = found.id and held returning r.id, r.node, r.token, asked, ${liveStatus.replaceAll("state", "r.state").replaceAll("started_at", "r.started_at").replaceAll("lease_until", "r.lease_until")} status),
   sent as (insert into ${s}.commands (node, run, token, at) select node, id, token, ${clock} from marked m
     where not exists (select 1 from ${s}.commands c where c.node = m.node and c.run = m.id and c.token = m.token)),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))

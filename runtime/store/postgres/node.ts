@@ -1,7 +1,7 @@
 import type { HookKind } from "../../../sdk/target.ts";
 import type { Held, Nodes } from "../store.ts";
 import type { Lanes } from "./lane.ts";
-import { redeclare, served } from "./schedule.ts";
+import { jobsAt, redeclare, served } from "./schedule.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
@@ -92,7 +92,7 @@ function statements(sql: Statements) {
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
   renewed as (
-    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, jobs = $7::text[]
+    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, jobs = $7::text[], ${jobsAt("$7::text[]", clock)}
     from old where n.id = old.id returning old.alive),
   joined as (
     insert into ${s}.nodes (id, name, app, version, started_at, seen_at, lease_until) overriding system value

@@ -172,16 +172,23 @@ function hasNode({ schema, clock }: Statements): string {
   return `exists (select 1 from ${schema}.nodes a where a.lease_until > ${clock} and s.job = any(a.jobs))`;
 }
 
+/** Since when a node has had just these jobs. */
+export function jobsAt(jobs: string, clock: string): string {
+  return `jobs_at = case when jobs is distinct from ${jobs} then ${clock} else jobs_at end`;
+}
+
 /** Whether schedule `s` may tick: made at run time, or declared by a job that a live node has. */
 export function served(sql: Statements): string {
   return `(s.declared is null or ${hasNode(sql)})`;
 }
 
-/** The parts of a statement that stores schedules: rows of the arrays $1… of `columnsOf`, and what a repeat changes. */
-export function scheduleRows(sql: Statements, declared: string, from: string): string {
+/** The parts of a statement that stores schedules: rows of the arrays $1… of `columnsOf`, and what a repeat changes. `anew`: one that
+ *  code took out begins anew. */
+export function scheduleRows(sql: Statements, declared: string, from: string, anew = false): string {
   const { schema: s, clock, epoch } = sql;
   const now = `floor(${epoch(clock)})::bigint`;
-  const fresh = `not s.paused and (s.removed or s.timing <> excluded.timing
+  const reset = anew ? "s.removed" : "false";
+  const fresh = `not (s.paused and not ${reset}) and (s.removed or s.timing <> excluded.timing
       or (s.next_ms is null and (s.rule::json ->> 'limit') is distinct from (excluded.rule::json ->> 'limit')))`;
   return `
     insert into ${s}.schedules as s (job, key, overlap, rule, timing, input, meta, queue, priority, tags, declared, next_ms, fresh, created_at, updated_at)
@@ -192,9 +199,11 @@ export function scheduleRows(sql: Statements, declared: string, from: string): s
     order by i.job collate "C", i.key collate "C"
     on conflict (job, key) do update set rev = s.rev + 1, overlap = excluded.overlap, rule = excluded.rule, timing = excluded.timing,
       input = excluded.input, meta = excluded.meta, queue = excluded.queue, priority = excluded.priority, tags = excluded.tags,
-      declared = excluded.declared, removed = false, updated_at = excluded.updated_at,
+      declared = excluded.declared, removed = false, paused = s.paused and not ${reset},
+      count = case when ${reset} then 0 else s.count end, last_run = case when ${reset} then null else s.last_run end,
+      live = case when ${reset} then '{}' else s.live end, updated_at = excluded.updated_at,
       next_ms = case when ${fresh} then excluded.next_ms else s.next_ms end, fresh = case when ${fresh} then true else s.fresh end,
-      last_ms = case when (s.rule::json ->> 'atMs') is distinct from (excluded.rule::json ->> 'atMs') then null else s.last_ms end`;
+      last_ms = case when ${reset} or (s.rule::json ->> 'atMs') is distinct from (excluded.rule::json ->> 'atMs') then null else s.last_ms end`;
 }
 
 /** Whether node $1 has a declaration that is in force and not applied, or none at all: it is the newest of its job among those of live
@@ -247,7 +256,7 @@ function statements(sql: Statements) {
 
     /** Makes or changes run-time schedules; answers those that it may. $1… as \`columnsOf\` */
     put: `
-    with put as (${scheduleRows(sql, "null::integer", "")} where s.declared is null or s.removed returning s.job, s.key),
+    with put as (${scheduleRows(sql, "null::integer", "", true)} where s.declared is null or s.removed returning s.job, s.key),
     ${told("put")}
     select job, key, (select count(*) from told) from put`,
 
@@ -275,7 +284,7 @@ function statements(sql: Statements) {
 
     /** $1 job · $2 key · $3 runs */
     attach: `
-    update ${s}.schedules set rev = rev + 1, live = case when overlap = 0 then '{}' else live || $3::bigint[] end,
+    update ${s}.schedules set rev = rev + case when overlap = 0 then 0 else 1 end, live = case when overlap = 0 then '{}' else live || $3::bigint[] end,
       last_run = greatest(last_run, (select max(id) from unnest($3::bigint[]) m(id)))
     where job = $1 and key = $2 and not removed`,
   };

@@ -67,6 +67,8 @@ export function sql(schema: string, skew: boolean) {
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options, replay_of)
     select i.id, i.lane, i.due, i.due, ${now}, i.due + ${ms("i.ttl")}, i.input, i.meta, ${tags}, i.key, i.options, i.replay
     from i where i.id in (select run from won)`;
+  /** Why a cancel was asked for: what `ask` stands for. */
+  const asked = (column: string) => `(array['user', 'superseded', 'parent'])[${column}]`;
   const hookRun = (from: string) => `
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input, meta, options)
     select nextval('${s}.run_id'), h.id, ${now}, ${now}, ${now}, f.input, f.meta,
@@ -87,6 +89,7 @@ export function sql(schema: string, skew: boolean) {
     ms,
     live,
     holds,
+    asked,
 
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification, '' for none */
@@ -184,7 +187,7 @@ export function sql(schema: string, skew: boolean) {
       i(id, token, started, result, result_meta, status, reason, error, note, hooks)
     where ${fenced}
     returning r.*, coalesce(to_timestamp(i.started / 1000), r.started_at) began, i.result, i.result_meta, case when r.ask is null then i.status else 2::smallint end status,
-      case when r.ask is null then i.reason else 'user' end reason, i.error, i.note, i.hooks),
+      case when r.ask is null then i.reason else ${asked("r.ask")} end reason, i.error, i.note, i.hooks),
   kept as (
     insert into ${s}.history (${kept})
     select id, due_at, created_at, began, ${clock}, replay_of, lane, token, node, attempt + case when began is null then 0 else 1 end, status, crashes, reason, input, meta, tags, key, options, progress,

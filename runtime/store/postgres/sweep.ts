@@ -34,7 +34,7 @@ export function sweeper(pool: Pool, sql: Statements) {
 }
 
 function statements(sql: Statements) {
-  const { schema: s, clock, now, kept, hookRun, published, channel } = sql;
+  const { schema: s, clock, now, kept, hookRun, published, channel, asked: why } = sql;
   return {
     /** Runs of nodes whose lease ended: pending again, with their token moved on so that the dead node's writes are refused;
      *  failed if that was one crash too many; canceled if somebody had asked. $1 limit · $2 crashes allowed · $3 the node that sweeps: never its own */
@@ -51,7 +51,7 @@ function statements(sql: Statements) {
     returning r.id, r.token - 1 token, r.attempt, r.lane, r.node, r.started_at, r.ready_at),
   gone as (
     delete from ${s}.runs r using lost where r.id = lost.id and over
-    returning r.*, lost.crashes died, case when asked then 2::smallint else 1::smallint end status, case when asked then 'user' else 'crashed' end reason),
+    returning r.*, lost.crashes died, case when asked then 2::smallint else 1::smallint end status, case when asked then ${why("r.ask")} else 'crashed' end reason),
   fin as (
     select *, case when status = 1 then json_build_object('name', 'Crashed', 'message',
       'the process that ran it died ' || died || ' times while it held this run; look at that process''s end (memory, exit code), then retry the run',
@@ -77,7 +77,7 @@ function statements(sql: Statements) {
     delete from ${s}.runs r using left_over where r.id = left_over.id returning r.*, 2::smallint status),
   kept as (
     insert into ${s}.history (${kept})
-    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, 'user',
+    select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, ${why("ask")},
       input, meta, tags, key, options, progress, null, null, null, null from fin),
   hooked as (${hookRun("fin")} ${published} returning 1),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))

@@ -5,7 +5,7 @@ import type { NewSchedule, Rule } from "../../../sdk/target.ts";
 import type { Due, Tick, TickRun, Ticks } from "../store.ts";
 import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
-import { columnsOf, inForce, isApplied, scheduleRows, served } from "./schedule.ts";
+import { columnsOf, inForce, isApplied, jobsAt, scheduleRows, served } from "./schedule.ts";
 import type { Statements } from "./sql.ts";
 
 /** How often a declaration is brought into force, at most; the next beat goes on. */
@@ -29,8 +29,9 @@ export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
       for (let tries = 0, left = 1; left > 0 && tries < most; tries++)
         left = Number((await pool.rows("tasker_declare_apply", text.apply, values))[0]![0]);
     },
-    async due({ node, aheadMs, limit }) {
-      const rows = await pool.rows("tasker_schedules_due", text.due, [node, aheadMs, limit + 1]);
+    async due({ node, aheadMs, limit, except = [] }) {
+      const out = [texts(except.map(({ job }) => job)), texts(except.map(({ key }) => key))];
+      const rows = await pool.rows("tasker_schedules_due", text.due, [node, aheadMs, limit + 1, ...out]);
       const [nowMs, others, laterMs, laterDot, dotMs] = rows[0]!;
       const found = rows.filter((row) => row[5] !== null).map(dueOf);
       const next = [
@@ -129,6 +130,8 @@ function statements(sql: Statements) {
   const now = `floor(${epoch(stable)})::bigint`;
   const alive = (of: string) =>
     `array(select x from unnest(${of}) x where exists (select 1 from ${s}.runs where id = x))`;
+  const moved = jobsAt("$2::text[]", clock);
+  const wanted = `not exists (select 1 from unnest($4::text[], $5::text[]) x(job, key) where x.job = s.job and x.key = s.key)`;
   return {
     /** Notes what a node's jobs declare. Answers the numbers of the declarations.
      *  $1 node · $2 jobs · $3 hashes · $4 how many schedules */
@@ -137,7 +140,7 @@ function statements(sql: Statements) {
       insert into ${s}.declared (job, hash, size, seen_at)
       select i.job, i.hash, i.size, ${clock} from unnest($2::text[], $3::text[], $4::int[]) i(job, hash, size)
       order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id),
-    noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[] where id = $1)
+    noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[], ${moved} where id = $1)
     select id from seen`,
 
     /** Brings the schedules of jobs to what their declarations $11 say, where those are in force. The rows of \`declared\` are locked
@@ -156,24 +159,24 @@ function statements(sql: Statements) {
     told as (select pg_notify('${channel}', 's') where (exists (select 1 from put) or exists (select 1 from gone)) and ${live})
     select (select count(*) from mine), (select count(*) from told)`,
 
-    /** Always answers a row: the clock, whether others live, what comes after, then a schedule or nulls. $1 node · $2 ahead, ms · $3 limit
+    /** Always answers a row: the clock, whether others live, what comes after, then a schedule or nulls. $1 node · $2 ahead, ms · $3 limit · $4 jobs and $5 keys to leave out
      *  Index: schedules_due (next_ms). */
     due: `
     with found as materialized (
       select s.* from ${s}.schedules s where next_ms is not null and next_ms <= ${now} + $2::bigint
-        and (fresh or overlap = 0 or next_ms <= ${now}) and ${served(sql)}
+        and (fresh or overlap = 0 or next_ms <= ${now}) and ${served(sql)} and ${wanted}
       order by next_ms limit $3)
     select ${epoch(clock)}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), later.next_ms, later.dot,
       (select min(next_ms) from ${s}.schedules s where next_ms is not null and next_ms <= ${now} + $2::bigint and next_ms > ${now}
-        and overlap <> 0 and not fresh and ${served(sql)}),
+        and overlap <> 0 and not fresh and ${served(sql)} and ${wanted}),
       f.job, f.key, f.rev, f.rule, f.input, f.meta, f.next_ms, f.fresh, f.last_ms, f.count,
       to_json(case when f.overlap = 0 then '{}' else ${alive("f.live")} end),
       coalesce(f.queue, j.queue, 'default'), coalesce(f.priority, j.priority, 0), to_json(coalesce(j.tags, '{}') || f.tags), j.ttl_ms,
       case when f.declared is not null
-        then (select ${epoch("min(a.started_at)")} from ${s}.nodes a where a.lease_until > ${clock} and f.job = any(a.jobs)) end
+        then (select ${epoch("min(coalesce(a.jobs_at, a.started_at))")} from ${s}.nodes a where a.lease_until > ${clock} and f.job = any(a.jobs)) end
     from (select 1) one
     left join lateral (
-      select next_ms, overlap <> 0 dot from ${s}.schedules s where next_ms is not null and next_ms > ${now} + $2::bigint and ${served(sql)}
+      select next_ms, overlap <> 0 dot from ${s}.schedules s where next_ms is not null and next_ms > ${now} + $2::bigint and ${served(sql)} and ${wanted}
       order by next_ms limit 1) later on true
     left join found f on true left join ${s}.jobs j on j.id = f.job
     order by f.next_ms`,
@@ -207,7 +210,8 @@ function statements(sql: Statements) {
       select r.place, array_agg(won.run order by r.o) runs, array_remove(array_agg(won.run order by r.o), null) new, max(won.run) last
       from r left join won on won.run = r.id group by r.place),
     moved as (
-      update ${s}.schedules c set rev = rev + 1, fresh = false, next_ms = l.next, last_ms = coalesce(l.last, c.last_ms),
+      update ${s}.schedules c set rev = rev + 1, fresh = false, last_ms = coalesce(l.last, c.last_ms),
+        next_ms = case when c.count + coalesce(cardinality(m.new), 0) >= (c.rule::json ->> 'limit')::bigint then null else l.next end,
         count = c.count + coalesce(cardinality(m.new), 0), last_run = coalesce(m.last, c.last_run),
         live = case when overlap = 0 then '{}' else ${alive("c.live")} || coalesce(m.new, '{}') end
       from locked l left join made m on m.place = l.n where c.job = l.job and c.key = l.key returning l.n, m.runs),

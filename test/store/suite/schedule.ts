@@ -308,9 +308,19 @@ function attaching(setup: () => Promise<Setup>): void {
     expect((await dueOf(store, node)).live.toSorted((a, b) => a - b)).toEqual([old, made]);
   });
 
-  test("a tick that was worked out before runs were attached is refused", async () => {
+  test("a tick that was worked out before runs were attached stands where nothing depends on them", async () => {
     const { store, node } = await setup();
     await putOne(store);
+    const due = await dueOf(store, node);
+
+    await store.schedules.attach(name, [await addOne(store)]);
+
+    expect(await store.ticks.tick([aTick(due)])).toEqual([[]]);
+  });
+
+  test("a tick that was worked out before runs were attached is refused where overlap asks for them", async () => {
+    const { store, node } = await setup();
+    await putOne(store, { rule: aRule({ overlap: "skip" }) });
     const due = await dueOf(store, node);
 
     await store.schedules.attach(name, [await addOne(store)]);

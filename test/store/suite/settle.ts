@@ -144,6 +144,16 @@ export function settling(setup: () => Promise<Setup>): void {
     expect(await store.find.get(taken.id)).toMatchObject({ status: "canceled", reason: "superseded", attempt: 1 });
   });
 
+  test("a run that was asked to cancel ends for the reason that was given, whatever its node says", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.desk.cancel([taken.id], "superseded");
+
+    await store.runs.settle([settled(taken, canceled)]);
+
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "canceled", reason: "superseded" });
+  });
+
   test("a failed attempt makes the run pending again, later, with the attempt spent and on record", async () => {
     const { store, clock, node } = await setup();
     const taken = await leased(store, node);

@@ -86,7 +86,10 @@ function moving(setup: () => Promise<Setup>): void {
     ]);
 
     expect(answers).toEqual([[expect.any(Number)], null, [expect.any(Number)]]);
-    expect((await store.find.list({})).items.map(({ key }) => key?.[0]).toSorted()).toEqual(["a", "c"]);
+    expect((await store.find.list({})).items.map(({ key }) => /^\$tick:(.)/.exec(key!)?.[1]).toSorted()).toEqual([
+      "a",
+      "c",
+    ]);
     expect(await dueOf(store, node, b)).toEqual(b);
   });
 
@@ -325,5 +328,35 @@ function beating(setup: () => Promise<Setup>): void {
     const again = await tickMsOf(store, node, ["job"]);
 
     expect([served, left, again]).toEqual([nextMs, null, nextMs]);
+  });
+
+  test("no tick comes once the runs that were made reach the limit; a tick whose key was taken makes none", async () => {
+    const { store, clock, node } = await setup();
+    await putOne(store, { rule: aRule({ limit: 2 }) });
+    const at = [3000, 2000, 1000].map((ago) => clock.nowMs() - ago);
+    await addOne(store, { key: aKey(tickKey("", at[1]!)) });
+    const next = async (tickMs: number): Promise<Date | null> => {
+      await tickOne(store, await dueOf(store, node), { nextMs: clock.nowMs(), runs: [aTickRun(tickMs)] });
+      return (await store.schedules.get({ job: "job", key: "" }))!.nextAt;
+    };
+
+    const [first, taken, last] = [await next(at[0]!), await next(at[1]!), await next(at[2]!)];
+
+    expect([first !== null, taken !== null, last]).toEqual([true, true, null]);
+  });
+
+  test("schedules that are left out are not due, nor what comes next", async () => {
+    const { store, clock, node } = await setup();
+    for (const key of ["a", "b", "later"]) await putOne(store, { key });
+    const later = (await store.ticks.due({ node, aheadMs: 0, limit: 9 })).due.find(({ key }) => key === "later")!;
+    await store.ticks.tick([aTick(later, { nextMs: clock.nowMs() + minute })]);
+
+    const except = [
+      { job: "job", key: "a" },
+      { job: "job", key: "later" },
+    ];
+    const list = await store.ticks.due({ node, aheadMs: 0, limit: 9, except });
+
+    expect([list.due.map(({ key }) => key), list.next]).toEqual([["b"], null]);
   });
 }

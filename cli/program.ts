@@ -176,7 +176,9 @@ function check({ matchedCommand, args, options: given, globalCommand }: CAC, com
   if (missing) throw new BadUsage(`<${missing.value}> is missing; ${usage}`);
   if (wanted.some(({ variadic }) => variadic) || args.length <= wanted.length) return;
   const extra = args.slice(wanted.length).map((each) => `"${unmark(String(each))}"`);
-  throw new BadUsage(`${extra.join(", ")} ${extra.length === 1 ? "is" : "are"} too many; ${usage}`);
+  throw new BadUsage(
+    `${extra.join(", ")} ${extra.length === 1 ? "is" : "are"} too many; put a value that has spaces, such as a cron text, in quotes; ${usage}`,
+  );
 }
 
 /** The second words of commands that begin with this one. */

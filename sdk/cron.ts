@@ -3,6 +3,7 @@ import { parse } from "./cron/pattern.ts";
 import { seekTick, type Rule } from "./cron/tick.ts";
 import { checkZone, lastS, zoneOf } from "./cron/zone.ts";
 import { InvalidInput } from "./error.ts";
+import { isRecord, shown } from "./option.ts";
 
 export { changes, checkZone } from "./cron/zone.ts";
 export type { ClockChange } from "./cron/zone.ts";
@@ -44,7 +45,7 @@ export interface CronOptions {
  *  @throws {InvalidInput} `path` "cron" | "timezone" | "dst"; also for days that never come, like 30 February */
 export function cron(text: string, options: CronOptions = {}): Cron {
   const trimmed = checkText(text);
-  const timezone = checkZone(options.timezone ?? "UTC");
+  const timezone = checkZone(options.timezone === undefined ? "UTC" : options.timezone);
   const dst = checkDst(options.dst);
   return named(trimmed, () => {
     const every = everyMs(trimmed);
@@ -96,7 +97,7 @@ function multiples(ms: number): Seek {
 
 function instant(ms: number): number {
   if (typeof ms === "number" && !Number.isNaN(ms)) return ms;
-  throw new InvalidInput(`instant "${String(ms)}" is not a number of milliseconds; pass one, like Date.now()`);
+  throw new InvalidInput(`instant "${shown(ms)}" is not a number of milliseconds; pass one, like Date.now()`);
 }
 
 function checkText(text: unknown): string {
@@ -108,12 +109,12 @@ function checkText(text: unknown): string {
 }
 
 function checkDst(dst: unknown = {}): Dst {
-  if (typeof dst !== "object" || dst === null) throw wrongDst(`dst must be an object, not ${String(dst).slice(0, 64)}`);
+  if (!isRecord(dst)) throw wrongDst(`dst must be an object, not ${shown(dst) || "empty"}`);
   for (const [key, value] of Object.entries(dst)) {
     const known = allowed.get(key);
     if (!known) throw wrongDst(`dst has no "${key.slice(0, 64)}"; it takes gap and overlap`);
-    if (value !== undefined && !known.includes(String(value)))
-      throw wrongDst(`dst.${key} "${String(value).slice(0, 64)}" is not one of ${known.join(", ")}`);
+    if (value !== undefined && !known.includes(value as string))
+      throw wrongDst(`dst.${key} "${shown(value)}" is not one of ${known.join(", ")}`);
   }
   return { ...dst };
 }

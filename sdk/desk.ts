@@ -5,7 +5,7 @@ import type { DurationText } from "./duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "./error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "./id.ts";
-import { checkKeys, checkName, checkPriority } from "./option.ts";
+import { checkKeys, checkName, checkPaging, checkPriority } from "./option.ts";
 import { overrides } from "./retry.ts";
 import { outcome, toRun, type Run } from "./run.ts";
 import { finals, type Final, type Reason, type Status, statuses } from "./status.ts";
@@ -321,12 +321,6 @@ function purgeFilter(query: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] 
     ...(job !== undefined && { job: listOf(job) }),
     ...(before && { before }),
   };
-}
-
-function checkPaging(paging: Paging): Paging {
-  const { limit } = paging;
-  if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= 200)) return paging;
-  throw new InvalidInput(`limit "${String(limit)}" is not a whole number from 1 to 200`, { path: "limit" });
 }
 
 function listOf<T extends string>(value: T | readonly T[]): readonly T[] {

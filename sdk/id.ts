@@ -1,5 +1,6 @@
 import { InvalidInput } from "./error.ts";
 import type { ScheduleName } from "./target.ts";
+import { isClean } from "./text.ts";
 
 /** A run's number as people see it: `run_` and the number in base 36. */
 export function formatId(id: number): string {
@@ -21,11 +22,13 @@ export function scheduleId({ job, key }: ScheduleName): string {
 }
 
 /** Job and key behind `job@key`: a job's id has no "@".
- *  @throws {InvalidInput} if there is no job before the "@" */
+ *  @throws {InvalidInput} if there is no job before the "@", or NUL or a lone surrogate after it */
 export function parseScheduleId(text: string): ScheduleName {
   const [job, ...rest] = text.split("@");
-  if (job && /^[A-Za-z0-9_.:/-]{1,128}$/.test(job)) return { job, key: rest.join("@") };
-  throw new InvalidInput(`"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`);
+  if (job && /^[A-Za-z0-9_.:/-]{1,128}$/.test(job) && isClean(text)) return { job, key: rest.join("@") };
+  throw new InvalidInput(`"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`, {
+    path: "id",
+  });
 }
 
 /** What idempotency keys of ticks begin with; an application's can't. */

@@ -1,7 +1,9 @@
-/** The checks that `defineJob` and `trigger` share. Each names the option that is wrong. */
+/** The checks that `defineJob`, `trigger` and schedules share. Each names the option that is wrong. */
+import { inspect, types } from "node:util";
 import { longestMs, toMs, type DurationText } from "./duration.ts";
 import { InvalidInput } from "./error.ts";
 import { near } from "./near.ts";
+import type { Paging } from "./target.ts";
 import { isClean } from "./text.ts";
 
 /** The id of a job, or the name of a queue.
@@ -47,20 +49,20 @@ export function checkText(what: string, text: unknown, most: number): string {
 
 /** Milliseconds of a duration, > 0. @throws {InvalidInput} if it is none, zero, or over 100 years. */
 export function checkSpan(what: string, text: DurationText): number {
-  const ms = named(what, () => toMs(text));
+  const ms = named(what, text);
   if (ms > 0) return ms;
   throw new InvalidInput(`${what} "${text}" is zero; leave it out or give a longer one`, { path: what });
 }
 
 /** Milliseconds of a delay, ≥ 0. @throws {InvalidInput} if it is no duration, or over 100 years. */
 export function checkDelay(text: DurationText): number {
-  return named("delay", () => toMs(text));
+  return named("delay", text);
 }
 
 /** An instant; one in the past stays as it is, and means now.
  *  @throws {InvalidInput} if it is no valid Date, or over 100 years ahead. */
 export function checkInstant(what: string, at: unknown): Date {
-  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
+  if (!types.isDate(at) || Number.isNaN(at.getTime()))
     throw new InvalidInput(
       `${what} "${shown(at)}" is not a valid Date; write ${what}: new Date("2030-01-01T09:00:00Z")`,
       { path: what },
@@ -73,8 +75,12 @@ export function checkInstant(what: string, at: unknown): Date {
   return at;
 }
 
-/** @throws {InvalidInput} for a key that is none of the known ones, with those that look like it. */
+/** @throws {InvalidInput} for what is no object of options, and for a key that is none of the known ones, with those that look like it. */
 export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
+  if (!isRecord(options))
+    throw new InvalidInput(`${what} "${shown(options)}" is not an object; its options are ${[...known].join(", ")}`, {
+      path: what,
+    });
   for (const key of Object.keys(options)) {
     if (known.has(key)) continue;
     const alike = near(key, [...known]);
@@ -83,21 +89,49 @@ export function checkKeys(what: string, options: object, known: ReadonlySet<stri
   }
 }
 
+/** @throws {InvalidInput} unless the limit is 1–200 and the cursor a text that some page may have answered. */
+export function checkPaging(paging: Paging): Paging {
+  checkKeys("paging", paging, new Set(["cursor", "limit"]));
+  const { cursor, limit } = paging;
+  if (cursor !== undefined && (typeof cursor !== "string" || !isClean(cursor)))
+    throw new InvalidInput(`cursor "${shown(cursor)}" was not made by a list; leave it out to start anew`, {
+      path: "cursor",
+    });
+  if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= 200)) return paging;
+  throw new InvalidInput(`limit "${shown(limit)}" is not a whole number from 1 to 200`, { path: "limit" });
+}
+
+/** @throws {InvalidInput} unless it is true or false. */
+export function checkFlag(what: string, flag: unknown): boolean {
+  if (typeof flag === "boolean") return flag;
+  throw new InvalidInput(`${what} "${shown(flag)}" is neither true nor false`, { path: what });
+}
+
+/** Whether it is an object that can hold options: no list, no Date, nothing of JavaScript's own. Never throws. */
+export function isRecord(value: unknown): value is object {
+  try {
+    return Object.prototype.toString.call(value) === "[object Object]";
+  } catch {
+    return false; // a revoked proxy
+  }
+}
+
 /** Whether it is an array at all; unlike `Array.isArray` it leaves the type of a typed list as it is. */
 export function isList(value: unknown): boolean {
   return Array.isArray(value);
 }
 
-function named<T>(what: string, parse: () => T): T {
+function named(what: string, text: unknown): number {
   try {
-    return parse();
+    return toMs(shown(text) as DurationText); // refused as text: what is no text need not have one
   } catch (cause) {
     throw new InvalidInput(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { path: what, cause });
   }
 }
 
-function shown(value: unknown): string {
+/** Any value as text of a message, at most 80 characters. Calls nothing of the value's own, and never throws. */
+export function shown(value: unknown): string {
   const text =
-    typeof value === "string" || value instanceof Date ? String(value) : (JSON.stringify(value) ?? typeof value);
+    typeof value === "string" ? value : inspect(value, { customInspect: false, depth: 1, breakLength: Infinity });
   return text.slice(0, 80);
 }

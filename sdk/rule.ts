@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { checkZone, cron, type Dst } from "./cron.ts";
 import type { DurationText } from "./duration.ts";
 import { InvalidInput } from "./error.ts";
-import { checkInstant, checkKeys, checkSpan } from "./option.ts";
+import { checkFlag, checkInstant, checkKeys, checkSpan, isRecord, shown } from "./option.ts";
 import type { Rule, ScheduleName } from "./target.ts";
+import { errorRecord } from "./text.ts";
 
 /** A rule by wall clock. Functions are asked when a runtime takes the job in, and again every few seconds: a changed answer
  *  moves the next tick. */
@@ -70,14 +71,14 @@ const mostMissed = 1000;
 /** Checks what an author wrote. Functions are asked.
  *  @throws {InvalidInput} naming the option, and for a rule that never ticks */
 export function ruleOf(given: When & TickPolicy, zone = "UTC"): Rule {
-  const { spread, startsAt, endsAt, limit } = given;
+  const { spread, startsAt, endsAt, limit, overlap = "allow" } = given;
   const rule: Rule = {
     ...whenOf(given, zone),
     ...(spread !== undefined && { spreadMs: checkSpan("spread", spread) }),
     ...(startsAt !== undefined && { startsMs: checkInstant("startsAt", startsAt).getTime() }),
     ...(endsAt !== undefined && { endsMs: checkInstant("endsAt", endsAt).getTime() }),
     ...(limit !== undefined && { limit: checkCount("limit", limit, 1, Number.MAX_SAFE_INTEGER) }),
-    overlap: oneOf("overlap", given.overlap ?? "allow", ["allow", "skip", "cancel"]),
+    overlap: oneOf("overlap", overlap, ["allow", "skip", "cancel"]),
     catchUp: catchUpOf(given),
   };
   refuseNever(rule);
@@ -111,9 +112,14 @@ function refuseStray(given: When): void {
 }
 
 function cronOf(given: CronWhen, zone: string): Omit<Rule, "overlap" | "catchUp"> {
-  const timezone = checkZone(asked("timezone", given.timezone ?? zone));
-  const { dst } = given;
-  const parsed = cron(asked("cron", given.cron), { timezone, ...(dst && { dst }) });
+  const { dst, timezone: wanted = zone } = given;
+  const timezone = checkZone(asked("timezone", wanted));
+  const parsed = cron(asked("cron", given.cron), { timezone, dst });
+  if (parsed.next(Date.now()) === null)
+    throw new InvalidInput(
+      `cron "${parsed.text}" never ticks: in ${timezone} the clock skips each of its times; choose another time, or dst: { gap: "next" }`,
+      { path: "cron" },
+    );
   return { cron: parsed.text, timezone, ...(dst && { dst: stripped(dst) }) };
 }
 
@@ -122,20 +128,17 @@ function asked(what: "cron" | "timezone", value: unknown): string {
   if (typeof text === "string") return text;
   const source = typeof value === "function" ? "the function given for it answered" : "it is";
   const example = what === "cron" ? "0 9 * * *" : "Europe/Paris";
-  throw new InvalidInput(
-    `${what} is not a text: ${source} "${String(text).slice(0, 80)}"; give one like "${example}"`,
-    {
-      path: what,
-    },
-  );
+  throw new InvalidInput(`${what} is not a text: ${source} "${shown(text)}"; give one like "${example}"`, {
+    path: what,
+  });
 }
 
 function answerOf(what: string, ask: () => unknown): unknown {
   try {
     return ask();
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new InvalidInput(`${what} can't be read: the function given for it threw: ${why}`, { path: what, cause });
+    const { message } = errorRecord(cause);
+    throw new InvalidInput(`${what} can't be read: the function given for it threw: ${message}`, { path: what, cause });
   }
 }
 
@@ -144,9 +147,9 @@ function stripped(dst: Dst): NonNullable<Rule["dst"]> {
   return { ...(gap && { gap }), ...(overlap && { overlap }) };
 }
 
-function everyOf({ every, anchor, subSecond }: EveryWhen): Omit<Rule, "overlap" | "catchUp"> {
+function everyOf({ every, anchor, subSecond = false }: EveryWhen): Omit<Rule, "overlap" | "catchUp"> {
   const everyMs = checkSpan("every", every);
-  if (everyMs < 1000 && subSecond !== true)
+  if (!checkFlag("subSecond", subSecond) && everyMs < 1000)
     throw new InvalidInput(
       `every "${every}" is more than one tick a second; write "1s" or longer, or allow it with subSecond: true`,
       { path: "every" },
@@ -158,9 +161,9 @@ function catchUpOf({ catchUp, runAt }: When & TickPolicy): Rule["catchUp"] {
   if (catchUp === undefined && runAt !== undefined) return { max: 1, withinMs: null };
   if (catchUp === undefined || catchUp === "last") return { max: 1, withinMs: dayMs };
   if (catchUp === "none") return { max: 0, withinMs: 0 };
-  if (typeof catchUp !== "object" || catchUp === null)
+  if (!isRecord(catchUp))
     throw new InvalidInput(
-      `catchUp "${String(catchUp).slice(0, 80)}" is none of "none", "last" and { max, within }; write catchUp: { max: 10, within: "6h" }`,
+      `catchUp "${shown(catchUp)}" is none of "none", "last" and { max, within }; write catchUp: { max: 10, within: "6h" }`,
       { path: "catchUp" },
     );
   checkKeys("catchUp", catchUp, new Set(["max", "within"]));
@@ -173,13 +176,13 @@ function catchUpOf({ catchUp, runAt }: When & TickPolicy): Rule["catchUp"] {
 function checkCount(path: string, count: unknown, least: number, most: number): number {
   if (typeof count === "number" && Number.isSafeInteger(count) && count >= least && count <= most) return count;
   const bound = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
-  throw new InvalidInput(`${path} "${String(count)}" is not a whole number ${bound}`, { path });
+  throw new InvalidInput(`${path} "${shown(count)}" is not a whole number ${bound}`, { path });
 }
 
-function oneOf<const T extends string>(path: string, value: string, known: readonly T[]): T {
+function oneOf<const T extends string>(path: string, value: unknown, known: readonly T[]): T {
   const found = known.find((one) => one === value);
   if (found) return found;
-  throw new InvalidInput(`${path} "${String(value).slice(0, 80)}" is none of ${known.join(", ")}`, { path });
+  throw new InvalidInput(`${path} "${shown(value)}" is none of ${known.join(", ")}`, { path });
 }
 
 function refuseNever(rule: Rule): void {

@@ -6,7 +6,7 @@ import { InvalidInput, InvalidPayload, JobNotFound, ScheduleNotFound } from "./e
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseScheduleId, scheduleId, tickKey } from "./id.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
-import { checkInstant, checkKeys, isList } from "./option.ts";
+import { checkFlag, checkInstant, checkKeys, checkName, checkPaging, checkText, isList, shown } from "./option.ts";
 import { around, ruleKeys, ruleOf, spreadOf, tickKeepMs, ticking, type TickPolicy, type When } from "./rule.ts";
 import { checkKey, newSchedule, type RunsOf, type ScheduleOptions } from "./schedule.ts";
 import { check } from "./schema.ts";
@@ -18,6 +18,7 @@ import type {
   Page,
   Paging,
   Rule,
+  ScheduleFilter,
   ScheduleName,
   ScheduleRecord,
   Target,
@@ -109,19 +110,8 @@ export const schedules = {
 
   /** By job, then key. */
   async list(query: ScheduleQuery = {}, paging: Paging = {}): Promise<Page<Schedule>> {
-    checkKeys("a query of schedules", query, new Set(["job", "paused", "declared"]));
-    checkPaging(paging);
-    const { job, paused, declared } = query;
-    const page = await (
-      await target()
-    ).schedules.list(
-      {
-        ...(job !== undefined && { job: typeof job === "string" ? [job] : job }),
-        ...(paused !== undefined && { paused }),
-        ...(declared !== undefined && { declared }),
-      },
-      paging,
-    );
+    const filter = filterOf(query);
+    const page = await (await target()).schedules.list(filter, checkCursor(checkPaging(paging)));
     return { ...page, items: page.items.map(toSchedule) };
   },
 
@@ -153,15 +143,21 @@ export const schedules = {
     return toHandle(to, added);
   },
 
-  /** Adds a run for each tick in [from, to] that has none yet; they start now. At most 1000 ticks a call.
+  /** Adds a run for each tick in [from, to] that has none yet; they start now. `to` is the store's now by default. At most 1000 ticks
+   *  a call. To a schedule with overlap `cancel` they are strangers, else its next tick would cancel them all.
    *  @throws {ScheduleNotFound}. @throws {InvalidInput} for more ticks, and for a range that is not over */
   async backfill(
     ref: ScheduleRef,
-    { from, to: until }: { readonly from: Date; readonly to: Date },
+    span: { readonly from: Date; readonly to?: Date | undefined },
   ): Promise<{ readonly ticks: number; readonly runs: readonly string[] }> {
+    checkKeys("range", span, new Set(["from", "to"]));
     const { to, record } = await found(ref);
-    const range = { from: checkInstant("from", from), until: checkInstant("to", until) };
-    const instants = past(record, range, await to.find.now());
+    const now = await to.find.now();
+    const range = {
+      from: checkInstant("from", span.from),
+      until: checkInstant("to", span.to === undefined ? now : span.to),
+    };
+    const instants = past(record, range, now);
     const own = await ownOf(to, record.job);
     const batch = instants.map((tick) =>
       runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
@@ -170,7 +166,7 @@ export const schedules = {
     const failed = added.find((one) => one instanceof Error);
     if (failed) throw failed;
     const made = added.flatMap((one) => (!(one instanceof Error) && one.created ? [one.id] : []));
-    if (made.length > 0) await to.schedules.attach(record, made);
+    if (made.length > 0 && record.rule.overlap !== "cancel") await to.schedules.attach(record, made);
     return { ticks: instants.length, runs: made.map(formatId) };
   },
 
@@ -178,10 +174,12 @@ export const schedules = {
    *  @throws {ScheduleNotFound} {InvalidInput} */
   async preview(
     of: ScheduleRef | (When & TickPolicy),
-    { from, count = 5 }: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
+    span: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
   ): Promise<readonly PreviewTick[]> {
+    checkKeys("span", span, new Set(["from", "count"]));
+    const { from, count = 5 } = span;
     if (!Number.isInteger(count) || count < 1 || count > 1000)
-      throw new InvalidInput(`count "${String(count)}" is not a whole number from 1 to 1000`, { path: "count" });
+      throw new InvalidInput(`count "${shown(count)}" is not a whole number from 1 to 1000`, { path: "count" });
     if (from !== undefined) checkInstant("from", from);
     if (typeof of !== "object" || of === null || "job" in of) {
       const { to, record } = await found(of);
@@ -201,17 +199,34 @@ export const schedules = {
 const chunk = 500;
 const mostBackfilled = 1000;
 
-function checkPaging({ limit }: Paging): void {
-  if (limit === undefined || (Number.isInteger(limit) && limit >= 1 && limit <= 200)) return;
-  throw new InvalidInput(`limit "${String(limit)}" is not a whole number from 1 to 200`, { path: "limit" });
+function filterOf(query: ScheduleQuery): ScheduleFilter {
+  checkKeys("query", query, new Set(["job", "paused", "declared"]));
+  const { job, paused, declared } = query;
+  return {
+    ...(job !== undefined && {
+      job: (isList(job) ? (job as readonly string[]) : [job]).map((id) => checkName("job", id)),
+    }),
+    ...(paused !== undefined && { paused: checkFlag("paused", paused) }),
+    ...(declared !== undefined && { declared: checkFlag("declared", declared) }),
+  };
+}
+
+/** A cursor is JSON, and may hold escaped what stores can't take. */
+function checkCursor(paging: Paging): Paging {
+  const { cursor } = paging;
+  if (cursor === undefined || !/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(cursor)) return paging;
+  throw new InvalidInput(`cursor "${shown(cursor)}" is none of a list of schedules; start without one`, {
+    path: "cursor",
+  });
 }
 
 function nameOf(ref: ScheduleRef): ScheduleName {
   if (typeof ref === "string") return parseScheduleId(ref);
   const { job, key = "" } = (ref as Partial<Exclude<ScheduleRef, string>> | null) ?? {};
   const id = typeof job === "object" ? (job as AnyJob | null)?.id : job;
-  if (typeof id === "string" && typeof key === "string") return { job: id, key };
-  throw new InvalidInput('a schedule is named by its id, "job@key", or by { job, key }');
+  if (id === undefined || id === null)
+    throw new InvalidInput('a schedule is named by its id, "job@key", or by { job, key }', { path: "ref" });
+  return { job: checkName("job", id), key: key === "" ? key : checkText("key", key, 128) };
 }
 
 async function found(ref: ScheduleRef): Promise<{ readonly to: Target; readonly record: ScheduleRecord }> {
@@ -340,6 +355,10 @@ function past(
   { from, until }: { readonly from: Date; readonly until: Date },
   now: Date,
 ): readonly number[] {
+  if (from > now)
+    throw new InvalidInput(`from "${from.toISOString()}" is yet to come; the schedule itself makes the coming runs`, {
+      path: "from",
+    });
   if (until > now)
     throw new InvalidInput(`to "${until.toISOString()}" is not over; the schedule itself makes the coming runs`, {
       path: "to",

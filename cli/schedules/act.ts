@@ -13,12 +13,15 @@ import { idsOf, likely, quoted } from "./name.ts";
 interface Done {
   readonly said: string;
   readonly more?: { readonly nextAt: Date | null } | { readonly run: string };
+  /** What people should know besides. */
+  readonly note?: string;
 }
 interface Acted {
   readonly id: string;
   readonly done: "done" | "refused" | "missing";
   readonly said: string;
   readonly more?: Done["more"];
+  readonly note?: string;
 }
 
 /** `tasker schedules pause`: no more runs until it is resumed. */
@@ -47,7 +50,12 @@ export const remove = command("remove", "Delete schedules that no code declares;
 /** `tasker schedules trigger`: a run now, beside the ticks. */
 export const trigger = command("trigger", "Add a run of schedules now, beside their ticks", async (id) => {
   const run = await schedules.trigger(id);
-  return { said: `triggered; look at it with: tasker run ${run.id}`, more: { run: run.id } };
+  const schedule = await schedules.get(id);
+  return {
+    said: `triggered; look at it with: tasker run ${run.id}`,
+    more: { run: run.id },
+    ...(schedule?.served === false && { note: `no live node has job "${schedule.job}"; ${run.id} waits for one` }),
+  };
 });
 
 function command(verb: string, about: string, one: (id: string) => Promise<Done>): Command {
@@ -73,6 +81,7 @@ function command(verb: string, about: string, one: (id: string) => Promise<Done>
       out.answer({ items, next: null }, () =>
         acts.map(({ id, said }) => `${out.colors.cyan(oneLine(id))}  ${oneLine(said)}`).join("\n"),
       );
+      for (const { note } of acts) if (note !== undefined) out.note(oneLine(note));
       return acts.every(({ done }) => done === "done") ? exit.ok : exit.failed;
     },
   };

@@ -5,6 +5,7 @@ import { withStore } from "../database.ts";
 import { BadUsage, exit } from "../error.ts";
 import { instant } from "../filter.ts";
 import { hinted, idsOf } from "./name.ts";
+import { inFlags, localTime } from "./when.ts";
 
 /** `tasker schedules backfill`: runs for ticks of a range that have none. */
 export const backfill: Command = {
@@ -12,8 +13,11 @@ export const backfill: Command = {
   about: "Add a run for each tick of a past range that has none; they start now, 1000 ticks at most",
   takes: "database",
   flags: [
-    { flag: "--from <time>", about: 'First instant: an ISO time, or an age like "6h"' },
-    { flag: "--to <time>", about: 'Last instant: an ISO time, or an age like "1h" (default: now)' },
+    { flag: "--from <time>", about: `First instant: an ISO time, or an age like "6h"; ${localTime}` },
+    {
+      flag: "--to <time>",
+      about: `Last instant: an ISO time, or an age like "1h" (default: the database's now); ${localTime}`,
+    },
   ],
   examples: [
     "tasker schedules backfill report --from 2026-10-01T00:00:00Z --to 2026-10-08T00:00:00Z",
@@ -24,10 +28,10 @@ export const backfill: Command = {
     const now = new Date();
     const from = instant("--from", given.text("from"), now);
     if (!from) throw new BadUsage("--from is missing; say where the range begins, like --from 2026-10-01T00:00:00Z");
-    const to = instant("--to", given.text("to"), now) ?? now;
+    const to = instant("--to", given.text("to"), now);
     const { ticks, runs } = await withStore(await settings(), (store) => {
       configure({ store });
-      return hinted(id, () => schedules.backfill(id, { from, to }));
+      return inFlags(given, () => hinted(id, () => schedules.backfill(id, { from, ...(to && { to }) })));
     });
     out.answer({ id, ticks, runs }, () =>
       ticks === 0 ? "the range has no tick, so no run was added" : added(ticks, runs),

@@ -12,7 +12,7 @@ import { atOf } from "../payload.ts";
 import { hinted, idsOf } from "./name.ts";
 import { words } from "./rule.ts";
 import { tickDocuments, tickLines } from "./tick.ts";
-import { whenFlags, whenOf } from "./when.ts";
+import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
 
 interface Preview {
   readonly rule: Rule;
@@ -26,7 +26,7 @@ export const preview: Command = {
   takes: "database",
   flags: [
     ...whenFlags,
-    { flag: "--from <time>", about: "Ticks after this ISO time (default: now)" },
+    { flag: "--from <time>", about: `Ticks after this ISO time (default: now); ${localTime}` },
     { flag: "--count <n>", about: "Ticks to show, 1 to 1000 (default: 5)" },
   ],
   examples: [
@@ -68,7 +68,7 @@ async function ofRule(text: string | null, { given, settings, span }: Asked): Pr
       'which rule? give a cron text in quotes, like "0 9 * * MON-FRI", --every 90s, or the id of a schedule',
     );
   const when = whenOf(given, text, settings.timezone);
-  return { rule: ruleOf(when), ticks: await schedules.preview(when, span) };
+  return inFlags(given, async () => ({ rule: ruleOf(when), ticks: await schedules.preview(when, span) }));
 }
 
 async function ofSchedule(id: string, { given, settings, span }: Asked): Promise<Preview> {
@@ -77,7 +77,7 @@ async function ofSchedule(id: string, { given, settings, span }: Asked): Promise
       `"${id}" is neither a cron text nor the id of a schedule; write a cron text in quotes, like "0 9 * * *"`,
     );
   idsOf([id]);
-  const own = ["every", "anchor", "timezone", "dst-gap", "dst-overlap"].find((flag) => given.on(flag));
+  const own = ["every", "anchor", "sub-second", "timezone", "dst-gap", "dst-overlap"].find((flag) => given.on(flag));
   if (own) throw new BadUsage(`--${own} is for a rule, and schedule "${id}" has its own; leave out one of them`);
   return withStore(settings, async (store) => {
     configure({ store });

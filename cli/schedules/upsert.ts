@@ -1,19 +1,22 @@
 import { configure } from "../../sdk/config.ts";
 import type { DurationText } from "../../sdk/duration.ts";
+import { JobNotFound } from "../../sdk/error.ts";
 import { parseScheduleId } from "../../sdk/id.ts";
 import type { TickPolicy } from "../../sdk/rule.ts";
+import type { Find } from "../../sdk/target.ts";
 import { schedules, type Schedule, type Upsert } from "../../sdk/schedules.ts";
 import { oneLine } from "../color.ts";
 import type { Command, Given } from "../command.ts";
 import { withStore } from "../database.ts";
 import { BadUsage, exit } from "../error.ts";
 import { whole } from "../filter.ts";
+import { hint } from "../hint.ts";
 import { atOf, payloadOf } from "../payload.ts";
 import { when } from "../show.ts";
 import { idsOf, quoted } from "./name.ts";
 import { scheduleDocument, stateOf } from "./show.ts";
 import { ownZone, wallText } from "./wall.ts";
-import { whenFlags, whenOf } from "./when.ts";
+import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
 
 /** `tasker schedules upsert`: makes a schedule of a job that some process has published, or changes it. */
 export const upsert: Command = {
@@ -21,8 +24,8 @@ export const upsert: Command = {
   about: "Make a schedule, or replace it as a whole; its id is <job>@<key>, with a key of yours",
   takes: "database",
   flags: [
-    { flag: "--cron <text>", about: 'When, by the clock: 5 or 6 fields, seconds first, or "@daily"' },
-    { flag: "--at <time>", about: "Once, at this ISO time; one in the past means now" },
+    { flag: "--cron <text>", about: 'When, by the clock, in quotes: 5 or 6 fields, seconds first, or "@daily"' },
+    { flag: "--at <time>", about: `Once, at this ISO time; one in the past means now; ${localTime}` },
     ...whenFlags,
     { flag: "--payload <json>", about: "What its runs get: JSON, or - to read it from stdin" },
     { flag: "--file <path>", about: "Read the payload from a file" },
@@ -32,8 +35,8 @@ export const upsert: Command = {
       about: 'Missed ticks: none, last (default), or the latest 10 of 6 hours as "10/6h"',
     },
     { flag: "--spread <duration>", about: "Start up to this long after the tick, always as long for one schedule" },
-    { flag: "--starts <time>", about: "No ticks before this ISO time" },
-    { flag: "--ends <time>", about: "No ticks after this ISO time" },
+    { flag: "--starts <time>", about: `No ticks before this ISO time; ${localTime}` },
+    { flag: "--ends <time>", about: `No ticks after this ISO time; ${localTime}` },
     { flag: "--limit <n>", about: "Runs that it makes in all" },
     { flag: "--priority <n>", about: "0 to 9, higher first (default: the job's)" },
     { flag: "--queue <name>", about: "Queue (default: the job's)" },
@@ -62,7 +65,7 @@ export const upsert: Command = {
       read,
       (store) => {
         configure({ store });
-        return schedules.upsert(wanted);
+        return inFlags(given, () => upserted(wanted, store.find));
       },
       true,
     );
@@ -71,12 +74,26 @@ export const upsert: Command = {
   },
 };
 
+async function upserted(wanted: Upsert, find: Find): Promise<Schedule> {
+  try {
+    return await schedules.upsert(wanted);
+  } catch (error) {
+    if (!(error instanceof JobNotFound)) throw error;
+    const job = String(wanted.job);
+    const known = (await find.jobs()).map(({ id }) => id);
+    const next = hint(job, known) || "; start a process that has it, or see those that there are with: tasker jobs";
+    error.message = `no node has published job "${job}"${next}`;
+    throw error;
+  }
+}
+
 function said(schedule: Schedule): string {
-  const { nextAt, rule } = schedule;
-  const next = nextAt
-    ? `its next run is due ${when(nextAt, new Date())}, ${wallText(nextAt, rule.timezone ?? ownZone())}`
-    : `it is ${stateOf(schedule)}, so it makes no run now`;
-  return `stored; ${next}`;
+  const { nextAt, rule, paused, count, last } = schedule;
+  if (nextAt)
+    return `stored; its next run is due ${when(nextAt, new Date())}, ${wallText(nextAt, rule.timezone ?? ownZone())}`;
+  if (paused || count === 0) return `stored; it is ${stateOf(schedule)}, so it makes no run now`;
+  const look = last ? `; look at it with: tasker run ${last.run}` : "";
+  return `stored; its ${rule.atMs === undefined ? "last run" : "run"} was made${look}`;
 }
 
 function policyOf(given: Given): TickPolicy {

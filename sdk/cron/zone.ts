@@ -120,7 +120,9 @@ const checked = new Map<string, string>();
  *  @throws {InvalidInput} `path` "timezone", naming the nearest zones. */
 export function checkZone(name: unknown): string {
   if (typeof name !== "string" || name === "")
-    throw refused(`timezone must be a name like "Europe/Paris", not ${name === "" ? "empty" : typeof name}`);
+    throw refused(
+      `timezone must be a name like "Europe/Paris", not ${name === "" ? "empty" : name === null ? "null" : typeof name}`,
+    );
   const known = checked.get(name);
   if (known) return known;
   const resolved = resolve(name);
@@ -145,13 +147,21 @@ function resolve(name: string): string {
   }
 }
 
-/** Zones that are spelled like it, or are in a city of that name. */
+/** Zones in a city of that name, else spelled like it, else in a city that is. */
 function alike(name: string): readonly string[] {
   const wanted = name.slice(0, 64).trim().replaceAll(" ", "_").toLowerCase();
-  const byLower = new Map([...Intl.supportedValuesOf("timeZone"), "UTC"].map((zone) => [zone.toLowerCase(), zone]));
-  const lower = [...byLower.keys()];
-  const cities = lower.filter((zone) => zone.endsWith(`/${wanted}`));
-  return (cities.length ? cities.slice(0, 3) : near(wanted, lower)).map((zone) => byLower.get(zone)!);
+  const zones = [...Intl.supportedValuesOf("timeZone"), "UTC"];
+  const byName = new Map(zones.map((zone) => [zone.toLowerCase(), zone]));
+  const byCity = new Map(zones.map((zone) => [cityOf(zone.toLowerCase()), zone]));
+  const same = [...byName.keys()].filter((zone) => zone.endsWith(`/${cityOf(wanted)}`)).slice(0, 3);
+  if (same.length > 0) return same.map((zone) => byName.get(zone)!);
+  const names = near(wanted, [...byName.keys()]).map((zone) => byName.get(zone)!);
+  return names.length > 0 ? names : near(cityOf(wanted), [...byCity.keys()]).map((city) => byCity.get(city)!);
+}
+
+/** The last part of a zone's name. */
+function cityOf(zone: string): string {
+  return zone.slice(zone.lastIndexOf("/") + 1);
 }
 
 function refused(message: string): InvalidInput {

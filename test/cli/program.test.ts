@@ -70,7 +70,7 @@ test.each([
   [["runs", "-x"], /^"-x" is not an option of "tasker runs"/],
   [["run"], /^<id> is missing; usage: tasker run <id>$/],
   [["trigger"], /^<job> is missing; usage: tasker trigger <job> \[payload\]$/],
-  [["runs", "too", "-5"], /^"too", "-5" are too many; usage: tasker runs$/],
+  [["runs", "too", "-5"], /^"too", "-5" are too many; put a value that has spaces, .* in quotes; usage: tasker runs$/],
   [["schedules", "pasue", "a@b"], /^"pasue" is not an act on schedules; did you mean "pause"\?$/],
   [["schedules", "upsrt", "a@b", "--cron", "@daily"], /^"upsrt" is not an act on schedules; did you mean "upsert"\?$/],
   [["schedules", "xyzzy"], /^"xyzzy" is not an act on schedules; the acts are get, preview, /],

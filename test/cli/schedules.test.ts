@@ -203,13 +203,27 @@ test.each([
   [["preview", "*/5"], /"\*\/5" is neither a cron text nor the id of a schedule/],
   [["preview", "* * * * *", "--timezone", "Europe/Pariss"], /did you mean "Europe\/Paris"/],
   [["preview", "* * * * *", "--count", "0"], /--count: "0" is not a whole number from 1 to 1000/],
-  [["preview", "* * * * *", "--every", "5s"], /one of cron, every and runAt/],
+  [["preview", "* * * * *", "--every", "5s"], /a schedule has one rule, not a cron text and --every/],
   [["preview", "* * * * *", "--from", "now"], /--from: "now" is not an ISO time/],
   [["preview", "report", "--timezone", "UTC"], /--timezone is for a rule, and schedule "report" has its own/],
   [["get", "@x"], /"@x" is not the id of a schedule/],
   [["upsert", "remind", ...yearly], /"remind" has no key, .* write it like remind@daily/],
-  [["upsert", "remind@x"], /a schedule says when/],
-  [["upsert", "remind@x", "--cron", "nope"], /cron "nope": has 1 field/],
+  [["upsert", "remind@x"], /when\? give --cron "0 9/],
+  [["preview", "--every", "500ms"], /^error: --every "500ms" is more than .* or allow it with --sub-second$/],
+  [["preview", "0 * * * *", "--dst-gap", "last"], /^error: --dst-gap "last" is not one of next, skip/],
+  [["preview", "--every", "1h", "--dst-gap", "skip"], /--dst-gap belongs to a cron text, and this rule is --every/],
+  [["preview", "30 2 * 3 0L", "--timezone", "Europe/Paris", "--dst-gap", "skip"], /never ticks: .* or --dst-gap next$/],
+  [["upsert", "remind@x", "--cron", "nope"], /^error: --cron "nope": has 1 field/],
+  [["upsert", "remind@x", "--every", "1 minute"], /^error: --every: duration "1 minute" is not whole numbers/],
+  [["upsert", "remind@x", "--at", "2999-01-01T00:00:00Z"], /^error: --at "2999-01-01.* is more than 100 years ahead/],
+  [["upsert", "remind@x", "--every", "1h", "--anchor", "2999-01-01"], /^error: --anchor "2999-01-01/],
+  [["upsert", "remind@x", "--at", "2030-01-01", "--sub-second"], /--sub-second belongs to --every, and .* is --at/],
+  [
+    ["upsert", "remind@x", ...yearly, "--starts", "2031-01-02T00:00:00Z", "--ends", "2031-02-01T00:00:00Z"],
+    /^error: --ends: the schedule never ticks: .* between --starts and --ends$/,
+  ],
+  [["upsert", "remind@x", ...yearly, "--catch-up", "5000/6h"], /^error: --catch-up "5000" is not a whole number/],
+  [["upsert", "remind@x", ...yearly, "--spread", "0s"], /^error: --spread "0s" is zero/],
   [["upsert", "remind@x", ...yearly, "--catch-up", "all"], /--catch-up: "all" is none of none, last/],
   [["upsert", "remind@x", ...yearly, "--overlap", "queue"], /overlap "queue" is none of allow, skip, cancel/],
   [["upsert", "remind@x", ...yearly, "--payload", "{"], /is not JSON/],
@@ -276,11 +290,46 @@ test("a rule of any kind is stored, and its payload read from a file", async () 
 test("a payload that the published job refuses, and a job that nobody has, make no schedule", async () => {
   const wrong = await tasker(["schedules", "upsert", "remind@wrong", ...yearly, "--payload", `{"user":"x"}`]);
   const unknown = await tasker(["schedules", "upsert", "remnid@x", ...yearly]);
+  const nobody = await tasker(["schedules", "upsert", "nobody-at-all@x", ...yearly]);
   const { items } = await json<Items>("schedules");
 
   expect([wrong.code, wrong.out]).toEqual([1, expect.stringContaining("INVALID_PAYLOAD")]);
-  expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining('did you mean "remind"')]);
+  expect([unknown.code, unknown.err]).toEqual([1, 'error: no node has published job "remnid"; did you mean "remind"?']);
+  expect(nobody.err).toMatch(/^error: no node has published job "nobody-at-all"; start a process that has it, /);
   expect(items.map(({ id }) => id)).not.toContain("remind@wrong");
+});
+
+test("a one-shot whose run was made is said to be so, and one that ended without a run", async () => {
+  const once = ["schedules", "upsert", "remind@now", "--at", "2020-01-01T00:00:00Z", "--payload", `{"user":7}`];
+  await tasker(once);
+  await until(async () => (await json("schedules", "get", "remind@now"))["count"] === 1, { what: "its run" });
+
+  const again = await tasker(once);
+  const ended = await tasker([
+    ...["schedules", "upsert", "remind@ended", ...yearly, "--payload", `{"user":7}`],
+    ...["--ends", "2020-06-01T00:00:00Z"],
+  ]);
+
+  expect(again.out).toMatch(/^remind@now {2}stored; its run was made; look at it with: tasker run run_\w+\n$/);
+  expect(ended.out).toBe("remind@ended  stored; it is ended, so it makes no run now\n");
+});
+
+test("ticks of more than one a second are made on demand", async () => {
+  const { out } = await tasker(["schedules", "preview", "--every", "500ms", "--sub-second", "--count", "1"]);
+
+  expect(out).toMatch(/^Every 500ms/);
+});
+
+test("a triggered run that no node can take is said to wait", async () => {
+  const store = postgres({ url: database.url, schema: "alone" });
+  await store.open();
+  await store.schedules.put([aSchedule({ job: "gone", key: "k" })]);
+
+  const { code, out, err } = await tasker(["schedules", "trigger", "gone@k", "--schema", "alone"]);
+  await store.close();
+
+  expect([code, out]).toEqual([0, expect.stringMatching(/^gone@k {2}triggered; /)]);
+  expect(err).toMatch(/^no live node has job "gone"; run_\w+ waits for one\n$/);
 });
 
 test("several schedules are paused, resumed, triggered and removed at once", async () => {
@@ -351,12 +400,14 @@ test("a backfill adds runs once, and says so", async () => {
     "--to",
     "2020-06-02T00:00:00Z",
   ]);
-  const coming = await tasker(["schedules", "backfill", id, "--from", "1h", "--to", "2999-01-01T00:00:00Z"]);
+  const coming = await tasker(["schedules", "backfill", id, "--from", "1h", "--to", "2099-01-01T00:00:00Z"]);
+  const open = await json<{ ticks: number }>("schedules", "backfill", id, "--from", "2024-06-01T00:00:00Z");
 
   expect(first).toMatchObject({ id, ticks: 2, runs: [expect.any(String), expect.any(String)] });
   expect([again.code, again.out]).toEqual([0, "2 ticks, each of which had its run already; none was added\n"]);
   expect([none.code, none.out]).toEqual([1, "the range has no tick, so no run was added\n"]);
-  expect(coming.code).toBe(2);
+  expect([coming.code, coming.err]).toEqual([2, expect.stringMatching(/^error: --to "2099-01-01.*" is not over; /)]);
+  expect(open.ticks).toBe(new Date().getUTCFullYear() - 2024);
   await until(async () => (await json<{ status: string }>("run", first.runs[0]!)).status === "completed", {
     what: "the run of the backfill to complete",
   });

@@ -204,6 +204,8 @@ test.each([
   [{ overlap: "second" }, 'dst.overlap "second" is not one of first, last, both'],
   [{ gaps: "next" }, 'dst has no "gaps"; it takes gap and overlap'],
   ["skip", "dst must be an object, not skip"],
+  [["skip"], "dst must be an object, not [ 'skip' ]"],
+  [{ gap: null }, 'dst.gap "null" is not one of next, skip'],
 ])("dst %j is refused", (dst, message) => {
   expect(thrownBy(() => cron("* * * * *", { dst: dst as Dst }))).toMatchObject({ path: "dst", message });
 });
@@ -223,6 +225,10 @@ test.each([
 test.each([
   ["Europe/Parris", 'timezone "Europe/Parris" is not a zone that this Node knows; did you mean "Europe/Paris"'],
   ["New York", 'did you mean "America/New_York"?'],
+  ["Pariss", 'did you mean "Europe/Paris"'],
+  ["Tokio", 'did you mean "Asia/Tokyo"'],
+  ["America/Paris", 'did you mean "Europe/Paris"'],
+  [null, 'timezone must be a name like "Europe/Paris", not null'],
   ["+02:00", 'timezone "+02:00" is a fixed offset, which knows no clock changes; name a place like "Europe/Paris"'],
   ["UTC+2", 'timezone "UTC+2" is a fixed offset'],
   ["BST", 'timezone "BST" means different zones in different places; name a place like "America/New_York"'],

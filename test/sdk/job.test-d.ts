@@ -323,7 +323,6 @@ void schedules.preview({ cron: "@daily" }, { from: new Date(), count: 3 });
 void schedules.pause({ key: "k" });
 // @ts-expect-error both cron and every
 void schedules.preview({ cron: "@daily", every: "1h" });
-// @ts-expect-error a range has an end
 void schedules.backfill("planned", { from: new Date() });
 
 // services and middleware

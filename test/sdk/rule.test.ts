@@ -178,7 +178,7 @@ describe("what is refused, and how it is said", () => {
       "a function that answers late",
       { cron: "@daily", timezone: async () => "UTC" },
       "timezone",
-      'timezone is not a text: the function given for it answered "[object Promise]"',
+      'timezone is not a text: the function given for it answered "Promise {',
     ],
     [
       "a function that throws",
@@ -238,6 +238,24 @@ describe("what is refused, and how it is said", () => {
       "endsAt",
       never,
     ],
+    [
+      "a cron whose every time the clock skips",
+      { cron: "30 2 * 3 0L", timezone: "Europe/Paris", dst: { gap: "skip" } },
+      "cron",
+      'cron "30 2 * 3 0L" never ticks: in Europe/Paris the clock skips each of its times; choose another time, or dst: { gap: "next" }',
+    ],
+    [
+      "such a cron with an end",
+      { cron: "30 2 * 3 0L", timezone: "Europe/Paris", dst: { gap: "skip" }, endsAt: new Date("2100-01-01") },
+      "cron",
+      "the clock skips each of its times",
+    ],
+    ["an overlap of null", { every: "1m", overlap: null }, "overlap", 'overlap "null" is none of allow, skip, cancel'],
+    ["a zone of null", { cron: "@daily", timezone: null }, "timezone", 'timezone is not a text: it is "null"'],
+    ["subSecond as text", { every: "1m", subSecond: "no" }, "subSecond", 'subSecond "no" is neither true nor false'],
+    ["subSecond of null", { every: "1ms", subSecond: null }, "subSecond", 'subSecond "null" is neither true nor false'],
+    ["a catchUp as a list", { every: "1m", catchUp: [] }, "catchUp", 'catchUp "[]" is none of'],
+    ["a policy of dst as a list", { cron: "@daily", dst: { gap: ["skip"] } }, "dst", "is not one of next, skip"],
     ["an instant after its end", { runAt: new Date(2), endsAt: new Date(1) }, "endsAt", never],
     ["an instant before its start", { runAt: new Date(1), startsAt: new Date(2) }, "endsAt", never],
   ])("%s", (_, given, path, message) => {
@@ -246,6 +264,45 @@ describe("what is refused, and how it is said", () => {
     expect(refused).toThrow(InvalidInput);
     expect(refused).toThrow(message);
     expect(refused).toThrow(expect.objectContaining({ path }));
+  });
+
+  test.each([["", "empty"], [0], [Number.NaN], [null], [[]], [new Date(0)], [true]])("dst %j", (dst, text = "") => {
+    const refused = (): Rule => loose({ cron: "@daily", dst });
+
+    expect(refused).toThrow(InvalidInput);
+    expect(refused).toThrow(`dst must be an object, not ${text}`);
+    expect(refused).toThrow(expect.objectContaining({ path: "dst" }));
+  });
+
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const odd: readonly unknown[] = [5n, Symbol("s"), Object.create(null), revoked, () => 1, { toString: null }];
+  test.each([
+    ...["cron", "timezone", "every", "anchor", "subSecond", "runAt", "overlap"],
+    ...["catchUp.max", "catchUp.within", "spread", "startsAt", "endsAt", "limit"],
+  ])("%s of what has no text", (path) => {
+    const rule = path === "runAt" ? {} : path === "timezone" ? { cron: "@daily" } : { every: "1m" };
+    const given = (value: unknown): object => {
+      if (path === "cron") return { cron: value };
+      if (path.startsWith("catchUp.")) return { ...rule, catchUp: { max: 1, within: "1h", [path.slice(8)]: value } };
+      return { ...rule, [path]: value };
+    };
+
+    for (const value of odd) {
+      expect(() => loose(given(value))).toThrow(InvalidInput);
+      expect(() => loose(given(value))).toThrow(expect.objectContaining({ path }));
+    }
+  });
+
+  test.each(["dst", "catchUp"])("%s of what can't be read", (path) => {
+    for (const value of [5n, Symbol("s"), revoked, () => 1])
+      expect(() => loose({ cron: "@daily", [path]: value })).toThrow(
+        expect.objectContaining({ code: "INVALID_INPUT", path }),
+      );
+  });
+
+  test("a rule that clock changes leave alone may skip gaps", () => {
+    expect(ruleOf({ cron: "30 2 * * *", timezone: "Europe/Paris", dst: { gap: "skip" } }).dst).toEqual({ gap: "skip" });
   });
 
   test("what a function threw is the cause", () => {

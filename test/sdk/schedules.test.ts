@@ -6,6 +6,7 @@ import type { Store } from "../../runtime/store/store.ts";
 import { close, configure } from "../../sdk/config.ts";
 import { runs } from "../../sdk/desk.ts";
 import { InvalidInput, ScheduleNotFound, StoreUnavailable } from "../../sdk/error.ts";
+import { tickKey } from "../../sdk/id.ts";
 import { defineJob } from "../../sdk/job.ts";
 import { spreadOf } from "../../sdk/rule.ts";
 import { schedules, type Schedule, type ScheduleRef, type Upsert } from "../../sdk/schedules.ts";
@@ -70,6 +71,23 @@ describe("a schedule", () => {
         await expect(act(ref as string)).rejects.toThrow(InvalidInput);
     },
   );
+
+  test.each<[unknown, string]>([
+    ["remind@a\0", "id"],
+    ["remind@\ud800", "id"],
+    ["re\0mind", "id"],
+    [{ job: "remind", key: "a\0" }, "key"],
+    [{ job: "remind", key: "\udc00" }, "key"],
+    [{ job: "re\0mind" }, "job"],
+    [{ job: "remind", key: 5n }, "key"],
+  ])("%s can't be the name of one", async (given, path) => {
+    const ref = given as string;
+    const { get, pause, resume, remove, trigger, preview } = schedules;
+
+    for (const act of [get, pause, resume, remove, trigger, preview])
+      await expect(act(ref)).rejects.toMatchObject({ code: "INVALID_INPUT", path });
+    await expect(schedules.backfill(ref, { from: new Date(0) })).rejects.toMatchObject({ code: "INVALID_INPUT", path });
+  });
 
   test("shows its payload decoded when it is read, so that a broken one hides nothing else", async () => {
     await store.schedules.put([aSchedule({ key: "ok", input: { json: '["1"]', meta: '[["bigint"]]' } })]);
@@ -142,6 +160,47 @@ describe("lists", () => {
     await expect(schedules.list({}, { limit })).rejects.toThrow(`limit "${limit}" is not a whole number from 1 to 200`);
   });
 
+  test.each<[unknown, string, string]>([
+    [null, "query", 'query "null" is not an object; its options are job, paused, declared'],
+    [5, "query", 'query "5" is not an object'],
+    ["", "query", 'query "" is not an object'],
+    [[], "query", 'query "[]" is not an object'],
+    [{ job: {} }, "job", 'job "{}" is not a name'],
+    [{ job: ["a", "b\0"] }, "job", "is not a name"],
+    [{ job: "\ud800" }, "job", "is not a name"],
+    [{ job: null }, "job", 'job "null" is not a name'],
+    [{ paused: {} }, "paused", 'paused "{}" is neither true nor false'],
+    [{ declared: "yes" }, "declared", 'declared "yes" is neither true nor false'],
+  ])("a query of %j is refused", async (query, path, message) => {
+    const answer = schedules.list(query as never);
+
+    await expect(answer).rejects.toMatchObject({ code: "INVALID_INPUT", path });
+    await expect(answer).rejects.toThrow(message);
+  });
+
+  test.each<[unknown, string]>([
+    [null, "paging"],
+    [{ limit: null }, "limit"],
+    [{ limit: 5n }, "limit"],
+    [{ cursor: null }, "cursor"],
+    [{ cursor: 5 }, "cursor"],
+    [{ cursor: '["a","\0"]' }, "cursor"],
+    [{ cursor: '["a","\ud800"]' }, "cursor"],
+    [{ cursor: '["a","\\u0000"]' }, "cursor"],
+    [{ cursor: '["a","\\\\\\ud800"]' }, "cursor"],
+  ])("paging of %s is refused", async (paging, path) => {
+    await expect(schedules.list({}, paging as never)).rejects.toMatchObject({ code: "INVALID_INPUT", path });
+  });
+
+  test("go on after a key that looks like an escape", async () => {
+    await store.schedules.put(["\\u0000", "z"].map((key) => aSchedule({ job: "c", key })));
+
+    const first = await schedules.list({ job: "c" }, { limit: 1 });
+    const second = await schedules.list({ job: "c" }, { limit: 1, cursor: first.next! });
+
+    expect([...ids(first), ...ids(second)]).toEqual(["c@\\u0000", "c@z"]);
+  });
+
   test("a field that does not exist is refused, rather than matching too much", async () => {
     await expect(schedules.list(loose({ jobs: "a" }) as never)).rejects.toThrow('did you mean "job"?');
   });
@@ -208,7 +267,7 @@ describe("backfill", () => {
     const made = await Promise.all(filled.runs.map((id) => runs.need(id)));
     expect(filled.ticks).toBe(4);
     expect(made.map(({ schedule, key }) => [schedule!.tick.toISOString(), key])).toEqual(
-      [0, 1, 2, 3].map((h) => [`2020-01-01T0${h}:00:00.000Z`, `h@2020-01-01T0${h}:00:00.000Z`]),
+      [0, 1, 2, 3].map((h) => [`2020-01-01T0${h}:00:00.000Z`, tickKey("h", from.getTime() + h * hour)]),
     );
     expect(made.every(({ dueAt }) => dueAt.getTime() <= Date.now())).toBe(true);
     expect((await schedules.get("remind@h"))!.last!.run).toBe(filled.runs[3]);
@@ -221,6 +280,28 @@ describe("backfill", () => {
     const again = await schedules.backfill("remind@h", { from, to });
 
     expect([again.ticks, again.runs.length]).toEqual([4, 2]);
+  });
+
+  test("ends at the store's now, whatever this machine's clock says, if no end is given", async () => {
+    configure({ store: (store = memory({ now: () => to.getTime() + 1 })) });
+    await schedules.upsert(hourly);
+
+    const filled = await schedules.backfill("remind@h", { from });
+
+    expect(filled.ticks).toBe(4);
+  });
+
+  test("leaves its runs to themselves where the next tick would cancel them", async () => {
+    await schedules.upsert({ ...hourly, overlap: "cancel" });
+    await schedules.upsert({ ...hourly, key: "skip", overlap: "skip" });
+
+    const [, skip] = [
+      await schedules.backfill("remind@h", { from, to }),
+      await schedules.backfill("remind@skip", { from, to }),
+    ];
+
+    expect((await schedules.get("remind@h"))!.last).toBeNull();
+    expect((await schedules.get("remind@skip"))!.last!.run).toBe(skip.runs.at(-1));
   });
 
   test("of a range without ticks adds nothing", async () => {
@@ -247,6 +328,11 @@ describe("backfill", () => {
   test.each([
     ["not over", { from, to: new Date(Date.now() + day) }, "is not over; the schedule itself makes the coming runs"],
     ["turned round", { from: to, to: from }, "to is before from; exchange them"],
+    ["yet to come", { from: new Date(Date.now() + day) }, "is yet to come; the schedule itself makes the coming runs"],
+    ["not there", undefined as never, 'range "undefined" is not an object; its options are from, to'],
+    ["misspelt", { form: from } as never, 'range has no option "form"; did you mean "from"?'],
+    ["without a start", {} as never, 'from "undefined" is not a valid Date'],
+    ["ended by null", { from, to: null as never }, 'to "null" is not a valid Date'],
     ["of texts", { from: "2020-01-01" as unknown as Date, to }, 'from "2020-01-01" is not a valid Date'],
   ])("refuses a range that is %s", async (_, range, message) => {
     await schedules.upsert(hourly);
@@ -321,6 +407,12 @@ describe("preview", () => {
     await expect(schedules.preview({ every: "1m" }, { count })).rejects.toThrow(
       `count "${count}" is not a whole number from 1 to 1000`,
     );
+  });
+
+  test("refuses what is no span", async () => {
+    await expect(schedules.preview({ every: "1m" }, null as never)).rejects.toThrow('span "null" is not an object');
+    await expect(schedules.preview({ every: "1m" }, { count: 5n as never })).rejects.toThrow('count "5n" is not');
+    await expect(schedules.preview({ every: "1m" }, { from: 5n as never })).rejects.toThrow('from "5n" is not a valid');
   });
 
   test("refuses what is no rule", async () => {

@@ -130,6 +130,10 @@ describe("upsert", () => {
     ["a bad rule", { ...daily, cron: "x" }, 'cron "x"'],
     ["two rules", { ...daily, every: "1h" }, "not cron and every"],
     ["a bad queue", { ...daily, queue: "a b" }, 'queue "a b" is not a name'],
+    ["a BigInt for a key", { ...daily, key: 5n }, 'key "5n" is not a text of 1 to 128'],
+    ["a BigInt for a queue", { ...daily, queue: 5n }, 'queue "5n" is not a name'],
+    ["a BigInt for a priority", { ...daily, priority: 5n }, 'priority "5n" is not a whole number from 0 to 9'],
+    ["a BigInt for an end", { ...daily, endsAt: 5n }, 'endsAt "5n" is not a valid Date'],
     ["what is no object", "daily", "a schedule is not an object; write { key"],
   ])("refuses %s", async (_, given, message) => {
     const answer = schedules.upsert(loose(given));

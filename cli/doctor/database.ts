@@ -1,6 +1,6 @@
 import { StoreUnavailable } from "../../sdk/error.ts";
 import { openDoctor, type Doctor } from "../../runtime/store/postgres/doctor.ts";
-import { pending } from "../../runtime/store/postgres/migrate.ts";
+import { names, pending } from "../../runtime/store/postgres/migrate.ts";
 import type { Database } from "../database.ts";
 import { due, leases, nodes, partitions, schedules } from "./engine.ts";
 import type { Finding } from "./finding.ts";
@@ -41,9 +41,6 @@ export async function database(chosen: Database, { longMs, now }: Bounds): Promi
   }
 }
 
-/** Nobody can make a schema of such a name, so all migrations of this version are missing in it. */
-const neverThere = "pg_tasker_none";
-
 type Look = (check: string, act: () => Promise<Finding | readonly Finding[]>) => Promise<void>;
 
 /** What concerns the schema; of one that is not there, nothing more than that. */
@@ -55,9 +52,9 @@ async function inside(doctor: Doctor, { url, schema }: Database, look: Look): Pr
     return rights(facts, (await doctor.ask("server"))[0]!.role, schema);
   });
   await look("migrations", async () => {
-    const [known, missing] = [await pending({ url, schema: neverThere }), await pending({ url, schema })];
-    isEmpty = missing.length === known.length;
-    return migrations(isEmpty ? [] : (await doctor.ask("migrations")).map(({ name }) => name), known);
+    const missing = await pending({ url, schema });
+    isEmpty = missing.length === names.length;
+    return migrations(isEmpty ? [] : (await doctor.ask("migrations")).map(({ name }) => name), names);
   });
   if (isEmpty) return;
   await look("tables", async () => tables(await doctor.ask("tables"), schema));

@@ -1,4 +1,3 @@
-import { Kysely, PostgresDialect, type RawBuilder } from "kysely";
 import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
 import type { ErrorRecord } from "../../../sdk/target.ts";
@@ -16,14 +15,11 @@ export interface Queryable {
 
 /** A pool whose statements are named once and answered as text. */
 export interface Pool {
-  readonly kysely: Kysely<unknown>;
   /** Runs a statement; `name` makes it a prepared one, "" does not. Values are strings, numbers, booleans, or null.
    *  @throws {StoreUnavailable} if the server is away: the statement may or may not have run. */
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
   /** The same pool for reading and for acts of people: it always leaves one connection to the engine, and may take its time. */
   readonly guest: Pool;
-  /** Runs a query that Kysely put together. */
-  query(query: RawBuilder<unknown>): Promise<readonly Row[]>;
   close(): Promise<void>;
 }
 
@@ -53,7 +49,6 @@ export function openPool(options: PoolOptions): Pool {
     ...pin(options.prepare),
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
-  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | null = null;
   const all = gateOf(options.max);
   const guests = gateOf(Math.max(1, options.max - 1));
@@ -79,11 +74,7 @@ export function openPool(options: PoolOptions): Pool {
         for (const gate of gates) gate.leave();
       }
     };
-    const query: Pool["query"] = (built) => {
-      const compiled = built.compile(kysely);
-      return rows("", compiled.sql, compiled.parameters);
-    };
-    return { kysely, rows, query, close: () => (closing ??= pool.end()) };
+    return { rows, close: () => (closing ??= pool.end()) };
   };
   return {
     ...view([all], 5000),

@@ -12,7 +12,7 @@ import type {
 } from "../../../sdk/target.ts";
 import type { Reason, Status } from "../../../sdk/status.ts";
 import { isClean } from "../../../sdk/text.ts";
-import { pageSize } from "./find.ts";
+import { pageSize } from "./page.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 

@@ -39,7 +39,8 @@ export interface Settings {
   source(key: string): string | null;
 }
 
-const names = ["ts", "mts", "js", "mjs"].map((end) => `tasker.config.${end}`);
+/** Names of the config file, the first that is there counts. */
+export const names = ["ts", "mts", "js", "mjs"].map((end) => `tasker.config.${end}`);
 const defaults: Readonly<Record<string, unknown>> = {
   schema: "tasker",
   jobs: ["jobs/"],

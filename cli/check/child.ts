@@ -5,10 +5,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { TaskerError } from "../../sdk/error.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 import { FileBroken, isAuthors, trimmed } from "../error.ts";
+import { guard } from "../guard.ts";
 import { collectJobs, fileName } from "../load.ts";
 import { examine } from "./job.ts";
 import { stored } from "./stored.ts";
 import { complaint, type Asked, type Complaint, type Report, type Said, type Step } from "./report.ts";
+
+guard(3_600_000, () => undefined); // it ends with its parent, though a file may block it
 
 const asked = JSON.parse(readFileSync(0, "utf8")) as Asked; // our own parent wrote it
 const late: Complaint[] = [];

@@ -20,6 +20,8 @@ export interface FleetEvents {
   logged(line: string): void;
   printed(line: string, to: "out" | "err"): void;
   stray(failure: Failure): void;
+  /** A handler keeps its thread to itself. */
+  blocked(failure: Failure): void;
   died(version: Version, how: string): void;
   played(outcome: number | Failure): void;
   reloading(files: readonly string[]): void;
@@ -52,6 +54,9 @@ interface Crew {
   hear: Hear;
   /** What it has imported, for the version's name. */
   readonly imports: Set<string>;
+  /** Where its thread stood when it had not moved for long. */
+  blocked: string | null;
+  serves: boolean;
 }
 
 /** The processes of dev: the version that serves, one that is warmed up for the next, and old ones that end what they run. */
@@ -136,6 +141,8 @@ export class Fleet {
     const { events, files, database, env } = this.#parts;
     const crew: Crew = {
       imports: new Set(),
+      blocked: null,
+      serves: false,
       hear: () => undefined,
       child: new Child(env, {
         told: (message) => {
@@ -146,7 +153,12 @@ export class Fleet {
           else if (message.tell === "stray") events.stray(message.failure);
           else crew.hear(message);
         },
-        logged: (line) => events.logged(line),
+        logged: (line) => {
+          const stack = blockedOf(line);
+          if (stack === null) return events.logged(line);
+          crew.blocked = stack;
+          if (crew.serves) events.blocked(aFailure("the thread of a version does not move", null, stack));
+        },
         printed: (line, to) => events.printed(line, to),
         exited: (code, signal) =>
           crew.hear({ tell: "exit", how: signal ? `was killed by ${signal}` : `exited with ${code}` }),
@@ -170,12 +182,9 @@ export class Fleet {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         crew.child.kill();
-        resolve({
-          failure: aFailure(
-            `the job files are not loaded after ${loadMs / 1000} s: an endless loop, or a wait for something that does not come, while ${lastOf(crew)} is imported`,
-            lastOf(crew),
-          ),
-        });
+        const what = crew.blocked === null ? "a wait for something that does not come" : "an endless loop";
+        const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, while ${lastOf(crew)} is imported`;
+        resolve({ failure: aFailure(message, lastOf(crew), crew.blocked) });
       }, loadMs);
       const done = (answer: Extract<Tell, { readonly tell: "loaded" }> | { readonly failure: Failure }): void => {
         clearTimeout(timer);
@@ -213,6 +222,7 @@ export class Fleet {
       return void this.#parts.bury(child.pid);
     }
     crew.hear = (message) => this.#heard(version, message);
+    crew.serves = true;
     if (this.#closed || (this.#current && this.#current.n > n)) this.#drain(version);
     else this.#switch(version, since);
   }
@@ -229,7 +239,10 @@ export class Fleet {
   #drain(version: Version): void {
     version.child.ask({ ask: "drain", graceMs: null });
     this.#draining.push(version);
-    if (this.#draining.length > mostDraining) this.#draining[0]!.child.ask({ ask: "drain", graceMs: 0 });
+    if (this.#draining.length <= mostDraining) return;
+    const { child } = this.#draining[0]!;
+    child.ask({ ask: "drain", graceMs: 0 });
+    setTimeout(() => child.kill(), 5000).unref(); // one whose thread is blocked hears nothing
   }
 
   #heard(version: Version, message: Parameters<Hear>[0]): void {
@@ -254,8 +267,18 @@ export class Fleet {
   }
 }
 
-function aFailure(message: string, file: string | null): Failure {
-  return { name: "Error", message, stack: null, file };
+function aFailure(message: string, file: string | null, stack: string | null = null): Failure {
+  return { name: "Error", message, stack, file };
+}
+
+/** The stack that a runner wrote when its thread did not move. */
+function blockedOf(line: string): string | null {
+  if (!line.startsWith('{"blocked":')) return null;
+  try {
+    return (JSON.parse(line) as { readonly blocked: string }).blocked;
+  } catch {
+    return null; // the line of a process that was killed
+  }
 }
 
 function lastOf({ imports }: Crew): string {

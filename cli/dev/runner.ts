@@ -1,7 +1,7 @@
 /** The process that runs one version of the project's code. It belongs to `tasker dev`, ends with it, and is thrown away for the next
  *  version: nothing that a job file does can stay behind or stop dev. */
 import { writeSync } from "node:fs";
-import { Module } from "node:module";
+import { createRequire, Module } from "node:module";
 import { resolve } from "node:path";
 import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ import { settings, type Settings } from "../config.ts";
 import type { Database } from "../database.ts";
 import { FileBroken } from "../error.ts";
 import { collectJobs, jobFiles } from "../load.ts";
+import { guard } from "../guard.ts";
 import { logger } from "../logger.ts";
 import { hear, load } from "../module.ts";
 import { parse } from "../program.ts";
@@ -29,6 +30,9 @@ const log = new Writable({
     done();
   },
 });
+
+/** A thread that has not moved for so long is told of. */
+const blockedMs = 5000;
 
 let store: Store | null = null;
 let opened: Promise<void> = Promise.resolve();
@@ -73,7 +77,12 @@ function noteRequires(): void {
 async function warm(urls: readonly string[]): Promise<void> {
   await hear(noteImport);
   noteRequires();
-  await Promise.all(urls.map((url) => import(url).catch(() => undefined))); // whatever is wrong with it, its importer will hear of
+  await Promise.all(urls.map((url) => preload(url).catch(() => undefined))); // whatever is wrong with it, its importer will hear of
+}
+
+/** As the project does: what it requires is a copy of its own, apart from what it imports. */
+async function preload(url: string): Promise<unknown> {
+  return url.startsWith("file:") ? import(url) : createRequire(import.meta.url)(url);
 }
 
 async function loadAll(argv: readonly string[]): Promise<void> {
@@ -175,6 +184,8 @@ function answer(ask: Ask): Promise<void> | void {
   }
 }
 
+// Written at once: a process that is blocked sends nothing.
+guard(blockedMs, (stack) => writeSync(4, `${JSON.stringify({ blocked: stack })}\n`));
 process.on("message", (ask: Ask) => void answer(ask));
 process.on("disconnect", () => process.exit(0)); // dev is gone
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined); // Ctrl-C reaches the whole group: dev decides

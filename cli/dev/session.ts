@@ -7,7 +7,7 @@ import { formatId } from "../../sdk/id.ts";
 import type { Logger } from "../../runtime/index.ts";
 import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
 import type { Store } from "../../runtime/store/store.ts";
-import type { Settings } from "../config.ts";
+import { names as configNames, type Settings } from "../config.ts";
 import { announce, hidden, locate, type Database } from "../database.ts";
 import type { Script } from "../dev.ts";
 import { exit } from "../error.ts";
@@ -68,7 +68,7 @@ export class Session {
       ...{ argv, env, database: this.#database, files: this.#files, events: this.#events() },
       bury: (pid) => this.#bury(pid),
     });
-    if (settings.file) this.#files.see(settings.file);
+    for (const name of settings.file ? [settings.file] : configNames) this.#files.see(resolve(name)); // or one that comes yet
   }
 
   /** Serves until somebody quits. @throws what keeps the database from starting */
@@ -168,6 +168,8 @@ export class Session {
       printed: (line, to) => this.#parts.board.printed(line, to),
       stray: (failure) =>
         this.#log.error({ error: failure }, "An error that nobody catches: in production it ends the process"),
+      blocked: (failure) =>
+        this.#log.warn({ error: failure }, "A handler blocks its process: nothing else runs there meanwhile"),
       died: ({ id }, how) => this.#log.error({ version: id }, `The process of this version ${how}; starting it again`),
       played: (outcome) => this.#played(outcome),
     };
@@ -182,7 +184,7 @@ export class Session {
     const schedules = jobs.reduce((sum, job) => sum + job.schedules, 0);
     const counts = { version: id, jobs: jobs.length, files, ...(schedules > 0 && { schedules }) };
     const news = { ...(added.length > 0 && { added }), ...(removed.length > 0 && { removed }) };
-    this.#log.info({ ...counts, ...news, took: humanMs(ms) }, before ? "Reloaded" : "Ready");
+    this.#log.info({ ...counts, ...news, took: humanMs(ms) }, this.#ready ? "Reloaded" : "Ready");
     if (jobs.length === 0)
       this.#log.warn({}, "No jobs: export one from a job file, with defineJob({ … }); it is taken in at the save");
     if (this.#ready || jobs.length === 0) return;

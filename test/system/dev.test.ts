@@ -202,7 +202,7 @@ describe("broken code", () => {
       await said(dev, "Reloaded");
 
       expect(meanwhile).toBe("one");
-      expect(dev.out()).toContain("lib/word.ts");
+      expect(dev.out()).toMatch(/lib\/word\.ts:2:\d+\n[^]*> 2 \| for/);
       expect(await answer()).toBe("fixed");
     },
   );
@@ -295,6 +295,19 @@ describe("the end", () => {
       expect(next.out()).toContain(id);
     },
   );
+
+  test("kill -9 ends a version whose handler blocks its thread, too", { timeout: 60_000 }, async () => {
+    save("jobs/all.ts", job("hello", "for (;;);"));
+    const dev = await started();
+    const children = childrenOf(dev.child.pid!);
+    await trigger();
+    await said(dev, "blocks its process");
+
+    dev.child.kill("SIGKILL");
+
+    await until(() => children.every((pid) => !isAlive(pid)), { what: "the version is gone", timeoutMs: 5000 });
+    expect(dev.out()).toMatch(/jobs\/all\.ts:6:/);
+  });
 
   test(
     "30 reloads leave no processes, sockets or files behind, and memory stays flat",

@@ -5,6 +5,7 @@ import type { Command, Given, Input } from "./command.ts";
 import type { Settings } from "./config.ts";
 import { link } from "./dev/link.ts";
 import { jobFiles } from "./load.ts";
+import { flagName, options } from "./option.ts";
 import { withPaths } from "./start.ts";
 
 /** `tasker dev`: runs jobs on a laptop, with nothing installed. */
@@ -43,10 +44,11 @@ export const dev: Command = {
     const place = await link(process.cwd(), { pressed: (key) => pressed(key), shown: (entry) => board.entry(entry) });
     if ("view" in place) return look(place.view, input, readKeys);
     board.told = (entry) => place.host.tell(entry);
+    process.once("exit", () => place.host.close()); // the second q exits at once
     const session = new Session({
       env,
       settings: wanted,
-      argv: argvOf(),
+      line: { paths: args, flags: flagsOf(given) },
       board,
       script,
       types: !given.on("skip-types"),
@@ -72,9 +74,10 @@ export interface Script {
   readonly once: boolean;
 }
 
-/** The command line of this process, for the processes that load the code. */
-function argvOf(): readonly string[] {
-  return process.argv.slice(2);
+/** Values of the flags that settings are read from, for the processes that load the code. */
+function flagsOf(given: Given): Readonly<Record<string, readonly string[]>> {
+  const names = ["config", ...options.map(flagName)];
+  return Object.fromEntries(names.map((name) => [name, given.each(name)]));
 }
 
 /** What the environment has wins over the file. */

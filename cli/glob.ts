@@ -18,11 +18,18 @@ export function isGlob(text: string): boolean {
   return /[*?{]/.test(text);
 }
 
+/** The folder that a pattern searches, or the path itself, absolute. */
+export function rootOf(pattern: string, base: string): string {
+  const parts = pattern.split("/");
+  if (!isGlob(pattern)) return resolve(base, pattern);
+  const fixed = parts.slice(0, parts.findIndex(isGlob)).join("/");
+  return fixed === "" && pattern.startsWith("/") ? "/" : resolve(base, fixed);
+}
+
 /** The files that match a pattern, sorted, as absolute paths: `*` and `?` within a name, `**` over folders, `{a,b}`. */
 export function glob(pattern: string, base: string): readonly string[] {
   const parts = pattern.split("/");
-  const fixed = parts.slice(0, parts.findIndex(isGlob)).join("/");
-  const root = fixed === "" && pattern.startsWith("/") ? "/" : resolve(base, fixed);
+  const root = rootOf(pattern, base);
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return [];
   const wanted = expression(parts.slice(parts.findIndex(isGlob)).join("/"));
   return walk(root).filter((file) => wanted.test(relative(root, file).split(sep).join("/")));

@@ -23,7 +23,9 @@ export class Board {
 
   /** Shows an entry of a log: a line of JSON. */
   entry(line: string): void {
-    if (quiet.has(String(parsed(line)["msg"]))) return;
+    const entry = parsed(line);
+    if (quiet.has(String(entry["msg"]))) return;
+    if (!line.startsWith("{") && typeof entry["printed"] === "string") return this.printed(entry["printed"], "out");
     this.told(line);
     if (this.#json) return this.#write(`${line.trimEnd()}\n`);
     const printed = printedOf(line);
@@ -58,6 +60,7 @@ function printedOf(line: string): string | null {
 function errorOf(line: string): Failure | null {
   const entry = parsed(line);
   const error = (entry["error"] ?? entry["err"]) as Partial<Failure> | string | null | undefined;
+  if (typeof error === "string") return { name: "Error", message: error.split("\n", 1)[0]!, stack: error, file: null };
   if (typeof error !== "object" || error === null || typeof error.message !== "string") return null;
   const { name = "Error", message, stack = null, file = null } = error;
   return { name, message, stack, file };

@@ -33,13 +33,22 @@ export class Child {
     createInterface({ input: stdio[4] as NodeJS.ReadableStream }).on("line", (line) => ears.logged(line));
     this.#process.on("message", (message: Tell) => ears.told(message));
     this.#process.on("error", () => undefined); // an exit follows
-    this.gone = new Promise((resolve) =>
-      this.#process.on("close", (code, signal) => {
+    this.gone = new Promise((resolve) => {
+      this.#process.on("exit", (code, signal) => {
         this.#over = true;
-        ears.exited(code, signal);
-        resolve();
-      }),
-    );
+        // What it printed last is read first; but a process that it left behind may hold its pipes for ever.
+        let ended = false;
+        const end = (): void => {
+          if (ended) return;
+          ended = true;
+          for (const stream of stdio) stream?.destroy();
+          ears.exited(code, signal);
+          resolve();
+        };
+        this.#process.once("close", end);
+        setTimeout(end, 300);
+      });
+    });
   }
 
   get pid(): number {

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
+import { relative } from "node:path";
 import type { Database } from "../database.ts";
 import { Child } from "./child.ts";
 import { Files } from "./files.ts";
-import type { Failure, LoadedJob, Tell } from "./protocol.ts";
+import type { CommandLine, Failure, LoadedJob, Tell } from "./protocol.ts";
 
 /** How long the import of job files may take before it is taken for an endless loop. */
 const loadMs = 10_000;
@@ -38,7 +39,7 @@ export interface Version {
 }
 
 export interface FleetParts {
-  readonly argv: readonly string[];
+  readonly line: CommandLine;
   readonly env: NodeJS.ProcessEnv;
   readonly database: Promise<Database>;
   readonly files: Files;
@@ -54,6 +55,8 @@ interface Crew {
   hear: Hear;
   /** What it has imported, for the version's name. */
   readonly imports: Set<string>;
+  /** Job files whose import has begun and not ended. */
+  readonly open: Set<string>;
   /** Where its thread stood when it had not moved for long. */
   blocked: string | null;
   serves: boolean;
@@ -91,7 +94,8 @@ export class Fleet {
     this.#candidate?.child.kill();
     if (changed.length > 0 && this.#current) this.#parts.events.reloading(changed);
     if (Files.isBeside(changed)) this.#dropSpare();
-    const crew = (this.#candidate = this.#spare ?? this.#boot());
+    const spare = this.#spare?.child.over ? null : this.#spare; // one may have been killed a moment ago
+    const crew = (this.#candidate = spare ?? this.#boot());
     this.#spare = null;
     const loaded = await this.#load(crew);
     if (this.#turn !== turn || this.#closed) return crew.child.kill();
@@ -141,6 +145,7 @@ export class Fleet {
     const { events, files, database, env } = this.#parts;
     const crew: Crew = {
       imports: new Set(),
+      open: new Set(),
       blocked: null,
       serves: false,
       hear: () => undefined,
@@ -150,6 +155,8 @@ export class Fleet {
             crew.imports.add(message.file);
             files.see(message.file);
           } else if (message.tell === "package") this.#packages.add(message.url);
+          else if (message.tell === "open") crew.open.add(message.file);
+          else if (message.tell === "settled") crew.open.delete(message.file);
           else if (message.tell === "stray") events.stray(message.failure);
           else crew.hear(message);
         },
@@ -161,7 +168,7 @@ export class Fleet {
         },
         printed: (line, to) => events.printed(line, to),
         exited: (code, signal) =>
-          crew.hear({ tell: "exit", how: signal ? `was killed by ${signal}` : `exited with ${code}` }),
+          this.#ended(crew, { tell: "exit", how: signal ? `was killed by ${signal}` : `exited with ${code}` }),
       }),
     };
     crew.child.ask({ ask: "warm", urls: [...this.#packages] });
@@ -172,18 +179,23 @@ export class Fleet {
     return crew;
   }
 
+  #ended(crew: Crew, exit: { readonly tell: "exit"; readonly how: string }): void {
+    if (this.#spare === crew) this.#spare = null; // the next save starts one
+    crew.hear(exit);
+  }
+
   #dropSpare(): void {
     this.#spare?.child.kill();
     this.#spare = null;
   }
 
   async #load(crew: Crew): Promise<Extract<Tell, { readonly tell: "loaded" }> | { readonly failure: Failure }> {
-    crew.child.ask({ ask: "load", argv: this.#parts.argv });
+    crew.child.ask({ ask: "load", line: this.#parts.line });
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         crew.child.kill();
         const what = crew.blocked === null ? "a wait for something that does not come" : "an endless loop";
-        const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, while ${lastOf(crew)} is imported`;
+        const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, while ${[...crew.open].map((file) => relative(process.cwd(), file)).join(", ") || lastOf(crew)} is imported`;
         resolve({ failure: aFailure(message, lastOf(crew), crew.blocked) });
       }, loadMs);
       const done = (answer: Extract<Tell, { readonly tell: "loaded" }> | { readonly failure: Failure }): void => {
@@ -281,8 +293,9 @@ function blockedOf(line: string): string | null {
   }
 }
 
-function lastOf({ imports }: Crew): string {
-  return [...imports].at(-1) ?? "a job file";
+/** The job file that is being imported: the last one that has begun. */
+function lastOf({ open, imports }: Crew): string {
+  return [...open].at(-1) ?? [...imports].at(-1) ?? "a job file";
 }
 
 /** Tells one state of the code from another. */

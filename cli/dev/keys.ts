@@ -4,7 +4,13 @@ export function readKeys(pressed: (key: string) => void, input: NodeJS.ReadStrea
   const hear = (keys: Buffer): void => {
     for (const key of keys.toString()) pressed(key === "\u0003" ? "q" : key);
   };
-  const restore = (): void => void input.setRawMode(false);
+  let gone = false; // a terminal that was closed can't be given back
+  const hung = (): void => void (gone = true);
+  process.on("SIGHUP", hung);
+  input.on("error", hung);
+  const restore = (): void => {
+    if (!gone) input.setRawMode(false);
+  };
   input.setRawMode(true);
   input.on("data", hear);
   process.on("exit", restore); // whatever ends the process, the terminal is usable again
@@ -12,6 +18,7 @@ export function readKeys(pressed: (key: string) => void, input: NodeJS.ReadStrea
     input.off("data", hear);
     process.off("exit", restore);
     restore();
-    input.pause();
+    if (gone) input.destroy();
+    else input.pause();
   };
 }

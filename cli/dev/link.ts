@@ -2,8 +2,9 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { locked } from "../../runtime/store/postgres/embedded/lock.ts";
 import { hidden } from "../database.ts";
 
 /** The one dev of a folder: it hands what it shows to those that come later, and takes their keys. */
@@ -39,22 +40,20 @@ export async function link(
   ears: { pressed(key: string): void; shown(entry: string): void },
 ): Promise<{ readonly host: Host } | { readonly view: View }> {
   const path = addressOf(folder);
-  mkdirSync(dirname(path), { recursive: true });
-  for (let tries = 0; ; tries++) {
-    const view = await join_(path, ears.shown);
+  mkdirSync(resolve(folder, hidden), { recursive: true });
+  // Under a lock: of two that start together, one would take the other's socket for that of a killed one.
+  return locked(resolve(folder, hidden, "dev.lock"), async () => {
+    const view = await attach(path, ears.shown);
     if (view) return { view };
     rmSync(path, { force: true }); // of one that was killed
-    const host = await serve(path, ears.pressed).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE" || tries > 5) throw error;
-      return null; // somebody was faster
-    });
-    if (host) return { host };
-  }
+    return { host: await serve(path, ears.pressed) };
+  });
 }
 
 function serve(path: string, pressed: (key: string) => void): Promise<Host> {
   const viewers = new Set<Socket>();
   const last: string[] = [];
+  let closed = false;
   const server: Server = createServer((socket) => {
     viewers.add(socket);
     socket.on("error", () => undefined);
@@ -77,16 +76,17 @@ function serve(path: string, pressed: (key: string) => void): Promise<Host> {
             else socket.write(`${line}\n`);
         },
         close() {
+          if (closed) return;
+          closed = true;
           for (const socket of viewers) socket.end();
-          server.close();
-          rmSync(path, { force: true });
+          server.close(); // which removes the socket's file
         },
       });
     });
   });
 }
 
-function join_(path: string, shown: (entry: string) => void): Promise<View | null> {
+function attach(path: string, shown: (entry: string) => void): Promise<View | null> {
   return new Promise((done) => {
     const socket = connect(path);
     socket.once("error", () => done(null)); // nobody there

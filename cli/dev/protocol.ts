@@ -10,13 +10,19 @@ export interface Failure {
   readonly file: string | null;
 }
 
+/** The command line of `tasker dev`: paths, and the values of flags by name. */
+export interface CommandLine {
+  readonly paths: readonly string[];
+  readonly flags: Readonly<Record<string, readonly string[]>>;
+}
+
 export type Ask =
   /** Get ready: import what the last version needed of `node_modules`. Comes first. */
   | { readonly ask: "warm"; readonly urls: readonly string[] }
   /** Connect, for the start to come. */
   | { readonly ask: "connect"; readonly database: Database }
-  /** Import config and job files. `argv` is the command line of `tasker dev`. */
-  | { readonly ask: "load"; readonly argv: readonly string[] }
+  /** Import config and job files. */
+  | { readonly ask: "load"; readonly line: CommandLine }
   /** Run what was loaded. */
   | { readonly ask: "start"; readonly database: Database; readonly version: string }
   /** Claim nothing more, end what runs, exit; `graceMs` null: however long that takes. */
@@ -28,6 +34,8 @@ export type Ask =
 export type Tell =
   /** A file that is imported now; what is loaded next changes with it. */
   | { readonly tell: "import"; readonly file: string }
+  /** The import of a job file has begun, or ended. */
+  | { readonly tell: "open" | "settled"; readonly file: string }
   /** A package's module that is imported now. */
   | { readonly tell: "package"; readonly url: string }
   | {

@@ -9,17 +9,17 @@ import { configure } from "../../sdk/config.ts";
 import type { JobSpec } from "../../sdk/spec.ts";
 import { createRuntime, openStore, type Runtime } from "../../runtime/index.ts";
 import type { Store } from "../../runtime/store/store.ts";
-import { commands } from "../commands.ts";
+import type { Given } from "../command.ts";
 import { settings, type Settings } from "../config.ts";
 import type { Database } from "../database.ts";
 import { FileBroken } from "../error.ts";
+import { rootOf } from "../glob.ts";
 import { collectJobs, jobFiles } from "../load.ts";
 import { guard } from "../guard.ts";
 import { logger } from "../logger.ts";
 import { hear, load } from "../module.ts";
-import { parse } from "../program.ts";
 import { withPaths } from "../start.ts";
-import { failureOf, type Ask, type Tell } from "./protocol.ts";
+import { failureOf, type Ask, type CommandLine, type Tell } from "./protocol.ts";
 import { play } from "./script.ts";
 
 /** The log goes to a pipe of its own, as lines of JSON: stdout and stderr belong to the project's code. */
@@ -85,7 +85,7 @@ async function preload(url: string): Promise<unknown> {
   return url.startsWith("file:") ? import(url) : createRequire(import.meta.url)(url);
 }
 
-async function loadAll(argv: readonly string[]): Promise<void> {
+async function loadAll(line: CommandLine): Promise<void> {
   const exit = process.exit.bind(process);
   process.exit = (code?: number) => {
     throw new Error(`process.exit(${code ?? ""}) was called while the job files were loaded`);
@@ -94,15 +94,23 @@ async function loadAll(argv: readonly string[]): Promise<void> {
   try {
     await warmed;
     loadEnv();
-    const line = parse(argv, commands, "");
-    if (line.do !== "run") throw new Error("not a command line of dev");
-    wanted = withPaths(await settings(line.given), line.args);
+    wanted = withPaths(await settings(givenOf(line.flags)), line.paths);
     tell(await collect(wanted));
   } catch (error) {
     tell({ tell: "failed", at: "load", failure: failureOf(error) });
   } finally {
     process.exit = exit;
   }
+}
+
+function givenOf(flags: CommandLine["flags"]): Given {
+  const each = (name: string): readonly string[] => flags[name] ?? [];
+  return {
+    each,
+    text: (name) => each(name).at(-1) ?? null,
+    list: (name) => each(name).flatMap((value) => value.split(",").filter((part) => part !== "")),
+    on: (name) => each(name).length > 0,
+  };
 }
 
 function loadEnv(): void {
@@ -114,11 +122,17 @@ function loadEnv(): void {
   }
 }
 
+async function begin(file: string): Promise<void> {
+  tell({ tell: "open", file });
+  await load(file).catch(() => undefined); // `collectJobs` tells
+  tell({ tell: "settled", file });
+}
+
 /** Imports all job files; a broken one does not hide the others. */
 async function collect({ jobs: paths, base }: Settings): Promise<Tell> {
   const files = jobFiles(paths, base);
   for (const file of files) tell({ tell: "import", file }); // also those that never get as far as to be imported
-  await Promise.all(files.map((file) => load(file).catch(() => undefined))); // beside each other; a second import answers the same
+  await Promise.all(files.map((file) => begin(file))); // beside each other; a second import answers the same
   const collected = await collectJobs(files);
   jobs = collected.jobs;
   return {
@@ -128,7 +142,7 @@ async function collect({ jobs: paths, base }: Settings): Promise<Tell> {
     failures: collected.errors.map(({ file, error }) =>
       failureOf(error instanceof FileBroken ? error.cause : error, file),
     ),
-    roots: paths.map((path) => resolve(base, path)),
+    roots: paths.map((path) => rootOf(path, base)),
   };
 }
 
@@ -170,7 +184,7 @@ function answer(ask: Ask): Promise<void> | void {
     case "connect":
       return connect(ask.database);
     case "load":
-      return loadAll(ask.argv);
+      return loadAll(ask.line);
     case "start":
       return start(ask.database, ask.version);
     case "drain":

@@ -18,11 +18,11 @@ import { watchTypes, type Verdict } from "./compiler.ts";
 import { Files } from "./files.ts";
 import { gist } from "./frame.ts";
 import { Fleet, type FleetEvents, type Version } from "./fleet.ts";
-import type { Failure } from "./protocol.ts";
+import type { CommandLine, Failure } from "./protocol.ts";
 
 export interface SessionParts {
   readonly settings: Settings;
-  readonly argv: readonly string[];
+  readonly line: CommandLine;
   /** The environment as it was, without .env. */
   readonly env: NodeJS.ProcessEnv;
   readonly board: Board;
@@ -50,11 +50,14 @@ export class Session {
   #quit!: (code: number) => void;
   readonly #over: Promise<number>;
   #typesFailed = false;
+  #verdict = "[]";
+  #compiler: ReturnType<typeof watchTypes> = null;
   #ready = false;
+  #closing = false;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    const { settings, board, argv, env } = parts;
+    const { settings, board, line, env } = parts;
     const out = { write: (line: string) => (board.entry(line), true) } as unknown as NodeJS.WritableStream;
     this.#log = logger({ logLevel: settings.logLevel, logFormat: "json" }, out);
     this.#over = new Promise((resolve) => (this.#quit = resolve));
@@ -65,7 +68,7 @@ export class Session {
     this.#database.catch(() => undefined); // `run` throws it
     this.#files = new Files((files) => this.#changed(files), isJobFile);
     this.#fleet = new Fleet({
-      ...{ argv, env, database: this.#database, files: this.#files, events: this.#events() },
+      ...{ line, env, database: this.#database, files: this.#files, events: this.#events() },
       bury: (pid) => this.#bury(pid),
     });
     for (const name of settings.file ? [settings.file] : configNames) this.#files.see(resolve(name)); // or one that comes yet
@@ -73,10 +76,9 @@ export class Session {
 
   /** Serves until somebody quits. @throws what keeps the database from starting */
   async run(): Promise<number> {
-    const { settings, script, types } = this.#parts;
+    const { settings, script } = this.#parts;
     const first = this.#fleet.reload([], 0); // beside the database, which takes longer
     let embedded: Embedded | null = null;
-    let compiler: ReturnType<typeof watchTypes> = null;
     let note: ReturnType<typeof announce> = null;
     try {
       const known = locate(settings);
@@ -87,14 +89,15 @@ export class Session {
       this.#choose(database);
       note = announce(database, "dev");
       await Promise.race([first, this.#over]);
-      if (types) compiler = watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
+      this.#checkTypes();
       if (script && this.#fleet.current) this.#fleet.play(script.file);
       return await this.#over;
     } catch (error) {
       this.#refuse(error);
       throw error;
     } finally {
-      compiler?.stop();
+      this.#closing = true;
+      this.#compiler?.stop();
       await this.#files.close();
       await this.#fleet.close(toMs(settings.grace));
       await this.#store?.close().catch(() => undefined);
@@ -129,7 +132,7 @@ export class Session {
       this.#fleet.kill();
       process.exit(130);
     }
-    this.#log.info({}, "Stopping: what runs may end; q again stops at once");
+    this.#log.info({}, `Stopping: what runs may end; ${process.stdin.isTTY ? "q" : "Ctrl-C"} again stops at once`);
     this.#quit(exit.ok);
   }
 
@@ -137,8 +140,17 @@ export class Session {
     const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
     const embedded = await startEmbedded({ dir: hidden });
     // Nobody else can be using a server that was not there: what the last dev held when it died is free at once.
+    void embedded.ended.then(() => this.#serverEnded());
     if (!embedded.reused) await this.#buryAll(databaseOf(embedded, this.#parts.settings));
     return embedded;
+  }
+
+  /** Nothing goes on without it, and its data are whole: a new dev goes on where this one stopped. */
+  #serverEnded(): void {
+    if (this.#closing) return;
+    this.#log.error({}, `The embedded Postgres ended by itself (see ${hidden}/postgres.log): start tasker dev again`);
+    this.#fleet.kill();
+    this.#quit(exit.failed);
   }
 
   async #buryAll(database: Database): Promise<void> {
@@ -155,7 +167,14 @@ export class Session {
     }
   }
 
+  /** Also of a project that has installed its compiler a moment ago. */
+  #checkTypes(): void {
+    if (this.#parts.types && !this.#closing)
+      this.#compiler ??= watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
+  }
+
   #changed(files: readonly string[]): void {
+    if (Files.isBeside(files)) this.#checkTypes();
     void this.#fleet.reload(files, performance.now());
   }
 
@@ -191,7 +210,7 @@ export class Session {
     this.#ready = true;
     this.#log.info(
       {},
-      `Trigger from another terminal: tasker trigger ${jobs[0]?.id ?? "<job>"} [payload]; ${process.stdin.isTTY ? help : "Ctrl-C stops"}`,
+      `Trigger from another terminal: npx tasker trigger ${jobs[0]?.id ?? "<job>"} [payload]; ${process.stdin.isTTY ? help : "Ctrl-C stops"}`,
     );
   }
 
@@ -203,12 +222,15 @@ export class Session {
         : "waiting for a save that mends it";
     for (const failure of failures)
       this.#log.error(
-        { error: failure, ...(failure.file && { file: shown(failure.file) }) },
+        { error: brief(failure), ...(failure.file && { file: shown(failure.file) }) },
         `Not loaded: ${gist(failure.message)}${rest && `; ${rest}`}`,
       );
   }
 
   #judged({ errors }: Verdict): void {
+    const verdict = JSON.stringify(errors);
+    if (verdict === this.#verdict) return; // the compiler looks again at each save
+    this.#verdict = verdict;
     for (const { file, line, column, message } of errors.slice(0, mostTypeErrors))
       this.#log.warn({}, `Types: ${file}:${line}:${column} ${message}`);
     if (errors.length > mostTypeErrors) this.#log.warn({}, `Types: ${errors.length - mostTypeErrors} more errors`);
@@ -236,10 +258,16 @@ export class Session {
     this.#store ??= await openStore(this.#known.url, { schema: this.#known.schema });
     configure({ store: this.#store });
     const [last] = (await this.#store.find.list({}, { limit: 1 })).items;
-    if (!last) return this.#log.info({}, "There is no run yet: tasker trigger <job> [payload]");
+    if (!last) return this.#log.info({}, "There is no run yet: npx tasker trigger <job> [payload]");
     const { id } = await runs.replay(formatId(last.id));
     this.#log.info({ of: formatId(last.id), job: last.job }, `Triggered again: ${id}`);
   }
+}
+
+/** Of what the compiler says, the complaint alone: the rest tells nothing about the author's code. */
+function brief(failure: Failure): Failure {
+  const line = /^.*: ERROR: .*$/m.exec(failure.message)?.[0];
+  return line === undefined ? failure : { ...failure, message: line, stack: null };
 }
 
 function databaseOf({ url, version }: Embedded, { schema }: Settings): Database {

@@ -37,6 +37,8 @@ export interface Embedded {
   readonly pid: number;
   /** The folder with the data: `<dir>/pg<major>`, or one below the system's temp folder (see `startEmbedded`). */
   readonly data: string;
+  /** Resolves when the server has ended, however that came; never for one that another process had started. */
+  readonly ended: Promise<void>;
   /** Ends the server: no new connections, running transactions aborted, all written. Twice is once. */
   stop(): Promise<void>;
 }
@@ -73,13 +75,24 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 async function open(dir: string, fsync: boolean): Promise<Embedded> {
   const site = survey(dir, fsync);
   const running = await findRunning(site);
-  if (running) return { ...shown(site, running), reused: true, stop: () => Promise.resolve() };
+  if (running)
+    return {
+      ...shown(site, running),
+      reused: true,
+      ended: new Promise(() => undefined),
+      stop: () => Promise.resolve(),
+    };
   if (!existsSync(join(site.data, "PG_VERSION"))) await create(site);
   const started = await serve(site);
-  return { ...shown(site, started), reused: false, stop: started.stop };
+  return {
+    ...shown(site, started),
+    reused: false,
+    ended: started.ended.then(() => undefined),
+    stop: started.stop,
+  };
 }
 
-function shown(site: Site, { pid, port, version }: Running): Omit<Embedded, "reused" | "stop"> {
+function shown(site: Site, { pid, port, version }: Running): Omit<Embedded, "reused" | "stop" | "ended"> {
   return { url: address(site, port, "tasker"), version, pid, data: site.data };
 }
 

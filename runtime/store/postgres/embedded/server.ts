@@ -52,7 +52,7 @@ export async function findRunning(site: Site): Promise<Running | null> {
 
 /** Starts the server and waits until it lets us in.
  *  @throws {StoreUnusable} with the end of its log, if it does not start */
-export async function serve(site: Site): Promise<Running & Pick<Child, "stop">> {
+export async function serve(site: Site): Promise<Running & Pick<Child, "stop" | "ended">> {
   for (let tries = 1; ; tries++) {
     const started = await launch(site);
     if ("pid" in started) return started;
@@ -62,13 +62,13 @@ export async function serve(site: Site): Promise<Running & Pick<Child, "stop">> 
   }
 }
 
-async function launch(site: Site): Promise<(Running & Pick<Child, "stop">) | { readonly failed: string }> {
+async function launch(site: Site): Promise<(Running & Pick<Child, "stop" | "ended">) | { readonly failed: string }> {
   const port = await freePort();
   const log = openLog(site.log);
   const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log);
   try {
     const running = await ready(site, port, child);
-    if (running) return { ...running, stop: child.stop };
+    if (running) return { ...running, stop: child.stop, ended: child.ended };
   } catch (error) {
     await child.stop();
     throw error;

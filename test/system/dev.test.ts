@@ -18,7 +18,7 @@ const job = (id: string, body: string, more = ""): string => `
 import { defineJob } from "tasker";
 import { z } from "zod";
 import { word } from "../lib/word.ts";
-export const ${id} = defineJob({ id: "${id}", schema: z.object({ ms: z.number().default(0) }), retry: { attempts: 2, delay: "1s", jitter: false }, ${more}
+export const ${id} = defineJob({ id: "${id}", schema: z.object({ ms: z.number().default(0) }), retry: { attempts: 2, delay: "1h", jitter: false }, ${more}
   handler: async ({ ms }, ctx) => { ${body} } });
 `;
 const answers = "await new Promise((done) => setTimeout(done, ms)); return word;";
@@ -95,6 +95,8 @@ describe("a save", () => {
     const id = await trigger();
     await said(dev, "old");
     word("two");
+    await said(dev, "Reloaded");
+    await store.desk.edit(parseId(id), { delayMs: 0 });
 
     expect(await result(id)).toBe("two");
   });

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Store } from "../runtime/store/store.ts";
+import { isAlive } from "../sdk/source.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
 import { redact } from "./redact.ts";
@@ -124,13 +125,5 @@ function readNote(path: string): Note | null {
     return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid!, command };
   } catch {
     return null; // absent, or being written at this moment: as good as absent
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"; // it lives, under another user
   }
 }

@@ -253,6 +253,14 @@ function bounded({ next, prev }: Ticking, { startsMs = -Infinity, endsMs = Infin
   };
 }
 
+/** The part of a rule whose change moves the next tick, as a text: equal for equal parts, in whatever order their keys are. Stores keep
+ *  it beside the rule: another text for the same rule would move every schedule's next tick. */
+export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): string {
+  const { dst, ...rest } = timing;
+  const sorted = Object.entries({ ...rest, gap: dst?.gap, late: dst?.overlap }).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify(sorted.filter(([, value]) => value !== undefined));
+}
+
 /** How long after its tick a schedule's run starts, ms: the same for one schedule always, even over the span. */
 export function spreadOf({ job, key }: ScheduleName, { spreadMs }: Rule): number {
   if (spreadMs === undefined) return 0;

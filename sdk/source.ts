@@ -58,7 +58,8 @@ function readNote(path: string): { readonly url: string; readonly pid: number; r
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process lives, under whatever user. */
+export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {

@@ -1,12 +1,6 @@
-import { Writable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { colors } from "../../cli/color.ts";
-import { commands } from "../../cli/commands.ts";
-import { settings } from "../../cli/config.ts";
-import { describe as said, document, exitCode } from "../../cli/error.ts";
-import { output } from "../../cli/output.ts";
-import { parse } from "../../cli/program.ts";
 import { spanText, words } from "../../cli/schedules/rule.ts";
 import { scheduleTable } from "../../cli/schedules/show.ts";
 import { wallIso, wallText } from "../../cli/schedules/wall.ts";
@@ -19,6 +13,7 @@ import { aRule, aSchedule, only } from "../kit/build.ts";
 import { freshDatabase, type Database } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 import { folder } from "./folder.ts";
+import { tasker as run, type Answer } from "./line.ts";
 
 const report = defineJob({
   id: "report",
@@ -42,38 +37,9 @@ afterAll(async () => {
   await database.drop();
 });
 
-interface Answer {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** What `tasker <argv>` prints and answers, run in this process on the tests' database. */
-async function tasker(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Answer> {
-  const [out, err] = [sink(), sink()];
-  const cwd = folder();
-  try {
-    const line = parse(argv, commands, "1");
-    if (line.do !== "run") throw new Error(`expected a command to run, got ${line.do}`);
-    const { command, args, given } = line;
-    const code = await command.run({
-      ...{ args, given, out: output(given.on("json"), { out: out.stream, err: err.stream }) },
-      settings: () => settings(given, { TASKER_DATABASE_URL: database.url, ...env }, cwd),
-    });
-    return { code, out: out.text(), err: err.text() };
-  } catch (error) {
-    return { code: exitCode(error), out: JSON.stringify(document(error)), err: said(error, false) };
-  }
-}
-
-function sink(): { readonly stream: Writable; text(): string } {
-  let text = "";
-  const write = (chunk: Buffer, _encoding: string, done: () => void): void => {
-    text += chunk.toString();
-    done();
-  };
-  return { stream: new Writable({ write }), text: () => text };
-}
+/** What `tasker <argv>` prints and answers on the tests' database. */
+const tasker = (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Answer> =>
+  run(argv, folder(), { TASKER_DATABASE_URL: database.url, ...env });
 
 async function json<T = Readonly<Record<string, unknown>>>(...argv: readonly string[]): Promise<T> {
   return JSON.parse((await tasker([...argv, "--json"])).out) as T;

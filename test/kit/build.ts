@@ -134,6 +134,16 @@ export async function addOne(store: Store, overrides: Partial<NewRun> = {}): Pro
   return only(await addAll(store, [aRun(overrides)])).id;
 }
 
+/** Adds runs that are alike, and answers their ids. */
+export async function addMany(
+  store: Store,
+  count: number,
+  overrides: Partial<NewRun> = {},
+): Promise<readonly number[]> {
+  const runs = Array.from({ length: count }, () => aRun(overrides));
+  return (await addAll(store, runs)).map(({ id }) => id);
+}
+
 /** Claims, and answers the leases. */
 export async function lease(store: Store, node: number, overrides: Partial<Claim> = {}): Promise<readonly Lease[]> {
   return (await store.runs.lease(aClaim({ node, ...overrides }))).leases;

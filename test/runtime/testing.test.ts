@@ -68,7 +68,7 @@ describe("testRuntime", () => {
       id: "parent",
       schema: z.void(),
       handler: async () => {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise((resolve) => setTimeout(resolve, 5)); // real time: no clock of the test moves it
         await child.trigger();
         ended.push("parent");
       },

@@ -229,7 +229,7 @@ describe("an asynchronous schema", () => {
     ["throws", async () => Promise.reject(new Error("away")), Error],
   ])("that %s is told by each reading, and by nothing else", async (_, found, kind) => {
     const job = looking("Bob", found);
-    await new Promise(setImmediate);
+    await new Promise(setImmediate); // by now an unhandled rejection would have been heard
 
     await expect(job.schedules[0]!.read("UTC")).rejects.toThrow(kind);
     await expect(job.schedules[0]!.read("UTC")).rejects.toThrow(kind);
@@ -240,7 +240,7 @@ describe("an asynchronous schema", () => {
   test("of zod does the same", async () => {
     const schema = z.object({ name: z.string().refine(async () => false, "is nobody") });
     const job = defineJob({ id: "job", schema, schedule: { every: "1h", payload: { name: "" } }, handler: () => 1 });
-    await new Promise(setImmediate);
+    await new Promise(setImmediate); // by now an unhandled rejection would have been heard
 
     await expect(job.schedules[0]!.read("UTC")).rejects.toThrow("payload.name: is nobody");
 

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { z } from "zod";
 import { plan } from "../../runtime/plan.ts";
 import { memory } from "../../runtime/store/memory.ts";
 import type { Store } from "../../runtime/store/store.ts";
@@ -7,34 +6,18 @@ import { close, configure } from "../../sdk/config.ts";
 import { runs } from "../../sdk/desk.ts";
 import { InvalidInput, ScheduleNotFound, StoreUnavailable } from "../../sdk/error.ts";
 import { tickKey } from "../../sdk/id.ts";
-import { defineJob } from "../../sdk/job.ts";
 import { spreadOf } from "../../sdk/rule.ts";
-import { schedules, type Schedule, type ScheduleRef, type Upsert } from "../../sdk/schedules.ts";
-import { jsonSchemaOf } from "../../sdk/schema.ts";
+import { schedules, type Schedule, type ScheduleRef } from "../../sdk/schedules.ts";
 import type { Find } from "../../sdk/target.ts";
-import { aJobRecord, recorder } from "./recorder.ts";
 import { aRule, aSchedule, declareOn } from "../kit/build.ts";
+import { recorder } from "./recorder.ts";
+import { daily, loose, named, publish, remind } from "./reminder.ts";
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000];
-const schema = z.object({ userId: z.string(), at: z.date().optional() });
-const remind = defineJob({ id: "remind", schema, handler: () => ({ sent: true }) });
-const daily = { job: remind, key: "user:7", cron: "0 9 * * *", payload: { userId: "7" } } as const;
-const named = { job: "remind", key: "user:7" };
 
 let store: Store;
 beforeEach(() => configure({ store: (store = memory()) }));
 afterEach(close);
-
-/** Publishes job `remind`, as a node does. */
-async function publish(overrides: Partial<Parameters<typeof aJobRecord>[0]> = {}): Promise<void> {
-  const { seenAt: _seenAt, ...job } = aJobRecord({ id: "remind", schema: jsonSchemaOf(schema), ...overrides });
-  await store.nodes.publish([job]);
-}
-
-/** As JavaScript would call it. */
-function loose(given: unknown): Upsert {
-  return given as Upsert;
-}
 
 describe("a schedule", () => {
   test("is found by its id, by job and key, and by the job itself", async () => {
@@ -208,7 +191,7 @@ describe("lists", () => {
 
 describe("trigger", () => {
   test("adds a run now, with the schedule's payload and the job's own options, and tells the schedule", async () => {
-    await publish({ queue: "mail", priority: 2, tags: ["mail"], ttlMs: hour });
+    await publish(store, { queue: "mail", priority: 2, tags: ["mail"], ttlMs: hour });
     await schedules.upsert({ ...daily, priority: 7, tags: ["mail", "a"] });
     const before = Date.now();
 

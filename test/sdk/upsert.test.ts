@@ -8,30 +8,14 @@ import { InvalidInput, InvalidPayload, JobNotFound, StoreUnavailable } from "../
 import { defineJob } from "../../sdk/job.ts";
 import { spreadOf } from "../../sdk/rule.ts";
 import { schedules, type Schedule, type Upsert } from "../../sdk/schedules.ts";
-import { jsonSchemaOf } from "../../sdk/schema.ts";
-import { aJobRecord } from "./recorder.ts";
 import { aSchedule, declareOn } from "../kit/build.ts";
+import { daily, loose, named, publish, remind } from "./reminder.ts";
 
 const [hour, day] = [3_600_000, 86_400_000];
-const schema = z.object({ userId: z.string(), at: z.date().optional() });
-const remind = defineJob({ id: "remind", schema, handler: () => ({ sent: true }) });
-const daily = { job: remind, key: "user:7", cron: "0 9 * * *", payload: { userId: "7" } } as const;
-const named = { job: "remind", key: "user:7" };
 
 let store: Store;
 beforeEach(() => configure({ store: (store = memory()) }));
 afterEach(close);
-
-/** Publishes job `remind`, as a node does. */
-async function publish(overrides: Partial<Parameters<typeof aJobRecord>[0]> = {}): Promise<void> {
-  const { seenAt: _seenAt, ...job } = aJobRecord({ id: "remind", schema: jsonSchemaOf(schema), ...overrides });
-  await store.nodes.publish([job]);
-}
-
-/** As JavaScript would call it. */
-function loose(given: unknown): Upsert {
-  return given as Upsert;
-}
 
 /** What each answer is: a schedule's id, or an error's class. */
 function shapes(answers: readonly (Schedule | Error)[]): readonly unknown[] {
@@ -78,7 +62,7 @@ describe("upsert", () => {
   });
 
   test("by the job's id checks and lifts the payload by what nodes published", async () => {
-    await publish();
+    await publish(store);
     const byId = { job: "remind", key: "k", every: "1h" } as const;
 
     const made = await schedules.upsert({ ...byId, payload: { userId: "7", at: "2030-01-01" } });
@@ -90,7 +74,7 @@ describe("upsert", () => {
   });
 
   test("of a job that nobody published is an error with names that look like it", async () => {
-    await publish();
+    await publish(store);
 
     const answer = schedules.upsert({ job: "remnid", key: "k", every: "1h" });
 
@@ -194,7 +178,7 @@ describe("upsertMany", () => {
   });
 
   test("takes 1200 in one call, and reads the published jobs once", async () => {
-    await publish();
+    await publish(store);
     const jobs = vi.spyOn(store.find, "jobs");
     const list = Array.from({ length: 1200 }, (_, i) => ({
       ...{ job: i % 2 ? "remind" : "nobody", key: `${i}`, every: "1h" as const, payload: { userId: "7" } },

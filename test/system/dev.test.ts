@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { parseId } from "../../sdk/id.ts";
+import { isAlive } from "../../sdk/source.ts";
 import { launch, project, tasker, type Running } from "../cli/process.ts";
 import { freshDatabase } from "../kit/database.ts";
 import { terminal } from "../kit/terminal.ts";
@@ -171,7 +172,7 @@ describe("broken code", () => {
     ["a duplicate id", `export const word = "";`, /job "hello" is given twice[^]*jobs\/(more|all)\.ts/],
     [
       "a late throw",
-      `export const word = "two"; setTimeout(() => { throw new Error("late") }, 50);`,
+      `import { existsSync as has } from "node:fs"; export const word = "two"; const go = new URL("../go", import.meta.url); const timer = setInterval(() => { if (has(go)) { clearInterval(timer); throw new Error("late"); } }, 10);`,
       /late[^]*lib\/word\.ts:1:/,
     ],
   ] as const;
@@ -181,6 +182,10 @@ describe("broken code", () => {
 
       if (name === "a duplicate id") save("jobs/more.ts", job("hello", answers));
       else save("lib/word.ts", text);
+      if (name === "a late throw") {
+        await said(dev, "Reloaded");
+        save("go", "");
+      }
       await until(() => shown.test(dev.out()), { what: `${shown}; it said: ${dev.out()}`, timeoutMs: 20_000 });
       const meanwhile = await answer();
       if (name === "a duplicate id") rmSync(join(cwd, "jobs/more.ts"));
@@ -250,14 +255,6 @@ function childrenOf(pid: number): readonly number[] {
     .filter(([, parent]) => parent === pid)
     .map(([child]) => child!);
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe("the end", () => {
   test("Ctrl-C lets what runs end, then exits with 0", async () => {

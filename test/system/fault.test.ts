@@ -2,56 +2,29 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { startEmbedded } from "../../runtime/store/postgres/embedded.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { formatId } from "../../sdk/id.ts";
 import type { RunRecord } from "../../sdk/target.ts";
-import { aRun, wire } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { addMany, wire } from "../kit/build.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";
 import { endWorkers, startWorker, type Worker } from "../kit/worker.ts";
+import { allEnded, everything, freshStore } from "./kit.ts";
 
-let database: Database;
+let url: string;
 let store: Store;
 beforeEach(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-});
-afterEach(async () => {
-  await endWorkers();
-  await store.close();
-  await database.drop();
+  ({ url, store } = await freshStore());
 });
 
-async function add(job: string, count: number, payload: object = {}): Promise<readonly number[]> {
-  const answers = await store.add(Array.from({ length: count }, () => aRun({ job, input: wire(payload) })));
-  return answers.map((answer) => (answer as { id: number }).id);
-}
+const add = (job: string, count: number, payload: object = {}): Promise<readonly number[]> =>
+  addMany(store, count, { job, input: wire(payload) });
 
-async function everything(from: Store): Promise<readonly RunRecord[]> {
-  const found: RunRecord[] = [];
-  for (let cursor: string | undefined; ;) {
-    const page = await from.find.list({}, { limit: 200, cursor });
-    found.push(...page.items);
-    if (page.next === null) return found;
-    cursor = page.next;
-  }
-}
-
-async function ended(from: Store, timeoutMs: number): Promise<void> {
-  const live = ["pending", "leased", "running"] as const;
-  await until(async () => (await from.find.list({ status: live }, { limit: 1 })).items.length === 0, {
-    what: "all runs have ended",
-    timeoutMs,
-  });
-}
-
-async function allEnded(count: number): Promise<readonly RunRecord[]> {
-  await ended(store, 60_000);
+async function finished(count: number): Promise<readonly RunRecord[]> {
+  await allEnded(store);
   const runs = await everything(store);
   expect(runs).toHaveLength(count);
   return runs;
@@ -66,7 +39,7 @@ for (const [job, payload, after] of [
   ["loop", {}, "leased or running"],
 ] as const) {
   test(`SIGTERM ends a process whose handler is "${job}" ${JSON.stringify(payload)} within grace + 1 s`, async () => {
-    const worker = await startWorker(database.url, ["--grace", "2s"]);
+    const worker = await startWorker(url, ["--grace", "2s"]);
     const [id] = await add(job, 1, payload);
     await until(() => startsOf(worker).length === 1, { what: "the handler has started" });
 
@@ -86,8 +59,8 @@ test(
   { timeout: 90_000 },
   async () => {
     const [victim, other] = await Promise.all([
-      startWorker(database.url, ["--slots", "20"]),
-      startWorker(database.url, ["--slots", "20"]),
+      startWorker(url, ["--slots", "20"]),
+      startWorker(url, ["--slots", "20"]),
     ]);
     await add("work", 1000, { ms: 50 });
     await until(() => startsOf(victim).length >= 100, { what: "the victim is in the middle of it" });
@@ -95,7 +68,7 @@ test(
     const killedAt = Date.now();
     victim.kill("SIGKILL");
     await victim.exited;
-    const runs = await allEnded(1000);
+    const runs = await finished(1000);
 
     expect(runs.filter((run) => run.status !== "completed")).toEqual([]);
     const ended = new Set(
@@ -116,15 +89,15 @@ test(
   { timeout: 90_000 },
   async () => {
     const quick = ["--lease", "2s", "--poll", "300ms", "--sweep", "500ms", "--slots", "10"];
-    const sleeper = await startWorker(database.url, quick);
+    const sleeper = await startWorker(url, quick);
     await add("work", 10, { ms: 1500 });
     await until(() => startsOf(sleeper).length === 10, { what: "all ten run in the first process" });
 
     sleeper.kill("SIGSTOP");
-    const other = await startWorker(database.url, quick);
+    const other = await startWorker(url, quick);
     await until(() => startsOf(other).length === 10, { what: "all ten run in the second process", timeoutMs: 30_000 });
     sleeper.kill("SIGCONT");
-    const runs = await allEnded(10);
+    const runs = await finished(10);
     await until(() => sleeper.ledger().filter((entry) => entry.event === "end").length === 10, {
       what: "the stale handlers have ended",
     });
@@ -149,11 +122,11 @@ test("a run that kills its process fails as crashed, and those beside it complet
   const ids = await add("work", 20, { ms: 200 });
 
   for (let deaths = 0; deaths < 3; deaths++) {
-    const worker = await startWorker(database.url, quick);
+    const worker = await startWorker(url, quick);
     await worker.exited;
   }
-  await startWorker(database.url, quick);
-  const runs = await allEnded(21);
+  await startWorker(url, quick);
+  const runs = await finished(21);
 
   expect(runs.find((run) => run.id === poison)).toMatchObject({ status: "failed", reason: "crashed", crashes: 3 });
   expect(
@@ -171,23 +144,24 @@ test(
     const dir = mkdtempSync(join(tmpdir(), "tasker-restart-"));
     let server = await startEmbedded({ dir, fsync: false });
     const proxy = await startProxy(portOf(server.url));
-    const url = server.url.replace(/:\d+\//, `:${proxy.port}/`);
-    const there = postgres({ url });
+    const address = server.url.replace(/:\d+\//, `:${proxy.port}/`);
+    const there = postgres({ url: address });
     try {
       await there.open();
-      const worker = await startWorker(url, ["--slots", "20"]);
-      const first = await there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) })));
+      const worker = await startWorker(address, ["--slots", "20"]);
+      const work = { job: "work", input: wire({ ms: 20 }) };
+      const first = await addMany(there, 1000, work);
       await until(() => startsOf(worker).length >= 100, { what: "the worker is in the middle of it" });
 
       proxy.aim(null);
       await server.stop();
-      const adding = there.add(Array.from({ length: 1000 }, () => aRun({ job: "work", input: wire({ ms: 20 }) }))); // while it is away
+      const adding = addMany(there, 1000, work); // while it is away
       server = await startEmbedded({ dir, fsync: false });
       proxy.aim(portOf(server.url));
       const second = await adding;
-      await ended(there, 90_000);
+      await allEnded(there, 90_000);
 
-      const ids = [...first, ...second].map((answer) => formatId((answer as { id: number }).id));
+      const ids = [...first, ...second].map(formatId);
       expect(ids).toHaveLength(2000);
       const started = new Set(startsOf(worker).map((entry) => entry.run));
       expect(ids.filter((id) => !started.has(id))).toEqual([]);

@@ -1,29 +1,21 @@
 /** What schedules promise when processes die and clocks are wrong: with real processes, on a real database. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { postgres } from "../../runtime/store/postgres/index.ts";
+import { beforeEach, expect, test } from "vitest";
 import type { Store } from "../../runtime/store/store.ts";
 import type { RunRecord } from "../../sdk/target.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
-import { endWorkers, startWorker, type Entry, type Worker } from "../kit/worker.ts";
+import { startWorker, type Entry, type Worker } from "../kit/worker.ts";
+import { allEnded, everything, freshStore } from "./kit.ts";
 
 /** For a long run: SOAK_PROCESSES=8 SOAK_SECONDS=1800. */
 const processes = Number(process.env["SOAK_PROCESSES"] ?? 4);
 const seconds = Number(process.env["SOAK_SECONDS"] ?? 10);
 const schedules = 50;
 
-let database: Database;
+let url: string;
 let store: Store;
 beforeEach(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-});
-afterEach(async () => {
-  await endWorkers();
-  await store.close();
-  await database.drop();
+  ({ url, store } = await freshStore());
 });
 
 /** So many schedules that tick every second. */
@@ -38,18 +30,8 @@ async function perSecond(count: number): Promise<void> {
 async function finished(): Promise<readonly RunRecord[]> {
   const { items } = await store.schedules.list({}, { limit: 200 });
   await Promise.all(items.map((name) => store.schedules.pause(name)));
-  const live = { status: ["pending", "leased", "running"] } as const;
-  await until(async () => (await store.find.list(live, { limit: 1 })).items.length === 0, {
-    what: "all runs have ended",
-    timeoutMs: 60_000,
-  });
-  const found: RunRecord[] = [];
-  for (let cursor: string | undefined; ;) {
-    const page = await store.find.list({}, { limit: 200, cursor });
-    found.push(...page.items);
-    if (page.next === null) return found;
-    cursor = page.next;
-  }
+  await allEnded(store);
+  return everything(store);
 }
 
 /** Ticks of each schedule, in order. */
@@ -84,7 +66,7 @@ test(
   `${schedules} schedules that tick every second, ${processes} processes, kills: no tick is doubled, none lost`,
   { timeout: (seconds + 120) * 1000 },
   async () => {
-    const start = (): Promise<Worker> => startWorker(database.url, [], { jobs: "ticks" });
+    const start = (): Promise<Worker> => startWorker(url, [], { jobs: "ticks" });
     const workers = await Promise.all(Array.from({ length: processes }, start));
     const all = [...workers];
     await perSecond(schedules);
@@ -115,10 +97,10 @@ test(
 test("processes whose clocks are hours off, and one whose clock jumps: no tick is early, doubled or lost", async () => {
   const hour = 3_600_000;
   const workers = await Promise.all([
-    startWorker(database.url, [], { jobs: "ticks", skewMs: -hour }),
-    startWorker(database.url, [], { jobs: "ticks", skewMs: hour }),
-    startWorker(database.url, [], { jobs: "ticks", skewMs: 24 * hour }),
-    startWorker(database.url, [], { jobs: "ticks", skewMs: 0, stepsMs: [0, 2 * hour, -2 * hour] }),
+    startWorker(url, [], { jobs: "ticks", skewMs: -hour }),
+    startWorker(url, [], { jobs: "ticks", skewMs: hour }),
+    startWorker(url, [], { jobs: "ticks", skewMs: 24 * hour }),
+    startWorker(url, [], { jobs: "ticks", skewMs: 0, stepsMs: [0, 2 * hour, -2 * hour] }),
   ]);
   await perSecond(10);
 

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from "node:util";
 import { InvalidInput } from "../../../sdk/error.ts";
 import { scheduleId } from "../../../sdk/id.ts";
+import { timingOf } from "../../../sdk/rule.ts";
 import type {
   NewSchedule,
   Page,
@@ -77,13 +77,7 @@ function isMoved(old: ScheduleRow | undefined, rule: Rule): boolean {
   if (!old) return true;
   if (old.paused) return false;
   const isEnded = old.nextMs === null;
-  return (
-    old.removed || !isDeepStrictEqual(timingOf(old.rule), timingOf(rule)) || (isEnded && old.rule.limit !== rule.limit)
-  );
-}
-
-function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): Partial<Rule> {
-  return timing;
+  return old.removed || timingOf(old.rule) !== timingOf(rule) || (isEnded && old.rule.limit !== rule.limit);
 }
 
 function put(state: State, given: NewSchedule): ScheduleRecord | InvalidInput {

@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../../sdk/error.ts";
 import { scheduleId } from "../../../sdk/id.ts";
+import { timingOf } from "../../../sdk/rule.ts";
 import type {
   NewSchedule,
   Page,
@@ -79,13 +80,6 @@ function isStorable({ job, key, queue, tags }: NewSchedule): boolean {
 
 function namesOf(names: readonly ScheduleName[]): readonly string[] {
   return [texts(names.map(({ job }) => job)), texts(names.map(({ key }) => key))];
-}
-
-/** The part of a rule whose change moves the next tick. */
-export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): string {
-  const { dst, ...rest } = timing;
-  const sorted = Object.entries({ ...rest, gap: dst?.gap, late: dst?.overlap }).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify(sorted.filter(([, value]) => value !== undefined));
 }
 
 const overlaps = { allow: 0, skip: 1, cancel: 2 } as const;

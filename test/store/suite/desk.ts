@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
 import {
-  addAll,
+  addMany,
   addOne,
   again,
   aKey,
   aNode,
-  aRun,
   aState,
   completed,
   ended,
@@ -156,12 +155,7 @@ function canceling(setup: () => Promise<Setup>): void {
 
   test("a cancel racing with claims either ends the run or asks its node", async () => {
     const { store, node } = await setup();
-    const ids = (
-      await addAll(
-        store,
-        Array.from({ length: 60 }, () => aRun()),
-      )
-    ).map(({ id }) => id);
+    const ids = await addMany(store, 60);
 
     const [acts, ...claims] = await Promise.all([
       store.desk.cancel(ids),

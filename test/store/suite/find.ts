@@ -3,6 +3,7 @@ import type { RunFilter, RunRecord } from "../../../sdk/target.ts";
 import type { Store } from "../../../runtime/store/store.ts";
 import {
   addAll,
+  addMany,
   addOne,
   again,
   anError,
@@ -49,12 +50,7 @@ function listing(setup: () => Promise<Setup>): void {
 
   test("pages cover all runs, none twice, also when runs are added in between", async () => {
     const { store, node } = await setup();
-    const wanted = (
-      await addAll(
-        store,
-        Array.from({ length: 25 }, () => aRun()),
-      )
-    ).map(({ id }) => id);
+    const wanted = await addMany(store, 25);
     await store.runs.settle((await lease(store, node, { limit: 12 })).map((each) => settled(each)));
 
     const seen: RunRecord[] = [];
@@ -72,10 +68,7 @@ function listing(setup: () => Promise<Setup>): void {
 
   test("a list has 50 runs unless asked otherwise, and 200 at most", async () => {
     const { store } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 230 }, () => aRun()),
-    );
+    await addMany(store, 230);
 
     expect((await store.find.list({})).items).toHaveLength(50);
     expect((await store.find.list({}, { limit: 1 })).items).toHaveLength(1);
@@ -330,10 +323,7 @@ function reading(setup: () => Promise<Setup>): void {
 
   test("stats count no more than 10,000 a lane", async () => {
     const { store } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 10_001 }, () => aRun()),
-    );
+    await addMany(store, 10_001);
 
     expect(only((await store.find.stats()).lanes).ready).toBe(10_000);
   });

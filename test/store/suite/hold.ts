@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addAll, addOne, again, aNode, aRun, aState, lease, leased, only, settled } from "../../kit/build.ts";
+import { addMany, addOne, again, aNode, aState, lease, leased, only, settled } from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -203,12 +203,7 @@ export function holding(setup: () => Promise<Setup>): void {
 
   test("runs that are released together come back in the order of their ids", async () => {
     const { store, node } = await setup();
-    const ids = (
-      await addAll(
-        store,
-        Array.from({ length: 4 }, () => aRun()),
-      )
-    ).map(({ id }) => id);
+    const ids = await addMany(store, 4);
     const leases = await lease(store, node);
 
     await store.runs.release(leases.toReversed());

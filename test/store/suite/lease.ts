@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import {
-  addAll,
-  addOne,
   aClaim,
+  addAll,
+  addMany,
+  addOne,
   again,
   aNode,
   aRun,
@@ -125,10 +126,7 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("never more than the limit", async () => {
     const { store, node } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 10 }, () => aRun()),
-    );
+    await addMany(store, 10);
 
     expect(await lease(store, node, { limit: 3 })).toHaveLength(3);
     expect(await lease(store, node, { limit: 0 })).toHaveLength(0);
@@ -223,12 +221,7 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("runs that became ready together come in the order in which they were added", async () => {
     const { store, node } = await setup();
-    const ids = (
-      await addAll(
-        store,
-        Array.from({ length: 5 }, () => aRun()),
-      )
-    ).map(({ id }) => id);
+    const ids = await addMany(store, 5);
 
     const order = [];
     for (const _ of ids) order.push(only(await lease(store, node, { limit: 1 })).id);
@@ -238,14 +231,8 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("equal priorities take turns: a long lane does not keep another waiting", async () => {
     const { store, node } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 100 }, () => aRun({ job: "long" })),
-    );
-    await addAll(
-      store,
-      Array.from({ length: 100 }, () => aRun({ job: "short" })),
-    );
+    await addMany(store, 100, { job: "long" });
+    await addMany(store, 100, { job: "short" });
 
     const jobs = [];
     for (let i = 0; i < 4; i++) jobs.push(...(await lease(store, node, { jobs: ["long", "short"], limit: 10 })));
@@ -272,10 +259,7 @@ export function leasing(setup: () => Promise<Setup>): void {
     const { store, clock, node } = await setup();
     const old = await addOne(store, { priority: 0 });
     await clock.advance("1h");
-    await addAll(
-      store,
-      Array.from({ length: 5 }, () => aRun({ priority: 9 })),
-    );
+    await addMany(store, 5, { priority: 9 });
 
     const taken = only(await lease(store, node, { limit: 1, order: "oldest" }));
 
@@ -300,10 +284,7 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("concurrent claims find what is left: none comes back empty while runs are due", async () => {
     const { store, node } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 200 }, () => aRun()),
-    );
+    await addMany(store, 200);
 
     const claims = await Promise.all(Array.from({ length: 4 }, () => lease(store, node, { limit: 10 })));
 

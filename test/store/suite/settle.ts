@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
 import type { Outcome } from "../../../runtime/store/store.ts";
 import {
-  addAll,
+  addMany,
   addOne,
   again,
   anError,
-  aRun,
   completed,
   failed,
   lease,
@@ -306,10 +305,7 @@ export function settling(setup: () => Promise<Setup>): void {
 
   test("a batch is answered item by item, and a lost lease does not touch its neighbours", async () => {
     const { store, node } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 5 }, () => aRun()),
-    );
+    await addMany(store, 5);
     const [a, b, c, d, e] = await lease(store, node);
     const stale = { ...c!, token: c!.token + 5 };
 
@@ -334,10 +330,7 @@ export function settling(setup: () => Promise<Setup>): void {
 
   test("500 settlements in one call are all written", async () => {
     const { store, node } = await setup();
-    await addAll(
-      store,
-      Array.from({ length: 500 }, () => aRun()),
-    );
+    await addMany(store, 500);
     const leases = await lease(store, node, { limit: 500 });
 
     const answers = await store.runs.settle(leases.map((each) => settled(each)));

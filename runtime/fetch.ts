@@ -83,6 +83,13 @@ export class Fetcher {
     if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
   }
 
+  /** How many runs of a queue may come leased without a claim: as many as a claim would bring, where none is known to wait. */
+  roomFor(queue: string): number {
+    const group = this.#parts.scheduler.groupOf(queue);
+    if (this.#all || this.#backlog.has(group) || !this.#mayClaim()) return 0;
+    return Math.min(this.#room().limit, group.free);
+  }
+
   /** Resolves when the claim that is in flight, if any, has been answered and taken in. Never rejects. */
   claimed(): Promise<unknown> {
     return this.#claiming.catch(() => 0);

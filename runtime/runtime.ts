@@ -1,9 +1,7 @@
 import { toMs, type DurationText } from "../sdk/duration.ts";
 import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/error.ts";
-import { formatId } from "../sdk/id.ts";
 import { inRuntime } from "../sdk/scope.ts";
 import type { JobSpec } from "../sdk/spec.ts";
-import type { Added, NewRun } from "../sdk/target.ts";
 import { errorRecord } from "../sdk/text.ts";
 import { Bell, every, StoreClock, wait, within } from "./clock.ts";
 import { Declarer } from "./declare.ts";
@@ -13,6 +11,7 @@ import { Fetcher } from "./fetch.ts";
 import { Health } from "./health.ts";
 import { Lines, shown } from "./log.ts";
 import { Node } from "./node.ts";
+import { own } from "./own.ts";
 import { Registry } from "./registry.ts";
 import { Reporter } from "./report.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -109,7 +108,6 @@ class Engine implements Runtime {
     const { store, clock, logger, leaseMs, graceMs, maxCrashes } = settings;
     this.#beatBell = new Bell(clock);
     this.events = new Bus((error) => logger.error({ error: shown(error) }, "A listener of events failed"));
-    this.store = this.#own(store);
     this.#storeClock = new StoreClock(clock);
     const storeClock = this.#storeClock;
     const registry = this.#registry;
@@ -193,6 +191,16 @@ class Engine implements Runtime {
       alive: () => this.#node.alive,
       revive: () => this.#beatBell.ring(),
       unsettled: () => settler.size,
+    });
+    this.store = own(store, {
+      ...shared,
+      ...later,
+      bus: this.events,
+      pollMs: settings.pollMs,
+      leaseMs,
+      scheduler: this.#scheduler,
+      fetcher: this.#fetcher,
+      alive: () => this.#state === "running" && this.#node.alive,
     });
     this.#declarer = new Declarer({ ...shared, node: later.node, timezone: settings.timezone });
     this.#ticker = new Ticker({
@@ -413,44 +421,5 @@ class Engine implements Runtime {
 
   #sayRegistered({ id, queue }: JobSpec): void {
     this.#settings.logger.info({ job: id, queue }, "Job registered");
-  }
-
-  /** The store as application code sees it: what is added wakes this runtime without a round trip. */
-  #own(store: Store): Store {
-    const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
-    return {
-      name,
-      runs,
-      nodes,
-      keep,
-      ticks,
-      find,
-      desk,
-      schedules,
-      open: (signal) => store.open(signal),
-      close: () => store.close(),
-      add: async (batch, tx) => {
-        const answers = await store.add(batch, tx);
-        if (!tx) this.#added(batch, answers); // in a transaction they do not exist yet
-        return answers;
-      },
-    };
-  }
-
-  #added(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
-    const soon = this.#storeClock.now() + this.#settings.pollMs * 2;
-    if (
-      batch.some(({ dueAt, delayMs }) =>
-        dueAt === null ? delayMs <= this.#settings.pollMs * 2 : dueAt.getTime() <= soon,
-      )
-    )
-      this.#fetcher.wake();
-    if (!this.events.active) return;
-    const at = this.#storeClock.date();
-    for (const [i, answer] of answers.entries()) {
-      if (answer instanceof Error || !answer.created) continue;
-      const { job, queue, tags } = batch[i]!;
-      this.events.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
-    }
   }
 }

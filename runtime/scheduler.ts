@@ -100,6 +100,11 @@ export class Scheduler {
     return this.#groups;
   }
 
+  /** The group that a queue's runs belong to. */
+  groupOf(queue: string): Group {
+    return this.#limited.get(queue) ?? this.#open;
+  }
+
   /** How full the process is. `ready`: due runs that lack nothing but a slot · `future`: runs that will fall due · `heap`: all that
    *  waits, also for a place in its queue · `runMs`: mean length of recent attempts, NaN before the first. */
   load(): Load {
@@ -223,7 +228,7 @@ export class Scheduler {
     const { registry, drain, goodMs } = this.#parts;
     const known = this.#held.get(lease.id);
     if (known && this.#goesOn(known, { lease, about })) return;
-    const group = this.#limited.get(lease.queue) ?? this.#open;
+    const group = this.groupOf(lease.queue);
     const job = registry.get(lease.job);
     if (!job || drain.aborted) {
       this.#refused++;

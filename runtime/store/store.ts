@@ -3,12 +3,14 @@
 import type { Wire } from "../../sdk/codec.ts";
 import type { Reason } from "../../sdk/status.ts";
 import type {
+  Added,
   Desk,
   ErrorRecord,
   Find,
   HookKind,
   JobRecord,
   LogRecord,
+  NewRun,
   NewSchedule,
   Progress,
   RunOptions,
@@ -107,10 +109,24 @@ export interface Swept {
   readonly nodes: number;
 }
 
+/** For whom runs are leased as they are added. */
+export interface LeasedFor {
+  readonly node: number;
+  readonly ttlMs: number;
+}
+/** `lease`: null where the run was added as anybody's. `nowMs`: the store's clock at the write, NaN where there is no lease to go by. */
+export interface AddedLeased extends Added {
+  readonly lease: Lease | null;
+  readonly nowMs: number;
+}
+
 /** The way of a run. Every method is one atomic step; none keeps a transaction open for its caller. */
 export interface Runs {
   /** Claims due runs, in any order. Nobody else gets them for `ttlMs`. Never more than `limit`. */
   lease(claim: Claim): Promise<Claimed>;
+  /** Adds runs that are due now and have no key, under a lease of the node that adds them: no claim is needed, and nobody is told.
+   *  Runs of paused queues, and those whose first write was not answered, come without a lease. */
+  addLeased(batch: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]>;
   /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
   settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
   /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start.

@@ -8,9 +8,10 @@ import { postgres } from "../../runtime/store/postgres/index.ts";
 import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { AddedLeased, Store } from "../../runtime/store/store.ts";
 import { aKey, aNode, aRun, ended, lease, leased, only, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
+import { until } from "../kit/until.ts";
 
 let database: Database;
 let store: Store;
@@ -45,7 +46,7 @@ async function losing(name: string, meanwhile: () => Promise<unknown>) {
     },
   };
   const text = sql("tasker", false);
-  return { add: adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
+  return { ...adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
 }
 
 async function liveAndPast(id: number): Promise<readonly number[]> {
@@ -82,6 +83,21 @@ test("an add whose answer was lost runs nothing twice, also if its run was over 
 
   expect(cut.isLost()).toBe(true);
   expect(await liveAndPast(id)).toEqual([0, 1]);
+  await cut.close();
+});
+
+test("runs added under a lease whose answer was lost are there once, and start once that lease has ended", async () => {
+  const job = "direct";
+  const cut = await losing("tasker_add_leased", () => Promise.resolve());
+
+  const added = only(await cut.addLeased([aRun({ job })], { node, ttlMs: 40 })) as AddedLeased;
+
+  expect(cut.isLost()).toBe(true);
+  expect(added.lease).toBeNull();
+  expect(await liveAndPast(added.id)).toEqual([1, 0]);
+  await until(async () => (await lease(store, node, { jobs: [job] })).some(({ id }) => id === added.id), {
+    what: "the lease of the lost add ends",
+  });
   await cut.close();
 });
 

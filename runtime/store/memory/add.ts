@@ -19,7 +19,7 @@ function noTransactions(): Error {
 }
 
 /** Adds a run, or answers with the one that holds its key. Rows that are new or moved go to `rows`. */
-function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
+export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   const complaint = complaintOf(run);
   if (complaint) return new InvalidInput(`run of job "${run.job}" ${complaint}`);
   const holder = run.key && holderOf(state, run.job, run.key.key);

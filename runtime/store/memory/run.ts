@@ -1,5 +1,19 @@
+import type { NewRun } from "../../../sdk/target.ts";
 import { clean } from "../../../sdk/text.ts";
-import type { Claim, Held, Keep, Lease, Outcome, Runs, Settled, Settlement, Swept } from "../store.ts";
+import type {
+  AddedLeased,
+  Claim,
+  Held,
+  Keep,
+  Lease,
+  LeasedFor,
+  Outcome,
+  Runs,
+  Settled,
+  Settlement,
+  Swept,
+} from "../store.ts";
+import { addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
 import {
   cancel,
@@ -18,6 +32,7 @@ import {
 export function runs(state: State): Runs {
   return {
     lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
+    addLeased: step((batch, claim) => batch.map((run) => addLeased(state, run, claim))),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
     hold: step((node, started) =>
       started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
@@ -83,6 +98,15 @@ function take(state: State, claim: Claim): readonly Row[] {
     state.turns.set(laneOf(row), turn);
   }
   return taken;
+}
+
+function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
+  const [added, nowMs] = [addOne(state, run, []), state.now()];
+  if (added instanceof Error) return added;
+  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
+  const row = state.live.get(added.id)!;
+  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
+  return { ...added, lease: leaseOf(row), nowMs };
 }
 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */

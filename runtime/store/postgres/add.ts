@@ -1,6 +1,7 @@
 import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/error.ts";
 import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
+import type { AddedLeased, Lease, LeasedFor } from "../store.ts";
 import { batch } from "./batch.ts";
 import type { Lanes } from "./lane.ts";
 import { gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
@@ -13,6 +14,7 @@ interface Numbered {
   readonly run: NewRun;
 }
 type Keyed = Numbered & { readonly run: NewRun & { readonly key: NewKey } };
+type ForNode = Numbered & { readonly claim: LeasedFor };
 
 /** How long an add is repeated while the server is away, before its caller hears of it. */
 const patienceMs = 10_000;
@@ -111,8 +113,20 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     }
     return answers;
   }
-  return (runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> =>
-    (runs.length === 1 && !tx ? addOne(runs[0]!) : null) ?? add(runs, tx);
+
+  const leased = batch(
+    (items: readonly ForNode[]) => isolated(items, (some, again) => addLeased(send, sql, some, again)),
+    { size: chunk, ...weighed },
+  );
+  return {
+    add: (runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> =>
+      (runs.length === 1 && !tx ? addOne(runs[0]!) : null) ?? add(runs, tx),
+    /** See `Runs.addLeased`: at most `chunk` runs. */
+    async addLeased(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> {
+      const numbered = await patiently(() => number(runs, ids, lanes));
+      return leased(numbered.map((item) => ({ ...item, claim })));
+    },
+  };
 }
 
 /** The runs in parts that one statement may take. */
@@ -231,10 +245,10 @@ function undeadlocked(send: Send): Send {
 }
 
 /** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
-async function isolated<T extends Numbered>(
+async function isolated<T extends Numbered, A>(
   items: readonly T[],
-  write: (items: readonly T[], again: boolean) => Promise<readonly (Added | Error)[]>,
-): Promise<readonly (Added | Error)[]> {
+  write: (items: readonly T[], again: boolean) => Promise<readonly (A | Error)[]>,
+): Promise<readonly (A | Error)[]> {
   try {
     return await patiently((again) => write(items, again));
   } catch (error) {
@@ -263,6 +277,37 @@ async function addPlain(
     await send("tasker_add", sql.add, [...columns(items), wake, again]);
   }
   return items.map((item) => ({ id: item.id, created: true, conflict: false }));
+}
+
+/** Adds runs under a lease. A repeat adds those that are missing as anybody's; those that an earlier try has written start once their
+ *  lease ends, for it can't be told apart from one that another node holds by now. */
+async function addLeased(
+  send: Send,
+  sql: Statements,
+  items: readonly ForNode[],
+  again: boolean,
+): Promise<readonly (AddedLeased | Error)[]> {
+  const { node, ttlMs } = items[0]!.claim;
+  if (again) {
+    const answers = await addPlain(send, sql, items, true);
+    return answers.map((added) => (added instanceof Error ? added : { ...added, nowMs: Number.NaN, lease: null }));
+  }
+  const [ids, of, , , input, meta, tags, options, ttl] = columns(items);
+  const values = [ids, of, input, meta, tags, options, ttl, node, ttlMs];
+  const rows = await send("tasker_add_leased", sql.addLeased, values);
+  const [nowMs, dueMs] = [Number(rows[0]![0]), Number(rows[0]![1])];
+  const unleased = new Set(rows.map((row) => Number(row[2]))); // 0 where all are
+  return items.map((item) => ({
+    ...{ id: item.id, created: true, conflict: false, nowMs },
+    lease: unleased.has(item.id) ? null : leaseOf(item, dueMs),
+  }));
+}
+
+function leaseOf({ id, run }: ForNode, dueMs: number): Lease {
+  const { job, queue, priority, ttlMs, input, tags, options } = run;
+  const expiresMs = ttlMs === null ? null : dueMs + ttlMs;
+  const fresh = { token: 1, attempt: 0, crashes: 0, canceling: false, key: null };
+  return { ...fresh, id, job, queue, priority, dueMs, createdMs: dueMs, expiresMs, input, tags, options };
 }
 
 function isBare({ run }: Numbered): boolean {

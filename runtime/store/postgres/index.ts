@@ -42,12 +42,13 @@ export function postgres(options: PostgresOptions): Store {
   const text = sql(schema, options.skew ?? false);
   const known = lanes(pool, text);
   const heard = ear(options.url, text.channel);
+  const { add, addLeased } = adder(pool, text, known);
   let opening: Promise<void> | null = null;
 
   return {
     name,
-    add: adder(pool, text, known),
-    runs: runs(pool, text, known, heard),
+    add,
+    runs: { ...runs(pool, text, known, heard), addLeased },
     nodes: nodes(pool, text, known),
     keep: keep(pool.guest, text),
     find: find(pool.guest, text, heard),

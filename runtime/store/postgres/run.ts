@@ -16,7 +16,7 @@ const everyCrashes = 32_768;
 const lineBytes = 8192;
 
 /** The way of a run, in Postgres. */
-export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Runs {
+export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Omit<Runs, "addLeased"> {
   const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),

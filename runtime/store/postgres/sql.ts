@@ -116,6 +116,20 @@ export function sql(schema: string, skew: boolean) {
     on conflict (id) do nothing)
   select pg_notify('${channel}', $11) where $11 <> '' and ${live}`,
 
+    /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
+     *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.
+     *  Answers the clock, the instant of all, and then the id of each that is not leased, or null. */
+    addLeased: `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, options, lease_until, node, token)
+    select i.id, i.lane, t.due, t.due, t.due, t.due + ${ms("i.ttl")}, i.input, i.meta, ${tags}, i.options,
+      case when p.held then null else ${clock} + ${ms("$9")} end, case when p.held then null else $8::int end, case when p.held then 0 else 1 end
+    from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[]) i(id, lane, input, meta, tags, options, ttl)
+    cross join (select date_trunc('milliseconds', ${now}) due) t
+    cross join lateral (select i.lane = any(array(select l.id from ${s}.queues q join ${s}.lanes l on l.queue = q.name where q.paused)) held) p
+    returning id, token)
+  select ${epoch(clock)}, ${epoch(`date_trunc('milliseconds', ${now})`)}, a.id from (select 1) one left join added a on a.token = 0`,
+
     /** Adds keyed runs whose key nobody holds; answers their ids. A key that another open transaction claims is waited for.
      *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
     addKeyed: addKeyed(""),

@@ -14,6 +14,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
+import type { AddedLeased } from "../../../runtime/store/store.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -49,6 +50,52 @@ export function leasing(setup: () => Promise<Setup>): void {
     near(taken.dueMs, clock.nowMs());
     near(taken.createdMs, clock.nowMs());
     near(taken.expiresMs, clock.nowMs() + 3_600_000);
+  });
+
+  test("a run that is added under a lease is leased to its node, and to nobody else until that ends", async () => {
+    const { store, clock, node } = await setup();
+    const other = await store.nodes.join(aNode(), 600_000);
+    const input = { json: '{"at":"2030-01-01"}', meta: '{"at":"Date"}' };
+    const options = { retry: { attempts: 7 } };
+    const about = { queue: "q", priority: 3, input, options, tags: ["a", "b"], ttlMs: 3_600_000 };
+
+    const [added] = await store.runs.addLeased([aRun(about)], { node, ttlMs: 10_000 });
+
+    const { id, lease: taken, nowMs } = added as AddedLeased;
+    expect(taken).toMatchObject({ ...{ queue: "q", priority: 3, input, options, tags: ["a", "b"] }, id, job: "job" });
+    expect(taken).toMatchObject({ token: 1, attempt: 0, crashes: 0, canceling: false, key: null });
+    near(taken!.dueMs, clock.nowMs());
+    near(taken!.createdMs, clock.nowMs());
+    near(taken!.expiresMs, clock.nowMs() + 3_600_000);
+    near(nowMs, clock.nowMs());
+    expect(await lease(store, other)).toEqual([]);
+    await clock.advance("11s");
+    expect(only(await lease(store, other))).toMatchObject({ id, token: 2, crashes: 1 });
+    expect(await store.runs.settle([settled(taken!)])).toEqual(["lost"]);
+  });
+
+  test("a lease that came with its run is ended as any other", async () => {
+    const { store, node } = await setup();
+    const added = await store.runs.addLeased([aRun(), aRun()], { node, ttlMs: 10_000 });
+    const [first, second] = added.map((each) => (each as AddedLeased).lease!);
+
+    expect(await store.runs.hold(node, [{ ...first!, startedMs: null }])).toEqual([]);
+    expect(await store.runs.settle([settled(first!)])).toEqual(["settled"]);
+    await store.runs.release([second!]);
+
+    expect(await store.find.get(first!.id)).toMatchObject({ status: "completed", token: 1 });
+    expect(only(await lease(store, node))).toMatchObject({ id: second!.id, token: 2, crashes: 0 });
+  });
+
+  test("a run of a paused queue is added without a lease", async () => {
+    const { store, node } = await setup();
+    await store.desk.pause("still");
+
+    const added = await store.runs.addLeased([aRun({ queue: "still" }), aRun()], { node, ttlMs: 10_000 });
+
+    expect(added.map((each) => (each as AddedLeased).lease?.token ?? null)).toEqual([null, 1]);
+    await store.desk.unpause("still");
+    expect(only(await lease(store, node))).toMatchObject({ id: (added[0] as AddedLeased).id, token: 1 });
   });
 
   test("a plain run's lease has null where there is nothing", async () => {

@@ -1,0 +1,98 @@
+import { AsyncResource } from "node:async_hooks";
+import { formatId } from "../sdk/id.ts";
+import type { Added, NewRun, Tx } from "../sdk/target.ts";
+import type { Clock, StoreClock } from "./clock.ts";
+import type { Bus } from "./event.ts";
+import type { Fetcher } from "./fetch.ts";
+import type { Registry } from "./registry.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Lease, Store } from "./store/store.ts";
+
+export interface OwnParts {
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly registry: Registry;
+  readonly scheduler: Scheduler;
+  readonly fetcher: Fetcher;
+  readonly bus: Bus;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  readonly drain: AbortSignal;
+  node(): number;
+  /** Whether the node runs, and its own lease stands. */
+  alive(): boolean;
+}
+
+/** A runtime's store as application code sees it: what is added through it wakes the runtime without a round trip, and what the
+ *  runtime could start at once comes leased already, so that it needs no claim. */
+export function own(store: Store, parts: OwnParts): Store {
+  const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
+  const { clock, storeClock, registry, scheduler, fetcher, drain } = parts;
+  // Handlers must not start in the asynchronous context of whoever triggered them.
+  const context = new AsyncResource("tasker");
+  /** Runs that are being added, and will come leased. */
+  let coming = 0;
+
+  /** Whether all of a call could start here at once. */
+  function startable(batch: readonly NewRun[]): boolean {
+    if (!parts.alive() || drain.aborted || batch.length === 0) return false;
+    const queue = batch[0]!.queue;
+    if (batch.length > fetcher.roomFor(queue) - coming) return false;
+    return batch.every((run) => run.queue === queue && isNow(run) && registry.get(run.job) !== undefined);
+  }
+
+  async function addLeased(batch: readonly NewRun[]): Promise<readonly (Added | Error)[]> {
+    const sentAt = clock.ticks();
+    coming += batch.length;
+    try {
+      const answers = await runs.addLeased(batch, { node: parts.node(), ttlMs: parts.leaseMs });
+      announce(batch, answers);
+      const leases: Lease[] = [];
+      const receivedAt = clock.ticks();
+      for (const answer of answers) {
+        if (answer instanceof Error || !answer.lease) continue;
+        leases.push(answer.lease);
+        storeClock.observe(answer.nowMs, sentAt, receivedAt);
+      }
+      const about = { sentAt, receivedAt, order: "priority" } as const;
+      if (leases.length > 0) context.runInAsyncScope(() => scheduler.accept(leases, about));
+      return answers;
+    } finally {
+      coming -= batch.length;
+    }
+  }
+
+  async function add(batch: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+    if (!tx && startable(batch)) return addLeased(batch);
+    const answers = await store.add(batch, tx);
+    if (tx) return answers; // in a transaction they do not exist yet
+    const soonMs = parts.pollMs * 2;
+    if (batch.some((run) => isWithin(run, soonMs))) fetcher.wake();
+    announce(batch, answers);
+    return answers;
+  }
+
+  function isWithin({ dueAt, delayMs }: NewRun, soonMs: number): boolean {
+    return dueAt === null ? delayMs <= soonMs : dueAt.getTime() <= storeClock.now() + soonMs;
+  }
+
+  function announce(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
+    if (!parts.bus.active) return;
+    const at = storeClock.date();
+    for (const [i, answer] of answers.entries()) {
+      if (answer instanceof Error || !answer.created) continue;
+      const { job, queue, tags } = batch[i]!;
+      parts.bus.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
+    }
+  }
+
+  return {
+    ...{ name, runs, nodes, keep, ticks, find, desk, schedules, add },
+    open: (signal) => store.open(signal),
+    close: () => store.close(),
+  };
+}
+
+function isNow({ dueAt, delayMs, key, replayOf }: NewRun): boolean {
+  return dueAt === null && delayMs === 0 && key === null && replayOf === null;
+}

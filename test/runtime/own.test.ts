@@ -1,0 +1,129 @@
+/** Runs that a runtime's own process triggers: leased as they are added where there is room, claimed like all others where not. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { expect, test } from "vitest";
+import type { Added } from "../../sdk/target.ts";
+import type { Claim } from "../../runtime/store/store.ts";
+import { aKey, aRun, only } from "../kit/build.ts";
+import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
+
+/** A bench whose claims and leased adds are counted, with one job that ends at once and one that ends when told. */
+async function counted(options: Parameters<typeof aBench>[0] = {}) {
+  const claims: Claim[] = [];
+  const direct: number[] = [];
+  const over = deferred();
+  const slow = aJob(() => over.promise, { id: "slow" });
+  const bench = await aBench({ jobs: [aJob(() => undefined), slow], ...options }, (store) =>
+    withRuns(store, (runs) => ({
+      lease: (claim) => (claims.push(claim), runs.lease(claim)),
+      addLeased: (batch, claim) => (direct.push(batch.length), runs.addLeased(batch, claim)),
+    })),
+  );
+  claims.length = 0;
+  return { ...bench, claims, direct, over };
+}
+
+async function statusOf(bench: Awaited<ReturnType<typeof counted>>, added: Added | Error | undefined) {
+  return (await bench.get((added as Added).id)).status;
+}
+
+test("a run that can start at once needs no claim", async () => {
+  const bench = await counted();
+
+  const added = only(await bench.runtime.store.add([aRun()]));
+  await turns();
+
+  expect(await statusOf(bench, added)).toBe("completed");
+  expect([bench.direct, bench.claims]).toEqual([[1], []]);
+});
+
+test("its events are those of any other run, in order", async () => {
+  const bench = await counted();
+  const seen: string[] = [];
+  bench.runtime.events.on({}, (event) => seen.push(event.type));
+
+  await bench.runtime.store.add([aRun()]);
+  await turns();
+
+  expect(seen).toEqual(["run.scheduled", "run.started", "run.completed"]);
+});
+
+test.each([
+  ["of an unknown job", { job: "other" }],
+  ["with a key", { key: aKey("k") }],
+  ["that falls due later", { delayMs: 500 }],
+  ["with an instant", { dueAt: new Date(0) }],
+])("a run %s goes the usual way", async (_what, about) => {
+  const bench = await counted();
+
+  await bench.runtime.store.add([aRun(about)]);
+  await turns();
+
+  expect(bench.direct).toEqual([]);
+});
+
+test("what has no slot here stays with the store, for other nodes", async () => {
+  const bench = await counted({ slots: 2 });
+  const { store } = bench.runtime;
+
+  await store.add([aRun({ job: "slow" })]);
+  await store.add([aRun({ job: "slow" })]);
+  await store.add([aRun({ job: "slow" })]);
+  await store.add([aRun(), aRun(), aRun()]);
+  await turns();
+
+  expect(bench.direct).toEqual([1, 1]);
+  bench.over.resolve();
+  await turns(40);
+  expect(bench.runtime.stats().busy).toBe(0);
+});
+
+test("a queue's limit holds", async () => {
+  const bench = await counted({ queues: { narrow: { concurrency: 1 } } });
+  const { store } = bench.runtime;
+
+  const first = only(await store.add([aRun({ job: "slow", queue: "narrow" })]));
+  const second = only(await store.add([aRun({ job: "slow", queue: "narrow" })]));
+  await turns();
+
+  expect([await statusOf(bench, first), await statusOf(bench, second)]).toEqual(["leased", "pending"]);
+});
+
+test("adds that are under way count: together they take no more than there is room", async () => {
+  const bench = await counted({ slots: 2 });
+  const { store } = bench.runtime;
+
+  await Promise.all(Array.from({ length: 5 }, () => store.add([aRun({ job: "slow" })])));
+
+  expect(bench.direct).toEqual([1, 1]);
+});
+
+test("a run of a paused queue waits", async () => {
+  const bench = await counted();
+  await bench.store.desk.pause("still");
+
+  const added = only(await bench.runtime.store.add([aRun({ queue: "still" })]));
+  await turns();
+
+  expect(await statusOf(bench, added)).toBe("pending");
+});
+
+test("a stopped runtime leases nothing for itself", async () => {
+  const bench = await counted();
+  await bench.stop();
+
+  const added = only(await bench.runtime.store.add([aRun()]));
+
+  expect(bench.direct).toEqual([]);
+  expect(await statusOf(bench, added)).toBe("pending");
+});
+
+test("a handler does not start in the asynchronous context of whoever triggered it", async () => {
+  const request = new AsyncLocalStorage<string>();
+  const seen: (string | undefined)[] = [];
+  const bench = await aBench({ jobs: [aJob(() => void seen.push(request.getStore()))] });
+
+  await request.run("request 1", () => bench.runtime.store.add([aRun()]));
+  await turns();
+
+  expect(seen).toEqual([undefined]);
+});

@@ -13,6 +13,8 @@ const mostPrefetched = 1000;
 const mostUnsettled = 4000;
 /** Every so many claims one goes by longest wait, so that a low priority can't starve. */
 const oldestEvery = 8;
+/** Past so many lanes a claim asks all of them. */
+const mostNamed = 32;
 
 /** How many due runs to lease beyond the free slots: what the slots can start within 100 ms, at most 1000. `runMs` is the
  *  mean length of recent attempts; none known (NaN): 0. */
@@ -45,6 +47,8 @@ export class Fetcher {
   /** Groups whose last claim came back full, or that had no room when they were to be asked. */
   readonly #backlog = new Set<Group>();
   #all = true;
+  /** Where alone something may have fallen due since the last pass. */
+  #named = new Set<number>();
   #pollAt = 0;
   /** When a run falls due that could not be leased ahead; ticks. */
   #dueAt = Infinity;
@@ -61,9 +65,10 @@ export class Fetcher {
     this.#bell = new Bell(parts.clock);
   }
 
-  /** Something may have fallen due: ask for everything. */
-  wake(): void {
-    this.#all = true;
+  /** Something may have fallen due: in these lanes, or anywhere. */
+  wake(lanes?: readonly number[]): void {
+    if (!lanes || this.#named.size > mostNamed) this.#all = true;
+    else for (const lane of lanes) this.#named.add(lane);
     this.#bell.ring();
   }
 
@@ -126,33 +131,34 @@ export class Fetcher {
   async #pass(signal: AbortSignal): Promise<boolean> {
     const { scheduler, registry } = this.#parts;
     if (registry.ids().length === 0) return false;
-    const all = this.#all;
+    const [all, named] = [this.#all, [...this.#named]];
     this.#all = false;
+    this.#named.clear();
     const groups = scheduler.groups();
     this.#turn = (this.#turn + 1) % groups.length;
     let more = false;
     for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
       if (signal.aborted || !this.#mayClaim()) return false;
-      if (!all && !this.#backlog.has(group)) continue;
-      more = (await this.#claim(group)) || more;
+      const whole = all || this.#backlog.has(group);
+      if (whole || named.length > 0) more = (await this.#claim(group, whole ? undefined : named)) || more;
     }
     return more;
   }
 
   /** Claims for one group. Answers whether it should be asked again at once. */
-  async #claim(group: Group): Promise<boolean> {
+  async #claim(group: Group, lanes: readonly number[] | undefined): Promise<boolean> {
     const { limit, want, future } = this.#room();
     const most = Math.min(limit, group.free);
     this.#backlog.add(group);
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
-    this.#claiming = this.#lease(group, most, ahead);
+    this.#claiming = this.#lease(group, { limit: most, ahead, lanes });
     const count = await this.#claiming;
     if (count < most) this.#backlog.delete(group);
     return count >= most && this.#room().want && group.free > 0;
   }
 
-  async #lease(group: Group, limit: number, ahead: boolean): Promise<number> {
+  async #lease(group: Group, { limit, ahead, lanes }: Wanted): Promise<number> {
     const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
     const crashesBelow = scheduler.crashesBelow();
@@ -167,7 +173,9 @@ export class Fetcher {
       ttlMs: this.#parts.leaseMs,
       order,
       crashesBelow,
+      lanes,
     });
+    if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
     health.ok();
     storeClock.observe(nowMs, sentAt, receivedAt);
@@ -190,6 +198,15 @@ export class Fetcher {
     const found = room(scheduler.load());
     return unsettled() < mostUnsettled ? found : { ...found, limit: 0, want: false };
   }
+}
+
+/** What one claim is to bring. */
+interface Wanted {
+  readonly limit: number;
+  /** Also what falls due within two polls. */
+  readonly ahead: boolean;
+  /** Only from these lanes. */
+  readonly lanes: readonly number[] | undefined;
 }
 
 export interface FetcherParts {

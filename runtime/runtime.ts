@@ -392,8 +392,8 @@ class Engine implements Runtime {
   async #listen(): Promise<void> {
     const { store, logger } = this.#settings;
     try {
-      this.#unlisten = await store.runs.listen(this.#node.id, (what) => {
-        if (what === "due") this.#fetcher.wake();
+      this.#unlisten = await store.runs.listen(this.#node.id, (what, lanes) => {
+        if (what === "due") this.#fetcher.wake(lanes);
         else if (what === "tick") this.#ticker.wake();
         else void this.#node.hear();
       });

@@ -58,11 +58,14 @@ export interface Claim {
   readonly order: "priority" | "oldest";
   /** Passes by runs that crashed this often, or more; none if it is left out. */
   readonly crashesBelow?: number | undefined;
+  /** Looks only where `listen` said that runs may be due; everywhere if it is left out. */
+  readonly lanes?: readonly number[] | undefined;
 }
 export interface Claimed {
   readonly leases: readonly Lease[];
-  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. */
-  readonly nowMs: number;
+  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. Null: none of the claim's lanes is
+   *  one of its jobs and queues, so nothing was asked. */
+  readonly nowMs: number | null;
 }
 
 /** How an attempt ended. All of it is written in one step with the end of the lease. */
@@ -139,8 +142,12 @@ export interface Runs {
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
    *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
   sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
-  /** Calls back when runs may have become due, a command for `node` waits, or a schedule was changed. Best effort: polling must be enough alone. */
-  listen(node: number, hear: (what: "due" | "command" | "tick") => void): Promise<() => Promise<void>>;
+  /** Calls back when runs may have become due (with the lanes, where it is known that they are in few), a command for `node` waits, or a
+   *  schedule was changed. Best effort: polling must be enough alone. */
+  listen(
+    node: number,
+    hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
+  ): Promise<() => Promise<void>>;
   progress(held: Held, progress: Progress): Promise<boolean>;
   log(batch: readonly LogRecord[]): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** When Postgres tells nodes that there is something to do: a claim skips a row that is locked just then, so whoever locked it tells. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Claim, Store } from "../../runtime/store/store.ts";
 import { again, aClaim, aKey, aNode, aRun, addOne, leased, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
@@ -10,12 +10,16 @@ let database: Database;
 let store: Store;
 let node: number;
 let heard = 0;
+let lanes: readonly number[] | undefined;
 beforeAll(async () => {
   database = await freshDatabase();
   store = postgres({ url: database.url });
   await store.open();
   node = await store.nodes.join(aNode(), 600_000);
-  await store.runs.listen(node, (what) => (what === "due" ? heard++ : undefined));
+  await store.runs.listen(node, (what, named) => {
+    if (what === "due") heard++;
+    if (what === "due") lanes = named;
+  });
 });
 afterAll(async () => {
   await store.close();
@@ -61,3 +65,52 @@ test("a claim that met a locked row gets it when it is told", async () => {
   expect(taken.filter((other) => other === id)).toHaveLength(1);
   await lock;
 });
+
+test("an add says in which lanes its runs are, and a claim that looks only there finds them and no others", async () => {
+  const id = await addOne(store, { job: "near" });
+  await addOne(store, { job: "far" });
+  const claim = { jobs: ["near", "far"], limit: 10 };
+  const only = async (among: readonly number[], about: Partial<Claim> = {}) => {
+    const { leases, nowMs } = await store.runs.lease(aClaim({ node, ...claim, lanes: among, ...about }));
+    return { jobs: leases.map(({ job }) => job), asked: nowMs !== null };
+  };
+
+  const [far] = await laneOf("far");
+  const [near] = await laneOf("near");
+
+  expect(await only([near!], { jobs: ["far"] })).toEqual({ jobs: [], asked: false });
+  expect(await only([near!], { queues: { only: ["other"] } })).toEqual({ jobs: [], asked: false });
+  expect(await only([near!])).toEqual({ jobs: ["near"], asked: true });
+  expect(await only([near!, far!])).toEqual({ jobs: ["far"], asked: true });
+  expect((await store.find.get(id))?.status).toBe("leased");
+});
+
+test("a lane that the node has not read yet is looked for", async () => {
+  const other = postgres({ url: database.url });
+  await other.runs.lease(aClaim({ node })); // it knows the lanes of now
+  await addOne(store, { job: "new" });
+  const named = await laneOf("new");
+
+  const { leases } = await other.runs.lease(aClaim({ node, jobs: ["new"], lanes: named }));
+
+  expect(leases.map(({ job }) => job)).toEqual(["new"]);
+  await other.close();
+});
+
+test("a batch over many lanes names none of them", async () => {
+  heard = 0;
+  await store.add(Array.from({ length: 40 }, (_, i) => aRun({ job: `many-${i}` })));
+
+  await until(() => heard > 0, { what: "the batch is told" });
+
+  expect(lanes).toBeUndefined();
+});
+
+/** The number of a job's lane, as a notification of another run of it names it. */
+async function laneOf(job: string): Promise<readonly number[]> {
+  heard = 0;
+  const id = await addOne(store, { job });
+  await until(() => heard > 0, { what: `a run of ${job} is told` });
+  await store.desk.cancel([id], "user");
+  return lanes!;
+}

@@ -25,6 +25,8 @@ const blockSize = 1024;
 const chunk = 1000;
 /** …and in bytes of input, so that large payloads are neither held in memory many times over nor one huge message. */
 const chunkBytes = 4 * 1024 * 1024;
+/** A notification names so many lanes at most. */
+const mostNamed = 16;
 const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.input.json.length };
 
 /** Adds runs. Unkeyed ones that are in flight together share a statement; so do keyed ones, apart from them. */
@@ -321,9 +323,12 @@ function isBare({ run }: Numbered): boolean {
   );
 }
 
-/** Payload of the notification: none if all of it is due much later than any node looks ahead. */
+/** Payload of the notification: the lanes to look at, all if they are many; none if all of it is due much later than any node looks ahead. */
 function wakes(items: readonly Numbered[]): string {
-  return items.some(({ run }) => run.delayMs < 60_000) ? "d" : "";
+  const lanes = new Set<number>();
+  for (const { run, lane } of items) if (run.delayMs < 60_000) lanes.add(lane);
+  if (lanes.size === 0) return "";
+  return lanes.size > mostNamed ? "d" : `d${[...lanes].join(",")}`;
 }
 
 /** Epoch ms of the instant asked for; Postgres has no use for those long past. */

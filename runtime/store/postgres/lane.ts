@@ -17,10 +17,11 @@ export interface Lanes {
   known(id: number): Lane | undefined;
   /** The number of a lane that has been read already. */
   numberOf(name: LaneName): number | undefined;
-  /** Lanes of these jobs, highest priority first, equal ones by turns; read again if the settings moved on since. */
+  /** Lanes of these jobs and queues, highest priority first, equal ones by turns; of those with these numbers, if there are any given. */
   pick(
     jobs: readonly string[],
     queues: { readonly only: readonly string[] } | { readonly not: readonly string[] },
+    among?: readonly number[],
   ): readonly Lane[];
   /** Where the settings stand; reads the lanes again if `rev` is new. True if it was. */
   follow(rev: number): Promise<boolean>;
@@ -65,11 +66,12 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
       if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
       return lane;
     },
-    pick(jobs, queues) {
+    pick(jobs, queues, among) {
       const wanted = new Set(jobs);
       const named = new Set("only" in queues ? queues.only : queues.not);
       const only = "only" in queues;
-      const list = [...known.values()].filter((lane) => wanted.has(lane.job) && named.has(lane.queue) === only);
+      const all = among ? among.flatMap((id) => byId.get(id) ?? []) : [...known.values()];
+      const list = all.filter((lane) => wanted.has(lane.job) && named.has(lane.queue) === only);
       const first = list.length > 0 ? turn++ % list.length : 0;
       const turned = [...list.slice(first), ...list.slice(0, first)];
       return turned.sort((a, b) => b.priority - a.priority); // stable: equal priorities keep their turn

@@ -64,7 +64,8 @@ export function ear(url: string, channel: string): Ear {
   return {
     async listen(node, hear) {
       const stop = add((kind, rest) => {
-        if (kind === "d" || kind === "r") hear("due");
+        if (kind === "r" || (kind === "d" && rest === "")) hear("due");
+        else if (kind === "d") hear("due", rest.split(",").map(Number));
         if (kind === "s" || kind === "r") hear("tick");
         if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
       });

@@ -88,14 +88,17 @@ function canceled(held: Held): Settlement {
 
 /** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
 async function lease(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed> {
+  if (claim.lanes && !claim.lanes.every((lane) => lanes.known(lane)))
+    return lease(pool, sql, lanes, { ...claim, lanes: undefined });
   const first = await claimOnce(pool, sql, lanes, claim);
-  if (!(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
+  if (first.nowMs === null || !(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
   const second = await claimOnce(pool, sql, lanes, { ...claim, limit: claim.limit - first.leases.length });
   return { leases: [...first.leases, ...second.leases], nowMs: second.nowMs };
 }
 
 async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed & { rev: number }> {
-  const picked = lanes.pick(claim.jobs, claim.queues);
+  const picked = lanes.pick(claim.jobs, claim.queues, claim.lanes);
+  if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null };
   // Twice through the lanes: first what is due now, then what falls due soon, so that no later run displaces a due one.
   const ahead = claim.aheadMs > 0;
   const ids = numbers([...picked, ...(ahead ? picked : [])].map((lane) => lane.id));

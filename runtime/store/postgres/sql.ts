@@ -31,7 +31,7 @@ export function sql(schema: string, skew: boolean) {
       cross join lateral (
         select id from ${s}.runs
         where lane = l.lane and ${free} and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
-          and not coalesce((select q.paused from ${s}.lanes x join ${s}.queues q on q.name = x.queue where x.id = l.lane), false)
+          and l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)) -- once, not once a lane
         order by ready_at, id limit $5 for update skip locked) c
       limit $5))
     returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options)

@@ -57,6 +57,8 @@ export class Fetcher {
   /** No claims before; ticks. */
   #restUntil = 0;
   #claims = 0;
+  /** Whether a claim has been answered: before, nobody knows what waits. */
+  #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
   #turn = 0;
 
@@ -91,7 +93,7 @@ export class Fetcher {
   /** How many runs of a queue may come leased without a claim: as many as a claim would bring, where none is known to wait. */
   roomFor(queue: string): number {
     const group = this.#parts.scheduler.groupOf(queue);
-    if (this.#all || this.#backlog.has(group) || !this.#mayClaim()) return 0;
+    if (!this.#answered || this.#backlog.has(group) || !this.#mayClaim()) return 0;
     return Math.min(this.#room().limit, group.free);
   }
 
@@ -178,6 +180,7 @@ export class Fetcher {
     if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
     health.ok();
+    this.#answered = true;
     storeClock.observe(nowMs, sentAt, receivedAt);
     const back = scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
     if (back * 2 > leases.length) this.#restUntil = this.#pollAt; // the next claim at once would bring the same

@@ -41,24 +41,36 @@ export function own(store: Store, parts: OwnParts): Store {
     return batch.every((run) => run.queue === queue && isNow(run) && registry.get(run.job) !== undefined);
   }
 
+  /** Leases that have come, until the end of this turn: all of one write start together. */
+  let arrived: Lease[] = [];
+  let arrivedSentAt = Infinity;
+
+  function start(): void {
+    const [leases, sentAt] = [arrived, arrivedSentAt];
+    arrived = [];
+    arrivedSentAt = Infinity;
+    coming -= leases.length;
+    context.runInAsyncScope(() =>
+      scheduler.accept(leases, { sentAt, receivedAt: clock.ticks(), order: "priority" } as const),
+    );
+  }
+
   async function addLeased(batch: readonly NewRun[]): Promise<readonly (Added | Error)[]> {
     const sentAt = clock.ticks();
     coming += batch.length;
+    let kept = 0;
     try {
       const answers = await runs.addLeased(batch, { node: parts.node(), ttlMs: parts.leaseMs });
       announce(batch, answers);
-      const leases: Lease[] = [];
-      const receivedAt = clock.ticks();
       for (const answer of answers) {
         if (answer instanceof Error || !answer.lease) continue;
-        leases.push(answer.lease);
-        storeClock.observe(answer.nowMs, sentAt, receivedAt);
+        if (kept++ === 0) storeClock.observe(answer.nowMs, sentAt, clock.ticks());
+        if (arrived.push(answer.lease) === 1) process.nextTick(start); // once all promises of this turn have gone on
+        arrivedSentAt = Math.min(arrivedSentAt, sentAt);
       }
-      const about = { sentAt, receivedAt, order: "priority" } as const;
-      if (leases.length > 0) context.runInAsyncScope(() => scheduler.accept(leases, about));
       return answers;
     } finally {
-      coming -= batch.length;
+      coming -= batch.length - kept;
     }
   }
 

@@ -299,17 +299,30 @@ async function addLeased(
   const rows = await send("tasker_add_leased", sql.addLeased, values);
   const [nowMs, dueMs] = [Number(rows[0]![0]), Number(rows[0]![1])];
   const unleased = new Set(rows.map((row) => Number(row[2]))); // 0 where all are
-  return items.map((item) => ({
-    ...{ id: item.id, created: true, conflict: false, nowMs },
-    lease: unleased.has(item.id) ? null : leaseOf(item, dueMs),
-  }));
+  return items.map((item) => {
+    const lease = unleased.has(item.id) ? null : leaseOf(item, dueMs);
+    return { id: item.id, created: true, conflict: false, nowMs, lease };
+  });
 }
 
 function leaseOf({ id, run }: ForNode, dueMs: number): Lease {
-  const { job, queue, priority, ttlMs, input, tags, options } = run;
-  const expiresMs = ttlMs === null ? null : dueMs + ttlMs;
-  const fresh = { token: 1, attempt: 0, crashes: 0, canceling: false, key: null };
-  return { ...fresh, id, job, queue, priority, dueMs, createdMs: dueMs, expiresMs, input, tags, options };
+  return {
+    id,
+    token: 1,
+    job: run.job,
+    queue: run.queue,
+    priority: run.priority,
+    dueMs,
+    createdMs: dueMs,
+    expiresMs: run.ttlMs === null ? null : dueMs + run.ttlMs,
+    attempt: 0,
+    crashes: 0,
+    canceling: false,
+    input: run.input,
+    tags: run.tags,
+    key: null,
+    options: run.options,
+  };
 }
 
 function isBare({ run }: Numbered): boolean {

@@ -1,0 +1,84 @@
+/** A store with long history beside one with little. */
+import type { Store } from "../../runtime/index.ts";
+import type { Find } from "../../sdk/index.ts";
+import { type Size, cycle } from "./claim.ts";
+import { aRun, loadHistory } from "./load.ts";
+import { byTurns, type Line, lines, took } from "./measure.ts";
+import type { Place } from "./place.ts";
+
+/** What a search looks through; the baseline has a little more, so that both fill it. */
+const little = 120_000;
+const job = "job3";
+
+const reads: readonly (readonly [name: string, read: (find: Find) => Promise<unknown>])[] = [
+  ["list, newest 50", (find) => find.list({})],
+  ["list of a job", (find) => find.list({ job: [job] })],
+  ["list of failed runs", (find) => find.list({ status: ["failed"] })],
+  ["list of failed runs of a job", (find) => find.list({ job: [job], status: ["failed"] })],
+  ["list of a job without runs", (find) => find.list({ job: ["idle"] })],
+  ["list of a day", (find) => find.list({ finishedAfter: new Date(Date.now() - 86_400_000) })],
+  ["list before an old day", (find) => find.list({ finishedBefore: new Date(Date.now() - 6 * 86_400_000) })],
+  ["search by tag, found", (find) => find.list({ tags: ["plan:1"] })],
+  ["search by tag, not found", (find) => find.list({ tags: ["nobody"] })],
+  ["search by key, not found", (find) => find.list({ key: "nobody" })],
+  ["search by error, not found", (find) => find.list({ error: "nobody" })],
+  ["stats", (find) => find.stats()],
+];
+
+/** Ten million finished runs of seven days. */
+export async function history(place: Place, { scale, rounds }: Size): Promise<readonly Line[]> {
+  const count = 1e7 * scale;
+  const name = `${count.toLocaleString("en")} runs of history`;
+  const [base, grown] = [await place.make("growth_base"), await place.make("growth_history")];
+  for (const store of [base, grown]) await store.add([{ ...aRun("idle"), delayMs: 86_400_000 }]);
+  await loadHistory(place, "growth_base", little, 7);
+  const loadMs = await took(() => loadHistory(place, "growth_history", count, 7));
+  console.error(`${name}: loaded in ${Math.round(loadMs / 1000)} s`);
+  const found: Line[] = [];
+  const add = (store: Store) => () => took(() => store.add([aRun(job)]));
+  found.push(...lines(name, "trigger", await byTurns(rounds, add(base), add(grown)), 1.5));
+  const due = () => Array.from({ length: 20 }, () => aRun(job));
+  const claims = await byTurns(rounds, cycle(base, [job], due), cycle(grown, [job], due));
+  found.push(...lines(name, "claim of 20", claims, 1.5));
+  const old = async (schema: string): Promise<number> => {
+    const { rows } = await place.control.query<{ id: string }>(`select min(id) id from ${schema}.history`);
+    return Number(rows[0]!.id);
+  };
+  const [a, b] = [await old("growth_base"), await old("growth_history")];
+  const got = await byTurns(
+    rounds,
+    () => took(() => base.find.get(a)),
+    () => took(() => grown.find.get(b)),
+  );
+  found.push(...lines(name, "get of the oldest", got, 1.5));
+  for (const [measure, read] of reads) {
+    const times = await byTurns(
+      15,
+      () => took(() => read(base.find)),
+      () => took(() => read(grown.find)),
+    );
+    found.push(...lines(name, measure, times, 1.5));
+  }
+  found.push(...(await pruned(place, name, base, grown)));
+  return found;
+}
+
+/** Drops all days but the last two, on both. */
+async function pruned(place: Place, name: string, base: Store, grown: Store): Promise<readonly Line[]> {
+  const keep = { completedMs: 86_400_000, otherMs: 86_400_000 };
+  const wal = async (): Promise<number> => {
+    const { rows } = await place.control.query<{ at: string }>("select pg_current_wal_lsn() - '0/0' as at");
+    return Number(rows[0]!.at);
+  };
+  const measured = async (store: Store): Promise<readonly [number, number]> => {
+    const before = await wal();
+    const ms = await took(() => store.keep.prune(keep));
+    return [ms, (await wal()) - before];
+  };
+  const [[baseMs, baseWal], [grownMs, grownWal]] = [await measured(base), await measured(grown)];
+  const line = { case: name, bound: null };
+  return [
+    { ...line, measure: "prune of 5 days", unit: "ms", base: baseMs, grown: grownMs },
+    { ...line, measure: "prune of 5 days, WAL", unit: "kB", base: baseWal / 1024, grown: grownWal / 1024 },
+  ];
+}

@@ -16,7 +16,7 @@ export interface Settings {
   readonly jobs: readonly string[];
   readonly slots: number;
   readonly queues: Readonly<Record<string, { readonly concurrency: number }>>;
-  readonly poll: DurationText;
+  readonly poll: DurationText | "silent";
   readonly lease: DurationText;
   readonly sweep: DurationText;
   readonly grace: DurationText;

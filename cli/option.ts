@@ -46,6 +46,10 @@ const span: Kind = {
     }
   },
 };
+const pace: Kind = {
+  wants: `${span.wants}, or "silent"`,
+  read: (value) => (value === "silent" ? value : span.read(value)),
+};
 const zone: Kind = { wants: "the name of a time zone", read: checkZone };
 const choice = (...names: readonly string[]): Kind => ({
   wants: `one of ${names.join(", ")}`,
@@ -132,8 +136,8 @@ export const options: readonly Option[] = [
     variable: "TASKER_POLL",
     default: "1s",
     for: "worker",
-    kind: span,
-    about: "Longest wait before looking for due runs again",
+    kind: pace,
+    about: "Longest wait before looking for due runs again; silent: no statement while there is nothing to do",
   },
   {
     key: "lease",
@@ -151,7 +155,7 @@ export const options: readonly Option[] = [
     default: "5s",
     for: "worker",
     kind: span,
-    about: "How often runs of dead processes are taken back",
+    about: "How often, at most, runs of dead processes are taken back",
   },
   {
     key: "grace",

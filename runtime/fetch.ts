@@ -49,6 +49,7 @@ export class Fetcher {
   #all = true;
   /** Where alone something may have fallen due since the last pass. */
   #named = new Set<number>();
+  /** When to ask for everything again; ticks. 0: at once, for the first time or after a failure. Infinity: the node sleeps. */
   #pollAt = 0;
   /** When a run falls due that could not be leased ahead; ticks. */
   #dueAt = Infinity;
@@ -61,6 +62,7 @@ export class Fetcher {
   #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
   #turn = 0;
+  #passing = false;
 
   constructor(parts: FetcherParts) {
     this.#parts = parts;
@@ -79,6 +81,30 @@ export class Fetcher {
     if (this.#room().future) return this.wake();
     this.#dueAt = Math.min(this.#dueAt, at);
     this.#bell.ring();
+  }
+
+  /** A beat has looked in place of a poll, and found that the next run can be leased at `dueMs` (epoch ms); null: none can. */
+  polled(dueMs: number | null): void {
+    const { clock, storeClock, pollMs } = this.#parts;
+    this.#pollAt = clock.ticks() + pollMs;
+    if (dueMs !== null && dueMs <= storeClock.now() + pollMs * 2) this.wake();
+  }
+
+  /** Polls no more, until `rouse`; what is told meanwhile wakes the node. */
+  rest(): void {
+    this.#pollAt = Infinity;
+  }
+
+  /** The node stands again. */
+  rouse(): void {
+    const { clock, pollMs } = this.#parts;
+    this.#pollAt = Math.min(this.#pollAt, clock.ticks() + pollMs);
+    this.#bell.ring();
+  }
+
+  /** Whether there is nothing to ask for before the next poll, and no claim is in flight. */
+  get quiet(): boolean {
+    return !this.#passing && !this.#passedBy && this.#dueAt === Infinity && this.#backlog.size === 0 && !this.#isTold();
   }
 
   /** Room may have come free: ask where there is a backlog, and for runs that were passed by. */
@@ -104,21 +130,18 @@ export class Fetcher {
 
   /** Leases until the signal aborts. One claim is in flight at a time. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, pollMs, health, scheduler } = this.#parts;
+    const { clock, pollMs, health } = this.#parts;
     while (!signal.aborted) {
-      if (clock.ticks() >= this.#pollAt) {
-        this.#all = true;
-        this.#pollAt = clock.ticks() + pollMs * (1 - Math.random() * 0.1);
-        scheduler.tend(pollMs);
-      }
+      if (clock.ticks() >= this.#pollAt) this.#poll();
       if (clock.ticks() >= this.#dueAt) {
         this.#all = true;
         this.#dueAt = Infinity;
       }
       try {
         // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
-        if (!this.#parts.alive()) this.#parts.revive();
-        else if (await this.#pass(signal)) continue;
+        if (!this.#parts.alive()) {
+          if (this.#isTold()) this.#parts.revive();
+        } else if (await this.#pass(signal)) continue;
       } catch (error) {
         health.failed("Leasing runs", error);
         this.#pollAt = 0;
@@ -129,13 +152,36 @@ export class Fetcher {
     }
   }
 
-  /** Claims once for each group that has room and may have runs. Answers whether another pass is worthwhile at once. */
+  /** Asks for everything, or where there is nothing else to do lets a beat look, which takes one statement for all groups. */
+  #poll(): void {
+    const { clock, pollMs, scheduler } = this.#parts;
+    const isFirst = this.#pollAt === 0;
+    this.#pollAt = clock.ticks() + pollMs * (isFirst ? Math.random() : 1); // nodes that start together poll apart
+    scheduler.tend(pollMs);
+    const beatsWithin = scheduler.groups().length > 1 ? Infinity : pollMs;
+    if (isFirst || !this.#parts.beats(beatsWithin)) this.#all = true;
+  }
+
+  #isTold(): boolean {
+    return this.#all || this.#named.size > 0;
+  }
+
   async #pass(signal: AbortSignal): Promise<boolean> {
+    this.#passing = true;
+    try {
+      return await this.#claimAll(signal);
+    } finally {
+      this.#passing = false;
+    }
+  }
+
+  /** Claims once for each group that has room and may have runs. Answers whether another pass is worthwhile at once. */
+  async #claimAll(signal: AbortSignal): Promise<boolean> {
     const { scheduler, registry } = this.#parts;
-    if (registry.ids().length === 0) return false;
     const [all, named] = [this.#all, [...this.#named]];
     this.#all = false;
     this.#named.clear();
+    if (registry.ids().length === 0) return false;
     const groups = scheduler.groups();
     this.#turn = (this.#turn + 1) % groups.length;
     let more = false;
@@ -226,6 +272,8 @@ export interface FetcherParts {
   /** Whether the node's own lease stands; and makes it beat at once, after which it wakes the fetcher. */
   alive(): boolean;
   revive(): void;
+  /** Beats instead of a poll, if nothing is held and the next beat is due within `ms`. Answers whether it does. */
+  beats(ms: number): boolean;
   /** Ended runs that the store has not taken yet. */
   unsettled(): number;
 }

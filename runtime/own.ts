@@ -21,6 +21,8 @@ export interface OwnParts {
   node(): number;
   /** Whether the node runs, and its own lease stands. */
   alive(): boolean;
+  /** Whether the node sleeps: it must hear of all that is added, however late it is due. */
+  asleep(): boolean;
 }
 
 /** A runtime's store as application code sees it: what is added through it wakes the runtime without a round trip, and what the
@@ -79,7 +81,7 @@ export function own(store: Store, parts: OwnParts): Store {
     const answers = await store.add(batch, tx);
     if (tx) return answers; // in a transaction they do not exist yet
     const soonMs = parts.pollMs * 2;
-    if (batch.some((run) => isWithin(run, soonMs))) fetcher.wake();
+    if (parts.asleep() || batch.some((run) => isWithin(run, soonMs))) fetcher.wake();
     announce(batch, answers);
     return answers;
   }

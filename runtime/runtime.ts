@@ -3,7 +3,7 @@ import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/error.ts";
 import { inRuntime } from "../sdk/scope.ts";
 import type { JobSpec } from "../sdk/spec.ts";
 import { errorRecord } from "../sdk/text.ts";
-import { Bell, every, StoreClock, wait, within } from "./clock.ts";
+import { StoreClock, wait, within } from "./clock.ts";
 import { Declarer } from "./declare.ts";
 import { Bus } from "./event.ts";
 import { Executor } from "./executor.ts";
@@ -20,6 +20,7 @@ import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./se
 import { Settler } from "./settle.ts";
 import type { Store } from "./store/store.ts";
 import { watchStrays } from "./stray.ts";
+import { Sweeper } from "./sweep.ts";
 import { Ticker } from "./ticker.ts";
 
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
@@ -67,8 +68,6 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   return new Engine(settingsOf(options));
 }
 
-const pruneEveryMs = 3_600_000;
-const firstPruneMs = 10_000;
 /** How long a handler has to end after it was told to stop, and when, after the grace, all is over at the latest; ms. */
 const promptMs = 400;
 const lastMs = 900;
@@ -89,7 +88,7 @@ class Engine implements Runtime {
   readonly #node: Node;
   readonly #declarer: Declarer;
   readonly #ticker: Ticker;
-  readonly #beatBell: Bell;
+  readonly #sweeper: Sweeper;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
   readonly #over = new AbortController();
@@ -99,14 +98,12 @@ class Engine implements Runtime {
   #loops: Promise<unknown> = Promise.resolve();
   #beats: Promise<unknown> = Promise.resolve();
   #startedAt = Number.NaN;
-  #pruneAt = 0;
   #unlisten: (() => Promise<void>) | null = null;
   #unwatch: (() => void) | null = null;
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    const { store, clock, logger, leaseMs, graceMs, maxCrashes } = settings;
-    this.#beatBell = new Bell(clock);
+    const { store, clock, logger, leaseMs, pollMs, sweepMs, graceMs, maxCrashes } = settings;
     this.events = new Bus((error) => logger.error({ error: shown(error) }, "A listener of events failed"));
     this.#storeClock = new StoreClock(clock);
     const storeClock = this.#storeClock;
@@ -154,18 +151,30 @@ class Engine implements Runtime {
     this.#node = new Node({
       ...shared,
       ...later,
-      info: settings.info,
-      leaseMs,
-      goodMs,
-      revived: () => {
-        this.#fetcher.wake();
-        this.#ticker.lapsed();
+      ...{ info: settings.info, pollMs, leaseMs, goodMs },
+      periodMs: Math.max(pollMs, Math.min(leaseMs / 3, sweepMs)), // no sweep without a beat that asks for it
+      silent: () => settings.silent && this.#unlisten !== null,
+      idle: () => this.#idle(),
+      tidyAt: () => this.#sweeper.pruneAt,
+      slept: () => this.#fetcher.rest(),
+      revived: (lapsed) => {
+        if (lapsed) this.#fetcher.wake();
+        this.#fetcher.rouse();
+        if (lapsed) this.#ticker.lapsed();
+        this.#ticker.rouse();
       },
-      heard: ({ tickMs, declare }) => {
+      heard: ({ tickMs, declare, sweep, coming }) => {
         this.#ticker.expect(tickMs);
         if (declare) this.#declare(true);
+        if (sweep) this.#sweeper.want();
+        if (coming) this.#fetcher.polled(coming.dueMs);
       },
     });
+    const standing = {
+      alive: () => this.#node.alive,
+      asleep: () => this.#node.asleep,
+      revive: () => this.#node.revive(),
+    };
     this.#scheduler = new Scheduler({
       ...shared,
       slots: settings.slots,
@@ -175,7 +184,10 @@ class Engine implements Runtime {
       scope: (work) => inRuntime(this.store, work),
       heldUntil: () => this.#node.heldUntil,
       admit: (leased, nowMs) => this.#executor.admit(leased, nowMs),
-      start: (leased) => this.#executor.start(leased),
+      start: (leased) => {
+        if (this.#node.asleep) this.#node.revive(); // it was leased as it was added, while the node fell asleep
+        this.#executor.start(leased);
+      },
       release: (leased) => settler.release(leased),
       lost: (leased) => this.#executor.lost(leased),
       isAsked: (lease) => this.#executor.isAsked(lease),
@@ -184,33 +196,39 @@ class Engine implements Runtime {
     });
     this.#fetcher = new Fetcher({
       ...shared,
+      ...standing,
       node: later.node,
       scheduler: this.#scheduler,
-      pollMs: settings.pollMs,
+      pollMs,
       leaseMs,
-      alive: () => this.#node.alive,
-      revive: () => this.#beatBell.ring(),
+      beats: (ms) => this.#node.early(ms),
       unsettled: () => settler.size,
     });
     this.store = own(store, {
       ...shared,
       ...later,
       bus: this.events,
-      pollMs: settings.pollMs,
+      pollMs,
       leaseMs,
       scheduler: this.#scheduler,
       fetcher: this.#fetcher,
       alive: () => this.#state === "running" && this.#node.alive,
+      asleep: () => this.#node.asleep,
     });
     this.#declarer = new Declarer({ ...shared, node: later.node, timezone: settings.timezone });
     this.#ticker = new Ticker({
       ...shared,
+      ...standing,
       node: later.node,
       bus: this.events,
-      pollMs: settings.pollMs,
-      alive: () => this.#node.alive,
-      revive: () => this.#beatBell.ring(),
+      pollMs,
       made: () => this.#fetcher.wake(),
+    });
+    this.#sweeper = new Sweeper({
+      ...shared,
+      ...standing,
+      ...{ node: later.node, declarer: this.#declarer, sweepMs, maxCrashes, keep: settings.keep },
+      recovered: () => this.#fetcher.wake(),
     });
   }
 
@@ -298,31 +316,18 @@ class Engine implements Runtime {
   }
 
   #run(): void {
-    const { clock, logger, leaseMs, sweepMs, info } = this.#settings;
+    const { clock, logger, info } = this.#settings;
     const drain = this.#drain.signal;
     this.#state = "running";
     this.#startedAt = clock.ticks();
-    this.#pruneAt = this.#startedAt + firstPruneMs * (1 + Math.random());
     this.#unwatch = watchStrays(this.store, (reason) =>
       logger.error(
         { error: shown(reason) },
         "A promise that a handler left behind was rejected; await it in the handler",
       ),
     );
-    const failed = (what: string) => (error: unknown) => this.#health.failed(what, error);
-    this.#loops = Promise.all([
-      this.#fetcher.run(drain),
-      this.#ticker.run(drain),
-      every(clock, sweepMs, () => this.#sweep(), failed("Sweeping"), drain),
-    ]);
-    this.#beats = every(
-      clock,
-      leaseMs / 3,
-      () => this.#node.beat(),
-      failed("Beating"),
-      this.#over.signal,
-      this.#beatBell,
-    );
+    this.#loops = Promise.all([this.#fetcher.run(drain), this.#ticker.run(drain), this.#sweeper.run(drain)]);
+    this.#beats = this.#node.run(this.#over.signal);
     for (const job of this.#registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
     this.events.publish({ type: "node.started", at: this.#storeClock.date(), node: info.name });
@@ -377,18 +382,6 @@ class Engine implements Runtime {
     await within(clock, store.close(), end);
   }
 
-  async #sweep(): Promise<void> {
-    const { store, clock, maxCrashes, keep, logger } = this.#settings;
-    if (!this.#node.alive) return this.#beatBell.ring(); // it would take its own runs for a dead node's
-    const { recovered, crashed, expired } = await store.runs.sweep({ maxCrashes, node: this.#node.id });
-    if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
-    if (recovered > 0) this.#fetcher.wake();
-    await this.#declarer.follow();
-    if (clock.ticks() < this.#pruneAt) return;
-    this.#pruneAt = clock.ticks() + pruneEveryMs;
-    while ((await store.keep.prune(keep)) > 0 && !this.#drain.signal.aborted);
-  }
-
   async #listen(): Promise<void> {
     const { store, logger } = this.#settings;
     try {
@@ -400,6 +393,13 @@ class Engine implements Runtime {
     } catch (error) {
       logger.warn({ error: errorRecord(error).message }, "The store does not wake this node; it polls");
     }
+  }
+
+  /** Whether nothing is held, to be written, or known to wait. */
+  #idle(): boolean {
+    const { busy, heap } = this.#scheduler.load();
+    const holds = busy + heap > 0 || this.#settler.size > 0 || !this.#scheduler.held().next().done;
+    return !holds && this.#fetcher.quiet && !this.#lines.waiting;
   }
 
   /** A run will start again after a delay: at its instant, not at the next poll after it. */

@@ -17,11 +17,12 @@ export interface RuntimeOptions {
   readonly slots?: number | undefined;
   /** Runs at once by queue, in this process. */
   readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
-  /** Longest wait before looking for due runs again; 1s by default, less than a quarter of `lease`. */
-  readonly poll?: DurationText | undefined;
+  /** Longest wait before looking for due runs again; 1s by default, less than a quarter of `lease`. `silent`: as by default, but a node that
+   *  is alone and has nothing to do sends nothing at all, up to an hour, until something falls due or it is told of a run. */
+  readonly poll?: DurationText | "silent" | undefined;
   /** How long a claim lasts without being renewed; 15s by default. */
   readonly lease?: DurationText | undefined;
-  /** How often runs of dead processes are taken back; 5s by default. */
+  /** How often, at most, runs of dead processes are taken back; 5s by default. */
   readonly sweep?: DurationText | undefined;
   /** Time that running handlers get at stop, and that a handler keeps its slot after its attempt was ended; 30s by default. */
   readonly grace?: DurationText | undefined;
@@ -50,6 +51,7 @@ export interface Settings {
   readonly slots: number;
   readonly queues: NonNullable<RuntimeOptions["queues"]>;
   readonly pollMs: number;
+  readonly silent: boolean;
   readonly leaseMs: number;
   readonly sweepMs: number;
   readonly graceMs: number;
@@ -78,8 +80,9 @@ export function settingsOf(options: RuntimeOptions): Settings {
     version = "0",
     name = `${hostname()}:${process.pid}`,
   } = options;
-  const pollMs = span("poll", options.poll ?? "1s");
   const leaseMs = span("lease", options.lease ?? "15s");
+  const isSilent = options.poll === "silent";
+  const pollMs = options.poll === "silent" ? Math.min(1000, leaseMs / 5) : span("poll", options.poll ?? "1s");
   // What is leased ahead (two polls) must start well within its lease.
   if (pollMs * 4 >= leaseMs)
     throw new InvalidInput(
@@ -94,6 +97,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
     queues,
     slots: checkSlots(options.slots ?? 50),
     pollMs,
+    silent: isSilent,
     leaseMs,
     sweepMs: span("sweep", options.sweep ?? "5s"),
     graceMs: toMs(options.grace ?? "30s"),

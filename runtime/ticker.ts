@@ -28,8 +28,9 @@ export interface TickerParts {
   readonly pollMs: number;
   readonly drain: AbortSignal;
   node(): number;
-  /** Whether the node's own lease stands; and makes it beat at once. */
+  /** Whether the node's own lease stands; whether it sleeps; and makes it beat at once. */
   alive(): boolean;
+  asleep(): boolean;
   revive(): void;
   /** Runs were made that may be due soon. */
   made(): void;
@@ -76,6 +77,11 @@ export class Ticker {
     this.#bell.ring();
   }
 
+  /** The node stands again. */
+  rouse(): void {
+    this.#bell.ring();
+  }
+
   /** The node's lease had ended: what fell due meanwhile was missed. */
   lapsed(): void {
     this.#sinceMs = null;
@@ -88,7 +94,7 @@ export class Ticker {
     while (!signal.aborted) {
       if (clock.ticks() < this.#at) await this.#bell.next(this.#at, signal);
       else if (!this.#parts.alive()) {
-        this.#sinceMs = null;
+        if (!this.#parts.asleep()) this.#sinceMs = null;
         this.#parts.revive();
         await this.#bell.next(clock.ticks() + pollMs, signal);
       } else {

@@ -17,11 +17,11 @@ export interface Config {
   readonly slots?: number | undefined;
   /** Runs at once by queue in a process. */
   readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
-  /** Longest wait before looking for due runs again; 1s by default. */
-  readonly poll?: DurationText | undefined;
+  /** Longest wait before looking for due runs again; 1s by default. `silent`: no statement while there is nothing to do. */
+  readonly poll?: DurationText | "silent" | undefined;
   /** How long a claim lasts without being renewed; 15s by default. */
   readonly lease?: DurationText | undefined;
-  /** How often runs of dead processes are taken back; 5s by default. */
+  /** How often, at most, runs of dead processes are taken back; 5s by default. */
   readonly sweep?: DurationText | undefined;
   /** Time that running handlers get at shutdown; 30s by default. */
   readonly grace?: DurationText | undefined;

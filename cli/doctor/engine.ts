@@ -22,7 +22,7 @@ export function nodes(rows: readonly Facts["nodes"][]): readonly Finding[] {
         todo: 'start one with "tasker start" or "tasker dev"',
       },
     ];
-  const late = alive.filter(({ seenMs }) => seenMs > lateBeatMs);
+  const late = alive.filter(({ asleep, seenMs }) => !asleep && seenMs > lateBeatMs);
   return [
     fine("nodes", `${many(alive.length, "live node")}: ${alive.map(({ name }) => name).join(", ")}`),
     ...late.map(({ name, seenMs }): Finding => ({

@@ -163,6 +163,8 @@ export interface NodeState {
   readonly heap: number;
   readonly draining: boolean;
   readonly jobs: readonly string[];
+  /** It will not beat before its lease ends, unless it is told that runs may be due. */
+  readonly asleep?: boolean | undefined;
 }
 /** What a node adds to the rates since its last report. */
 export interface Tally {
@@ -185,9 +187,23 @@ export interface Beat {
   readonly tickMs: number | null;
   /** True if the node's schedules are to be declared again: what they replaced has no live node any more, or the node was forgotten. */
   readonly declare: boolean;
+  /** Whether a sweep by this node would find something to do. */
+  readonly sweep: boolean;
+  /** Whether other nodes live. */
+  readonly others: boolean;
+  /** What this node's jobs have to do next; null where it was not looked for: the node has runs, or too many lanes. */
+  readonly coming: Coming | null;
+}
+/** Epoch ms, each null if there is none. `dueMs`: before it no run of these jobs can be leased, paused queues aside; it may be
+ *  too early, never too late. `expiresMs`: before it no run expires. */
+export interface Coming {
+  readonly dueMs: number | null;
+  readonly expiresMs: number | null;
 }
 export interface Nodes {
   join(info: NodeInfo, ttlMs: number): Promise<number>;
+  /** Renews the node's lease. A node that is awake wakes those that sleep, and ends their leases within `ttlMs`: alone they hold nothing,
+   *  but they see to nobody either, and one that died asleep would pass for a live one. */
   beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
   /** As `cancel` of a beat, without a beat. */
   commands(node: number): Promise<readonly Held[]>;

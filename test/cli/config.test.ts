@@ -97,7 +97,7 @@ test("a zone is read by flag, variable and key, and takes the name that it is kn
 
 test.each([
   [{ slots: "0" }, /--slots: "0" is not a whole number from 1 on/],
-  [{ poll: "5" }, /--poll: "5" is not a duration/],
+  [{ poll: "5" }, /--poll: "5" is not a duration .*, or "silent"$/],
   [{ "log-level": "loud" }, /--log-level: "loud" is not one of debug, info/],
   [
     { timezone: "Europe/Pariss" },

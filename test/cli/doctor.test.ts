@@ -388,7 +388,7 @@ test.each([
 });
 
 test("a live node that has not beaten for long is a warning", () => {
-  const node = { name: "a", alive: true, draining: false, jobs: [], seenMs: 100 };
+  const node = { name: "a", alive: true, draining: false, asleep: false, jobs: [], seenMs: 100 };
 
   expect(bad(nodes([node]))).toEqual([]);
   expect(bad(nodes([{ ...node, seenMs: 12_000 }]))).toMatchObject([

@@ -175,6 +175,7 @@ describe("a process that was blocked for longer than a lease", () => {
     );
     await bench.add({ input: wire("first") });
     await bench.add({ input: wire("last") });
+    await bench.add({ job: "other", ttlMs: 1000 }); // what there is to sweep
     calls.length = 0;
 
     block.resolve();

@@ -5,6 +5,7 @@ import type { Store } from "../../runtime/store/store.ts";
 import { aNode } from "../kit/build.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { adding } from "./suite/add.ts";
+import { beating } from "./suite/beat.ts";
 import { declaring } from "./suite/declare.ts";
 import { desk } from "./suite/desk.ts";
 import { falling } from "./suite/due.ts";
@@ -65,6 +66,7 @@ export function storeSuite(name: string, open: Open): void {
     describe("holding", () => holding(setup));
     describe("sweeping", () => sweeping(setup));
     describe("nodes", () => nodes(setup));
+    describe("beats", () => beating(setup));
     describe("listening", () => listening(setup));
     describe("desk", () => desk(setup));
     describe("purging", () => purging(setup));

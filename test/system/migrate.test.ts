@@ -49,15 +49,19 @@ test(
     const ends = await Promise.all(Array.from({ length: 24 }, () => openInProcess(database.url)));
 
     expect(ends.filter((end) => end.code !== 0)).toEqual([]);
-    expect(await appliedNames()).toEqual(["001", "002", "003"]);
+    expect(await appliedNames()).toEqual(["001", "002", "003", "004"]);
   },
 );
 
 test("a second migration does nothing, and says so", async () => {
-  expect(await pending({ url: database.url })).toEqual(["001", "002", "003"]);
-  expect(await migrate({ url: database.url })).toEqual({ from: null, to: "003", applied: ["001", "002", "003"] });
+  expect(await pending({ url: database.url })).toEqual(["001", "002", "003", "004"]);
+  expect(await migrate({ url: database.url })).toEqual({
+    from: null,
+    to: "004",
+    applied: ["001", "002", "003", "004"],
+  });
 
-  expect(await migrate({ url: database.url })).toEqual({ from: "003", to: "003", applied: [] });
+  expect(await migrate({ url: database.url })).toEqual({ from: "004", to: "004", applied: [] });
   expect(await pending({ url: database.url })).toEqual([]);
 });
 

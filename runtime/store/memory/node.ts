@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Held, Nodes, NodeState } from "../store.ts";
-import { frozen, isAlive, isLeased, type NodeRow, type State, step } from "./state.ts";
+import type { Coming, Held, Nodes, NodeState } from "../store.ts";
+import { isToSweep } from "./run.ts";
+import { frozen, isAlive, isHeld, isLeased, type NodeRow, type Row, type State, step, tell } from "./state.ts";
 import { isToDeclare, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
@@ -21,17 +22,35 @@ export function nodes(state: State): Nodes {
       state.nodes.set(node, {
         ...withJobs(base, report.jobs, nowMs),
         ...frozen(report),
+        asleep: report.asleep ?? false,
         seenAt: new Date(nowMs),
         leaseUntil: nowMs + ttlMs,
       });
       state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
-      const tickMs = ticking(state)[0]?.nextMs ?? null;
-      return { alive, cancel: askedOf(state, node), nowMs, tickMs, declare: isToDeclare(state, node) };
+      if (!report.asleep) wakeOthers(state, node, ttlMs);
+      return {
+        alive,
+        cancel: askedOf(state, node),
+        nowMs,
+        tickMs: ticking(state)[0]?.nextMs ?? null,
+        declare: isToDeclare(state, node),
+        sweep: isToSweep(state, node),
+        others: [...state.nodes.values()].some((other) => other.id !== node && isAlive(state, other)),
+        coming: report.busy + report.heap > 0 ? null : comingOf(state, report.jobs),
+      };
     }),
     commands: step((node) => askedOf(state, node)),
     leave: step((node) => {
       const known = state.nodes.get(node);
-      if (known) state.nodes.set(node, { ...known, leaseUntil: state.now() - 1, draining: true, busy: 0, heap: 0 });
+      if (known)
+        state.nodes.set(node, {
+          ...known,
+          leaseUntil: state.now() - 1,
+          draining: true,
+          asleep: false,
+          busy: 0,
+          heap: 0,
+        });
     }),
     publish: step((jobs) => {
       for (const job of jobs) state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
@@ -46,7 +65,7 @@ export function withJobs(row: NodeRow, jobs: readonly string[], nowMs: number): 
 
 function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow {
   const nowMs = state.now();
-  const idle = { draining: false, slots: 0, busy: 0, heap: 0, jobs: [] };
+  const idle = { draining: false, asleep: false, slots: 0, busy: 0, heap: 0, jobs: [] };
   return {
     id,
     name,
@@ -56,6 +75,28 @@ function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow
     jobsMs: nowMs,
     ...idle,
   };
+}
+
+/** Tells nodes that sleep, and lets their leases end soon, for one that died asleep will not hear. */
+function wakeOthers(state: State, node: number, ttlMs: number): void {
+  for (const other of [...state.nodes.values()]) {
+    if (!other.asleep || other.id === node) continue;
+    state.nodes.set(other.id, { ...other, asleep: false, leaseUntil: Math.min(other.leaseUntil, state.now() + ttlMs) });
+    for (const ear of state.ears) if (ear.node === other.id) tell(state, ear, "due");
+  }
+}
+
+/** When a run of these jobs can be leased, and when one of any job expires, next. */
+function comingOf(state: State, jobs: readonly string[]): Coming {
+  const rows = [...state.live.values()];
+  const wanted = rows.filter((row) => jobs.includes(row.job) && !row.held && !state.queues.get(row.queue));
+  const freeMs = (row: Row): number => (isHeld(state, row) ? Math.max(row.readyMs, row.leaseUntil!) : row.readyMs);
+  const expiring = rows.filter((row) => row.expiresMs !== null && !isLeased(row));
+  return { dueMs: first(wanted.map(freeMs)), expiresMs: first(expiring.map(({ expiresMs }) => expiresMs!)) };
+}
+
+function first(instants: readonly number[]): number | null {
+  return instants.length > 0 ? Math.min(...instants) : null;
 }
 
 /** Runs that the node has leased and somebody asked to cancel. */

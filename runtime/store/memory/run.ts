@@ -22,6 +22,7 @@ import {
   isHeld,
   isLeased,
   makePending,
+  type NodeRow,
   recordAttempt,
   type Row,
   type State,
@@ -75,7 +76,6 @@ function ours(state: State, { id, token }: Held): Row | null {
 }
 
 const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
-const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
 
 function take(state: State, claim: Claim): readonly Row[] {
   const nowMs = state.now();
@@ -89,8 +89,10 @@ function take(state: State, claim: Claim): readonly Row[] {
     claim.jobs.includes(row.job) &&
     selects(row.queue) &&
     !state.queues.get(row.queue);
-  const free = [...state.live.values()].filter(isFree).sort(byReady);
-  const taken = (claim.order === "oldest" ? free : inTurns(state, free)).slice(0, claim.limit);
+  const lanes = [...lanesOf(state.live.values(), isFree)];
+  const free =
+    claim.order === "oldest" ? lanes.flatMap(([, rows]) => rows).sort(byReady) : inTurns(state, lanes, claim.limit);
+  const taken = free.slice(0, claim.limit);
   const turn = state.next("claim");
   for (const row of taken) {
     row.crashes = crashesOf(row);
@@ -100,13 +102,37 @@ function take(state: State, claim: Claim): readonly Row[] {
   return taken;
 }
 
-function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
-  const [added, nowMs] = [addOne(state, run, []), state.now()];
-  if (added instanceof Error) return added;
-  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
-  const row = state.live.get(added.id)!;
-  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
-  return { ...added, lease: leaseOf(row), nowMs };
+const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
+
+/** The free rows by lane. Neighbours are mostly of one lane, so its name is seldom asked for. */
+function lanesOf(rows: Iterable<Row>, isFree: (row: Row) => boolean): Map<string, Row[]> {
+  const lanes = new Map<string, Row[]>();
+  let [last, lane]: [Row | null, Row[]] = [null, []];
+  for (const row of rows) {
+    if (!isFree(row)) continue;
+    if (row.job !== last?.job || row.queue !== last.queue || row.priority !== last.priority) {
+      const name = laneOf(row);
+      lane = lanes.get(name) ?? [];
+      lanes.set(name, lane);
+    }
+    lane.push(row);
+    last = row;
+  }
+  return lanes;
+}
+
+/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. As many rows as are wanted. */
+function inTurns(state: State, lanes: readonly (readonly [string, Row[]])[], limit: number): readonly Row[] {
+  const turnOf = (name: string): number => state.turns.get(name) ?? 0;
+  const inOrder = lanes.toSorted(
+    ([a, [first]], [b, [second]]) => second!.priority - first!.priority || turnOf(a) - turnOf(b),
+  );
+  const taken: Row[] = [];
+  for (const [, rows] of inOrder) {
+    if (taken.length >= limit) break;
+    taken.push(...rows.sort(byReady).slice(0, limit));
+  }
+  return taken;
 }
 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
@@ -114,10 +140,13 @@ function crashesOf({ crashes, leaseUntil }: Row): number {
   return leaseUntil === null ? crashes : Math.max(crashes, 1);
 }
 
-/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. */
-function inTurns(state: State, rows: readonly Row[]): readonly Row[] {
-  const turnOf = (row: Row): number => state.turns.get(laneOf(row)) ?? 0;
-  return rows.toSorted((a, b) => b.priority - a.priority || turnOf(a) - turnOf(b));
+function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
+  const [added, nowMs] = [addOne(state, run, []), state.now()];
+  if (added instanceof Error) return added;
+  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
+  const row = state.live.get(added.id)!;
+  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
+  return { ...added, lease: leaseOf(row), nowMs };
 }
 
 function leaseOf(row: Row): Lease {
@@ -197,17 +226,36 @@ function release(state: State, held: Held): void {
 const forgetMs = 3_600_000;
 
 function sweep(state: State, maxCrashes: number, self: number): Swept {
-  const nowMs = state.now();
   const swept = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
-  const isDead = (node: number): boolean => (state.nodes.get(node)?.leaseUntil ?? 0) < nowMs;
   for (const row of [...state.live.values()]) {
-    if (row.held ? row.node !== self && isDead(row.node!) : row.ask !== null && !isHeld(state, row))
-      swept[recover(state, row, maxCrashes)]++;
-    else if (row.expiresMs !== null && row.expiresMs <= nowMs && !isLeased(row)) swept[expire(state, row)]++;
+    if (isOrphan(state, row, self)) swept[recover(state, row, maxCrashes)]++;
+    else if (isLate(state, row)) swept[expire(state, row)]++;
   }
-  for (const { id, leaseUntil } of state.nodes.values())
-    if (leaseUntil < nowMs - forgetMs && state.nodes.delete(id)) swept.nodes++;
+  for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) swept.nodes++;
   return swept;
+}
+
+/** Whether a sweep by this node would find something. */
+export function isToSweep(state: State, self: number): boolean {
+  const rows = [...state.live.values()];
+  return (
+    rows.some((row) => isOrphan(state, row, self) || isLate(state, row)) ||
+    [...state.nodes.values()].some((node) => isOver(state, node))
+  );
+}
+
+/** Nobody has the run any more: its node is dead, or its lease ended while a cancel waited for its node. */
+function isOrphan(state: State, row: Row, self: number): boolean {
+  if (!row.held) return row.ask !== null && !isHeld(state, row);
+  return row.node !== self && (state.nodes.get(row.node!)?.leaseUntil ?? 0) < state.now();
+}
+
+function isLate(state: State, row: Row): boolean {
+  return row.expiresMs !== null && row.expiresMs <= state.now() && !isLeased(row);
+}
+
+function isOver(state: State, { leaseUntil }: NodeRow): boolean {
+  return leaseUntil < state.now() - forgetMs;
 }
 
 /** Takes a run from a dead node. Its token moves on, so that the node's writes are refused. */

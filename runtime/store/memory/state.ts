@@ -69,7 +69,11 @@ export interface KeyRow {
   hash: string;
 }
 /** `jobsMs`: since when it has had just these jobs. */
-export type NodeRow = Omit<NodeStat, "alive"> & { readonly leaseUntil: number; readonly jobsMs: number };
+export type NodeRow = Omit<NodeStat, "alive"> & {
+  readonly leaseUntil: number;
+  readonly jobsMs: number;
+  readonly asleep: boolean;
+};
 export interface Ear {
   readonly node: number;
   readonly hear: (what: Heard) => void;
@@ -271,12 +275,13 @@ function cleanError({ name, message, stack }: ErrorRecord): ErrorRecord {
   return Object.freeze({ name: clean(name, 256), message: clean(message, 4096), stack: stack && clean(stack, 16_384) });
 }
 
-/** How soon a run must be due for nodes to hear of it; later ones are found by polling. */
+/** How soon a run must be due for nodes to hear of it; later ones are found by polling, unless a node sleeps. */
 const soonMs = 60_000;
 
 /** Tells those who listen, if one of the runs is due soon. */
 export function tellDue(state: State, rows: readonly Row[]): void {
-  const until = state.now() + soonMs;
+  const sleeps = [...state.nodes.values()].some((node) => node.asleep && isAlive(state, node));
+  const until = sleeps ? Infinity : state.now() + soonMs;
   if (rows.some((row) => row.readyMs < until)) for (const ear of state.ears) tell(state, ear, "due");
 }
 

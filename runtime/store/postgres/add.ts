@@ -336,12 +336,12 @@ function isBare({ run }: Numbered): boolean {
   );
 }
 
-/** Payload of the notification: the lanes to look at, all if they are many; none if all of it is due much later than any node looks ahead. */
+/** Payload of the notification: the lanes to look at, all if they are many. What is due much later than any node looks ahead is told to
+ *  nodes that sleep. */
 function wakes(items: readonly Numbered[]): string {
-  const lanes = new Set<number>();
-  for (const { run, lane } of items) if (run.delayMs < 60_000) lanes.add(lane);
-  if (lanes.size === 0) return "";
-  return lanes.size > mostNamed ? "d" : `d${[...lanes].join(",")}`;
+  const soon = items.filter(({ run }) => run.delayMs < 60_000);
+  const lanes = new Set((soon.length > 0 ? soon : items).map(({ lane }) => lane));
+  return `${soon.length > 0 ? "d" : "l"}${lanes.size > mostNamed ? "" : [...lanes].join(",")}`;
 }
 
 /** Epoch ms of the instant asked for; Postgres has no use for those long past. */

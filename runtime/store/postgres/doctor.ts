@@ -59,6 +59,8 @@ export interface Facts {
     readonly name: string;
     readonly alive: boolean;
     readonly draining: boolean;
+    /** It does not beat until something falls due, or it is told of a run. */
+    readonly asleep: boolean;
     readonly seenMs: number;
     readonly jobs: readonly string[];
   };
@@ -212,7 +214,7 @@ function statements(schema: string, longMs: number): Readonly<Record<keyof Facts
     slots: `select slot_name as name, greatest(age(xmin), age(catalog_xmin)) as xmin,
       case when not pg_is_in_recovery() then pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) end as bytes
       from pg_replication_slots where not active and restart_lsn is not null order by slot_name`,
-    nodes: `select name, lease_until >= ${clock} as alive, draining, ${ms(`${clock} - seen_at`)} as "seenMs", jobs from ${s}.nodes order by id`,
+    nodes: `select name, lease_until >= ${clock} as alive, draining, asleep, ${ms(`${clock} - seen_at`)} as "seenMs", jobs from ${s}.nodes order by id`,
     held: `select coalesce(m.name, 'node ' || r.holder) as node, count(*) as runs from ${s}.runs r
       left join ${s}.nodes n on n.id = r.holder left join ${s}.names m on m.id = r.holder
       where r.state = 1 and (n.id is null or n.lease_until < ${ago(30_000)}) group by 1 order by 1`,

@@ -23,6 +23,10 @@ export interface Lanes {
     queues: { readonly only: readonly string[] } | { readonly not: readonly string[] },
     among?: readonly number[],
   ): readonly Lane[];
+  /** The revision of the settings at which the lanes were read; -1 before. */
+  readonly rev: number;
+  /** Numbers of the lanes of these jobs, as last read. */
+  of(jobs: readonly string[]): readonly number[];
   /** Where the settings stand; reads the lanes again if `rev` is new. True if it was. */
   follow(rev: number): Promise<boolean>;
 }
@@ -75,6 +79,13 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
       const first = list.length > 0 ? turn++ % list.length : 0;
       const turned = [...list.slice(first), ...list.slice(0, first)];
       return turned.sort((a, b) => b.priority - a.priority); // stable: equal priorities keep their turn
+    },
+    get rev() {
+      return seen;
+    },
+    of(jobs) {
+      const wanted = new Set(jobs);
+      return [...byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
     },
     async follow(rev) {
       if (rev === seen) return false;

@@ -64,8 +64,9 @@ export function ear(url: string, channel: string): Ear {
   return {
     async listen(node, hear) {
       const stop = add((kind, rest) => {
-        if (kind === "r" || (kind === "d" && rest === "")) hear("due");
-        else if (kind === "d") hear("due", rest.split(",").map(Number));
+        const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
+        if (kind === "r" || (due && rest === "")) hear("due");
+        else if (due) hear("due", rest.split(",").map(Number));
         if (kind === "s" || kind === "r") hear("tick");
         if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
       });

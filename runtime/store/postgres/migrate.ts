@@ -3,7 +3,7 @@ import { InvalidInput } from "../../../sdk/error.ts";
 import { connection, explain } from "./pool.ts";
 
 /** All migrations of this version. Forward only; a released one is never edited. */
-export const names = ["001", "002", "003"] as const;
+export const names = ["001", "002", "003", "004"] as const;
 
 export interface MigrateOptions {
   /** `postgres://…` */

@@ -4,11 +4,12 @@ import { StoreUnusable } from "../../../sdk/error.ts";
 import { first } from "./001.ts";
 import { second } from "./002.ts";
 import { third } from "./003.ts";
+import { fourth } from "./004.ts";
 import { applied, names, placeOf } from "./migrate.ts";
 import { connection, explain } from "./pool.ts";
 
 function migrations(schema: string): Record<(typeof names)[number], Migration> {
-  return { "001": first(schema), "002": second(schema), "003": third(schema) };
+  return { "001": first(schema), "002": second(schema), "003": third(schema), "004": fourth(schema) };
 }
 
 /** Makes what is missing, one process at a time; answers what this one made.

@@ -1,11 +1,14 @@
 import type { HookKind } from "../../../sdk/target.ts";
-import type { Held, Nodes } from "../store.ts";
+import type { Held, Nodes, NodeState } from "../store.ts";
 import type { Lanes } from "./lane.ts";
 import { jobsAt, redeclare, served } from "./schedule.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
 export const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
+
+/** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
+const mostLanes = 1000;
 
 /** Nodes and what they publish, in Postgres. */
 export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
@@ -27,14 +30,19 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
         numbers(tallies.map((t) => t.waitMs)),
         numbers(tallies.map((t) => t.runMs)),
       ];
-      const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates]);
-      const [alive, nowMs, tickMs, declare] = rows[0]!;
+      const looked = lanesOf(lanes, state);
+      const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev];
+      const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates, ...look]);
+      const [alive, nowMs, tickMs, declare, sweep, others, dueMs, expiresMs] = rows[0]!;
       return {
         alive: alive === "t",
         nowMs: Number(nowMs),
-        tickMs: tickMs === null ? null : Number(tickMs),
+        tickMs: instantOf(tickMs),
         declare: declare === "t",
-        cancel: heldOf(rows, 4),
+        sweep: sweep === "t",
+        others: others === "t",
+        coming: looked && { dueMs: instantOf(dueMs), expiresMs: instantOf(expiresMs) },
+        cancel: heldOf(rows, 8),
       };
     },
     async commands(node) {
@@ -65,12 +73,23 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
   };
 }
 
+/** The lanes in which to look for what comes; null: in none. */
+function lanesOf(lanes: Lanes, { busy, heap, jobs }: NodeState): readonly number[] | null {
+  if (busy + heap > 0) return null;
+  const all = lanes.of(jobs);
+  return all.length > mostLanes ? null : all;
+}
+
+function instantOf(text: string | null | undefined): number | null {
+  return text === null || text === undefined ? null : Number(text);
+}
+
 function heldOf(rows: readonly Row[], at: number): readonly Held[] {
   return rows.filter((row) => row[at] !== null).map((row) => ({ id: Number(row[at]), token: Number(row[at + 1]) }));
 }
 
 function statements(sql: Statements) {
-  const { schema: s, clock, epoch, ms } = sql;
+  const { schema: s, channel, clock, now, epoch, ms } = sql;
   /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. $1 node */
   const asked = `
   sent as (
@@ -79,6 +98,30 @@ function statements(sql: Statements) {
     where c.node = $1),
   over as (delete from ${s}.commands where id in (select id from sent where not stands)),
   asked as (select distinct run, token from sent where stands)`;
+  /** When the first run expires. The order makes the planner walk runs_expiry, and no larger index. */
+  const expiry = `(
+    select expires_at from ${s}.runs where expires_at is not null and state = 0 and lease_until is null order by expires_at limit 1)`;
+  /** Whether any of a sweep's statements would find something. $1 the node that asks */
+  const sweep = `(
+    exists (select 1 from ${s}.nodes n where n.id <> $1 and n.lease_until < ${clock}
+      and (n.lease_until < ${clock} - interval '1 hour' or exists (select 1 from ${s}.runs where state = 1 and holder = n.id)))
+    or coalesce(${expiry} <= ${now}, false)
+    or exists (select 1 from ${s}.commands c where not exists (select 1 from ${s}.nodes n where n.id = c.node))
+    or exists (select 1 from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
+      where r.state = 0 and r.ask is not null and r.lease_until < ${clock}))`;
+  /** When the first run of the lanes $17 can be leased: the first that is free, or the first of all once its lease ends, which stands for
+   *  those that a dead node has claimed. Now, if the lanes were read at another revision than $18. Index: runs_ready, two steps a lane. */
+  const due = `
+    case when (select rev from ${s}.config) is distinct from $18::bigint then ${epoch(clock)} else (
+      select floor(${epoch("min(x.at)")}) from unnest($17::int[]) l(lane)
+      cross join lateral (
+        (select ready_at at from ${s}.runs where lane = l.lane and state = 0 and (lease_until is null or lease_until < ${clock})
+          order by ready_at, id limit 1)
+        union all
+        select greatest(ready_at, lease_until) from (
+          select ready_at, lease_until from ${s}.runs where lane = l.lane and state = 0 order by ready_at, id limit 1) f
+        where lease_until >= ${clock}) x
+      where l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused))) end`;
   return {
     /** $1 name · $2 app · $3 version · $4 ttl, ms */
     join: `
@@ -87,29 +130,36 @@ function statements(sql: Statements) {
     values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
   insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
 
-    /** Renews the node's lease, stores its state and rates, reads its commands. Answers whether the lease still stood.
-     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column */
+    /** Renews the node's lease, stores its state and rates, wakes nodes that sleep unless it sleeps itself, reads its commands and what comes.
+     *  Answers whether the lease still stood.
+     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 it sleeps ·
+     *  $17 lanes to look into, or null · $18 the revision at which they were read */
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
   renewed as (
-    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, jobs = $7::text[], ${jobsAt("$7::text[]", clock)}
+    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, asleep = $16, jobs = $7::text[], ${jobsAt("$7::text[]", clock)}
     from old where n.id = old.id returning old.alive),
   joined as (
     insert into ${s}.nodes (id, name, app, version, started_at, seen_at, lease_until) overriding system value
     select $1, 'node ' || $1, '', '', ${clock}, ${clock}, ${clock} + ${ms("$2")} where not exists (select 1 from old)),
+  woken as (
+    update ${s}.nodes set asleep = false, lease_until = least(lease_until, ${clock} + ${ms("$2")})
+    where id = any(array(select id from ${s}.nodes where asleep and id <> $1 and not $16 for update skip locked)) returning 1),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from woken)),
   ${asked},
   added as (
     insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
     select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
   select coalesce((select alive from renewed), false), ${epoch(clock)},
-    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)}, a.run, a.token
+    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)},
+    ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told)
   from (select 1) one left join asked a on true`,
 
     /** $1 node */
     commands: `with ${asked} select run, token from asked`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
-    leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, busy = 0, heap = 0 where id = $1`,
+    leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, asleep = false, busy = 0, heap = 0 where id = $1`,
 
     /** $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits */
     publish: `

@@ -17,6 +17,10 @@ export function sql(schema: string, skew: boolean) {
   const channel = `tasker:${schema}`;
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const live = `exists (select 1 from ${s}.nodes where lease_until > ${clock})`;
+  const asleep = `exists (select 1 from ${s}.nodes where asleep and lease_until > ${clock})`;
+  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps, or may once this transaction ends. */
+  const tells = (payload: string) =>
+    `case left(${payload}, 1) when 'd' then ${live} when 'l' then case when now() < statement_timestamp() then ${live} else ${asleep} end end`;
   const fenced = `r.id = i.id and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
   const holds = (k: string, r: string, h: string) =>
@@ -52,7 +56,7 @@ export function sql(schema: string, skew: boolean) {
     update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run),
   added as (${keyedInsert()}),
-  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  told as (select pg_notify('${channel}', $11) where ${tells("$11")})
   select run::text run, (select count(*) from told) told from won`;
   const addKeyed = (limit: string) => `
   with i as materialized (${keyedRows} ${limit}),
@@ -61,7 +65,7 @@ export function sql(schema: string, skew: boolean) {
     select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
     on conflict (job, key) do nothing returning run),
   added as (${keyedInsert()}),
-  told as (select pg_notify('${channel}', $11) where $11 <> '' and ${live})
+  told as (select pg_notify('${channel}', $11) where ${tells("$11")})
   select run::text run, (select count(*) from told) told from won`;
   const keyedInsert = (): string => `
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options, replay_of)
@@ -92,18 +96,18 @@ export function sql(schema: string, skew: boolean) {
     asked,
 
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
-     *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification, '' for none */
+     *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification */
     addPlain: `
   with added as (
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input)
     select i.id, i.lane, t.due, t.due, ${now}, i.input
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
     cross join lateral (select case when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due) t)
-  select pg_notify('${channel}', $5) where $5 <> '' and ${live}`,
+  select pg_notify('${channel}', $5) where ${tells("$5")}`,
 
     /** Adds runs of any kind. With $12 true, leaves out those that exist already: the repeat of an add whose answer was lost.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options ·
-     *  $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification, '' for none */
+     *  $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification */
     add: `
   with added as (
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, options, replay_of)
@@ -114,7 +118,7 @@ export function sql(schema: string, skew: boolean) {
     cross join lateral (select ${due}) t
     where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
     on conflict (id) do nothing)
-  select pg_notify('${channel}', $11) where $11 <> '' and ${live}`,
+  select pg_notify('${channel}', $11) where ${tells("$11")}`,
 
     /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
      *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.
@@ -271,7 +275,7 @@ export function sql(schema: string, skew: boolean) {
     select run, attempt, to_timestamp(at / 1000), level, message, data
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::text[]) i(run, attempt, at, level, message, data)`,
 
-    /** Tells other processes. $1 payload: `d` runs may be due · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
+    /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
     tell: `select pg_notify('${channel}', $1)`,
 
     /** The next block of ids; `nextval` is its first. */

@@ -87,7 +87,7 @@ function statements(sql: Statements) {
     expired: `
   with late as materialized (
     select id from ${s}.runs where expires_at <= ${now} and state = 0 and lease_until is null
-    limit $1 for update skip locked),
+    order by expires_at limit $1 for update skip locked),
   fin as (
     delete from ${s}.runs r using late where r.id = late.id
     returning r.*, 1::smallint status, 'expired' reason, json_build_object('name', 'Expired', 'message',
@@ -105,7 +105,8 @@ function statements(sql: Statements) {
   with dead as (
     delete from ${s}.nodes n where lease_until < ${clock} - interval '1 hour'
       and not exists (select 1 from ${s}.runs where state = 1 and holder = n.id) returning id),
-  mute as (delete from ${s}.commands c where not exists (select 1 from ${s}.nodes n where n.id = c.node))
+  mute as (
+    delete from ${s}.commands c where c.node in (select id from dead) or not exists (select 1 from ${s}.nodes n where n.id = c.node))
   select count(*) from dead`,
   };
 }

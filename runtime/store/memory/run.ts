@@ -75,7 +75,6 @@ function ours(state: State, { id, token }: Held): Row | null {
 }
 
 const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
-const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
 
 function take(state: State, claim: Claim): readonly Row[] {
   const nowMs = state.now();
@@ -89,8 +88,10 @@ function take(state: State, claim: Claim): readonly Row[] {
     claim.jobs.includes(row.job) &&
     selects(row.queue) &&
     !state.queues.get(row.queue);
-  const free = [...state.live.values()].filter(isFree).sort(byReady);
-  const taken = (claim.order === "oldest" ? free : inTurns(state, free)).slice(0, claim.limit);
+  const lanes = [...lanesOf(state.live.values(), isFree)];
+  const free =
+    claim.order === "oldest" ? lanes.flatMap(([, rows]) => rows).sort(byReady) : inTurns(state, lanes, claim.limit);
+  const taken = free.slice(0, claim.limit);
   const turn = state.next("claim");
   for (const row of taken) {
     row.crashes = crashesOf(row);
@@ -100,13 +101,37 @@ function take(state: State, claim: Claim): readonly Row[] {
   return taken;
 }
 
-function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
-  const [added, nowMs] = [addOne(state, run, []), state.now()];
-  if (added instanceof Error) return added;
-  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
-  const row = state.live.get(added.id)!;
-  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
-  return { ...added, lease: leaseOf(row), nowMs };
+const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
+
+/** The free rows by lane. Neighbours are mostly of one lane, so its name is seldom asked for. */
+function lanesOf(rows: Iterable<Row>, isFree: (row: Row) => boolean): Map<string, Row[]> {
+  const lanes = new Map<string, Row[]>();
+  let [last, lane]: [Row | null, Row[]] = [null, []];
+  for (const row of rows) {
+    if (!isFree(row)) continue;
+    if (row.job !== last?.job || row.queue !== last.queue || row.priority !== last.priority) {
+      const name = laneOf(row);
+      lane = lanes.get(name) ?? [];
+      lanes.set(name, lane);
+    }
+    lane.push(row);
+    last = row;
+  }
+  return lanes;
+}
+
+/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. As many rows as are wanted. */
+function inTurns(state: State, lanes: readonly (readonly [string, Row[]])[], limit: number): readonly Row[] {
+  const turnOf = (name: string): number => state.turns.get(name) ?? 0;
+  const inOrder = lanes.toSorted(
+    ([a, [first]], [b, [second]]) => second!.priority - first!.priority || turnOf(a) - turnOf(b),
+  );
+  const taken: Row[] = [];
+  for (const [, rows] of inOrder) {
+    if (taken.length >= limit) break;
+    taken.push(...rows.sort(byReady).slice(0, limit));
+  }
+  return taken;
 }
 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
@@ -114,10 +139,13 @@ function crashesOf({ crashes, leaseUntil }: Row): number {
   return leaseUntil === null ? crashes : Math.max(crashes, 1);
 }
 
-/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. */
-function inTurns(state: State, rows: readonly Row[]): readonly Row[] {
-  const turnOf = (row: Row): number => state.turns.get(laneOf(row)) ?? 0;
-  return rows.toSorted((a, b) => b.priority - a.priority || turnOf(a) - turnOf(b));
+function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
+  const [added, nowMs] = [addOne(state, run, []), state.now()];
+  if (added instanceof Error) return added;
+  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
+  const row = state.live.get(added.id)!;
+  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
+  return { ...added, lease: leaseOf(row), nowMs };
 }
 
 function leaseOf(row: Row): Lease {

@@ -13,6 +13,10 @@ const mostPrefetched = 1000;
 const mostUnsettled = 4000;
 /** Every so many claims one goes by longest wait, so that a low priority can't starve. */
 const oldestEvery = 8;
+/** Claims that look at everything take one part in so many of the time, where they take longer than this; ms. Under a held snapshot they
+ *  walk over all that is gone. */
+const wholeShare = 20;
+const longMs = 5;
 /** Past so many lanes a claim asks all of them. */
 const mostNamed = 32;
 
@@ -24,19 +28,23 @@ export function prefetch(slots: number, runMs: number): number {
 }
 
 /** What a claim may bring, from how full the process is. `want` says whether it is worth a claim now: while the next runs are
- *  at hand, claims wait until half of them have started.
+ *  at hand, claims wait until half of them have started. `future`: whether it may also bring what falls due soon; `refill`: whether
+ *  half of what it brought of that is due by now.
  *  @param load busy: slots taken · ready: due runs that lack nothing but a slot · future: runs that will fall due */
 export function room(load: Omit<Load, "heap">): {
   readonly limit: number;
   readonly want: boolean;
   readonly future: boolean;
+  readonly refill: boolean;
 } {
   const extra = prefetch(load.slots, load.runMs);
   const limit = Math.max(0, load.slots - load.busy) + extra - load.ready;
+  const mostFuture = load.slots + Math.max(extra, load.slots);
   return {
     limit,
     want: limit > 0 && load.ready <= extra / 2,
-    future: load.future < load.slots + Math.max(extra, load.slots),
+    future: load.future < mostFuture,
+    refill: load.future <= mostFuture / 2,
   };
 }
 
@@ -55,9 +63,13 @@ export class Fetcher {
   #dueAt = Infinity;
   /** The last claims passed by runs that crashed too often, for such runs were here already. */
   #passedBy = false;
+  /** Groups of which a claim left out what falls due soon, for there was no room for it. */
+  readonly #heldBack = new Set<Group>();
   /** No claims before; ticks. */
   #restUntil = 0;
   #claims = 0;
+  /** When a claim may look at everything again; ticks. */
+  #wholeAt = 0;
   /** Whether a claim has been answered: before, nobody knows what waits. */
   #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
@@ -113,7 +125,18 @@ export class Fetcher {
       this.#passedBy = false;
       return this.wake();
     }
+    if (this.#heldBack.size > 0) this.#refill();
     if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
+  }
+
+  /** What falls due soon is asked for again once half of what was brought of it has started. */
+  #refill(): void {
+    if (!this.#room().refill) return;
+    for (const group of this.#heldBack) {
+      if (group.queue !== null && group.future > group.concurrency / 2) continue;
+      this.#heldBack.delete(group);
+      this.#backlog.add(group);
+    }
   }
 
   /** How many runs of a queue may come leased without a claim: as many as a claim would bring, where none is known to wait. */
@@ -187,28 +210,31 @@ export class Fetcher {
     let more = false;
     for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
       if (signal.aborted || !this.#mayClaim()) return false;
-      const whole = all || this.#backlog.has(group);
-      if (whole || named.length > 0) more = (await this.#claim(group, whole ? undefined : named)) || more;
+      const every = all || this.#backlog.has(group);
+      if (!every && named.length === 0) continue;
+      more = (await this.#claim(group, { lanes: every ? undefined : named, whole: all })) || more;
     }
     return more;
   }
 
   /** Claims for one group. Answers whether it should be asked again at once. */
-  async #claim(group: Group, lanes: readonly number[] | undefined): Promise<boolean> {
+  async #claim(group: Group, where: Where): Promise<boolean> {
     const { limit, want, future } = this.#room();
     const most = Math.min(limit, group.free);
     this.#backlog.add(group);
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
-    this.#claiming = this.#lease(group, { limit: most, ahead, lanes });
+    if (!ahead) this.#heldBack.add(group);
+    this.#claiming = this.#lease(group, { limit: most, ahead, ...where });
     const count = await this.#claiming;
     if (count < most) this.#backlog.delete(group);
     return count >= most && this.#room().want && group.free > 0;
   }
 
-  async #lease(group: Group, { limit, ahead, lanes }: Wanted): Promise<number> {
+  async #lease(group: Group, { limit, ahead, ...where }: Wanted): Promise<number> {
     const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
+    const whole = (where.whole || order === "oldest") && clock.ticks() >= this.#wholeAt;
     const crashesBelow = scheduler.crashesBelow();
     this.#passedBy ||= crashesBelow !== undefined;
     const sentAt = clock.ticks();
@@ -221,10 +247,12 @@ export class Fetcher {
       ttlMs: this.#parts.leaseMs,
       order,
       crashesBelow,
-      lanes,
+      lanes: where.lanes,
+      whole,
     });
     if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
+    if (whole && receivedAt - sentAt > longMs) this.#wholeAt = receivedAt + (receivedAt - sentAt) * wholeShare;
     health.ok();
     this.#answered = true;
     storeClock.observe(nowMs, sentAt, receivedAt);
@@ -249,13 +277,17 @@ export class Fetcher {
   }
 }
 
+/** Where a claim looks: in these lanes or in all; also at what earlier claims should have brought. */
+interface Where {
+  readonly lanes: readonly number[] | undefined;
+  readonly whole: boolean;
+}
+
 /** What one claim is to bring. */
-interface Wanted {
+interface Wanted extends Where {
   readonly limit: number;
   /** Also what falls due within two polls. */
   readonly ahead: boolean;
-  /** Only from these lanes. */
-  readonly lanes: readonly number[] | undefined;
 }
 
 export interface FetcherParts {

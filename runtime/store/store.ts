@@ -58,6 +58,9 @@ export interface Claim {
   readonly order: "priority" | "oldest";
   /** Passes by runs that crashed this often, or more; none if it is left out. */
   readonly crashesBelow?: number | undefined;
+  /** False: rows that earlier claims should have brought may be passed by, which is cheaper where there are many leased ones, or much
+   *  that is gone. True by default. */
+  readonly whole?: boolean | undefined;
   /** Looks only where `listen` said that runs may be due; everywhere if it is left out. */
   readonly lanes?: readonly number[] | undefined;
 }

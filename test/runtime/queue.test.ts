@@ -110,6 +110,20 @@ describe("queues", () => {
     expect(started).toEqual(["now"]);
   });
 
+  test("more that falls due soon than is leased ahead still starts at its instants", async () => {
+    let started = 0;
+    const bench = await aBench({ slots: 2, jobs: [aJob(() => void started++)] });
+    for (let i = 1; i <= 15; i++) await bench.add({ delayMs: i * 100 });
+
+    const seen: number[] = [];
+    for (let i = 1; i <= 15; i++) {
+      await bench.pass(100);
+      seen.push(started);
+    }
+
+    expect(seen).toEqual(Array.from({ length: 15 }, (_, i) => i + 1));
+  });
+
   test("runs that wait for a place in their queue take no room from others", async () => {
     const slow = aCrowd();
     const quick = vi.fn();

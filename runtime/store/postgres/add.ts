@@ -104,7 +104,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     const free = numbered.filter((item) => item.run.key === null);
     const bound = numbered.filter(isKeyed);
     if (own) {
-      await place(free, (items) => addPlain(own, sql, items, false));
+      await place(free, (items) => addPlain(own, sql, items, false, true));
       await place(bound.filter(isReplacing), (items) => Promise.resolve(items.map(replacesInside)));
       await place(
         bound.filter((item) => !isReplacing(item)),
@@ -265,8 +265,9 @@ async function addPlain(
   sql: Statements,
   items: readonly Numbered[],
   again: boolean,
+  inside = false,
 ): Promise<readonly (Added | Error)[]> {
-  const wake = wakes(items);
+  const wake = wakes(items, inside);
   if (!again && items.every(isBare)) {
     const values = [
       numbers(items.map((i) => i.id)),
@@ -337,11 +338,12 @@ function isBare({ run }: Numbered): boolean {
 }
 
 /** Payload of the notification: the lanes to look at, all if they are many. What is due much later than any node looks ahead is told to
- *  nodes that sleep. */
-function wakes(items: readonly Numbered[]): string {
+ *  nodes that sleep. Inside a caller's transaction it names no lanes, for its runs may come in below where claims of named ones begin to
+ *  look (floor.ts). */
+function wakes(items: readonly Numbered[], inside = false): string {
   const soon = items.filter(({ run }) => run.delayMs < 60_000);
   const lanes = new Set((soon.length > 0 ? soon : items).map(({ lane }) => lane));
-  return `${soon.length > 0 ? "d" : "l"}${lanes.size > mostNamed ? "" : [...lanes].join(",")}`;
+  return `${soon.length > 0 ? "d" : "l"}${inside || lanes.size > mostNamed ? "" : [...lanes].join(",")}`;
 }
 
 /** Epoch ms of the instant asked for; Postgres has no use for those long past. */
@@ -372,21 +374,21 @@ async function addKeyed(
   own: boolean,
 ): Promise<readonly (Added | Error)[]> {
   const [name, statement] = own ? ["tasker_add_keyed_soon", sql.addKeyedSoon] : ["", sql.addKeyed];
-  const rows = await send(name, statement, keyedColumns(items));
+  const rows = await send(name, statement, keyedColumns(items, !own));
   const won = new Set(rows.map((row) => Number(row[0])));
   const losers = items.filter((item) => !won.has(item.id));
   const lost = losers.length > 0 ? await resolveKeys(send, sql, losers, own) : new Map<number, Added | Error>();
   return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
 }
 
-function keyedColumns(items: readonly Keyed[]): readonly unknown[] {
+function keyedColumns(items: readonly Keyed[], inside: boolean): readonly unknown[] {
   const keys = items.map((item) => item.run.key);
   const names = [
     texts(items.map((item) => item.run.job)),
     texts(keys.map((key) => key.key)),
     texts(keys.map((key) => key.hash)),
   ];
-  return [...columns(items), wakes(items), ...names, numbers(keys.map((key) => key.keepMs))];
+  return [...columns(items), wakes(items, inside), ...names, numbers(keys.map((key) => key.keepMs))];
 }
 
 /** Answers those whose key is held, and takes over keys that their run has let go of. */
@@ -444,7 +446,7 @@ async function takeOver(
 ): Promise<Added | Error> {
   if (row) {
     const [name, statement] = own ? ["tasker_take_key_soon", sql.takeKeySoon] : ["", sql.takeKey];
-    const taken = await send(name, statement, [...keyedColumns([item]), Number(row[6])]);
+    const taken = await send(name, statement, [...keyedColumns([item], !own), Number(row[6])]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
   return (await addKeyed(send, sql, [item], own))[0]!;

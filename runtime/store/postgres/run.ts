@@ -2,27 +2,34 @@ import type { RunOptions } from "../../../sdk/target.ts";
 import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../store.ts";
 import { clean } from "../../../sdk/text.ts";
 import { batch } from "./batch.ts";
+import { floors, type Floors } from "./floor.ts";
 import type { Lanes } from "./lane.ts";
 import type { Ear } from "./listen.ts";
 import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
 
-/** Further back than any run can be ready: the low bound of a lane that is read from its start. */
-const everMs = -3.15e12;
 /** More crashes than any run can have. */
 const everyCrashes = 32_768;
 /** A line of a run's log is cut here. */
 const lineBytes = 8192;
 
+interface Parts {
+  readonly pool: Pool;
+  readonly sql: Statements;
+  readonly lanes: Lanes;
+  readonly floors: Floors;
+}
+
 /** The way of a run, in Postgres. */
 export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Omit<Runs, "addLeased"> {
+  const known = floors();
   const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
   });
   return {
-    lease: (claim) => lease(pool, sql, lanes, claim),
+    lease: (claim) => lease({ pool, sql, lanes, floors: known }, claim),
     settle,
     async hold(node, started) {
       if (started.length === 0) return [];
@@ -87,30 +94,43 @@ function canceled(held: Held): Settlement {
 }
 
 /** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
-async function lease(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed> {
+async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
+  const { lanes } = parts;
   if (claim.lanes && !claim.lanes.every((lane) => lanes.known(lane)))
-    return lease(pool, sql, lanes, { ...claim, lanes: undefined });
-  const first = await claimOnce(pool, sql, lanes, claim);
+    return lease(parts, { ...claim, lanes: undefined });
+  const first = await claimOnce(parts, claim);
   if (first.nowMs === null || !(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
-  const second = await claimOnce(pool, sql, lanes, { ...claim, limit: claim.limit - first.leases.length });
+  const second = await claimOnce(parts, { ...claim, limit: claim.limit - first.leases.length });
   return { leases: [...first.leases, ...second.leases], nowMs: second.nowMs };
 }
 
-async function claimOnce(pool: Pool, sql: Statements, lanes: Lanes, claim: Claim): Promise<Claimed & { rev: number }> {
+async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Promise<Claimed & { rev: number }> {
   const picked = lanes.pick(claim.jobs, claim.queues, claim.lanes);
   if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null };
+  const oldest = claim.order === "oldest";
+  const whole = claim.whole ?? true;
   // Twice through the lanes: first what is due now, then what falls due soon, so that no later run displaces a due one.
   const ahead = claim.aheadMs > 0;
-  const ids = numbers([...picked, ...(ahead ? picked : [])].map((lane) => lane.id));
-  const low = numbers([...picked.map(() => everMs), ...(ahead ? picked.map(() => 0) : [])]);
-  const high = numbers([...picked.map(() => 0), ...(ahead ? picked.map(() => claim.aheadMs) : [])]);
-  const [name, statement] =
-    claim.order === "oldest" ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
+  const order = picked.map((lane) => lane.id);
+  const ids = numbers([...order, ...(ahead ? order : [])]);
+  const low = numbers([...order.map((lane) => (whole ? 0 : floors.of(lane))), ...(ahead ? order.map(() => null) : [])]);
+  const high = numbers([...order.map(() => 0), ...(ahead ? order.map(() => claim.aheadMs) : [])]);
+  const [name, statement] = oldest ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
   const below = claim.crashesBelow ?? everyCrashes;
+  const sentAt = performance.now();
   const rows = await pool.rows(name, statement, [ids, low, claim.node, claim.ttlMs, claim.limit, high, below]);
+  const tookMs = performance.now() - sentAt;
+  const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];
-  for (const row of rows) if (row[2] !== null) leases.push(await leaseOf(row, lanes));
-  return { leases, rev: Number(rows[0]![0]), nowMs: Number(rows[0]![1]) };
+  const lastMs = new Map<number, number>();
+  for (const row of rows) {
+    if (row[2] === null) continue;
+    leases.push(await leaseOf(row, lanes));
+    const lane = Number(row[4]);
+    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, Number(row[16])));
+  }
+  floors.saw({ lanes: order, lastMs, exhausted: leases.length < claim.limit, nowMs, tookMs });
+  return { leases, rev: Number(rows[0]![0]), nowMs };
 }
 
 async function leaseOf(row: Row, lanes: Lanes): Promise<Lease> {

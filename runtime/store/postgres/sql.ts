@@ -21,12 +21,14 @@ export function sql(schema: string, skew: boolean) {
   /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps, or may once this transaction ends. */
   const tells = (payload: string) =>
     `case left(${payload}, 1) when 'd' then ${live} when 'l' then case when now() < statement_timestamp() then ${live} else ${asleep} end end`;
-  const fenced = `r.id = i.id and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
+  // An array of one, not `=`: else a merge join may look cheap, which walks all of the index.
+  const fenced = `r.id = any(array[i.id]) and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
   const holds = (k: string, r: string, h: string) =>
     `case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock} else ${r}.id is null and ${k}.until > ${clock} end`;
   const crashed = "case when lease_until is null then crashes else greatest(crashes, 1) end"; // a lease that ran out: its node is gone
   const free = `state = 0 and (lease_until is null or lease_until < ${clock}) and ${crashed} < $7::int`;
+  const low = (value: string) => `coalesce(to_timestamp(${value} / 1000), ${now})`;
   const lease = (first: string) => `
   with taken as (
     update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashed}
@@ -34,13 +36,14 @@ export function sql(schema: string, skew: boolean) {
       select c.id from ${first}
       cross join lateral (
         select id from ${s}.runs
-        where lane = l.lane and ${free} and ready_at > ${now} + ${ms("l.low")} and ready_at <= ${now} + ${ms("l.high")}
+        where lane = l.lane and ${free} and ready_at > ${low("l.low")} and ready_at <= ${now} + ${ms("l.high")}
           and l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)) -- once, not once a lane
         order by ready_at, id limit $5 for update skip locked) c
       limit $5))
-    returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options)
+    returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)
   select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
-    case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options
+    case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options,
+    floor(${epoch("t.ready_at")})
   from (select 1) one left join taken t on true`;
   const due = `case when i.at is not null then greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${now}))
       when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due`;
@@ -149,7 +152,7 @@ export function sql(schema: string, skew: boolean) {
     (${holds("k", "r", "h")})::text kept, k.rev::text rev
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
   join ${s}.keys k on k.job = i.job and k.key = i.key
-  left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run`,
+  left join ${s}.runs r on r.id = any(array[k.run]) left join ${s}.history h on h.id = any(array[k.run])`,
 
     /** Takes over a key, as it was at revision $16, whose run has let go of it, and adds its new run, in one step: between the two, somebody else
      *  would find a key without a run. Nothing comes back if somebody was faster. The rest as \`addKeyed\`, of one run. */
@@ -173,12 +176,13 @@ export function sql(schema: string, skew: boolean) {
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
-     *  $1 lanes, in order · $2, $6 bounds of each from now, ms: above the low one, up to the high one · $3 node · $4 ttl, ms · $5 limit · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
+     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms, null: than now · $6 up to this from now, ms · $3 node · $4 ttl, ms · $5 limit · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: lease(`unnest($1::int[], $2::float8[], $6::float8[]) l(lane, low, high)`),
 
     /** As `lease`, but lanes in the order of their longest waiting run. */
     leaseOldest: lease(`(
-        select i.*, (select ready_at from ${s}.runs where lane = i.lane and ${free} and ready_at <= ${now} order by ready_at, id limit 1) head
+        select i.*, (select ready_at from ${s}.runs where lane = i.lane and ${free} and ready_at > ${low("i.low")} and ready_at <= ${now}
+          order by ready_at, id limit 1) head
         from unnest($1::int[], $2::float8[], $6::float8[]) i(lane, low, high) order by head nulls last) l`),
 
     /** Moves completed runs to history, where id and token still match and no cancel came first.
@@ -240,8 +244,8 @@ export function sql(schema: string, skew: boolean) {
   select i.id, i.token, h.status, (r.id is not null and r.state = 0 and r.lease_until is null),
     (r.id is not null and (r.state = 1 or r.lease_until is not null) and r.ask is not null)
   from unnest($1::bigint[], $2::int[]) i(id, token)
-  left join ${s}.history h on h.id = i.id and h.token = i.token
-  left join ${s}.runs r on r.id = i.id and r.token = i.token`,
+  left join ${s}.history h on h.id = any(array[i.id]) and h.token = i.token
+  left join ${s}.runs r on r.id = any(array[i.id]) and r.token = i.token`,
 
     /** Parks runs: out of the ready index, under their node's lease. Answers those that are still ours.
      *  $1 node · $2 ids · $3 tokens · $4 starts, epoch ms or null */
@@ -261,7 +265,7 @@ export function sql(schema: string, skew: boolean) {
     select r.id, r.ask from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced} for update of r),
   back as (
     update ${s}.runs r set state = 0, holder = null, lease_until = null, started_at = null, ready_at = greatest(r.due_at, ${now})
-    from held where r.id = held.id and held.ask is null),
+    from held where r.id = any(array[held.id]) and held.ask is null),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from held))
   select h.id, (select count(*) from told) from (select 1) one left join held h on h.ask is not null`, // a row at least, or nobody would be told
 

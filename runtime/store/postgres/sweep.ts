@@ -47,10 +47,10 @@ function statements(sql: Statements) {
   back as (
     update ${s}.runs r set state = 0, holder = null, lease_until = null, token = token + 1, crashes = lost.crashes, ready_at = greatest(due_at, ${now}),
       expires_at = case when started_at is null then expires_at end
-    from lost where r.id = lost.id and not over
+    from lost where r.id = any(array[lost.id]) and not over
     returning r.id, r.token - 1 token, r.attempt, r.lane, r.node, r.started_at, r.ready_at),
   gone as (
-    delete from ${s}.runs r using lost where r.id = lost.id and over
+    delete from ${s}.runs r using lost where r.id = any(array[lost.id]) and over
     returning r.*, lost.crashes died, case when asked then 2::smallint else 1::smallint end status, case when asked then ${why("r.ask")} else 'crashed' end reason),
   fin as (
     select *, case when status = 1 then json_build_object('name', 'Crashed', 'message',
@@ -71,10 +71,10 @@ function statements(sql: Statements) {
     /** Runs whose holder died, before it was held, with a cancel under way: nobody needs to lease them again. $1 limit */
     asked: `
   with left_over as materialized (
-    select r.id from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
-    where r.state = 0 and r.ask is not null and r.lease_until < ${clock} limit $1 for update of r skip locked),
+    select r.id from ${s}.runs r join ${s}.commands c on c.run = r.id and c.token = r.token
+    where r.id = any(array(select run from ${s}.commands)) and r.state = 0 and r.ask is not null and r.lease_until < ${clock} limit $1 for update of r skip locked),
   fin as (
-    delete from ${s}.runs r using left_over where r.id = left_over.id returning r.*, 2::smallint status),
+    delete from ${s}.runs r using left_over where r.id = any(array[left_over.id]) returning r.*, 2::smallint status),
   kept as (
     insert into ${s}.history (${kept})
     select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, ${why("ask")},
@@ -89,7 +89,7 @@ function statements(sql: Statements) {
     select id from ${s}.runs where expires_at <= ${now} and state = 0 and lease_until is null
     order by expires_at limit $1 for update skip locked),
   fin as (
-    delete from ${s}.runs r using late where r.id = late.id
+    delete from ${s}.runs r using late where r.id = any(array[late.id])
     returning r.*, 1::smallint status, 'expired' reason, json_build_object('name', 'Expired', 'message',
       'it did not start within its ttl', 'stack', null)::text error),
   kept as (

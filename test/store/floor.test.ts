@@ -1,0 +1,81 @@
+/** Claims that begin at the floor of each lane instead of at the head of the index. */
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { floors } from "../../runtime/store/postgres/floor.ts";
+import { postgres } from "../../runtime/store/postgres/index.ts";
+import type { Claim, Store } from "../../runtime/store/store.ts";
+import { aClaim, addMany, addOne, aNode, lease } from "../kit/build.ts";
+import { type Database, freshDatabase } from "../kit/database.ts";
+
+let database: Database;
+let store: Store;
+let node: number;
+let client: pg.Client;
+beforeAll(async () => {
+  database = await freshDatabase();
+  store = postgres({ url: database.url });
+  await store.open();
+  node = await store.nodes.join(aNode(), 600_000);
+  client = new pg.Client(database.url);
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await store.close();
+  await database.drop();
+});
+
+async function claimed(about: Partial<Claim>): Promise<readonly number[]> {
+  const { leases } = await store.runs.lease(aClaim({ node, limit: 10, whole: false, ...about }));
+  return leases.map(({ id }) => id);
+}
+
+test("claims that go on where the last one ended bring each run once", async () => {
+  const ids = await addMany(store, 45, { job: "many" });
+
+  const taken: number[] = [];
+  for (let i = 0; i < 6; i++) taken.push(...(await claimed({ jobs: ["many"] })));
+
+  expect(taken).toEqual(ids);
+});
+
+test("what is added later is above the floor", async () => {
+  await lease(store, node, { jobs: ["later"] });
+  for (let i = 0; i < 3; i++) {
+    const id = await addOne(store, { job: "later" });
+    expect(await claimed({ jobs: ["later"] })).toEqual([id]);
+  }
+});
+
+test("a run that turns up below the floor is found by a claim that looks at everything", async () => {
+  await addOne(store, { job: "low" });
+  await claimed({ jobs: ["low"] });
+  const late = await addOne(store, { job: "low" });
+  await client.query("update tasker.runs set ready_at = ready_at - interval '1 hour' where id = $1", [late]);
+
+  expect(await claimed({ jobs: ["low"] })).toEqual([]);
+  expect(await claimed({ jobs: ["low"], whole: true })).toEqual([late]);
+});
+
+test("a lane that a full claim did not reach keeps its floor", async () => {
+  const high = await addMany(store, 10, { job: "two", priority: 9 });
+  const low = await addMany(store, 3, { job: "two", priority: 1 });
+
+  expect(await claimed({ jobs: ["two"] })).toEqual(high);
+  expect(await claimed({ jobs: ["two"] })).toEqual(low);
+});
+
+test("a floor rises to just before the last that was brought, or to just before the claim", () => {
+  const known = floors();
+  const about = { nowMs: 100_000, tookMs: 10 };
+  expect(known.of(1)).toBe(0);
+
+  known.saw({ ...about, lanes: [1, 2], lastMs: new Map([[1, 5000]]), exhausted: false });
+  expect([known.of(1), known.of(2)]).toEqual([4999, 0]);
+
+  known.saw({ ...about, lanes: [1, 2], lastMs: new Map([[1, 6000]]), exhausted: true });
+  expect([known.of(1), known.of(2)]).toEqual([99_890, 99_890]);
+
+  known.saw({ ...about, lanes: [2], lastMs: new Map([[2, 101_000]]), exhausted: false }); // it was leased ahead
+  expect(known.of(2)).toBe(99_890);
+});

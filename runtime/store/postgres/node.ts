@@ -100,7 +100,7 @@ function statements(sql: Statements) {
   asked as (select distinct run, token from sent where stands)`;
   /** When the first run expires. The order makes the planner walk runs_expiry, and no larger index. */
   const expiry = `(
-    select expires_at from ${s}.runs where expires_at is not null and state = 0 and lease_until is null order by expires_at limit 1)`;
+    select expires_at from ${s}.runs where expires_at is not null and state < 1 and lease_until is null order by expires_at limit 1)`;
   /** Whether any of a sweep's statements would find something. $1 the node that asks */
   const sweep = `(
     exists (select 1 from ${s}.nodes n where n.id <> $1 and n.lease_until < ${clock}

@@ -86,7 +86,7 @@ function statements(sql: Statements) {
     /** Runs that did not start in time. One whose lease lapsed may have started: who leases it next decides. $1 limit */
     expired: `
   with late as materialized (
-    select id from ${s}.runs where expires_at <= ${now} and state = 0 and lease_until is null
+    select id from ${s}.runs where expires_at <= ${now} and state < 1 and lease_until is null -- with = 0 it may walk the ready index
     order by expires_at limit $1 for update skip locked),
   fin as (
     delete from ${s}.runs r using late where r.id = any(array[late.id])

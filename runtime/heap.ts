@@ -1,267 +1,216 @@
 import { InvalidInput } from "../sdk/error.ts";
 
-/** One held entry, as `peek` shows it. */
-export interface Entry<T> {
-  readonly id: number;
-  /** Epoch ms. */
-  readonly key: number;
-  readonly item: T;
+/** What a heap holds: an object that keeps a number for the heap it is in, one heap at a time. Any whole number from 0 on will do at first. */
+export interface Placed {
+  place: number;
 }
 
-/** How many entries fit before it grows for the first time; a power of two, as the table's mask needs. */
-const first = 64;
+/** How many entries fit before it grows for the first time. */
+const first = 256;
 
-/** A 4-ary min-heap of items by key (epoch ms), each under a numeric id; equal keys leave in order of arrival.
- *  Shape: children of i at 4i+1…4i+4, parent at (i-1)>>2. push, pop, remove and update O(log n); peek, has, get O(1).
- *  Grows by doubling and gives its memory back at `clear`: at most 40 bytes a place, the item's pointer aside.
- *  Ids are safe integers; keys are any number but NaN.
- *  Source: the heap of Go's runtime/time.go, with keys kept beside the order; numbers in bench/heap.ts. */
-export class Heap<T> {
-  #size = 0;
+/** A 4-ary min-heap of objects by key (epoch ms, ticks; any number but NaN); equal keys leave in order of arrival.
+ *  Shape: children of i at 4i+1…4i+4, parent at (i-1)>>2. push and pop O(log n), remove O(1) on average, has and peek O(1).
+ *  What is removed leaves its entry behind, without the item: it goes when it comes to the top, or with all others like it
+ *  once they outnumber those that are held. So no entry's position is written down as it moves, which costs more than all else.
+ *  Grows by doubling and gives its memory back at `clear`: 20 bytes an entry, the item's pointer aside.
+ *  bench/heap.ts measures it beside others. */
+export class Heap<T extends Placed> {
+  /** Entries, and those among them whose item was removed; never the one on top. */
+  #total = 0;
+  #dead = 0;
   #arrived = 0;
-  // By position in the heap. Beyond #size, #slots holds the free slots: it is always a permutation of all of them.
-  #keys = new Float64Array(first);
-  #turns = new Float64Array(first);
-  #slots = Int32Array.from({ length: first }, (_, slot) => slot);
-  // By slot, which an entry keeps while it is held.
-  #places = new Int32Array(first);
-  #ids = new Float64Array(first);
+  // By position. Beyond #total, where at least 3 places stay free, the keys are Infinity, so that four children can always be
+  // compared; and #slots holds the free slots there: it is a permutation of all of them.
+  #keys = infinities(first);
+  #slots = numbers(first);
+  // By slot, which an entry keeps as it moves. A free slot's turn is Infinity: it loses against an entry whose key is Infinity.
+  #turns = infinities(first);
   #items: (T | undefined)[] = [];
-  // By id: an open hash table of slots + 1, twice as long, so that it is never more than half full. 0 is free.
-  // A Map would take as much memory again as all the rest.
-  #table = new Int32Array(first * 2);
 
-  /** How many entries are held. */
+  /** How many items are held. */
   get size(): number {
-    return this.#size;
+    return this.#total - this.#dead;
   }
 
-  /** Whether the id is held. */
-  has(id: number): boolean {
-    return this.#slotOf(id) >= 0;
+  /** Whether the item is held. */
+  has(item: T): boolean {
+    return this.#items[item.place] === item;
   }
 
-  /** The item under an id, or undefined. */
-  get(id: number): T | undefined {
-    const slot = this.#slotOf(id);
-    return slot < 0 ? undefined : this.#items[slot];
+  /** The item that `pop` would take, or undefined when empty. */
+  peek(): T | undefined {
+    return this.#total === 0 ? undefined : this.#items[this.#slots[0]!];
   }
 
-  /** The entry that `pop` would take, or undefined when empty. */
-  peek(): Entry<T> | undefined {
-    if (this.#size === 0) return undefined;
-    const slot = this.#slots[0]!;
-    return { id: this.#ids[slot]!, key: this.#keys[0]!, item: this.#items[slot] as T };
-  }
-
-  /** The smallest key, epoch ms; Infinity when empty. */
+  /** The smallest key; Infinity when empty. */
   nextKey(): number {
-    return this.#size === 0 ? Infinity : this.#keys[0]!;
+    return this.#keys[0]!;
   }
 
   /** Whether the earliest key is at or before `nowMs`. */
   due(nowMs: number): boolean {
-    return this.#size > 0 && this.#keys[0]! <= nowMs;
+    return this.#total > 0 && this.#keys[0]! <= nowMs;
   }
 
-  /** Adds an item. An id that is held already is replaced, item and key, and counts as arriving now.
-   *  @returns false if it replaced one
+  /** Adds an item. One that is held already gets the key, and counts as arriving now.
+   *  @returns false if it was held
    *  @throws {InvalidInput} when the key is NaN */
-  push(id: number, key: number, item: T): boolean {
+  push(item: T, key: number): boolean {
     check(key);
-    const held = this.#slotOf(id);
-    if (held >= 0) {
-      this.#items[held] = item;
-      this.#move(this.#places[held]!, key);
-      return false;
-    }
-    if (this.#size === this.#keys.length) this.#grow();
-    const at = this.#size++;
-    const slot = this.#slots[at]!;
-    this.#ids[slot] = id;
+    const held = this.remove(item);
+    if (this.#total + 3 === this.#slots.length) this.#grow();
+    const keys = this.#keys;
+    const slots = this.#slots;
+    let at = this.#total++;
+    const slot = slots[at]!;
+    item.place = slot;
     this.#items[slot] = item;
-    this.#enter(slot);
-    this.#up(at, key, ++this.#arrived, slot);
-    return true;
+    this.#turns[slot] = ++this.#arrived;
+    while (at > 0) {
+      const parent = (at - 1) >> 2;
+      const other = keys[parent]!;
+      if (other <= key) break; // among equals the last to come is the last to go
+      keys[at] = other;
+      slots[at] = slots[parent]!;
+      at = parent;
+    }
+    keys[at] = key;
+    slots[at] = slot;
+    return !held;
   }
 
   /** Takes the item with the smallest key, the earliest arrival among equals; undefined when empty. */
   pop(): T | undefined {
-    return this.#size === 0 ? undefined : this.#take(0);
-  }
-
-  /** Takes the item under an id out; undefined if the id is not held. */
-  remove(id: number): T | undefined {
-    const slot = this.#slotOf(id);
-    return slot < 0 ? undefined : this.#take(this.#places[slot]!);
-  }
-
-  /** Gives an entry another key, behind the entries that have that key already. The same key changes nothing.
-   *  @returns false if the id is not held
-   *  @throws {InvalidInput} when the key is NaN */
-  update(id: number, key: number): boolean {
-    check(key);
-    const slot = this.#slotOf(id);
-    if (slot < 0) return false;
-    const at = this.#places[slot]!;
-    if (this.#keys[at] !== key) this.#move(at, key);
-    return true;
-  }
-
-  /** The items held, in no order. The heap must not be changed while it is being walked. */
-  *items(): IterableIterator<T> {
-    for (let at = 0; at < this.#size; at++) yield this.#items[this.#slots[at]!] as T;
-  }
-
-  /** Empties the heap and gives its memory back.
-   *  @returns what it held, in no order */
-  clear(): T[] {
-    const items = [...this.items()];
-    this.#size = 0;
-    this.#keys = new Float64Array(first);
-    this.#turns = new Float64Array(first);
-    this.#slots = Int32Array.from({ length: first }, (_, slot) => slot);
-    this.#places = new Int32Array(first);
-    this.#ids = new Float64Array(first);
-    this.#items = [];
-    this.#table = new Int32Array(first * 2);
-    return items;
-  }
-
-  #take(at: number): T {
-    const slot = this.#slots[at]!;
-    const item = this.#items[slot] as T;
-    this.#leave(slot);
+    if (this.#total === 0) return undefined;
+    const slot = this.#slots[0]!;
+    const item = this.#items[slot];
     this.#items[slot] = undefined;
-    const last = --this.#size;
-    const moved = this.#slots[last]!;
-    this.#slots[last] = slot;
-    if (at !== last) this.#settle(at, this.#keys[last]!, this.#turns[last]!, moved);
+    this.#advance();
     return item;
   }
 
-  #move(at: number, key: number): void {
-    this.#settle(at, key, ++this.#arrived, this.#slots[at]!);
+  /** Takes an item out.
+   *  @returns false if it is not held */
+  remove(item: T): boolean {
+    if (!this.has(item)) return false;
+    this.#items[item.place] = undefined;
+    if (item.place === this.#slots[0]) this.#advance();
+    else if (++this.#dead * 2 > this.#total) this.#compact();
+    return true;
   }
 
-  /** Puts an entry into the hole at `at`, then up or down to where it belongs. */
-  #settle(at: number, key: number, turn: number, slot: number): void {
-    const parent = (at - 1) >> 2;
-    const other = this.#keys[parent]!;
-    const above = at > 0 && (key < other || (key === other && turn < this.#turns[parent]!));
-    if (above) this.#up(at, key, turn, slot);
-    else this.#down(at, key, turn, slot);
+  /** Empties the heap and gives its memory back. */
+  clear(): void {
+    this.#total = 0;
+    this.#dead = 0;
+    this.#keys = infinities(first);
+    this.#slots = numbers(first);
+    this.#turns = infinities(first);
+    this.#items = [];
   }
 
-  // The two below run for every entry, level by level, so they hold the arrays in constants and call nothing.
-
-  #up(from: number, key: number, turn: number, slot: number): void {
-    const keys = this.#keys;
-    const turns = this.#turns;
-    const slots = this.#slots;
-    const places = this.#places;
-    let at = from;
-    while (at > 0) {
-      const parent = (at - 1) >> 2;
-      const other = keys[parent]!;
-      if (other < key || (other === key && turns[parent]! < turn)) break;
-      const moved = slots[parent]!;
-      keys[at] = other;
-      turns[at] = turns[parent]!;
-      slots[at] = moved;
-      places[moved] = at;
-      at = parent;
+  /** Frees the first entry, and all that come to the top without an item. */
+  #advance(): void {
+    this.#shift();
+    while (this.#dead > 0 && this.#items[this.#slots[0]!] === undefined) {
+      this.#dead--;
+      this.#shift();
     }
-    keys[at] = key;
-    turns[at] = turn;
-    slots[at] = slot;
-    places[slot] = at;
   }
 
-  #down(from: number, key: number, turn: number, slot: number): void {
+  #shift(): void {
     const keys = this.#keys;
-    const turns = this.#turns;
     const slots = this.#slots;
-    const places = this.#places;
-    const size = this.#size;
+    const free = slots[0]!;
+    const last = --this.#total;
+    keys[0] = keys[last]!;
+    slots[0] = slots[last]!;
+    keys[last] = Infinity;
+    slots[last] = free;
+    this.#turns[free] = Infinity;
+    this.#sink(0);
+  }
+
+  /** Moves an entry down to where it belongs. */
+  #sink(from: number): void {
+    const keys = this.#keys;
+    const slots = this.#slots;
+    const turns = this.#turns;
+    const total = this.#total;
+    const key = keys[from]!;
+    const slot = slots[from]!;
     let at = from;
-    for (let child = 4 * at + 1; child < size; child = 4 * at + 1) {
-      const end = child + 4 < size ? child + 4 : size;
-      let least = child;
-      let best = keys[child]!;
-      for (let next = child + 1; next < end; next++) {
-        const other = keys[next]!;
-        if (other < best || (other === best && turns[next]! < turns[least]!)) {
-          least = next;
-          best = other;
-        }
-      }
-      if (key < best || (key === best && turn < turns[least]!)) break;
-      const moved = slots[least]!;
+    for (let child = 4 * at + 1; child < total; child = 4 * at + 1) {
+      const a = keys[child]!;
+      const b = keys[child + 1]!;
+      const c = keys[child + 2]!;
+      const d = keys[child + 3]!;
+      let least = child + lowest(a, b, c, d);
+      const best = keys[least]!;
+      if (+(a <= best) + +(b <= best) + +(c <= best) + +(d <= best) > 1)
+        least =
+          child +
+          lowest(
+            a > best ? Infinity : turns[slots[child]!]!,
+            b > best ? Infinity : turns[slots[child + 1]!]!,
+            c > best ? Infinity : turns[slots[child + 2]!]!,
+            d > best ? Infinity : turns[slots[child + 3]!]!,
+          );
+      if (key < best || (key === best && turns[slot]! < turns[slots[least]!]!)) break;
       keys[at] = best;
-      turns[at] = turns[least]!;
-      slots[at] = moved;
-      places[moved] = at;
+      slots[at] = slots[least]!;
       at = least;
     }
     keys[at] = key;
-    turns[at] = turn;
     slots[at] = slot;
-    places[slot] = at;
   }
 
-  /** The slot of an id, or -1. */
-  #slotOf(id: number): number {
-    const table = this.#table;
-    const ids = this.#ids;
-    const mask = table.length - 1;
-    for (let at = home(id, mask); ; at = (at + 1) & mask) {
-      const slot = table[at]! - 1;
-      if (slot < 0 || ids[slot] === id) return slot;
+  /** Frees all entries without an item, and makes a heap of the others. */
+  #compact(): void {
+    const keys = this.#keys;
+    const slots = this.#slots;
+    let kept = 0;
+    for (let at = 0; at < this.#total; at++) {
+      const slot = slots[at]!;
+      if (this.#items[slot] === undefined) {
+        this.#turns[slot] = Infinity;
+        continue;
+      }
+      keys[kept] = keys[at]!;
+      slots[at] = slots[kept]!;
+      slots[kept++] = slot;
     }
-  }
-
-  #enter(slot: number): void {
-    const table = this.#table;
-    const mask = table.length - 1;
-    let at = home(this.#ids[slot]!, mask);
-    while (table[at] !== 0) at = (at + 1) & mask;
-    table[at] = slot + 1;
-  }
-
-  /** Frees a place in the table, and pulls back what had been pushed past it: no search ever crosses a gap. */
-  #leave(slot: number): void {
-    const table = this.#table;
-    const ids = this.#ids;
-    const mask = table.length - 1;
-    let gap = home(ids[slot]!, mask);
-    while (table[gap] !== slot + 1) gap = (gap + 1) & mask;
-    for (let at = (gap + 1) & mask; table[at] !== 0; at = (at + 1) & mask) {
-      const wanted = home(ids[table[at]! - 1]!, mask);
-      if (((at - wanted) & mask) < ((at - gap) & mask)) continue;
-      table[gap] = table[at]!;
-      gap = at;
-    }
-    table[gap] = 0;
+    keys.fill(Infinity, kept, this.#total);
+    this.#total = kept;
+    this.#dead = 0;
+    for (let at = (kept - 2) >> 2; at >= 0; at--) this.#sink(at);
   }
 
   #grow(): void {
-    const size = this.#size;
-    this.#keys = widen(this.#keys, new Float64Array(size * 2));
-    this.#turns = widen(this.#turns, new Float64Array(size * 2));
-    this.#ids = widen(this.#ids, new Float64Array(size * 2));
-    this.#places = widen(this.#places, new Int32Array(size * 2));
-    this.#slots = widen(this.#slots, new Int32Array(size * 2));
-    for (let slot = size; slot < size * 2; slot++) this.#slots[slot] = slot;
-    this.#table = new Int32Array(size * 4);
-    for (let slot = 0; slot < size; slot++) this.#enter(slot);
+    const places = this.#slots.length * 2;
+    this.#keys = widen(this.#keys, infinities(places));
+    this.#slots = widen(this.#slots, numbers(places));
+    this.#turns = widen(this.#turns, infinities(places));
   }
 }
 
-/** Where the search for an id begins: all 53 bits count, so that ids in blocks or strides don't crowd. */
-function home(id: number, mask: number): number {
-  const mixed = Math.imul((id | 0) ^ Math.imul((id / 2 ** 32) | 0, 0x85ebca6b), 0x9e3779b1);
-  return (mixed ^ (mixed >>> 15)) & mask;
+/** Which of four is the lowest, 0…3; the first among equals. Without a branch, for none could be predicted: that alone makes
+ *  `pop` of a small heap twice as fast. */
+function lowest(a: number, b: number, c: number, d: number): number {
+  const isB = +(b < a) & +(b <= c) & +(b <= d);
+  const isC = +(c < a) & +(c < b) & +(c <= d);
+  const isD = +(d < a) & +(d < b) & +(d < c);
+  return isB | isD | ((isC | isD) << 1);
+}
+
+function infinities(length: number): Float64Array<ArrayBuffer> {
+  return new Float64Array(length).fill(Infinity);
+}
+
+function numbers(length: number): Int32Array<ArrayBuffer> {
+  const list = new Int32Array(length);
+  for (let at = 0; at < length; at++) list[at] = at;
+  return list;
 }
 
 function widen<A extends Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(from: A, to: A): A {

@@ -13,7 +13,6 @@ import type { Lease } from "./store/store.ts";
 export type Phase = "waiting" | "recording" | "running" | "left" | "over";
 
 const noHooks: readonly HookKind[] = [];
-let serials = 0;
 
 /** A lease of a run that is still here under an older one. */
 export interface Anew {
@@ -25,8 +24,8 @@ export interface Anew {
 export class Leased {
   /** Another, under a newer token, once the run was leased anew by this node while it ran. */
   lease: Lease;
-  /** Tells two leases of one run apart, where both are still here. */
-  readonly serial = ++serials;
+  /** Kept for the heap that it is in, if any. */
+  place = 0;
   /** The attempt that this lease is for, counted from 1. */
   readonly attempt: number;
   readonly group: Group;

@@ -171,10 +171,8 @@ export class Scheduler {
     const { id } = leased.lease;
     if (!leased.settling && this.#held.get(id) === leased) this.#held.delete(id);
     if (leased.phase !== "waiting") return;
-    if (this.#future.get(id) === leased) {
-      this.#future.remove(id);
-      leased.group.future--;
-    } else if (this.#line(leased).ready.remove(leased.serial)) this.#ready--;
+    if (this.#future.remove(leased)) leased.group.future--;
+    else if (this.#line(leased).ready.remove(leased)) this.#ready--;
   }
 
   /** The store has taken the outcome of a lease, or never will. */
@@ -240,7 +238,7 @@ export class Scheduler {
     this.#held.set(lease.id, leased);
     if (lease.dueMs <= now) return this.#queueUp(leased);
     group.future++;
-    this.#future.push(lease.id, lease.dueMs, leased);
+    this.#future.push(leased, lease.dueMs);
   }
 
   /** A run was leased anew that is still here: its lease had ended, for this process was blocked or the store away. Answers
@@ -263,7 +261,7 @@ export class Scheduler {
 
   #queueUp(leased: Leased): void {
     leased.dueAt = this.#parts.clock.ticks();
-    this.#line(leased).ready.push(leased.serial, leased.rank, leased);
+    this.#line(leased).ready.push(leased, leased.rank);
     this.#ready++;
   }
 
@@ -290,7 +288,7 @@ export class Scheduler {
     if (this.#limited.size > 0 || this.#suspects.ready.size > 0) {
       for (const group of this.#limited.values())
         if (isOpen(group) && group.ready.nextKey() < best.ready.nextKey()) best = group;
-      const suspect = this.#suspects.ready.peek()?.item;
+      const suspect = this.#suspects.ready.peek();
       if (suspect && isOpen(this.#suspects) && isOpen(suspect.group) && suspect.rank < best.ready.nextKey())
         best = this.#suspects;
     }
@@ -303,7 +301,7 @@ export class Scheduler {
     if (this.#ready === count) return count;
     for (const { concurrency, running, ready } of this.#limited.values())
       count += Math.min(ready.size, concurrency - running);
-    const suspect = this.#suspects.ready.peek()?.item;
+    const suspect = this.#suspects.ready.peek();
     return suspect && isOpen(this.#suspects) && isOpen(suspect.group) ? count + 1 : count;
   }
 

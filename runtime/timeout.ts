@@ -18,12 +18,12 @@ export class Timeouts {
 
   /** Rings for the lease at `at` (ticks); replaces what was watched for it. */
   watch(leased: Leased, at: number): void {
-    this.#heap.push(leased.serial, at, leased);
+    this.#heap.push(leased, at);
     if (at < this.#set) this.#alarm.set((this.#set = at));
   }
 
   forget(leased: Leased): void {
-    this.#heap.remove(leased.serial);
+    this.#heap.remove(leased);
   }
 
   clear(): void {

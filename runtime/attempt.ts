@@ -61,43 +61,44 @@ function noteOf(error: unknown): string | null {
 /** Calls the handler of a leased run, or its hook. Never throws: whatever happens reaches `tools.ended`. Where nothing is
  *  asynchronous, that is before this returns; a promise is waited for only where there is one. */
 export function begin(leased: Leased, tools: Tools): void {
-  const { spec } = leased.job;
-  const failed = (how: "threw" | "refused") => (error: unknown) => tools.ended(leased, { how, error });
-  const ctx = new AttemptContext(leased, tools);
-  const conclude = (result: unknown): void =>
-    go(
-      () => output(leased, result),
-      (value) => store(value, leased, tools),
-      failed("refused"),
-    );
-  go(
-    () => payloadOf(leased),
-    (payload) => go(() => call(spec, payload, ctx, leased, tools), conclude, failed("threw")),
-    failed("refused"),
-  );
+  step(payloadOf, called, "refused", undefined, leased, tools);
 }
 
-/** Goes on with what `make` gives, at once unless it is a promise. */
-function go<T>(make: () => T | PromiseLike<T>, on: (value: T) => void, failed: (error: unknown) => void): void {
-  let value: T | PromiseLike<T>;
+function called(payload: unknown, leased: Leased, tools: Tools): void {
+  step(call, returned, "threw", payload, leased, tools);
+}
+
+function returned(result: unknown, leased: Leased, tools: Tools): void {
+  step(output, store, "refused", result, leased, tools);
+}
+
+type Step = (input: unknown, leased: Leased, tools: Tools) => unknown;
+
+/** Goes on with what `make` gives, at once unless it is a promise. Functions and their arguments, and no closures: a short run
+ *  makes few other objects. */
+function step(make: Step, on: Step, how: "threw" | "refused", input: unknown, leased: Leased, tools: Tools): void {
+  let value: unknown;
   try {
-    value = make();
+    value = make(input, leased, tools);
     if (isThenable(value)) {
       // A foreign thenable is adopted: it may call back twice, or throw.
-      (value instanceof Promise ? (value as Promise<T>) : Promise.resolve(value)).then(on, failed);
+      (value instanceof Promise ? (value as Promise<unknown>) : Promise.resolve(value)).then(
+        (late) => on(late, leased, tools),
+        (error: unknown) => tools.ended(leased, { how, error }),
+      );
       return;
     }
   } catch (error) {
-    return failed(error);
+    return tools.ended(leased, { how, error });
   }
-  on(value);
+  on(value, leased, tools);
 }
 
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-function payloadOf({ lease, job: { spec } }: Leased): unknown {
+function payloadOf(_: unknown, { lease, job: { spec } }: Leased): unknown {
   const input = decode(lease.input);
   if (lease.options?.hook) return hookPayload(spec, input);
   const checked = check(spec.schema, input);
@@ -106,7 +107,7 @@ function payloadOf({ lease, job: { spec } }: Leased): unknown {
     : accepted(checked, spec, "payload");
 }
 
-function output({ lease, job: { spec } }: Leased, result: unknown): unknown {
+function output(result: unknown, { lease, job: { spec } }: Leased): unknown {
   if (lease.options?.hook) return undefined;
   if (spec.output === null) return result;
   const checked = check(spec.output, result);
@@ -131,15 +132,25 @@ function store(value: unknown, leased: Leased, tools: Tools): void {
   tools.ended(leased, ending);
 }
 
-function call(spec: JobSpec, payload: unknown, ctx: AttemptContext, leased: Leased, tools: Tools): unknown {
+function call(payload: unknown, leased: Leased, tools: Tools): unknown {
+  const { spec } = leased.job;
+  const ctx = new AttemptContext(leased, tools);
   const hook = leased.lease.options?.hook;
   if (hook) return layered(spec, payload, ctx, leased, tools, () => callHook(spec, hook, payload, ctx, tools.find));
-  if (spec.use.length === 0 && spec.hooks.onStart === null) return spec.handler(payload, ctx);
-  return layered(spec, payload, ctx, leased, tools, async () => {
-    await spec.hooks.onStart?.(payload, ctx);
+  if (spec.use.length === 0) return started(payload, ctx, leased);
+  return layered(spec, payload, ctx, leased, tools, async () => started(payload, ctx, leased));
+}
+
+/** Calls `onStart`, then the handler; at once, unless there is something to wait for. */
+function started(payload: unknown, ctx: AttemptContext, leased: Leased): unknown {
+  const { handler, hooks } = leased.job.spec;
+  if (hooks.onStart === null) return handler(payload, ctx);
+  const go = (): unknown => {
     if (leased.stopped) throw leased.stopped;
-    return spec.handler(payload, ctx);
-  });
+    return handler(payload, ctx);
+  };
+  const told: unknown = hooks.onStart(payload, ctx);
+  return isThenable(told) ? Promise.resolve(told).then(go) : go();
 }
 
 /** Calls `act` within the job's services and middleware. An attempt that was stopped meanwhile gets no further. */

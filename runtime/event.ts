@@ -67,7 +67,7 @@ export interface Subscription extends AsyncIterable<Event | Gap> {
 type Listener = (event: Event) => void;
 
 /** Publish and subscribe within the process. Publishing never waits and never throws; with nobody listening it costs nothing:
- *  look at `active` before building an event. */
+ *  look at `active`, or at `hears`, before building an event. */
 export class Bus {
   readonly #listeners = new Map<symbol, { readonly filter: Filter; readonly hear: Listener }>();
   readonly #subscriptions = new Set<Subscription>();
@@ -81,6 +81,12 @@ export class Bus {
   /** Whether anybody listens. */
   get active(): boolean {
     return this.#listeners.size > 0;
+  }
+
+  /** Whether anybody listens to events of this type: what nobody hears need not be built. */
+  hears(type: Event["type"]): boolean {
+    for (const { filter } of this.#listeners.values()) if (filter.types?.includes(type) ?? true) return true;
+    return false;
   }
 
   publish(event: Event): void {

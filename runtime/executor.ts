@@ -171,9 +171,11 @@ export class Executor {
     const { options } = leased.lease;
     leased.phase = "running";
     leased.retry = merge(options?.hook ? hookRetry : spec.retry, options?.retry);
-    this.#timeouts.watch(leased, leased.startedAt + (options?.timeoutMs ?? spec.timeoutMs));
     this.#parts.reporter.started(leased);
     begin(leased, this.#tools);
+    // Afterwards: what has ended by now needs no watch, and no alarm rings in between.
+    if (leased.phase === "running")
+      this.#timeouts.watch(leased, leased.startedAt + (options?.timeoutMs ?? spec.timeoutMs));
   }
 
   #ended(leased: Leased, ending: Ending): void {

@@ -1,4 +1,6 @@
 /** The engine: what a process starts to run jobs. */
+import type { Embedded, EmbeddedOptions } from "./store/postgres/embedded.ts";
+
 export { createRuntime, type Runtime, type RuntimeState, type RuntimeStats } from "./runtime.ts";
 export {
   Bus,
@@ -17,4 +19,11 @@ export { openStore, type OpenOptions } from "./store/open.ts";
 export { memory, type MemoryOptions } from "./store/memory.ts";
 export { postgres, type PostgresOptions } from "./store/postgres/index.ts";
 export type * from "./store/store.ts";
-export { startEmbedded, type Embedded, type EmbeddedOptions } from "./store/postgres/embedded.ts";
+export type { Embedded, EmbeddedOptions };
+
+/** Starts the PostgreSQL server of a project, or joins the one that already runs there; see `EmbeddedOptions` and `Embedded`.
+ *  @throws {StoreUnusable} no binaries, data of another major, or a server that does not start, with the end of its log */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const embedded = await import("./store/postgres/embedded.ts"); // late: most processes are given a server's URL
+  return embedded.startEmbedded(options);
+}

@@ -31,11 +31,11 @@ export class Reporter {
 
   started(leased: Leased): void {
     if (writes(this.#logger, "debug")) this.#logger.debug(fields(leased), "Run started");
-    if (this.#bus.active) this.#publish(leased, { type: "run.started" });
+    if (this.#bus.hears("run.started")) this.#publish(leased, { type: "run.started" });
   }
 
   progress(leased: Leased, progress: Progress): void {
-    if (this.#bus.active) this.#publish(leased, { type: "run.progress", progress });
+    if (this.#bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
   }
 
   /** What the store answered to an attempt's outcome. */
@@ -45,7 +45,7 @@ export class Reporter {
     const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
     this.#count(leased, outcome, runMs);
     this.#write(leased, outcome, runMs);
-    if (this.#bus.active) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
+    if (this.#bus.hears(types[outcome.to])) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
   }
 
   #publish({ lease, attempt }: Leased, about: Pick<RunEvent, "type"> & Partial<RunEvent>): void {
@@ -103,16 +103,23 @@ function messageOf(outcome: Outcome): string {
   }
 }
 
+const types = {
+  completed: "run.completed",
+  failed: "run.failed",
+  canceled: "run.canceled",
+  pending: "run.retrying",
+} as const satisfies Record<Outcome["to"], RunEvent["type"]>;
+
 function eventOf(outcome: Outcome): Pick<RunEvent, "type"> & Partial<RunEvent> {
+  const type = types[outcome.to];
   switch (outcome.to) {
     case "completed":
-      return { type: "run.completed", reason: outcome.reason };
-    case "failed":
-      return { type: "run.failed", reason: outcome.reason, error: outcome.error };
     case "canceled":
-      return { type: "run.canceled", reason: outcome.reason };
+      return { type, reason: outcome.reason };
+    case "failed":
+      return { type, reason: outcome.reason, error: outcome.error };
     case "pending":
-      return { type: "run.retrying", reason: outcome.outcome, error: outcome.error, retryInMs: outcome.delayMs };
+      return { type, reason: outcome.outcome, error: outcome.error, retryInMs: outcome.delayMs };
     default:
       return outcome satisfies never;
   }

@@ -6,9 +6,9 @@ import type { Leased } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import type { Held, Outcome, Settled, Settlement, Store } from "./store/store.ts";
 
-interface Ended {
+/** A settlement as the store takes it, and what it is about. */
+interface Ended extends Settlement {
   readonly leased: Leased;
-  readonly settlement: Settlement;
   /** When the outcome was decided; ticks. */
   readonly at: number;
 }
@@ -49,13 +49,13 @@ export class Settler {
       what: "Settling runs",
       send: async (batch) => {
         await parts.before();
-        const answers = await store.runs.settle(batch.map(({ settlement }) => settlement));
+        const answers = await store.runs.settle(batch);
         if (answers.includes("lost")) await parts.claimed(); // it may be this node itself that has leased them anew
         for (let i = 0; i < batch.length; i++) this.#answered(batch[i]!, answers[i]!);
         parts.drained();
       },
-      refused: ({ leased, settlement }, error) => {
-        if (settlement.outcome.to !== "failed") this.end(leased, refused(settlement, error));
+      refused: ({ leased, outcome }, error) => {
+        if (outcome.to !== "failed") this.end(leased, refused(outcome, error));
         else parts.settled(leased);
       },
     });
@@ -77,9 +77,8 @@ export class Settler {
   end(leased: Leased, outcome: Outcome): void {
     leased.settling = true;
     const { id, token, job } = leased.lease;
-    const hooks = leased.hooks;
-    const settlement = { id, token, job, outcome, startedMs: leased.startedMs, hooks };
-    const ended = { leased, settlement, at: this.#clock.ticks() };
+    const { startedMs, hooks } = leased;
+    const ended = { id, token, job, outcome, startedMs, hooks, leased, at: this.#clock.ticks() };
     const last = leased.progress?.end() ?? null;
     if (!last) return this.#outcomes.add(ended);
     const coming = last.then(() => {
@@ -114,18 +113,18 @@ export class Settler {
   }
 
   #answered(ended: Ended, settled: Settled): void {
-    const { leased, settlement, at } = ended;
+    const { leased, outcome, startedMs, at } = ended;
     const { anew } = leased;
     if (settled === "lost" && anew && leased.renew(anew.lease)) {
       leased.anew = null; // nobody else has run it: the outcome stands, under the newer token
-      return this.#outcomes.add({ ...ended, settlement: { ...settlement, token: anew.lease.token } });
+      return this.#outcomes.add({ ...ended, token: anew.lease.token });
     }
-    this.#report(leased, settlement.outcome, settled, settlement.startedMs === null ? 0 : at - leased.startedAt);
+    this.#report(leased, outcome, settled, startedMs === null ? 0 : at - leased.startedAt);
     this.#settled(leased);
   }
 }
 
-function refused({ outcome }: Settlement, cause: unknown): Outcome {
+function refused(outcome: Outcome, cause: unknown): Outcome {
   const problem = `of an attempt (${outcome.to}) was refused by the store: ${errorRecord(cause).message}`;
   return {
     to: "failed",

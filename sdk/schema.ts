@@ -49,7 +49,7 @@ function parsed<T>(result: Awaited<ReturnType<Late["safeParseAsync"]>>): Checked
 function checked<T>(result: StandardSchemaV1.Result<unknown>): Checked<T> {
   if (result.issues)
     return { issues: result.issues.map(({ path, message }) => ({ path: dotted(path ?? []), message })) };
-  return { value: result.value as T }; // the schema's own claim
+  return result as { readonly value: T }; // the schema's own claim
 }
 
 function dotted(path: NonNullable<StandardSchemaV1.Issue["path"]>): string {

@@ -41,7 +41,7 @@ async function full(sdk: Sdk, engine: Engine, place: Place): Promise<Session> {
     output: z.object({ status: z.int() }),
     retry: { attempts: 5, backoff: "exponential", delay: "1s" },
     timeout: "30s",
-    hooks: { onStart: () => void heard++ },
+    hooks: { onStart: () => void heard++, onFailure: () => void heard++ },
     handler: (payload) => {
       handle(payload);
       return { status: 200 };

@@ -113,7 +113,7 @@ function offsetAt(format: Intl.DateTimeFormat, at: number): number {
 const ambiguous = new Set(
   "ACT AET AGT ART AST BET BST CAT CNT CST CTT EAT ECT IET IST JST MIT NET NST PLT PNT PRT PST SST VST".split(" "),
 );
-const checked = new Map<string, string>();
+const checked = new Map([["UTC", "UTC"]]); // the default: it needs no Intl, whose first use takes 12 ms
 
 /** The zone's name: "europe/paris" becomes "Europe/Paris", all names of UTC become "UTC". An alias stays as written
  *  (Asia/Kolkata, which some versions of Node call Asia/Calcutta), so that a stored name outlives an upgrade.

@@ -25,6 +25,25 @@ describe("the bus", () => {
     expect([before, during, bus.active]).toEqual([false, true, false]);
   });
 
+  test("says which types somebody listens to, whatever else the listener's filter asks for", () => {
+    const bus = new Bus();
+    const heard = (): boolean[] => [bus.hears("run.failed"), bus.hears("run.completed")];
+
+    const before = heard();
+    const off = bus.on({ types: ["run.failed"], jobs: ["mail"] }, () => undefined);
+    const one = heard();
+    bus.on({ jobs: ["mail"] }, () => undefined);
+    const all = heard();
+    off();
+
+    expect([before, one, all, heard()]).toEqual([
+      [false, false],
+      [true, false],
+      [true, true],
+      [true, true],
+    ]);
+  });
+
   test.each([
     ["types", { types: ["run.failed"] }, { type: "run.failed" }],
     ["jobs", { jobs: ["mail"] }, { job: "mail" }],

@@ -32,6 +32,23 @@ describe("hooks", () => {
     expect(order).toEqual(["start", "start", "handler"]);
   });
 
+  test("an onStart that takes its time is waited for, and what it rejects with is the attempt's", async () => {
+    const order: string[] = [];
+    const given = {
+      ...hooks(),
+      onStart: vi.fn(async () => {
+        await Promise.resolve();
+        if (order.push("start") === 1) throw new Error("not yet");
+      }),
+    };
+    const bench = await aBench({ jobs: [aJob(() => order.push("handler"), { hooks: given })] });
+
+    await bench.add();
+    await bench.pass(1000);
+
+    expect(order).toEqual(["start", "start", "handler"]);
+  });
+
   test("onSuccess hears of the result, once", async () => {
     const given = hooks();
     const bench = await aBench({ jobs: [aJob(() => ({ at: new Date(7) }), { hooks: given })] });

@@ -6,9 +6,10 @@ import { aRun, loadHistory } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";
 import type { Place } from "./place.ts";
 
-/** What a search looks through; the baseline has a little more, so that both fill it. */
-const little = 120_000;
-const job = "job3";
+/** A search looks through the newest 100,000 runs, one of errors through as many that did not complete: the baseline has a few more of each,
+ *  so that both fill it. */
+const little = { count: 240_000, days: 7, failing: 2 };
+const job = "job7"; // some of its runs failed
 
 const reads: readonly (readonly [name: string, read: (find: Find) => Promise<unknown>])[] = [
   ["list, newest 50", (find) => find.list({})],
@@ -31,8 +32,8 @@ export async function history(place: Place, { scale, rounds }: Size): Promise<re
   const name = `${count.toLocaleString("en")} runs of history`;
   const [base, grown] = [await place.make("growth_base"), await place.make("growth_history")];
   for (const store of [base, grown]) await store.add([{ ...aRun("idle"), delayMs: 86_400_000 }]);
-  await loadHistory(place, "growth_base", little, 7);
-  const loadMs = await took(() => loadHistory(place, "growth_history", count, 7));
+  await loadHistory(place, "growth_base", little.count, little);
+  const loadMs = await took(() => loadHistory(place, "growth_history", count, { days: 7 }));
   console.error(`${name}: loaded in ${Math.round(loadMs / 1000)} s`);
   const found: Line[] = [];
   const add = (store: Store) => () => took(() => store.add([aRun(job)]));
@@ -53,7 +54,7 @@ export async function history(place: Place, { scale, rounds }: Size): Promise<re
   found.push(...lines(name, "get of the oldest", got, 1.5));
   for (const [measure, read] of reads) {
     const times = await byTurns(
-      15,
+      Math.min(rounds, 40),
       () => took(() => read(base.find)),
       () => took(() => read(grown.find)),
     );
@@ -63,22 +64,30 @@ export async function history(place: Place, { scale, rounds }: Size): Promise<re
   return found;
 }
 
-/** Drops all days but the last two, on both. */
+/** Drops all days but the last two, on both, while runs go on ending. */
 async function pruned(place: Place, name: string, base: Store, grown: Store): Promise<readonly Line[]> {
   const keep = { completedMs: 86_400_000, otherMs: 86_400_000 };
   const wal = async (): Promise<number> => {
     const { rows } = await place.control.query<{ at: string }>("select pg_current_wal_lsn() - '0/0' as at");
     return Number(rows[0]!.at);
   };
-  const measured = async (store: Store): Promise<readonly [number, number]> => {
+  const measured = async (store: Store) => {
     const before = await wal();
-    const ms = await took(() => store.keep.prune(keep));
-    return [ms, (await wal()) - before];
+    let over = false;
+    const one = cycle(store, [job], () => [aRun(job)]);
+    const living = (async () => {
+      let longest = 0;
+      while (!over) longest = Math.max(longest, await took(one));
+      return longest;
+    })();
+    const ms = await took(() => store.keep.prune(keep)).finally(() => (over = true));
+    return { ms, longest: await living, wal: (await wal()) - before };
   };
-  const [[baseMs, baseWal], [grownMs, grownWal]] = [await measured(base), await measured(grown)];
+  const [small, large] = [await measured(base), await measured(grown)];
   const line = { case: name, bound: null };
   return [
-    { ...line, measure: "prune of 5 days", unit: "ms", base: baseMs, grown: grownMs },
-    { ...line, measure: "prune of 5 days, WAL", unit: "kB", base: baseWal / 1024, grown: grownWal / 1024 },
+    { ...line, measure: "prune of 5 days", unit: "ms", base: small.ms, grown: large.ms },
+    { ...line, measure: "longest way of a run meanwhile", unit: "ms", base: small.longest, grown: large.longest },
+    { ...line, measure: "prune of 5 days, WAL", unit: "kB", base: small.wal / 1024, grown: large.wal / 1024 },
   ];
 }

@@ -52,13 +52,19 @@ export async function loadWaiting(
   await settle(control, schema);
 }
 
-/** Finished runs over the last `days` days: of 100 one failed or was canceled, of 10 one has tags. Numbers follow the order of time. */
-export async function loadHistory(place: Place, schema: string, count: number, days: number): Promise<void> {
+/** Finished runs over the last `days` days: of `failing` one failed or was canceled, of 10 one has tags. Numbers follow the order of time. */
+export async function loadHistory(
+  place: Place,
+  schema: string,
+  count: number,
+  { days, failing = 100 }: { readonly days: number; readonly failing?: number },
+): Promise<void> {
   const { control } = place;
   const jobs = Array.from({ length: 20 }, (_, i) => `job${i}`);
   await makeLanes(place, schema, { queues: ["default"], jobs, priorities: [5] });
   for (let day = days; day >= 0; day--)
-    await control.query(`select ${schema}.make_partitions(0, 1e15, 1e15, now() - $1::int * interval '1 day')`, [day]);
+    for (const _ of ["completed", "other"])
+      await control.query(`select ${schema}.make_partitions(0, 1e15, 1e15, now() - $1::int * interval '1 day')`, [day]);
   const first = await reserve(control, schema, count);
   const part = 250_000;
   for (let from = 0; from < count; from += part)
@@ -70,9 +76,9 @@ export async function loadHistory(place: Place, schema: string, count: number, d
          case when i % 10 = 0 then array['user:' || i % 5000, 'plan:' || i % 3] end, case when i % 50 = 0 then 'key ' || i end, '{"ok":true}',
          case when s.status = 1 then '{"name":"Error","message":"connection refused","stack":null}' end
        from (select array_agg(id order by id) ids from ${schema}.lanes where job like 'job%') l, generate_series($3::int, $4::int - 1) i,
-         lateral (select case when i % 200 = 7 then 1 when i % 200 = 107 then 2 else 0 end::smallint status) s,
+         lateral (select case i % (2 * $7::int) when 7 % (2 * $7::int) then 1 when (7 + $7::int) % (2 * $7::int) then 2 else 0 end::smallint status) s,
          lateral (select now() - $6::int * interval '1 day' * (1 - i / $5::float8) as at) t`,
-      [first, inputJson, from, Math.min(count, from + part), count, days],
+      [first, inputJson, from, Math.min(count, from + part), count, days, failing],
     );
   await settle(control, schema);
 }

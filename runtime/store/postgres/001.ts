@@ -109,7 +109,9 @@ export function first(schema: string) {
       wait_ms double precision not null, run_ms double precision not null)`,
     sql`create index rates_at on ${s}.rates (at)`,
     sql.raw(partitions(schema)),
-    sql`select ${s}.make_partitions(7, 1e15, 1e15, clock_timestamp())`,
+    sql.raw(
+      `do $$ begin while "${schema}".make_partitions(7, 1e15, 1e15, clock_timestamp()) is not null loop end loop; end $$`,
+    ),
   ];
   return {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -118,7 +120,8 @@ export function first(schema: string) {
   };
 }
 
-/** A function that makes the partitions of the coming days and drops those that are over; answers how many runs it dropped.
+/** A function that makes one partition of the coming days, or drops one that is over; answers how many runs it dropped, null where there was
+ *  nothing to do. One a call, for its locks keep results waiting until the transaction ends: so nothing slow comes after the first of them.
  *  It gives up rather than wait: another node may be at it, or a reader may hold the table. */
 function partitions(schema: string): string {
   return `
@@ -126,35 +129,47 @@ create function "${schema}".make_partitions(ahead integer, completed_ms double p
 returns bigint
 language plpgsql as $body$
 declare
-  kind text; keep double precision; day date; part text; n bigint; dropped bigint := 0;
+  kind text; keep double precision; day date; part text; n bigint;
   today date := (at at time zone 'utc')::date;
 begin
-  if not pg_try_advisory_xact_lock(hashtext('tasker:${schema}:partitions')) then return 0; end if;
-  perform set_config('lock_timeout', '100ms', true);
+  if not pg_try_advisory_xact_lock(hashtext('tasker:${schema}:partitions')) then return null; end if;
+  perform set_config('lock_timeout', '20ms', true);
   foreach kind in array array['completed', 'other'] loop
     keep := case kind when 'completed' then completed_ms else other_ms end;
     for day in select today + i from generate_series(0, ahead) i loop
       part := format('history_%s_%s', kind, to_char(day, 'YYYYMMDD'));
       continue when to_regclass(format('%I.%I', '${schema}', part)) is not null;
-      begin
-        execute format('create table %I.%I partition of %I.%I for values from (%L) to (%L)', '${schema}', part, '${schema}', 'history_' || kind,
-          day::timestamp at time zone 'utc', (day + 1)::timestamp at time zone 'utc');
-      exception when check_violation or lock_not_available then null; -- the default partition has rows of that day, or is busy
-      end;
+      for try in 1..5 loop
+        begin
+          execute format('create table %I.%I partition of %I.%I for values from (%L) to (%L)', '${schema}', part, '${schema}', 'history_' || kind,
+            day::timestamp at time zone 'utc', (day + 1)::timestamp at time zone 'utc');
+          return 0;
+        exception
+          when check_violation then exit; -- the default partition has rows of that day
+          when lock_not_available then
+            if try = 5 then return null; end if;
+            perform pg_sleep(0.02); -- those who waited behind go first
+        end;
+      end loop;
     end loop;
-    for part, day in
-      select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = format('%I.%I', '${schema}', 'history_' || kind)::regclass and c.relname ~ '_[0-9]{8}$'
+    for part, day, n in
+      select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD'), case when pg_relation_size(c.oid) > 16000000 then nullif(greatest(c.reltuples, 0), 0) end
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = format('%I.%I', '${schema}', 'history_' || kind)::regclass and c.relname ~ '_[0-9]{8}$' order by 1
     loop
       continue when keep > 3e12 or (day + 1)::timestamp at time zone 'utc' > at - keep * interval '1 ms';
-      begin
-        execute format('select count(*) from %I.%I', '${schema}', part) into n;
-        execute format('drop table %I.%I', '${schema}', part);
-        dropped := dropped + n;
-      exception when lock_not_available then null;
-      end;
+      if n is null then execute format('select count(*) from %I.%I', '${schema}', part) into n; end if; -- of large ones the estimate will do
+      for try in 1..5 loop
+        begin
+          execute format('drop table %I.%I', '${schema}', part);
+          return n;
+        exception when lock_not_available then
+          if try = 5 then return null; end if;
+          perform pg_sleep(0.02);
+        end;
+      end loop;
     end loop;
   end loop;
-  return dropped;
+  return null;
 end $body$`;
 }

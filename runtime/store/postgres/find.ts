@@ -104,13 +104,16 @@ function statements(sql: Statements) {
     `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const leased = `coalesce(r.lease_until >= ${clock}, false)`;
   return {
-    /** $1 id */
-    get: `select ${liveColumns(sql)} where r.id = $1 union all select ${pastColumns(sql)} where r.id = $1`,
+    /** The limit ends the look through the partitions of history where the run is found. $1 id */
+    get: `
+    select ${liveColumns(sql)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = $1 union all
+    select ${pastColumns(sql)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = $1 limit 1`,
 
-    /** $1 cap of each count */
+    /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
     depth: `
     select l.queue, l.job, l.priority, ${count(`r.ready_at <= ${now} and not ${leased}`)}, ${count(`r.ready_at > ${now} and not ${leased}`)},
-      ${count(leased)} + coalesce(h.n, 0)
+      (select count(*) from (select r.lease_until from ${s}.runs r where r.lane = l.id and r.state = 0 order by r.ready_at, r.id limit 2 * $1) r where ${leased})
+        + coalesce(h.n, 0)
     from ${s}.lanes l left join (select lane, count(*) n from ${s}.runs where state = 1 group by lane) h on h.lane = l.id
     order by l.queue, l.job, l.priority desc`,
     /** $1 window, ms */

@@ -5,14 +5,20 @@ import type { Statements } from "./sql.ts";
 /** Days for which partitions are made ahead. */
 const daysAhead = 7;
 const bound = 2000;
+/** Partitions made or dropped by one call; the rest is left to the next. */
+const mostChanges = 100;
 
 /** Housekeeping, in Postgres. One node at a time does it; the others skip it. */
 export function keep(pool: Pool, sql: Statements): Keep {
   const text = statements(sql);
   return {
     async prune({ completedMs, otherMs }) {
-      const [row] = await pool.rows("", text.partitions, [daysAhead, completedMs, otherMs]);
-      let deleted = Number(row![0]);
+      let deleted = 0;
+      for (let i = 0; i < mostChanges; i++) {
+        const [row] = await pool.rows("tasker_partitions", text.partitions, [daysAhead, completedMs, otherMs]);
+        if (row![0] === null) break;
+        deleted += Number(row![0]);
+      }
       for (const [status, keepMs] of [
         ["completed", completedMs],
         ["other", otherMs],
@@ -34,15 +40,15 @@ export function keep(pool: Pool, sql: Statements): Keep {
 
 function statements({ schema: s, clock, ms }: Statements) {
   return {
-    /** Makes room for the coming days, drops days that are over their retention. A day that the default partition already
-     *  holds rows of is left to it. $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
+    /** Makes room for one of the coming days, or drops one that is over its retention, so that its locks last no longer. A day that the
+     *  default partition already holds rows of is left to it. Answers how many runs went; null once there is nothing to do.
+     *  $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
     partitions: `select ${s}.make_partitions($1, $2, $3, ${clock})`,
     /** Rows of the default partition that are too old. $1 kept, ms · $2 limit */
     old: (kind: "completed" | "other") => `
     with gone as (
-      delete from ${s}.history_${kind} where ctid = any(array(
-        select ctid from ${s}.history_${kind}_default where finished_at < ${clock} - ${ms("$1")} limit $2))
-      and tableoid = '${s}.history_${kind}_default'::regclass returning 1)
+      delete from ${s}.history_${kind}_default where ctid = any(array(
+        select ctid from ${s}.history_${kind}_default where finished_at < ${clock} - ${ms("$1")} limit $2)) returning 1)
     select count(*) from gone`,
     rest: [
       // What belonged to runs that are gone. $1 longest retention, ms · $2 limit

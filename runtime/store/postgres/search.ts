@@ -4,13 +4,20 @@ import { InvalidInput } from "../../../sdk/error.ts";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/status.ts";
 import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/target.ts";
 import { liveColumns, pastColumns } from "./column.ts";
-import { type Pool, type Row, texts } from "./pool.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { attemptOf, logOf, runOf } from "./record.ts";
 import { pageSize } from "./page.ts";
 import type { Statements } from "./sql.ts";
 
-/** A search by tag, payload or error text looks at this many of the newest runs, then says where it stopped. */
+/** Of conditions that no index knows, so many of the newest runs are looked at; then the page says where it stopped. */
 const windowSize = 100_000;
+/** With more lanes than this, a look at the newest runs of all comes first: most often it fills the page. */
+const fewLanes = 32;
+const hunchSize = 5000;
+/** A run's number is given at most so long before it is made: an add waits for its turn, and is repeated while the server is away. */
+const numberedMs = 60_000;
+const dayMs = 86_400_000;
+const codes: readonly Status[] = finals;
 
 type Part = RawBuilder<unknown>;
 
@@ -24,73 +31,203 @@ function ask(pool: Pool, query: RawBuilder<unknown>): Promise<readonly Row[]> {
   return pool.rows("", sql, parameters);
 }
 
-function live(sql: Statements, where: readonly Part[]): Part {
-  return raw`select ${raw.raw(liveColumns(sql))} where ${raw.join(where, raw` and `)}`;
-}
-
-function past(sql: Statements, where: readonly Part[]): Part {
-  return raw`select ${raw.raw(pastColumns(sql))} where ${raw.join(where, raw` and `)}`;
+/** One of the two halves of a list. */
+interface Half {
+  readonly table: string;
+  readonly columns: string;
+  /** Conditions by which an index or a partition is chosen, and those that hold for nearly all runs. */
+  readonly wanted: readonly Part[];
+  /** The others: they are checked within the window. */
+  readonly checks: readonly Part[];
 }
 
 /** Runs, newest first. */
 export async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging): Promise<Page<RunRecord>> {
   const limit = pageSize(page);
   const before = page.cursor === undefined ? null : cursorOf(page.cursor);
-  const search = searches(filter);
-  const size = search.length > 0 ? windowSize : limit + 1;
-  const [fromLive, fromPast] = branches(sql, filter, before);
-  const parts: Part[] = [];
-  if (fromLive) parts.push(raw`(${fromLive} order by r.id desc limit ${size})`);
-  if (fromPast) parts.push(raw`(${fromPast} order by r.id desc limit ${size})`);
-  if (parts.length === 0 || JSON.stringify(filter).includes("\\u0000"))
-    return { items: [], next: null, complete: true };
-  const columns = raw.raw(
-    "id, job, queue, priority, status, reason, asked, due, created, expires, started, finished, node, attempt, crashes, token, tags, key, input, meta, result, result_meta, error, progress, options, replay_of, note, version",
-  );
-  const all = raw`select * from (${raw.join(parts, raw` union all `)}) u(${columns}) order by id desc limit ${size}`;
-  if (search.length === 0) return cut((await ask(pool, all)).map(runOf), limit, null);
-  const rows = await ask(
+  const none = { items: [], next: null, complete: true };
+  if (JSON.stringify(filter).includes("\\u0000")) return none;
+  const lanes = await lanesOf(pool, sql, filter);
+  if (lanes.only?.length === 0) return none;
+  const shared = [...(await numbersOf(pool, sql, filter, before)), ...laneConditions(lanes.not)];
+  const [live, past] = halves(sql, filter, shared);
+  const answer = async (...streams: readonly (Part | null)[]): Promise<Page<RunRecord>> => {
+    const parts = streams.filter((part) => part !== null);
+    if (parts.length === 0) return none;
+    const all = raw`select * from (${raw.join(parts, raw` union all `)}) u order by 1 desc limit ${limit + 1}`;
+    return paged(await ask(pool, all), limit);
+  };
+  const { only } = lanes;
+  const among = only ? [raw`r.lane = any(${numbers(only)}::int[])`] : [];
+  const ofLive = live && newest(sql, { ...live, wanted: [...live.wanted, ...among] }, limit, windowSize);
+  if (!past) return answer(ofLive);
+  if (!only || filter.ids)
+    return answer(ofLive, newest(sql, { ...past, wanted: [...past.wanted, ...among] }, limit, windowSize));
+  if (only.length > fewLanes) {
+    const hunch = { ...past, checks: [...past.checks, ...among] };
+    const found = await answer(ofLive, newest(sql, hunch, limit, hunchSize));
+    if (found.complete) return found;
+  }
+  return answer(ofLive, laneByLane(sql, past, limit, only));
+}
+
+/** Up to `limit` + 1 rows of a half, newest first. Two columns more tell whether a row is a match, and whether the window ends with it. */
+function newest(sql: Statements, half: Half, limit: number, size: number): Part {
+  const rows = picked(half, raw`r.id desc`, half.wanted, limit, size);
+  return shown(sql, half, raw`(${rows}) r`, limit);
+}
+
+/** As `newest`, of some lanes alone, each by the index (lane, id). That lane is bounded from both sides, rather than equal, is what keeps the
+ *  planner from reading the index of ids, whose order would do too, to the end. Costs a probe a lane and partition. */
+function laneByLane(sql: Statements, half: Half, limit: number, lanes: readonly number[]): Part {
+  const wanted = [...half.wanted, raw`r.lane >= w.lane and r.lane <= w.lane`];
+  const size = Math.max(limit + 1, Math.floor(windowSize / lanes.length));
+  const rows = picked(half, raw`r.lane desc, r.id desc`, wanted, limit, size);
+  return shown(sql, half, raw`unnest(${numbers(lanes)}::int[]) w(lane) cross join lateral (${rows}) r`, limit);
+}
+
+function shown({ schema: s }: Statements, { columns }: Half, from: Part, limit: number): Part {
+  const lanes = raw.raw(`${s}.lanes`);
+  return raw`(select ${raw.raw(columns)}, r.hit, r.edge from ${from} join ${lanes} l on l.id = r.lane order by r.id desc limit ${limit + 1})`;
+}
+
+function picked({ table, checks }: Half, order: Part, wanted: readonly Part[], limit: number, size: number): Part {
+  const from = raw`from ${raw.raw(table)} r where ${raw.join([raw`true`, ...wanted], raw` and `)} order by ${order}`;
+  if (checks.length === 0) return raw`select r.*, true hit, false edge ${from} limit ${limit + 1}`;
+  return raw`
+    select r.*, c.hit, r.n = ${size} edge from (select r.*, row_number() over (order by ${order}) n ${from} limit ${size}) r
+    cross join lateral (select coalesce(${raw.join(checks, raw` and `)}, false) hit) c
+    where c.hit or r.n = ${size} order by ${order} limit ${limit + 1}`;
+}
+
+/** Down to the edge of the window that ends first, for below it others may be missing. */
+function paged(rows: readonly Row[], limit: number): Page<RunRecord> {
+  const items: RunRecord[] = [];
+  for (const row of rows) {
+    const [hit, edge] = row.slice(-2);
+    if (hit === "t" && items.length === limit) return { items, next: String(items.at(-1)!.id), complete: true };
+    if (hit === "t") items.push(runOf(row));
+    if (edge === "t") return { items, next: row[0]!, complete: false };
+  }
+  return { items, next: null, complete: true };
+}
+
+/** The lanes of a filter that names jobs or queues; else those to leave out. */
+async function lanesOf(
+  pool: Pool,
+  { schema: s }: Statements,
+  { ids, job, queue, hooks }: RunFilter,
+): Promise<{ readonly only: readonly number[] | null; readonly not: readonly number[] }> {
+  const named = job !== undefined || queue !== undefined;
+  const skipped = !hooks && !ids;
+  if (!named && !skipped) return { only: null, not: [] };
+  const where: Part[] = [];
+  if (job) where.push(raw`job = any(${texts(job)}::text[])`);
+  if (queue) where.push(raw`queue = any(${texts(queue)}::text[])`);
+  if (skipped) where.push(named ? raw`queue <> '$hooks'` : raw`queue = '$hooks'`);
+  const rows = await ask(pool, raw`select id from ${raw.raw(s)}.lanes where ${raw.join(where, raw` and `)}`);
+  const found = rows.map((row) => Number(row[0]));
+  return named ? { only: found, not: [] } : { only: null, not: found };
+}
+
+function laneConditions(not: readonly number[]): readonly Part[] {
+  return not.length > 0 ? [raw`r.lane <> all(${numbers(not)}::int[])`] : [];
+}
+
+/** Conditions on numbers, which follow the order of time: the cursor, those asked for, and what dates come down to. */
+async function numbersOf(
+  pool: Pool,
+  sql: Statements,
+  { ids, createdAfter, createdBefore, finishedBefore }: RunFilter,
+  before: number | null,
+): Promise<readonly Part[]> {
+  const where: Part[] = [];
+  if (before !== null) where.push(raw`r.id < ${before}`);
+  if (ids) where.push(raw`r.id = any(${numbers(ids)}::bigint[])`);
+  if (ids) return where;
+  const ends = [createdBefore, finishedBefore].filter((end) => end !== undefined).map((end) => end.getTime());
+  if (createdAfter)
+    where.push(raw`r.id >= ${(await numbersAt(pool, sql, createdAfter.getTime() - numberedMs))[0]}::bigint`);
+  if (ends.length > 0)
+    where.push(raw`r.id < ${(await numbersAt(pool, sql, Math.min(...ends) + numberedMs))[1]}::bigint`);
+  return where;
+}
+
+/** Two numbers close to each other: of a run of history made before the instant, and one made after it. Halves the distance by each look.
+ *  A minute apart from an instant they bound what was made before or after it, for numbers are given shortly before a run is made. */
+async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Promise<readonly [string, string]> {
+  const at = raw`to_timestamp(${ms / 1000}::float8)`;
+  const [row] = await ask(
     pool,
-    raw`
-    with w as materialized (${all})
-    select w.*, e.lowest from (select count(*) n, min(id) lowest from w) e
-    left join lateral (select * from w r where ${raw.join(search, raw` and `)} order by id desc limit ${limit + 1}) w on true
-    where w.id is not null or e.n >= ${size}`,
+    raw`with recursive b(lo, hi) as (
+      select 0::bigint, last_value + 1024 from ${raw.raw(s)}.run_id
+      union all
+      select case when p.created_at < ${at} then p.id + 1 else b.lo end,
+        case when p.id is null then b.mid when p.created_at < ${at} then b.hi else p.id end
+      from (select lo, hi, (lo + hi) / 2 mid from b where hi - lo > 256) b
+      left join lateral (
+        select r.id, r.created_at from ${raw.raw(s)}.history r where r.id >= b.mid and r.id < b.hi order by r.id limit 1) p on true)
+    select lo, hi from b order by hi - lo limit 1`,
   );
-  const matches = rows.filter((row) => row[0] !== null);
-  const full = rows.length > 0 && (await windowIsFull(pool, all, size));
-  return cut(matches.map(runOf), limit, full ? String(rows[0]!.at(-1)) : null);
-}
-
-async function windowIsFull(pool: Pool, all: Part, size: number): Promise<boolean> {
-  const [row] = await ask(pool, raw`select count(*) from (${all}) w`);
-  return Number(row![0]) >= size;
-}
-
-function cut(items: readonly RunRecord[], limit: number, edge: string | null): Page<RunRecord> {
-  if (items.length > limit) return { items: items.slice(0, limit), next: String(items[limit - 1]!.id), complete: true };
-  return { items, next: edge, complete: edge === null };
+  return [row![0]!, row![1]!];
 }
 
 /** The two halves of a list, live and finished; null where the filter leaves nothing of one. */
-function branches(sql: Statements, filter: RunFilter, before: number | null): readonly [Part | null, Part | null] {
+function halves(sql: Statements, filter: RunFilter, shared: readonly Part[]): readonly [Half | null, Half | null] {
   const wanted = new Set<Status>(filter.status ?? statuses);
-  const over = finals.filter((status) => wanted.has(status));
+  const over = finals.filter((status) => wanted.has(status) && (filter.error === undefined || status !== "completed"));
   const liveWanted = statuses.filter((status) => wanted.has(status) && !isFinal(status));
-  const shared = common(filter, before);
-  const liveStatus = liveConditions(sql, liveWanted);
-  const hasLive = liveWanted.length > 0 && !filter.finishedAfter && !filter.finishedBefore && !filter.reason;
-  const numbered = over.map((status) => finals.indexOf(status));
-  const ended: Part[] = [raw`r.status = any(${`{${numbered.join(",")}}`}::smallint[])`];
-  if (filter.finishedAfter)
-    ended.push(raw`r.finished_at >= to_timestamp(${filter.finishedAfter.getTime() / 1000}::float8)`);
-  if (filter.finishedBefore)
-    ended.push(raw`r.finished_at < to_timestamp(${filter.finishedBefore.getTime() / 1000}::float8)`);
-  if (filter.reason) ended.push(raw`r.reason = any(${texts(filter.reason)}::text[])`);
+  const hasEnd = filter.finishedAfter ?? filter.finishedBefore ?? filter.reason ?? filter.error;
+  const search = searches(filter);
+  const made = between("r.created_at", filter.createdAfter, filter.createdBefore);
+  const s = sql.schema;
   return [
-    hasLive ? live(sql, [...shared, ...liveStatus]) : null,
-    over.length > 0 ? past(sql, [...shared, ...ended]) : null,
+    liveWanted.length > 0 && hasEnd === undefined
+      ? {
+          ...{ table: `${s}.runs`, columns: liveColumns(sql), checks: search },
+          wanted: [...shared, ...made, ...liveConditions(sql, liveWanted)],
+        }
+      : null,
+    over.length > 0
+      ? {
+          ...{ table: `${s}.history`, columns: pastColumns(sql) },
+          ...pastConditions(filter, over, [...shared], [...made, ...search]),
+        }
+      : null,
   ];
+}
+
+/** Adds to what is `wanted` of finished runs, and to what is checked. Days and kinds of outcome choose partitions. */
+function pastConditions(
+  filter: RunFilter,
+  over: readonly Status[],
+  wanted: Part[],
+  checks: Part[],
+): { readonly wanted: readonly Part[]; readonly checks: readonly Part[] } {
+  const { createdAfter, finishedAfter, finishedBefore, reason, ids } = filter;
+  const others = finals.filter((status) => over.includes(status) && status !== "completed");
+  if (others.length === 0) wanted.push(raw`r.status = 0`);
+  else if (!over.includes("completed")) wanted.push(raw`r.status in (1, 2)`); // the two share partitions
+  if (others.length === 1)
+    checks.push(raw`r.status = any(${numbers(over.map((each) => codes.indexOf(each)))}::smallint[])`);
+  const since = Math.max(finishedAfter?.getTime() ?? -Infinity, (createdAfter?.getTime() ?? -Infinity) - numberedMs);
+  if (Number.isFinite(since)) wanted.push(raw`r.finished_at >= ${instant(Math.floor(since / dayMs) * dayMs)}`);
+  if (finishedBefore) wanted.push(raw`r.finished_at < ${instant(Math.ceil(finishedBefore.getTime() / dayMs) * dayMs)}`);
+  checks.push(...between("r.finished_at", finishedAfter, finishedBefore));
+  if (reason) checks.push(raw`r.reason = any(${texts(reason)}::text[])`);
+  if (ids) return { wanted: [...wanted, ...checks], checks: [] };
+  return { wanted, checks };
+}
+
+function instant(ms: number): Part {
+  return raw`to_timestamp(${ms / 1000}::float8)`;
+}
+
+function between(column: string, after: Date | undefined, before: Date | undefined): readonly Part[] {
+  const where: Part[] = [];
+  if (after) where.push(raw`${raw.raw(column)} >= ${instant(after.getTime())}`);
+  if (before) where.push(raw`${raw.raw(column)} < ${instant(before.getTime())}`);
+  return where;
 }
 
 function liveConditions({ clock }: Statements, wanted: readonly Status[]): readonly Part[] {
@@ -106,25 +243,11 @@ function liveConditions({ clock }: Statements, wanted: readonly Status[]): reado
   return [raw.raw(`(${wanted.map((status) => conditions[status]).join(" or ")})`)];
 }
 
-function common(filter: RunFilter, before: number | null): Part[] {
-  const where: Part[] = [raw`true`];
-  if (before !== null) where.push(raw`r.id < ${before}`);
-  if (filter.ids) where.push(raw`r.id = any(${`{${filter.ids.join(",")}}`}::bigint[])`);
-  if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
-  if (filter.queue) where.push(raw`l.queue = any(${texts(filter.queue)}::text[])`);
-  if (!filter.hooks && !filter.ids) where.push(raw`l.queue <> '$hooks'`);
-  if (filter.createdAfter)
-    where.push(raw`r.created_at >= to_timestamp(${filter.createdAfter.getTime() / 1000}::float8)`);
-  if (filter.createdBefore)
-    where.push(raw`r.created_at < to_timestamp(${filter.createdBefore.getTime() / 1000}::float8)`);
-  return where;
-}
-
-/** Conditions without an index, on the columns of the window. */
+/** Conditions on what runs carry. */
 function searches(filter: RunFilter): readonly Part[] {
   const where: Part[] = [];
   if (filter.key !== undefined) where.push(raw`r.key = ${filter.key}`);
-  if (filter.tags && filter.tags.length > 0) where.push(raw`r.tags::jsonb @> ${JSON.stringify(filter.tags)}::jsonb`);
+  if (filter.tags && filter.tags.length > 0) where.push(raw`r.tags @> ${texts(filter.tags)}::text[]`);
   for (const { path, value } of filter.payload ?? [])
     where.push(raw`r.input::jsonb #>> ${texts(path)}::text[] = ${value}`);
   if (filter.error !== undefined)

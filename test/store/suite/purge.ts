@@ -19,6 +19,7 @@ const day = 86_400_000;
 const line = { attempt: 1, level: "info", message: "hello", data: null } as const;
 
 export function purging(setup: () => Promise<Setup>): void {
+  dayByDay(setup);
   test("purging deletes a finished run with all that belongs to it", async () => {
     const { store, clock, node } = await setup();
     const id = await ended(store, node, failed());
@@ -155,6 +156,33 @@ export function purging(setup: () => Promise<Setup>): void {
 
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(3);
     expect(counts.at(-1)).toBe(0);
+  });
+}
+
+function dayByDay(setup: () => Promise<Setup>): void {
+  test("pruning takes whole days, the oldest first, and keeps to what is over", async () => {
+    const { store, clock, node } = await setup();
+    const good: number[] = [];
+    const bad: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      good.push(await ended(store, node, completed));
+      bad.push(await ended(store, node, failed()));
+      await clock.advance("1d");
+    }
+    const left = async (ids: readonly number[]): Promise<readonly number[]> =>
+      (await store.find.list({ ids })).items.map(({ id }) => id).toReversed();
+
+    // Up to a day more is kept than was asked for.
+    await prune(store.keep, { completedMs: 2.5 * day, otherMs: 30 * day });
+    const kept = await left(good);
+    expect(good.slice(-2)).toEqual(kept.slice(-2));
+    expect(good.slice(0, 2).some((id) => kept.includes(id))).toBe(false);
+    expect(await left(bad)).toEqual(bad);
+
+    await prune(store.keep, { completedMs: 30 * day, otherMs: 1.5 * day });
+    expect(await left(good)).toEqual(kept);
+    expect((await left(bad)).slice(-1)).toEqual(bad.slice(-1));
+    expect((await left(bad)).includes(bad[0]!)).toBe(false);
   });
 }
 

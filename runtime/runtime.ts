@@ -285,10 +285,7 @@ class Engine implements Runtime {
     slow.set(clock.ticks() + 2000);
     try {
       await this.#patiently(() => store.open(drain));
-      await this.#patiently(() => this.#node.join());
-      if (drain.aborted) return;
-      await this.#patiently(() => this.#node.publish());
-      await Promise.all([this.#patiently(() => this.#declarer.start()), this.#listen()]);
+      await Promise.all([this.#join(), this.#patiently(() => this.#node.publish())]);
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -298,6 +295,13 @@ class Engine implements Runtime {
       slow.clear();
     }
     if (!drain.aborted) this.#run();
+  }
+
+  /** Gets the node's number, and does what needs it. */
+  async #join(): Promise<void> {
+    await this.#patiently(() => this.#node.join());
+    if (this.#drain.signal.aborted) return;
+    await Promise.all([this.#patiently(() => this.#declarer.start()), this.#listen()]);
   }
 
   /** Tries again while the store is away, until it answers or the runtime is stopped. */

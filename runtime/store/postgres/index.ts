@@ -6,9 +6,9 @@ import { find } from "./find.ts";
 import { keep } from "./keep.ts";
 import { lanes } from "./lane.ts";
 import { ear } from "./listen.ts";
-import { migrate, placeOf, schemaName } from "./migrate.ts";
+import { isCurrent, migrate, placeOf, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
-import { isAway, openPool } from "./pool.ts";
+import { isAway, openPool, type Pool } from "./pool.ts";
 import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
 import { sql } from "./sql.ts";
@@ -56,7 +56,7 @@ export function postgres(options: PostgresOptions): Store {
     schedules: schedules(pool.guest, text),
     ticks: ticks(pool, text, known),
     open(signal) {
-      opening ??= untilThere(() => bringUp(options, schema), signal).catch((error: unknown) => {
+      opening ??= untilThere(() => bringUp(pool, options, schema), signal).catch((error: unknown) => {
         opening = null;
         throw error;
       });
@@ -74,8 +74,9 @@ export function postgres(options: PostgresOptions): Store {
   };
 }
 
-async function bringUp(options: PostgresOptions, schema: string): Promise<void> {
-  if (options.migrate ?? true) await migrate({ url: options.url, schema });
+async function bringUp(pool: Pool, options: PostgresOptions, schema: string): Promise<void> {
+  if (!(options.migrate ?? true) || (await isCurrent(pool, schema))) return;
+  await migrate({ url: options.url, schema });
 }
 
 /** Repeats while the database is away, with a growing pause, until `signal` aborts; without a signal it fails at once. */

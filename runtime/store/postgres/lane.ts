@@ -47,7 +47,9 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
   }
 
   async function ensure(names: readonly LaneName[]): Promise<readonly number[]> {
-    const missing = names.filter((name) => !known.has(keyOf(name)));
+    const unknown = (): readonly LaneName[] => names.filter((name) => !known.has(keyOf(name)));
+    if (seen < 0 && unknown().length > 0) await read(); // a process that starts again makes none
+    const missing = unknown();
     if (missing.length > 0) {
       const parts = [
         texts(missing.map((lane) => lane.queue)),

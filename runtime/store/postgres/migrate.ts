@@ -1,6 +1,6 @@
 import pg from "pg";
 import { InvalidInput } from "../../../sdk/error.ts";
-import { connection, explain } from "./pool.ts";
+import { connection, explain, type Pool } from "./pool.ts";
 
 /** All migrations of this version. Forward only; a released one is never edited. */
 export const names = ["001", "002", "003", "004"] as const;
@@ -25,6 +25,19 @@ export function schemaName(schema: string): string {
 export async function pending(options: MigrateOptions): Promise<readonly string[]> {
   const done = await applied(options.url, schemaName(options.schema ?? "tasker"));
   return names.filter((name) => !done.includes(name));
+}
+
+/** Whether the database has all migrations of this version: one statement, on a connection of the pool that will be used anyway. */
+export async function isCurrent(pool: Pool, schema: string): Promise<boolean> {
+  try {
+    const rows = await pool.rows("", `select name from "${schema}".migrations`, []);
+    const done = new Set(rows.map((row) => row[0]));
+    return names.every((name) => done.has(name));
+  } catch (error) {
+    const { code } = ((error as Error).cause ?? {}) as { readonly code?: string };
+    if (code === "42P01" || code === "3F000") return false; // no table, no schema
+    throw error;
+  }
 }
 
 /** Brings the schema up to date. Any number of processes may do this at once: one does the work, under an advisory lock.

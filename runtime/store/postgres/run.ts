@@ -3,7 +3,7 @@ import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } 
 import { clean } from "../../../sdk/text.ts";
 import { batch } from "./batch.ts";
 import { floors, type Floors } from "./floor.ts";
-import type { Lanes } from "./lane.ts";
+import type { Lane, Lanes } from "./lane.ts";
 import type { Ear } from "./listen.ts";
 import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
@@ -125,16 +125,15 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
   const lastMs = new Map<number, number>();
   for (const row of rows) {
     if (row[2] === null) continue;
-    leases.push(await leaseOf(row, lanes));
     const lane = Number(row[4]);
+    leases.push(leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane)))); // awaits only what is new: a promise a row is dear
     lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, Number(row[16])));
   }
   floors.saw({ lanes: order, lastMs, exhausted: leases.length < claim.limit, nowMs, tookMs });
   return { leases, rev: Number(rows[0]![0]), nowMs };
 }
 
-async function leaseOf(row: Row, lanes: Lanes): Promise<Lease> {
-  const lane = lanes.known(Number(row[4])) ?? (await lanes.get(Number(row[4])));
+function leaseOf(row: Row, lane: Lane): Lease {
   return {
     id: Number(row[2]),
     token: Number(row[3]),
@@ -158,21 +157,22 @@ const none: readonly string[] = [];
 const hookBits = { success: 1, failure: 2, cancel: 4 } as const;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
-/** Ends leases: completed ones without hooks by the short statement, other finals by the long one, retries by theirs. */
+/** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries by theirs. */
 async function settleAll(
   pool: Pool,
   sql: Statements,
   lanes: Lanes,
   items: readonly Settlement[],
 ): Promise<readonly Settled[]> {
-  const short = items.filter(
-    (item) => item.outcome.to === "completed" && item.outcome.reason === null && item.hooks.length === 0,
-  );
-  const back = items.filter((item) => item.outcome.to === "pending");
-  const long =
-    items.length === short.length + back.length
-      ? []
-      : items.filter((item) => item.outcome.to !== "pending" && !short.includes(item));
+  const short: Settlement[] = [];
+  const long: Settlement[] = [];
+  const back: Settlement[] = [];
+  for (const item of items) {
+    const { outcome, hooks } = item;
+    if (outcome.to === "pending") back.push(item);
+    else if (outcome.to === "completed" && outcome.reason === null && !hooks.includes("success")) short.push(item);
+    else long.push(item);
+  }
   const done = new Map<number, Settled>();
   if (short.length > 0)
     await ended(pool, sql, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));

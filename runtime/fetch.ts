@@ -13,10 +13,12 @@ const mostPrefetched = 1000;
 const mostUnsettled = 4000;
 /** Every so many claims one goes by longest wait, so that a low priority can't starve. */
 const oldestEvery = 8;
-/** Claims that look at everything take one part in so many of the time, where they take longer than this; ms. Under a held snapshot they
- *  walk over all that is gone. */
-const wholeShare = 20;
+/** Under a held snapshot a claim that looks at everything walks over all that is gone. Where it takes longer than this, such claims go on
+ *  beside the others, bring less, and take one part in so many of the time; ms. */
 const longMs = 5;
+const wholeShare = 20;
+const longestRestMs = 60_000;
+const mostAside = 100;
 /** Past so many lanes a claim asks all of them. */
 const mostNamed = 32;
 
@@ -68,8 +70,10 @@ export class Fetcher {
   /** No claims before; ticks. */
   #restUntil = 0;
   #claims = 0;
-  /** When a claim may look at everything again; ticks. */
+  /** Whether a claim that looks at everything takes long, when the next one may, and the one that does, beside the others. */
+  #isSlow = false;
   #wholeAt = 0;
+  #aside: Promise<unknown> | null = null;
   /** Whether a claim has been answered: before, nobody knows what waits. */
   #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
@@ -116,7 +120,14 @@ export class Fetcher {
 
   /** Whether there is nothing to ask for before the next poll, and no claim is in flight. */
   get quiet(): boolean {
-    return !this.#passing && !this.#passedBy && this.#dueAt === Infinity && this.#backlog.size === 0 && !this.#isTold();
+    return (
+      !this.#passing &&
+      this.#aside === null &&
+      !this.#passedBy &&
+      this.#dueAt === Infinity &&
+      this.#backlog.size === 0 &&
+      !this.#isTold()
+    );
   }
 
   /** Room may have come free: ask where there is a backlog, and for runs that were passed by. */
@@ -148,7 +159,7 @@ export class Fetcher {
 
   /** Resolves when the claim that is in flight, if any, has been answered and taken in. Never rejects. */
   claimed(): Promise<unknown> {
-    return this.#claiming.catch(() => 0);
+    return Promise.all([this.#claiming.catch(() => 0), this.#aside]);
   }
 
   /** Leases until the signal aborts. One claim is in flight at a time. */
@@ -225,20 +236,29 @@ export class Fetcher {
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
     if (!ahead) this.#heldBack.add(group);
-    this.#claiming = this.#lease(group, { limit: most, ahead, ...where });
+    if (this.#isSlow && where.whole) this.#lookAside(group, most);
+    this.#claiming = this.#lease(group, { limit: most, ahead, ...where, whole: where.whole && !this.#isSlow });
     const count = await this.#claiming;
     if (count < most) this.#backlog.delete(group);
     return count >= most && this.#room().want && group.free > 0;
   }
 
-  async #lease(group: Group, { limit, ahead, ...where }: Wanted): Promise<number> {
+  /** Looks at everything beside the other claims, now and then. */
+  #lookAside(group: Group, most: number): void {
+    const { clock, health } = this.#parts;
+    if (this.#aside || clock.ticks() < this.#wholeAt) return;
+    this.#aside = this.#lease(group, { limit: Math.min(most, mostAside), ahead: false, lanes: undefined, whole: true })
+      .catch((error: unknown) => health.failed("Leasing runs", error))
+      .finally(() => (this.#aside = null));
+  }
+
+  async #lease(group: Group, { limit, ahead, lanes, whole }: Wanted): Promise<number> {
     const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
-    const whole = (where.whole || order === "oldest") && clock.ticks() >= this.#wholeAt;
     const crashesBelow = scheduler.crashesBelow();
     this.#passedBy ||= crashesBelow !== undefined;
     const sentAt = clock.ticks();
-    const { leases, nowMs } = await store.runs.lease({
+    const asked = store.runs.lease({
       node: this.#parts.node(),
       jobs: registry.ids(),
       queues: this.#queues(group),
@@ -247,18 +267,26 @@ export class Fetcher {
       ttlMs: this.#parts.leaseMs,
       order,
       crashesBelow,
-      lanes: where.lanes,
+      lanes,
       whole,
     });
+    if (whole) asked.finally(() => this.#lookedAtAll(sentAt)).catch(() => undefined);
+    const { leases, nowMs } = await asked;
     if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
-    if (whole && receivedAt - sentAt > longMs) this.#wholeAt = receivedAt + (receivedAt - sentAt) * wholeShare;
     health.ok();
     this.#answered = true;
     storeClock.observe(nowMs, sentAt, receivedAt);
     const back = scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
     if (back * 2 > leases.length) this.#restUntil = this.#pollAt; // the next claim at once would bring the same
     return leases.length;
+  }
+
+  /** A claim that looked at everything is over, whether it was answered or given up. */
+  #lookedAtAll(sentAt: number): void {
+    const now = this.#parts.clock.ticks();
+    this.#isSlow = now - sentAt > longMs;
+    this.#wholeAt = this.#isSlow ? now + Math.min(longestRestMs, (now - sentAt) * wholeShare) : 0;
   }
 
   #mayClaim(): boolean {

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob } from "../../sdk/error.ts";
 import { addAll, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/clock.ts";
-import { aBench, aJob, deferred, turns } from "./kit.ts";
+import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */
 function aCrowd(): {
@@ -61,7 +61,7 @@ describe("slots", () => {
     const ids: number[] = [];
     for (let i = 0; i < 6; i++) ids.push(await bench.add());
 
-    await bench.pass(3000);
+    await bench.pass(10_000);
 
     expect(await Promise.all(ids.map(async (id) => (await bench.get(id)).status))).toEqual([
       "leased",
@@ -150,7 +150,7 @@ describe("queues", () => {
     const bench = await aBench({ jobs: [aJob(handler)] });
     await bench.store.desk.pause("default");
     await bench.add();
-    await bench.pass(3000);
+    await bench.pass(10_000);
     const during = handler.mock.calls.length;
 
     await bench.store.desk.unpause("default");
@@ -232,7 +232,7 @@ describe("jobs", () => {
     const id = await bench.add({ delayMs: 1000 });
 
     const removed = bench.runtime.unregister("job");
-    await bench.pass(3000);
+    await bench.pass(10_000);
 
     expect([removed, bench.runtime.unregister("job")]).toEqual([true, false]);
     expect(handler).not.toHaveBeenCalled();
@@ -257,4 +257,30 @@ describe("jobs", () => {
 
     expect(() => bench.runtime.register(aJob(() => undefined))).toThrow(DuplicateJob);
   });
+});
+
+test("a claim that looks at everything and takes long holds up no other", async () => {
+  const handler = vi.fn();
+  const gates: (() => void)[] = [];
+  let isSlow = false;
+  const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+    withRuns(store, (runs) => ({
+      async lease(claim) {
+        if (isSlow && claim.whole) await new Promise<void>((resolve) => gates.push(resolve));
+        return runs.lease({ ...claim, whole: true });
+      },
+    })),
+  );
+  isSlow = true;
+  await bench.pass(1000);
+  await bench.pass(100);
+  gates.pop()!(); // it took 100 ms: from now on such claims go beside the others
+
+  await bench.pass(10_000);
+  const beside = gates.length;
+  await bench.add();
+
+  expect(beside).toBe(1);
+  expect(handler).toHaveBeenCalledTimes(1);
+  gates.pop()!();
 });

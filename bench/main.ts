@@ -94,16 +94,16 @@ async function main(): Promise<number> {
       statements,
       timeoutMs: flags.quick ? 20_000 : 120_000,
     };
-    const cells = await all({ stage, entrants, picked, reps, quiet });
     const found = { ...machine(), ...(await serverFacts(admin)), redis: redis?.version ?? null };
-    const result: Result = {
+    const resultOf = (cells: readonly Cell[]): Result => ({
       at: new Date().toISOString(),
       quick: flags.quick,
       reps,
       machine: { ...found, syncMs: quiet.floorMs(), versions: versions(entrants) },
       cells,
-    };
-    return finish(result, earlier);
+    });
+    const cells = await all({ stage, entrants, picked, reps, quiet }, (soFar) => save(resultOf(soFar)));
+    return finish(resultOf(cells), earlier);
   } finally {
     clearInterval(awake);
     quiet.close();
@@ -147,8 +147,12 @@ interface Run {
   readonly quiet: Gate;
 }
 
-/** Interleaved, so that a busy moment of the machine meets all: each repetition of a measure goes through all contenders. */
-async function all({ stage, entrants, picked, reps, quiet }: Run): Promise<Cell[]> {
+/** Interleaved, so that a busy moment of the machine meets all: each repetition of a measure goes through all contenders. `measured` hears of
+ *  each measure that is done. */
+async function all(
+  { stage, entrants, picked, reps, quiet }: Run,
+  measured: (soFar: readonly Cell[]) => void,
+): Promise<Cell[]> {
   const cells: Cell[] = [];
   const size = sizeOf(flags.quick);
   const total =
@@ -162,6 +166,7 @@ async function all({ stage, entrants, picked, reps, quiet }: Run): Promise<Cell[
         console.error(`${String(++done).padStart(4)}/${total}  ${measure.name.padEnd(7)} ${said}`);
       }
     cells.push(...part.map((tries) => tries.cell()));
+    measured(cells);
   }
   return cells;
 }
@@ -208,19 +213,21 @@ function versions(entrants: readonly Entrant[]): Record<string, string> {
 }
 
 function finish(result: Result, earlier: Result | null): number {
-  const table = markdown(result);
-  console.log(table);
-  const json = `${JSON.stringify(result, null, 1)}\n`;
-  if (flags.json !== undefined) writeFileSync(flags.json, json);
-  const whole = !flags.quick && flags.rivals === undefined && flags.measure === undefined;
-  if (whole && !flags.check) {
-    mkdirSync(results, { recursive: true });
-    writeFileSync(join(results, "latest.json"), json);
-    writeFileSync(join(results, "latest.md"), `# Results\n\n${table}`);
-    for (const { file, svg } of plots(result)) writeFileSync(join(results, file), svg);
-    console.error(`written to ${results}`);
-  }
+  console.log(markdown(result));
+  if (save(result)) console.error(`written to ${results}`);
   const lost = earlier === null ? [] : regressions(result, earlier);
   for (const line of lost) console.error(`slower: ${line}`);
   return lost.length === 0 ? 0 : 1;
+}
+
+/** Writes a whole run's result, also while it goes on: a run that is cut short keeps what it has measured. Answers whether it is a whole run. */
+function save(result: Result): boolean {
+  const json = `${JSON.stringify(result, null, 1)}\n`;
+  if (flags.json !== undefined) writeFileSync(flags.json, json);
+  if (flags.quick || flags.rivals !== undefined || flags.measure !== undefined || flags.check) return false;
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, "latest.json"), json);
+  writeFileSync(join(results, "latest.md"), `# Results\n\n${markdown(result)}`);
+  for (const { file, svg } of plots(result)) writeFileSync(join(results, file), svg);
+  return true;
 }

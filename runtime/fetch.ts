@@ -4,7 +4,7 @@ import type { Group } from "./group.ts";
 import type { Health } from "./health.ts";
 import type { Registry } from "./registry.ts";
 import type { Accepted, Load, Scheduler } from "./scheduler.ts";
-import type { Claim, Store } from "./store/store.ts";
+import type { Claim, Claimed, Store } from "./store/store.ts";
 
 /** A process leases what it could start within this, beyond its free slots. */
 const aheadOfSlotsMs = 100;
@@ -70,15 +70,16 @@ export class Fetcher {
   /** No claims before; ticks. */
   #restUntil = 0;
   #claims = 0;
-  /** Whether a claim that looks at everything takes long, when the next one may, and the one that does, beside the others. */
-  #isSlow = false;
-  #wholeAt = 0;
+  /** A claim that looks at everything, where that takes long: it goes on beside the others. */
   #aside: Promise<unknown> | null = null;
   /** Whether a claim has been answered: before, nobody knows what waits. */
   #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
   #turn = 0;
   #passing = false;
+  /** A beat is under way in place of a poll; and the last such beat did not look. */
+  #stoodIn = false;
+  #beatsAreBlind = false;
 
   constructor(parts: FetcherParts) {
     this.#parts = parts;
@@ -99,11 +100,17 @@ export class Fetcher {
     this.#bell.ring();
   }
 
-  /** A beat has looked in place of a poll, and found that the next run can be leased at `dueMs` (epoch ms); null: none can. */
-  polled(dueMs: number | null): void {
+  /** A beat was answered. `coming`: it has looked as a poll does, and found that the next run can be leased at `dueMs` (epoch ms; null:
+   *  none can). Null: it did not look, so if it stood in for a poll, that is made up for. */
+  beaten(coming: { readonly dueMs: number | null } | null): void {
     const { clock, storeClock, pollMs } = this.#parts;
+    const stoodIn = this.#stoodIn;
+    this.#stoodIn = false;
+    this.#beatsAreBlind = coming === null && stoodIn;
+    if (this.#beatsAreBlind) return this.wake();
+    if (coming === null) return;
     this.#pollAt = clock.ticks() + pollMs;
-    if (dueMs !== null && dueMs <= storeClock.now() + pollMs * 2) this.wake();
+    if (coming.dueMs !== null && coming.dueMs <= storeClock.now() + pollMs * 2) this.wake();
   }
 
   /** Polls no more, until `rouse`; what is told meanwhile wakes the node. */
@@ -126,7 +133,8 @@ export class Fetcher {
       !this.#passedBy &&
       this.#dueAt === Infinity &&
       this.#backlog.size === 0 &&
-      !this.#isTold()
+      !this.#isTold() &&
+      !this.#parts.scheduler.groups().some(({ owed }) => owed)
     );
   }
 
@@ -182,8 +190,15 @@ export class Fetcher {
         await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
         continue;
       }
-      await this.#bell.next(Math.min(this.#pollAt, this.#dueAt), signal);
+      await this.#bell.next(Math.min(this.#pollAt, this.#dueAt, this.#owedAt()), signal);
     }
+  }
+
+  /** When a group may look at everything, of those that have to wait with it; ticks. */
+  #owedAt(): number {
+    const now = this.#parts.clock.ticks();
+    const waiting = this.#parts.scheduler.groups().filter(({ owed, wholeAt }) => owed && wholeAt > now);
+    return Math.min(Infinity, ...waiting.map(({ wholeAt }) => wholeAt));
   }
 
   /** Asks for everything, or where there is nothing else to do lets a beat look, which takes one statement for all groups. */
@@ -193,7 +208,9 @@ export class Fetcher {
     this.#pollAt = clock.ticks() + pollMs * (isFirst ? Math.random() : 1); // nodes that start together poll apart
     scheduler.tend(pollMs);
     const beatsWithin = scheduler.groups().length > 1 ? Infinity : pollMs;
-    if (isFirst || !this.#parts.beats(beatsWithin)) this.#all = true;
+    this.#stoodIn = !isFirst && !this.#beatsAreBlind && this.#parts.beats(beatsWithin);
+    if (!this.#stoodIn) this.#all = true;
+    this.#beatsAreBlind = false;
   }
 
   #isTold(): boolean {
@@ -217,38 +234,41 @@ export class Fetcher {
     this.#named.clear();
     if (registry.ids().length === 0) return false;
     const groups = scheduler.groups();
+    if (all) for (const group of groups) group.owed = true;
     this.#turn = (this.#turn + 1) % groups.length;
     let more = false;
     for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
       if (signal.aborted || !this.#mayClaim()) return false;
-      const every = all || this.#backlog.has(group);
-      if (!every && named.length === 0) continue;
-      more = (await this.#claim(group, { lanes: every ? undefined : named, whole: all })) || more;
+      const every = all || this.#backlog.has(group) || this.#mayLookAtAll(group);
+      if (every || named.length > 0) more = (await this.#claim(group, every ? undefined : named)) || more;
     }
     return more;
   }
 
   /** Claims for one group. Answers whether it should be asked again at once. */
-  async #claim(group: Group, where: Where): Promise<boolean> {
+  async #claim(group: Group, lanes: readonly number[] | undefined): Promise<boolean> {
     const { limit, want, future } = this.#room();
     const most = Math.min(limit, group.free);
     this.#backlog.add(group);
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
     if (!ahead) this.#heldBack.add(group);
-    if (this.#isSlow && where.whole) this.#lookAside(group, most);
-    this.#claiming = this.#lease(group, { limit: most, ahead, ...where, whole: where.whole && !this.#isSlow });
+    const whole = this.#mayLookAtAll(group);
+    if (whole && group.isSlow) this.#lookAside(group, most);
+    this.#claiming = this.#lease(group, { limit: most, ahead, lanes, whole: whole && !group.isSlow });
     const count = await this.#claiming;
     if (count < most) this.#backlog.delete(group);
     return count >= most && this.#room().want && group.free > 0;
   }
 
-  /** Looks at everything beside the other claims, now and then. */
+  #mayLookAtAll({ owed, wholeAt, isSlow }: Group): boolean {
+    return owed && !(isSlow && this.#aside) && this.#parts.clock.ticks() >= wholeAt;
+  }
+
+  /** Looks at everything beside the other claims. */
   #lookAside(group: Group, most: number): void {
-    const { clock, health } = this.#parts;
-    if (this.#aside || clock.ticks() < this.#wholeAt) return;
     this.#aside = this.#lease(group, { limit: Math.min(most, mostAside), ahead: false, lanes: undefined, whole: true })
-      .catch((error: unknown) => health.failed("Leasing runs", error))
+      .catch((error: unknown) => this.#parts.health.failed("Leasing runs", error))
       .finally(() => (this.#aside = null));
   }
 
@@ -258,7 +278,7 @@ export class Fetcher {
     const crashesBelow = scheduler.crashesBelow();
     this.#passedBy ||= crashesBelow !== undefined;
     const sentAt = clock.ticks();
-    const asked = store.runs.lease({
+    const call = store.runs.lease({
       node: this.#parts.node(),
       jobs: registry.ids(),
       queues: this.#queues(group),
@@ -270,8 +290,7 @@ export class Fetcher {
       lanes,
       whole,
     });
-    if (whole) asked.finally(() => this.#lookedAtAll(sentAt)).catch(() => undefined);
-    const { leases, nowMs } = await asked;
+    const { leases, nowMs } = await (whole ? this.#timed(group, call) : call);
     if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
     health.ok();
@@ -282,11 +301,24 @@ export class Fetcher {
     return leases.length;
   }
 
-  /** A claim that looked at everything is over, whether it was answered or given up. */
-  #lookedAtAll(sentAt: number): void {
-    const now = this.#parts.clock.ticks();
-    this.#isSlow = now - sentAt > longMs;
-    this.#wholeAt = this.#isSlow ? now + Math.min(longestRestMs, (now - sentAt) * wholeShare) : 0;
+  /** Notes how long a claim took that looks at everything; one that fails is owed still. */
+  async #timed(group: Group, call: Promise<Claimed>): Promise<Claimed> {
+    const { clock } = this.#parts;
+    const sentAt = clock.ticks();
+    group.owed = false;
+    let tookMs = Number.NaN;
+    try {
+      const claimed = await call;
+      tookMs = claimed.tookMs;
+      return claimed;
+    } catch (error) {
+      group.owed = true;
+      tookMs = clock.ticks() - sentAt;
+      throw error;
+    } finally {
+      group.isSlow = tookMs > longMs;
+      group.wholeAt = group.isSlow ? clock.ticks() + Math.min(longestRestMs, tookMs * wholeShare) : 0;
+    }
   }
 
   #mayClaim(): boolean {
@@ -305,15 +337,12 @@ export class Fetcher {
   }
 }
 
-/** Where a claim looks: in these lanes or in all; also at what earlier claims should have brought. */
-interface Where {
+/** What one claim is to bring. */
+interface Wanted {
+  readonly limit: number;
+  /** From these lanes alone, or from all; also what earlier claims should have brought. */
   readonly lanes: readonly number[] | undefined;
   readonly whole: boolean;
-}
-
-/** What one claim is to bring. */
-interface Wanted extends Where {
-  readonly limit: number;
   /** Also what falls due within two polls. */
   readonly ahead: boolean;
 }

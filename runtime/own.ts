@@ -25,9 +25,18 @@ export interface OwnParts {
   asleep(): boolean;
 }
 
+/** What one write of a store takes. */
+const mostAtOnce = 1000;
+
+export interface Owned {
+  readonly store: Store;
+  /** Resolves when no run is being added under a lease, and those that were are in the scheduler's books. Never rejects. */
+  landed(): Promise<void>;
+}
+
 /** A runtime's store as application code sees it: what is added through it wakes the runtime without a round trip, and what the
  *  runtime could start at once comes leased already, so that it needs no claim. */
-export function own(store: Store, parts: OwnParts): Store {
+export function own(store: Store, parts: OwnParts): Owned {
   const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
   const { clock, storeClock, registry, scheduler, fetcher, drain } = parts;
   // Handlers must not start in the asynchronous context of whoever triggered them.
@@ -35,11 +44,20 @@ export function own(store: Store, parts: OwnParts): Store {
   /** Runs that are being added, and will come leased. */
   let coming = 0;
 
+  let landed: (() => void)[] = [];
+
+  function away(count: number): void {
+    coming -= count;
+    if (coming > 0) return;
+    for (const resolve of landed) queueMicrotask(resolve); // once they have been accepted
+    landed = [];
+  }
+
   /** Whether all of a call could start here at once. */
   function startable(batch: readonly NewRun[]): boolean {
     if (!parts.alive() || drain.aborted || batch.length === 0) return false;
     const queue = batch[0]!.queue;
-    if (batch.length > fetcher.roomFor(queue) - coming) return false;
+    if (batch.length > Math.min(mostAtOnce, fetcher.roomFor(queue) - coming)) return false;
     return batch.every((run) => run.queue === queue && isNow(run) && registry.get(run.job) !== undefined);
   }
 
@@ -51,7 +69,7 @@ export function own(store: Store, parts: OwnParts): Store {
     const [leases, sentAt] = [arrived, arrivedSentAt];
     arrived = [];
     arrivedSentAt = Infinity;
-    coming -= leases.length;
+    away(leases.length);
     context.runInAsyncScope(() =>
       scheduler.accept(leases, { sentAt, receivedAt: clock.ticks(), order: "priority" } as const),
     );
@@ -72,7 +90,7 @@ export function own(store: Store, parts: OwnParts): Store {
       }
       return answers;
     } finally {
-      coming -= batch.length - kept;
+      away(batch.length - kept);
     }
   }
 
@@ -101,9 +119,12 @@ export function own(store: Store, parts: OwnParts): Store {
   }
 
   return {
-    ...{ name, runs, nodes, keep, ticks, find, desk, schedules, add },
-    open: (signal) => store.open(signal),
-    close: () => store.close(),
+    store: {
+      ...{ name, runs, nodes, keep, ticks, find, desk, schedules, add },
+      open: (signal) => store.open(signal),
+      close: () => store.close(),
+    },
+    landed: () => (coming === 0 ? Promise.resolve() : new Promise((resolve) => landed.push(resolve))),
   };
 }
 

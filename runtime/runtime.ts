@@ -88,6 +88,7 @@ class Engine implements Runtime {
   readonly #node: Node;
   readonly #declarer: Declarer;
   readonly #ticker: Ticker;
+  readonly #landed: () => Promise<void>;
   readonly #sweeper: Sweeper;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
@@ -167,7 +168,7 @@ class Engine implements Runtime {
         this.#ticker.expect(tickMs);
         if (declare) this.#declare(true);
         if (sweep) this.#sweeper.want();
-        if (coming) this.#fetcher.polled(coming.dueMs);
+        this.#fetcher.beaten(coming);
       },
     });
     const standing = {
@@ -204,7 +205,7 @@ class Engine implements Runtime {
       beats: (ms) => this.#node.early(ms),
       unsettled: () => settler.size,
     });
-    this.store = own(store, {
+    const owned = own(store, {
       ...shared,
       ...later,
       bus: this.events,
@@ -215,6 +216,8 @@ class Engine implements Runtime {
       alive: () => this.#state === "running" && this.#node.alive,
       asleep: () => this.#node.asleep,
     });
+    this.store = owned.store;
+    this.#landed = owned.landed;
     this.#declarer = new Declarer({ ...shared, node: later.node, timezone: settings.timezone });
     this.#ticker = new Ticker({
       ...shared,
@@ -345,7 +348,8 @@ class Engine implements Runtime {
     this.#state = "stopping";
     this.#drain.abort(); // 1. nothing new is leased, nothing new starts
     this.#scheduler.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
-    await within(clock, Promise.all([this.#starting, this.#loops]), graceEnd); // 2. the loops are over
+    const over = Promise.all([this.#starting, this.#loops, this.#landed()]);
+    await within(clock, over, graceEnd); // 2. the loops are over, and what is being added under a lease is in the books
     await this.#endHandlers(graceMs, graceEnd); // 3. handlers end, or hear it on ctx.signal
     const end = graceEnd + lastMs;
     await this.#settler.drained(end - 300); // 4. what never started has gone back, what ended is settled

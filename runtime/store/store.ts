@@ -69,6 +69,8 @@ export interface Claimed {
   /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. Null: none of the claim's lanes is
    *  one of its jobs and queues, so nothing was asked. */
   readonly nowMs: number | null;
+  /** How long the store itself took; ms. */
+  readonly tookMs: number;
 }
 
 /** How an attempt ended. All of it is written in one step with the end of the lease. */

@@ -296,7 +296,8 @@ test("a run that nobody told of, for it was being added while the node fell asle
 test("a run that is triggered in the process as it falls asleep wakes it, and is held like any other", async () => {
   const [landing, end] = [deferred(), deferred()];
   const slept: boolean[] = [];
-  const bench = await aBench({ jobs: [aJob(() => end.promise)], poll: "silent" }, (store) => ({
+  const jobs = [aJob(() => end.promise), aJob(() => undefined, { id: "first" })];
+  const bench = await aBench({ jobs, poll: "silent" }, (store) => ({
     ...withRuns(store, (runs) => ({
       addLeased: async (...args) => {
         const answers = await runs.addLeased(...args);
@@ -306,9 +307,9 @@ test("a run that is triggered in the process as it falls asleep wakes it, and is
     })),
     nodes: { ...store.nodes, beat: (...args) => (slept.push(args[2].asleep ?? false), store.nodes.beat(...args)) },
   }));
-  await bench.pass(1000);
+  await bench.add({ job: "first" }); // which wakes it, should it be asleep by now
   const adding = bench.runtime.store.add([aRun()]);
-  await bench.pass(5000);
+  await bench.pass(6000);
   const before = slept.at(-1);
 
   landing.resolve();

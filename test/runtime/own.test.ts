@@ -124,6 +124,22 @@ test("a stopped runtime leases nothing for itself", async () => {
   expect(await statusOf(bench, added)).toBe("pending");
 });
 
+test("a stop waits for runs that are being added under a lease, and gives them back", async () => {
+  const gate = deferred();
+  const bench = await aBench({ jobs: [aJob(() => undefined)] }, (store) =>
+    withRuns(store, (runs) => ({ addLeased: async (...args) => (await gate.promise, runs.addLeased(...args)) })),
+  );
+
+  const adding = bench.runtime.store.add([aRun()]);
+  const stopping = bench.runtime.stop();
+  await turns();
+  gate.resolve();
+  const added = only(await adding) as Added;
+  await stopping;
+
+  expect(await bench.get(added.id)).toMatchObject({ status: "pending", crashes: 0, attempt: 0 });
+});
+
 test("a handler does not start in the asynchronous context of whoever triggered it", async () => {
   const request = new AsyncLocalStorage<string>();
   const seen: (string | undefined)[] = [];

@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob } from "../../sdk/error.ts";
 import { addAll, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/clock.ts";
+import type { Claim, Store } from "../../runtime/store/store.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */
@@ -61,7 +62,7 @@ describe("slots", () => {
     const ids: number[] = [];
     for (let i = 0; i < 6; i++) ids.push(await bench.add());
 
-    await bench.pass(10_000);
+    await bench.pass(3000);
 
     expect(await Promise.all(ids.map(async (id) => (await bench.get(id)).status))).toEqual([
       "leased",
@@ -150,7 +151,7 @@ describe("queues", () => {
     const bench = await aBench({ jobs: [aJob(handler)] });
     await bench.store.desk.pause("default");
     await bench.add();
-    await bench.pass(10_000);
+    await bench.pass(3000);
     const during = handler.mock.calls.length;
 
     await bench.store.desk.unpause("default");
@@ -232,7 +233,7 @@ describe("jobs", () => {
     const id = await bench.add({ delayMs: 1000 });
 
     const removed = bench.runtime.unregister("job");
-    await bench.pass(10_000);
+    await bench.pass(3000);
 
     expect([removed, bench.runtime.unregister("job")]).toEqual([true, false]);
     expect(handler).not.toHaveBeenCalled();
@@ -259,28 +260,64 @@ describe("jobs", () => {
   });
 });
 
-test("a claim that looks at everything and takes long holds up no other", async () => {
+describe("claims that look at everything", () => {
+  /** A bench whose claims that look at everything wait for a gate once `slow.on` is set, and are said to have taken 100 ms. */
+  async function slowly(options: Parameters<typeof aBench>[0]) {
+    const gates: (() => void)[] = [];
+    const whole: Claim["queues"][] = [];
+    const slow = { on: false };
+    const bench = await aBench(options, (store) =>
+      withRuns(store, (runs) => ({
+        async lease(claim) {
+          if (claim.whole) whole.push(claim.queues);
+          if (slow.on && claim.whole) await new Promise<void>((resolve) => gates.push(resolve));
+          return { ...(await runs.lease(claim)), tookMs: slow.on && claim.whole ? 100 : 0 };
+        },
+      })),
+    );
+    return { bench, gates, whole, slow };
+  }
+
+  test("hold up no other where they take long", async () => {
+    const handler = vi.fn();
+    const { bench, gates, slow } = await slowly({ jobs: [aJob(handler)] });
+    slow.on = true;
+    await bench.pass(1000);
+    gates.pop()!();
+
+    await bench.pass(10_000);
+    const beside = gates.length;
+    await bench.add();
+
+    expect(beside).toBe(1);
+    expect(handler).toHaveBeenCalledTimes(1);
+    gates.pop()!();
+  });
+
+  test("are each group's own: one that is slow costs another none", async () => {
+    const { bench, whole } = await slowly({
+      queues: { a: { concurrency: 1 }, b: { concurrency: 1 } },
+      jobs: [aJob(() => undefined)],
+    });
+    whole.length = 0;
+
+    await bench.add(); // heard without lanes: look everywhere
+
+    expect(whole).toHaveLength(3);
+    expect(whole).toEqual(expect.arrayContaining([{ not: ["a", "b"] }, { only: ["a"] }, { only: ["b"] }]));
+  });
+});
+
+test("a beat that stood in for a poll, but did not look, is made up for", async () => {
   const handler = vi.fn();
-  const gates: (() => void)[] = [];
-  let isSlow = false;
-  const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
-    withRuns(store, (runs) => ({
-      async lease(claim) {
-        if (isSlow && claim.whole) await new Promise<void>((resolve) => gates.push(resolve));
-        return runs.lease({ ...claim, whole: true });
-      },
-    })),
-  );
-  isSlow = true;
-  await bench.pass(1000);
-  await bench.pass(100);
-  gates.pop()!(); // it took 100 ms: from now on such claims go beside the others
+  const blind = (store: Store): Store => ({
+    ...store,
+    nodes: { ...store.nodes, beat: async (...args) => ({ ...(await store.nodes.beat(...args)), coming: null }) },
+  });
+  const bench = await aBench({ queues: { narrow: { concurrency: 1 } }, jobs: [aJob(handler)] }, blind);
 
-  await bench.pass(10_000);
-  const beside = gates.length;
-  await bench.add();
+  await bench.add({ delayMs: 4000 });
+  await bench.pass(4000);
 
-  expect(beside).toBe(1);
   expect(handler).toHaveBeenCalledTimes(1);
-  gates.pop()!();
 });

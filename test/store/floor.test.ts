@@ -67,7 +67,7 @@ test("a lane that a full claim did not reach keeps its floor", async () => {
 
 test("a floor rises to just before the last that was brought, or to just before the claim", () => {
   const known = floors();
-  const about = { nowMs: 100_000, tookMs: 10 };
+  const about = { nowMs: 100_000, tookMs: 10, lateMs: 0 };
   expect(known.of(1)).toBe(0);
 
   known.saw({ ...about, lanes: [1, 2], lastMs: new Map([[1, 5000]]), exhausted: false });
@@ -78,4 +78,16 @@ test("a floor rises to just before the last that was brought, or to just before 
 
   known.saw({ ...about, lanes: [2], lastMs: new Map([[2, 101_000]]), exhausted: false }); // it was leased ahead
   expect(known.of(2)).toBe(99_890);
+});
+
+test("where commits take long, floors stay further below for a while", () => {
+  const known = floors();
+  const about = { lanes: [1], lastMs: new Map<number, number>(), exhausted: true, nowMs: 100_000, tookMs: 0 };
+
+  known.saw({ ...about, lateMs: 700 });
+  expect(known.of(1)).toBe(99_300);
+  for (let i = 0; i < 10_000; i++) known.saw({ ...about, lateMs: 0 });
+  expect(known.of(1)).toBe(99_900);
+  known.saw({ ...about, lateMs: 600_000 });
+  expect(known.of(1)).toBe(98_000);
 });

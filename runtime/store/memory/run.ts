@@ -32,7 +32,7 @@ import {
 /** The way of a run, in memory. */
 export function runs(state: State): Runs {
   return {
-    lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
+    lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now(), tookMs: 0 })),
     addLeased: step((batch, claim) => batch.map((run) => addLeased(state, run, claim))),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
     hold: step((node, started) =>

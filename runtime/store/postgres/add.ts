@@ -125,7 +125,9 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
       (runs.length === 1 && !tx ? addOne(runs[0]!) : null) ?? add(runs, tx),
     /** See `Runs.addLeased`: at most `chunk` runs. */
     async addLeased(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> {
-      const numbered = await patiently(() => number(runs, ids, lanes));
+      const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
+      if (numbered instanceof Error)
+        return (await apart(runs, numbered)).map((one) => (one instanceof Error ? one : anybodys(one)));
       return leased(numbered.map((item) => ({ ...item, claim })));
     },
   };
@@ -282,8 +284,8 @@ async function addPlain(
   return items.map((item) => ({ id: item.id, created: true, conflict: false }));
 }
 
-/** Adds runs under a lease. A repeat adds those that are missing as anybody's; those that an earlier try has written start once their
- *  lease ends, for it can't be told apart from one that another node holds by now. */
+/** Adds runs under a lease. A repeat takes back the leases that an earlier try may have written, for its answer was lost, and adds what is
+ *  missing as anybody's. */
 async function addLeased(
   send: Send,
   sql: Statements,
@@ -292,8 +294,9 @@ async function addLeased(
 ): Promise<readonly (AddedLeased | Error)[]> {
   const { node, ttlMs } = items[0]!.claim;
   if (again) {
+    await send("tasker_unlease", sql.unlease, [numbers(items.map((i) => i.id)), node]);
     const answers = await addPlain(send, sql, items, true);
-    return answers.map((added) => (added instanceof Error ? added : { ...added, nowMs: Number.NaN, lease: null }));
+    return answers.map((added) => (added instanceof Error ? added : anybodys(added)));
   }
   const [ids, of, , , input, meta, tags, options, ttl] = columns(items);
   const values = [ids, of, input, meta, tags, options, ttl, node, ttlMs];
@@ -304,6 +307,10 @@ async function addLeased(
     const lease = unleased.has(item.id) ? null : leaseOf(item, dueMs);
     return { id: item.id, created: true, conflict: false, nowMs, lease };
   });
+}
+
+function anybodys(added: Added): AddedLeased {
+  return { ...added, nowMs: Number.NaN, lease: null };
 }
 
 function leaseOf({ id, run }: ForNode, dueMs: number): Lease {

@@ -13,6 +13,8 @@ export interface Seen {
   readonly lanes: readonly number[];
   /** By lane, since when the last of its rows that were brought was ready; epoch ms. */
   readonly lastMs: ReadonlyMap<number, number>;
+  /** Since how long the runs have been ready that no claim had brought and that turned up below their lane's floor, at most; ms. 0: none did. */
+  readonly lateMs: number;
   /** Whether it brought all that there was. */
   readonly exhausted: boolean;
   /** The store's clock when it answered, and how long that took; ms. */
@@ -20,15 +22,20 @@ export interface Seen {
   readonly tookMs: number;
 }
 
-/** A run that is being added has been stamped already and is not seen yet, mostly for less than this. Kept short: it is what each claim
- *  still walks over. */
-const marginMs = 100;
+/** A run that is being added has been stamped already and is not seen yet, mostly for less than this. It is what each claim still walks over,
+ *  so it is short; where commits take longer, as runs that come late tell, it is longer for a while. */
+const leastMarginMs = 100;
+const mostMarginMs = 2000;
+/** What is left of a longer margin after each claim. */
+const fading = 0.999;
 
 export function floors(): Floors {
   const known = new Map<number, number>();
+  let marginMs = leastMarginMs;
   return {
     of: (lane) => known.get(lane) ?? 0,
-    saw({ lanes, lastMs, exhausted, nowMs, tookMs }) {
+    saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {
+      marginMs = Math.max(leastMarginMs, marginMs * fading, Math.min(lateMs, mostMarginMs));
       const mostMs = nowMs - tookMs - marginMs;
       for (const lane of lanes) {
         const last = lastMs.get(lane);

@@ -101,12 +101,12 @@ async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
   const first = await claimOnce(parts, claim);
   if (first.nowMs === null || !(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
   const second = await claimOnce(parts, { ...claim, limit: claim.limit - first.leases.length });
-  return { leases: [...first.leases, ...second.leases], nowMs: second.nowMs };
+  return { ...second, leases: [...first.leases, ...second.leases] };
 }
 
 async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Promise<Claimed & { rev: number }> {
   const picked = lanes.pick(claim.jobs, claim.queues, claim.lanes);
-  if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null };
+  if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null, tookMs: 0 };
   const oldest = claim.order === "oldest";
   const whole = claim.whole ?? true;
   // Twice through the lanes: first what is due now, then what falls due soon, so that no later run displaces a due one.
@@ -123,14 +123,17 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
   const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];
   const lastMs = new Map<number, number>();
+  let lateMs = 0;
   for (const row of rows) {
     if (row[2] === null) continue;
     const lane = Number(row[4]);
     leases.push(leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane)))); // awaits only what is new: a promise a row is dear
-    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, Number(row[16])));
+    const readyMs = Number(row[16]);
+    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
+    if (row[3] === "1" && readyMs < floors.of(lane)) lateMs = Math.max(lateMs, nowMs - readyMs);
   }
-  floors.saw({ lanes: order, lastMs, exhausted: leases.length < claim.limit, nowMs, tookMs });
-  return { leases, rev: Number(rows[0]![0]), nowMs };
+  floors.saw({ lanes: order, lastMs, lateMs, exhausted: leases.length < claim.limit, nowMs, tookMs });
+  return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: Number(rows[0]![17]) };
 }
 
 function leaseOf(row: Row, lane: Lane): Lease {

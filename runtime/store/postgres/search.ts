@@ -153,21 +153,23 @@ async function numbersOf(
   return where;
 }
 
-/** Two numbers close to each other: of a run of history made before the instant, and one made after it. Halves the distance by each look.
+/** Two numbers close to each other: of a run of history made before the instant, and of one made after it, if there is one; else none is above the
+ *  second. Halves the distance by each look.
  *  A minute apart from an instant they bound what was made before or after it, for numbers are given shortly before a run is made. */
 async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Promise<readonly [string, string]> {
   const at = raw`to_timestamp(${ms / 1000}::float8)`;
   const [row] = await ask(
     pool,
-    raw`with recursive b(lo, hi) as (
-      select 0::bigint, last_value + 1024 from ${raw.raw(s)}.run_id
+    raw`with recursive b(lo, hi, top) as (
+      select 0::bigint, last_value + 1024, ${Number.MAX_SAFE_INTEGER}::bigint from ${raw.raw(s)}.run_id
       union all
       select case when p.created_at < ${at} then p.id + 1 else b.lo end,
-        case when p.id is null then b.mid when p.created_at < ${at} then b.hi else p.id end
-      from (select lo, hi, (lo + hi) / 2 mid from b where hi - lo > 256) b
+        case when p.id is null then b.mid when p.created_at < ${at} then b.hi else p.id end,
+        case when p.created_at >= ${at} then p.id else b.top end
+      from (select lo, hi, top, (lo + hi) / 2 mid from b where hi - lo > 256) b
       left join lateral (
         select r.id, r.created_at from ${raw.raw(s)}.history r where r.id >= b.mid and r.id < b.hi order by r.id limit 1) p on true)
-    select lo, hi from b order by hi - lo limit 1`,
+    select lo, top from b order by hi - lo limit 1`,
   );
   return [row![0]!, row![1]!];
 }

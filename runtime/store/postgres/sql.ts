@@ -18,9 +18,10 @@ export function sql(schema: string, skew: boolean) {
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const live = `exists (select 1 from ${s}.nodes where lease_until > ${clock})`;
   const asleep = `exists (select 1 from ${s}.nodes where asleep and lease_until > ${clock})`;
-  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps, or may once this transaction ends. */
+  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps; always inside a caller's transaction, for
+   *  who is up when that ends is not known. */
   const tells = (payload: string) =>
-    `case left(${payload}, 1) when 'd' then ${live} when 'l' then case when now() < statement_timestamp() then ${live} else ${asleep} end end`;
+    `case when now() < statement_timestamp() then true when left(${payload}, 1) = 'd' then ${live} else ${asleep} end`;
   // An array of one, not `=`: else a merge join may look cheap, which walks all of the index.
   const fenced = `r.id = any(array[i.id]) and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
@@ -43,7 +44,7 @@ export function sql(schema: string, skew: boolean) {
     returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)
   select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
     case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options,
-    floor(${epoch("t.ready_at")})
+    floor(${epoch("t.ready_at")}), ${epoch(clock)} - ${epoch(now)}
   from (select 1) one left join taken t on true`;
   const due = `case when i.at is not null then greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${now}))
       when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due`;
@@ -136,6 +137,12 @@ export function sql(schema: string, skew: boolean) {
     cross join lateral (select i.lane = any(array(select l.id from ${s}.queues q join ${s}.lanes l on l.queue = q.name where q.paused)) held) p
     returning id, token)
   select ${epoch(clock)}, ${epoch(`date_trunc('milliseconds', ${now})`)}, a.id from (select 1) one left join added a on a.token = 0`,
+
+    /** Takes back leases that came with runs whose add was not answered. The token moves on: whoever heard of the lease after all has lost it.
+     *  $1 ids · $2 node */
+    unlease: `
+    update ${s}.runs set lease_until = null, node = null, token = token + 1
+    where id = any($1::bigint[]) and token = 1 and node = $2 and state = 0 and lease_until is not null and ask is null`,
 
     /** Adds keyed runs whose key nobody holds; answers their ids. A key that another open transaction claims is waited for.
      *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */

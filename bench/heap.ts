@@ -24,7 +24,7 @@ interface Queue {
 
 const sizes = [1e3, 1e5, 1e6];
 const processes = 3;
-/** Removals by those that search all n entries: an order of magnitude will do, for one may take a second. */
+/** Removals by those that search all n entries, in a round of 50: an order of magnitude will do, for one may take 10 s. */
 const scans = (n: number): number => (n < 1e4 ? 20 : n < 1e6 ? 5 : 2);
 
 const byKey = (a: Entry, b: Entry): number => a.key - b.key;
@@ -136,13 +136,14 @@ function measure(make: () => Queue, n: number, searches: boolean): Figures {
   const rounds = Array.from({ length: n < 1e4 ? 200 : n < 1e6 ? 9 : 3 }, (_, index) => {
     const list = entries(n, index);
     if (n > 1e4 || index % 50 === 0) collect();
-    return round(make, list, searches);
+    const removals = !searches ? n : index % 50 === 0 ? scans(n) : 0;
+    return round(make, list, removals);
   });
   return middle(rounds);
 }
 
 /** Loops are written out: called with a closure for each operation, they would measure that call, too. */
-function round(make: () => Queue, list: readonly Entry[], searches: boolean): Figures {
+function round(make: () => Queue, list: readonly Entry[], removals: number): Figures {
   const n = list.length;
   const turns = Math.min(n, 2e5);
   const queue = make();
@@ -157,18 +158,17 @@ function round(make: () => Queue, list: readonly Entry[], searches: boolean): Fi
   const churned = performance.now();
   for (let i = 0; i < n; i++) queue.pop();
   const popped = performance.now();
-  const remove = removal(make(), list, searches ? scans(n) : n);
   return {
     push: ((pushed - began) * 1e6) / n,
     pop: ((popped - churned) * 1e6) / n,
     churn: ((churned - pushed) * 1e6) / turns,
-    remove,
+    remove: removal(make(), list, removals),
   };
 }
 
 /** Who has to search has a few removed. Others empty their heap, so that whatever they put off is counted. */
 function removal(queue: Queue, list: readonly Entry[], samples: number): number | null {
-  if (!queue.remove) return null;
+  if (!queue.remove || samples === 0) return null;
   for (const entry of list) queue.push(entry);
   const began = performance.now();
   for (let i = 0; i < samples; i++) queue.remove(list[((i + 1) * 7919) % list.length]!);
@@ -197,6 +197,7 @@ function collector(): () => void {
 function bytesOfMillion(): number {
   const collect = collector();
   const used = (): number => {
+    collect();
     collect();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return heapUsed + arrayBuffers;

@@ -29,6 +29,18 @@ export function listing(setup: () => Promise<Setup>): void {
 }
 
 function plain(setup: () => Promise<Setup>): void {
+  test("live runs that are newer than all that finished are in lists bounded by their date", async () => {
+    const { store, clock, node } = await setup();
+    await ended(store, node, completed);
+    await addMany(store, 300, { delayMs: 3_600_000 });
+    const filter = { createdBefore: new Date(clock.nowMs() + 86_400_000) };
+
+    const first = await store.find.list(filter, { limit: 200 });
+    const second = await store.find.list(filter, { limit: 200, cursor: first.next! });
+
+    expect([first.items.length, second.items.length, second.next]).toEqual([200, 101, null]);
+  });
+
   test("a run that was never made is null", async () => {
     const { store } = await setup();
 

@@ -3,6 +3,7 @@ import { formatId } from "../../../sdk/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
 import type { AddedLeased, Lease, LeasedFor } from "../store.ts";
 import { batch } from "./batch.ts";
+import { idBlocks, type Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";
 import { gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
@@ -18,9 +19,6 @@ type ForNode = Numbered & { readonly claim: LeasedFor };
 
 /** How long an add is repeated while the server is away, before its caller hears of it. */
 const patienceMs = 10_000;
-/** Ids left in a block are dropped after this, so that ids of different processes stay in the order of time. */
-const freshMs = 2000;
-const blockSize = 1024;
 /** What one statement takes at most; less than a block of ids, which are consecutive within a call. */
 const chunk = 1000;
 /** …and in bytes of input, so that large payloads are neither held in memory many times over nor one huge message. */
@@ -164,37 +162,6 @@ async function number(runs: readonly NewRun[], ids: Ids, lanes: Lanes): Promise<
   const numbersOfLanes = await lanes.ensure(runs);
   const first = await ids.take(runs.length);
   return runs.map((run, i) => ({ id: first + i, lane: numbersOfLanes[i]!, run }));
-}
-
-interface Ids {
-  /** The first of so many consecutive ids. */
-  take(count: number): Promise<number>;
-  /** One id, if there is one at hand. */
-  next(): number | null;
-}
-
-/** Ids from blocks of the sequence. More at once than a block takes several, if they follow each other. */
-function idBlocks(pool: Pool, sql: Statements): Ids {
-  let next = 0;
-  let end = 0;
-  let until = 0;
-  let fetching: Promise<void> | null = null;
-  async function fetch(): Promise<void> {
-    const first = Number((await pool.rows("tasker_ids", sql.ids, []))[0]![0]);
-    if (first !== end) next = first;
-    end = first + blockSize;
-    until = performance.now() + freshMs;
-  }
-  return {
-    next: () => (next < end && performance.now() <= until ? next++ : null),
-    async take(count) {
-      if (performance.now() > until) next = end;
-      while (end - next < count) await (fetching ??= fetch().finally(() => (fetching = null)));
-      const first = next;
-      next += count;
-      return first;
-    },
-  };
 }
 
 /** Repeats while the server is away; `again` tells the call that an earlier try may have been written. */

@@ -1,0 +1,38 @@
+import type { Pool } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** Ids left in a block are dropped after this, so that ids of different processes stay in the order of time. */
+const freshMs = 2000;
+const blockSize = 1024;
+
+/** Numbers for new runs. */
+export interface Ids {
+  /** The first of so many consecutive ids. */
+  take(count: number): Promise<number>;
+  /** One id, if there is one at hand. */
+  next(): number | null;
+}
+
+/** Ids from blocks of the sequence. More at once than a block takes several, if they follow each other. */
+export function idBlocks(pool: Pool, sql: Statements): Ids {
+  let next = 0;
+  let end = 0;
+  let until = 0;
+  let fetching: Promise<void> | null = null;
+  async function fetch(): Promise<void> {
+    const first = Number((await pool.rows("tasker_ids", sql.ids, []))[0]![0]);
+    if (first !== end) next = first;
+    end = first + blockSize;
+    until = performance.now() + freshMs;
+  }
+  return {
+    next: () => (next < end && performance.now() <= until ? next++ : null),
+    async take(count) {
+      if (performance.now() > until) next = end;
+      while (end - next < count) await (fetching ??= fetch().finally(() => (fetching = null)));
+      const first = next;
+      next += count;
+      return first;
+    },
+  };
+}

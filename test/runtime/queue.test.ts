@@ -261,17 +261,17 @@ describe("jobs", () => {
 });
 
 describe("claims that look at everything", () => {
-  /** A bench whose claims that look at everything wait for a gate once `slow.on` is set, and are said to have taken 100 ms. */
+  /** A bench whose claims that look at everything wait for a gate once `slow.on` is set, and are said to have taken `slow.tookMs`. */
   async function slowly(options: Parameters<typeof aBench>[0]) {
     const gates: (() => void)[] = [];
     const whole: Claim["queues"][] = [];
-    const slow = { on: false };
+    const slow = { on: false, tookMs: 0 };
     const bench = await aBench(options, (store) =>
       withRuns(store, (runs) => ({
         async lease(claim) {
           if (claim.whole) whole.push(claim.queues);
           if (slow.on && claim.whole) await new Promise<void>((resolve) => gates.push(resolve));
-          return { ...(await runs.lease(claim)), tookMs: slow.on && claim.whole ? 100 : 0 };
+          return { ...(await runs.lease(claim)), tookMs: claim.whole ? slow.tookMs : 0 };
         },
       })),
     );
@@ -281,7 +281,7 @@ describe("claims that look at everything", () => {
   test("hold up no other where they take long", async () => {
     const handler = vi.fn();
     const { bench, gates, slow } = await slowly({ jobs: [aJob(handler)] });
-    slow.on = true;
+    Object.assign(slow, { on: true, tookMs: 100 });
     await bench.pass(1000);
     gates.pop()!();
 
@@ -295,11 +295,12 @@ describe("claims that look at everything", () => {
   });
 
   test("are each group's own: one that is slow costs another none", async () => {
-    const { bench, whole } = await slowly({
+    const { bench, whole, slow } = await slowly({
       queues: { a: { concurrency: 1 }, b: { concurrency: 1 } },
       jobs: [aJob(() => undefined)],
     });
     whole.length = 0;
+    slow.tookMs = 100;
 
     await bench.add(); // heard without lanes: look everywhere
 

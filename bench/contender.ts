@@ -54,7 +54,7 @@ export async function load<T>(name: string): Promise<T> {
     return (await import(name)) as T;
   } catch (error) {
     if ((error as { code?: string }).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    throw new Error(`"${name}" is not installed; run "npm ci --prefix bench"`, { cause: error });
+    throw new Error(`"${name}" is not installed; run "npm install --prefix bench"`, { cause: error });
   }
 }
 

@@ -1,4 +1,4 @@
-/** The heap beside its rivals, in ns an operation. Run: `npm ci --prefix bench && node --import tsx bench/heap.ts`; a few minutes.
+/** The heap beside its rivals, in ns an operation. Run: `npm install --prefix bench && node --import tsx bench/heap.ts`; a few minutes.
  *  push: n pushes into an empty heap · pop: n pops · churn: pop and push at n · remove: by object, n of n in scattered order.
  *  Keys are random epoch ms, others in each round, for a CPU learns a thousand of them by heart. An entry is an object with a
  *  key, which flatqueue and tasker are given beside it. Each figure is the median of several processes, which take turns; a
@@ -113,7 +113,7 @@ async function load<T>(name: string): Promise<T> {
   try {
     return (await import(name)) as T;
   } catch (error) {
-    throw new Error(`"${name}" is not installed; run "npm ci --prefix bench"`, { cause: error });
+    throw new Error(`"${name}" is not installed; run "npm install --prefix bench"`, { cause: error });
   }
 }
 

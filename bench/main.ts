@@ -58,7 +58,7 @@ function help(): void {
   --check    exits with 1 if tasker, as a share of raw, lost more than 15 % somewhere against results/latest.json
   --url      a server to use instead of a private one; its role must be allowed to make databases
 
-A whole run (no --quick, --rivals, --measure) writes results/latest.json, latest.md and plots. Rivals are installed by "npm ci --prefix bench".
+A whole run (no --quick, --rivals, --measure) writes results/latest.json, latest.md and plots. Rivals are installed by "npm install --prefix bench".
 
 ${measures.map(name).join("\n")}`);
 }

@@ -58,19 +58,24 @@ async function liveAndPast(id: number): Promise<readonly number[]> {
   return [await count("runs"), await count("history")];
 }
 
-test("an add whose answer was lost makes one run, though it is repeated", async () => {
-  const cut = await losing("tasker_add_plain", () => Promise.resolve());
+test("an add whose answer was lost makes each run once, though it is repeated", async () => {
+  for (const [name, runs] of [
+    ["tasker_add_one", [aRun()]],
+    ["tasker_add_plain", [aRun(), aRun()]],
+  ] as const) {
+    const cut = await losing(name, () => Promise.resolve());
 
-  const { id } = only(await cut.add([aRun()])) as Added;
+    const added = (await cut.add(runs)) as readonly Added[];
 
-  expect(cut.isLost()).toBe(true);
-  expect(await liveAndPast(id)).toEqual([1, 0]);
-  await cut.close();
+    expect(cut.isLost()).toBe(true);
+    for (const { id } of added) expect(await liveAndPast(id)).toEqual([1, 0]);
+    await cut.close();
+  }
 });
 
 test("an add whose answer was lost runs nothing twice, also if its run was over before the repeat", async () => {
   const job = "quick";
-  const cut = await losing("tasker_add_plain", async () => {
+  const cut = await losing("tasker_add_one", async () => {
     const { leases } = await store.runs.lease({
       ...{ node, jobs: [job], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 60_000 },
       order: "priority",

@@ -237,7 +237,10 @@ async function addPlain(
   inside = false,
 ): Promise<readonly (Added | Error)[]> {
   const wake = wakes(items, inside);
-  if (!again && items.every(isBare)) {
+  if (!again && items.length === 1 && isBare(items[0]!)) {
+    const { id, lane, run } = items[0]!;
+    await send("tasker_add_one", sql.addOne, [id, lane, run.delayMs, run.input.json, wake]);
+  } else if (!again && items.every(isBare)) {
     const values = [
       numbers(items.map((i) => i.id)),
       numbers(items.map((i) => i.lane)),

@@ -2,6 +2,7 @@ import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
 import type { ErrorRecord } from "../../../sdk/target.ts";
 import { clean } from "../../../sdk/text.ts";
+import { clients } from "./client.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
 export type Row = readonly (string | null)[];
@@ -49,11 +50,11 @@ export function openPool(options: PoolOptions): Pool {
     ...pin(options.prepare),
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
+  const hands = clients(pool);
   let closing: Promise<void> | null = null;
   const all = gateOf(options.max);
   const guests = gateOf(Math.max(1, options.max - 1));
 
-  /** `patienceMs`: after that the connection is given up, for it may be half-open: the far end is gone and nobody says so. */
   const view = (gates: readonly Gate[], patienceMs: number): Omit<Pool, "guest"> => {
     const rows: Pool["rows"] = async (name, statement, values) => {
       const named = options.prepare && name ? { name } : {};
@@ -66,15 +67,14 @@ export function openPool(options: PoolOptions): Pool {
           rowMode: "array" as const,
           types: text,
         };
-        const result = await pool.query({ ...config, ...{ query_timeout: patienceMs } });
-        return result.rows as Row[];
+        return (await hands.query(config, patienceMs)) as readonly Row[];
       } catch (error) {
         throw explain(error, options.name);
       } finally {
         for (const gate of gates) gate.leave();
       }
     };
-    return { rows, close: () => (closing ??= pool.end()) };
+    return { rows, close: () => (closing ??= hands.close()) };
   };
   return {
     ...view([all], 5000),

@@ -22,6 +22,9 @@ export function sql(schema: string, skew: boolean) {
    *  who is up when that ends is not known. */
   const tells = (payload: string) =>
     `case when now() < statement_timestamp() then true when left(${payload}, 1) = 'd' then ${live} else ${asleep} end`;
+  /** Notifies, and answers no row and no column: a lone caller's process has the less to read. In a case, for the planner puts what is cheap first. */
+  const announce = (payload: string) =>
+    `select where case when ${tells(payload)} then pg_notify('${channel}', ${payload}) is null else false end`;
   // An array of one, not `=`: else a merge join may look cheap, which walks all of the index.
   const fenced = `r.id = any(array[i.id]) and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
@@ -107,7 +110,16 @@ export function sql(schema: string, skew: boolean) {
     select i.id, i.lane, t.due, t.due, ${now}, i.input
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
     cross join lateral (select case when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due) t)
-  select pg_notify('${channel}', $5) where ${tells("$5")}`,
+  ${announce("$5")}`,
+
+    /** As `addPlain`, of one run: less for the server to put together, a tenth of the call of a lone caller.
+     *  $1 id · $2 lane · $3 delay, ms · $4 input · $5 payload of the notification */
+    addOne: `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input)
+    select $1::bigint, $2::int, t.due, t.due, ${now}, $4
+    from (select case when $3::float8 = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("$3")}`)} end due) t)
+  ${announce("$5")}`,
 
     /** Adds runs of any kind. With $12 true, leaves out those that exist already: the repeat of an add whose answer was lost.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options ·
@@ -122,7 +134,7 @@ export function sql(schema: string, skew: boolean) {
     cross join lateral (select ${due}) t
     where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
     on conflict (id) do nothing)
-  select pg_notify('${channel}', $11) where ${tells("$11")}`,
+  ${announce("$11")}`,
 
     /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
      *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.

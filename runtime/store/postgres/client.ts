@@ -1,0 +1,72 @@
+import type pg from "pg";
+
+/** How long a connection stays at hand after a statement; then it goes back to the pool, which closes what nobody wants. */
+const atHandMs = 10_000;
+const tendMs = 1000;
+
+/** What the types of `pg` leave out. */
+type Client = pg.PoolClient & { ref(): void; unref(): void };
+
+interface Hand {
+  readonly client: Client;
+  /** While a statement runs: when it is given up. Else since when the connection is free. */
+  at: number;
+}
+
+/** The connections of a pool, kept at hand between statements: checking them out and in, and a timer a statement, is a fifth of what a
+ *  lone statement costs the process. Free ones keep no process alive. */
+export function clients(pool: pg.Pool) {
+  const free: Hand[] = [];
+  const busy = new Set<Hand>();
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+  pool.on("connect", (client) =>
+    client.on("error", (error) => {
+      const place = free.findIndex((hand) => hand.client === client);
+      if (place >= 0) free.splice(place, 1)[0]!.client.release(error); // else its statement fails
+    }),
+  );
+
+  function tend(): void {
+    const now = performance.now();
+    for (const hand of busy) if (now > hand.at && busy.delete(hand)) hand.client.release(true); // its statement fails
+    while (free.length > 0 && now - free[0]!.at > atHandMs) free.shift()!.client.release();
+    if (timer && free.length + busy.size === 0) {
+      clearInterval(timer);
+      timer = null;
+    }
+  }
+
+  function give(hand: Hand): void {
+    if (closed) return hand.client.release();
+    hand.client.unref();
+    hand.at = performance.now();
+    free.push(hand);
+  }
+
+  return {
+    /** Runs a statement. After `patienceMs`, and up to a second, without an answer the connection is given up, for it may be half-open: the
+     *  far end is gone and nobody says so. */
+    async query(config: pg.QueryArrayConfig, patienceMs: number): Promise<readonly unknown[]> {
+      const hand = free.pop() ?? { client: (await pool.connect()) as Client, at: 0 };
+      hand.client.ref();
+      hand.at = performance.now() + patienceMs;
+      busy.add(hand);
+      timer ??= setInterval(tend, tendMs).unref();
+      try {
+        const { rows } = await hand.client.query(config);
+        if (busy.delete(hand)) give(hand);
+        return rows;
+      } catch (error) {
+        if (!busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
+        hand.client.release(error as Error);
+        throw error;
+      }
+    },
+    close(): Promise<void> {
+      closed = true;
+      for (const { client } of free.splice(0)) client.release();
+      return pool.end();
+    },
+  };
+}

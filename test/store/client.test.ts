@@ -1,0 +1,86 @@
+/** Connections that a store keeps at hand between statements. */
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { clients } from "../../runtime/store/postgres/client.ts";
+import { type Database, freshDatabase } from "../kit/database.ts";
+import { until } from "../kit/until.ts";
+
+let database: Database;
+let other: pg.Client;
+let pool: pg.Pool;
+let hands: ReturnType<typeof clients>;
+beforeAll(async () => {
+  database = await freshDatabase();
+  other = new pg.Client(database.url);
+  await other.connect();
+});
+afterAll(async () => {
+  await other.end();
+  await database.drop();
+});
+beforeEach(() => {
+  pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  pool.on("error", () => undefined);
+  hands = clients(pool);
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await hands.close();
+});
+
+const ask = async (text: string, patienceMs = 60_000): Promise<unknown> =>
+  ((await hands.query({ text, rowMode: "array" }, patienceMs)) as readonly (readonly unknown[])[])[0]![0];
+const pid = (): Promise<unknown> => ask("select pg_backend_pid()");
+
+test("statements one after another use one connection, those at once one each", async () => {
+  const first = await pid();
+
+  expect(await pid()).toBe(first);
+  expect(new Set(await Promise.all([pid(), pid()])).size).toBe(2);
+});
+
+test("a free connection that dies is replaced before the next statement", async () => {
+  const dead = await pid();
+  await other.query("select pg_terminate_backend($1)", [dead]);
+  await until(() => pool.totalCount === 0, { what: "the pool has noticed" });
+
+  expect(await pid()).not.toBe(dead);
+});
+
+test("a connection that does not answer in time is given up, and its statement fails", async () => {
+  const silent = await pid();
+
+  await expect(ask("select pg_sleep(600)", 10)).rejects.toThrow("timeout: no answer within 10 ms");
+  expect(await pid()).not.toBe(silent);
+});
+
+test("a statement that fails takes its connection along, for nobody knows its state", async () => {
+  const first = await pid();
+
+  await expect(ask("select 1 / 0")).rejects.toThrow("division by zero");
+  expect(await pid()).not.toBe(first);
+});
+
+test("a connection goes back to the pool when nobody has wanted it for ten seconds", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  const first = await pid();
+  expect(pool.idleCount).toBe(0);
+
+  vi.advanceTimersByTime(9000);
+  expect(pool.idleCount).toBe(0);
+  vi.advanceTimersByTime(3000);
+  expect(pool.idleCount).toBe(1);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(await pid()).toBe(first);
+});
+
+test("closing waits for the statement that runs, and ends its connection", async () => {
+  const answer = ask("select pg_sleep(0.2)::text || 'done'");
+  await until(() => pool.totalCount === 1, { what: "it runs" });
+
+  await hands.close();
+
+  expect(await answer).toBe("done");
+  expect(pool.totalCount).toBe(0);
+  hands = { ...hands, close: () => Promise.resolve() };
+});

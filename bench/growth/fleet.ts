@@ -46,6 +46,9 @@ async function connections(place: Place, work: () => Promise<void>): Promise<num
   return most;
 }
 
+/** What each process runs before it is measured. */
+const warmRuns = 20_000;
+
 /** Eight worker processes beside one. */
 export async function processes(place: Place, { scale, rounds }: Size): Promise<readonly Line[]> {
   const schema = "growth_processes";
@@ -61,7 +64,7 @@ export async function processes(place: Place, { scale, rounds }: Size): Promise<
       while (workers.length < n) workers.push(await start({ role: "work", url: place.url, schema }));
       while (workers.length > n) await workers.pop()!.stop();
       const most = await connections(place, async () => {
-        await drained(place, schema, count / 10); // warm
+        await drained(place, schema, Math.round(warmRuns * scale) * n); // new processes have code to compile
         rates.get(n)!.push(await drained(place, schema, count));
       });
       if (n === 8) perProcess = Math.max(perProcess, most / n);

@@ -91,7 +91,15 @@ function take(state: State, claim: Claim): readonly Row[] {
     !state.queues.get(row.queue);
   const lanes = [...lanesOf(state.live.values(), isFree)];
   const free =
-    claim.order === "oldest" ? lanes.flatMap(([, rows]) => rows).sort(byReady) : inTurns(state, lanes, claim.limit);
+    claim.order === "oldest"
+      ? lanes.flatMap(([, rows]) => rows).sort(byReady)
+      : [true, false].flatMap((due) =>
+          inTurns(
+            state,
+            only(lanes, (row) => row.readyMs <= nowMs === due),
+            claim.limit,
+          ),
+        );
   const taken = free.slice(0, claim.limit);
   const turn = state.next("claim");
   for (const row of taken) {
@@ -119,6 +127,14 @@ function lanesOf(rows: Iterable<Row>, isFree: (row: Row) => boolean): Map<string
     last = row;
   }
   return lanes;
+}
+
+/** Of each lane the rows that are wanted, without lanes that have none. */
+function only(
+  lanes: readonly (readonly [string, Row[]])[],
+  isWanted: (row: Row) => boolean,
+): readonly (readonly [string, Row[]])[] {
+  return lanes.map(([name, rows]) => [name, rows.filter(isWanted)] as const).filter(([, rows]) => rows.length > 0);
 }
 
 /** Higher priorities first; among equal ones, the lane that has waited longest for its turn. As many rows as are wanted. */

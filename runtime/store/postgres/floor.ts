@@ -36,7 +36,7 @@ export function floors(): Floors {
     of: (lane) => known.get(lane) ?? 0,
     saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {
       marginMs = Math.max(leastMarginMs, marginMs * fading, Math.min(lateMs, mostMarginMs));
-      const mostMs = nowMs - tookMs - marginMs;
+      const mostMs = Math.floor(nowMs - tookMs - marginMs);
       for (const lane of lanes) {
         const last = lastMs.get(lane);
         if (exhausted) known.set(lane, mostMs);

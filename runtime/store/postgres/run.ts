@@ -104,21 +104,30 @@ async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
   return { ...second, leases: [...first.leases, ...second.leases] };
 }
 
+/** From how many lanes on it pays to see first which have something. */
+const fewLanes = 32;
+
 async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Promise<Claimed & { rev: number }> {
   const picked = lanes.pick(claim.jobs, claim.queues, claim.lanes);
   if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null, tookMs: 0 };
   const oldest = claim.order === "oldest";
   const whole = claim.whole ?? true;
-  // Twice through the lanes: first what is due now, then what falls due soon, so that no later run displaces a due one.
-  const ahead = claim.aheadMs > 0;
   const order = picked.map((lane) => lane.id);
-  const ids = numbers([...order, ...(ahead ? order : [])]);
-  const low = numbers([...order.map((lane) => (whole ? 0 : floors.of(lane))), ...(ahead ? order.map(() => null) : [])]);
-  const high = numbers([...order.map(() => 0), ...(ahead ? order.map(() => claim.aheadMs) : [])]);
-  const [name, statement] = oldest ? ["tasker_lease_oldest", sql.leaseOldest] : ["tasker_lease", sql.lease];
+  const low = whole ? "{}" : numbers(order.map((lane) => floors.of(lane)));
+  const many =
+    order.length > fewLanes ? (["tasker_lease_many", sql.leaseMany] as const) : (["tasker_lease", sql.lease] as const);
+  const [name, statement] = oldest ? ["tasker_lease_oldest", sql.leaseOldest] : many;
   const below = claim.crashesBelow ?? everyCrashes;
   const sentAt = performance.now();
-  const rows = await pool.rows(name, statement, [ids, low, claim.node, claim.ttlMs, claim.limit, high, below]);
+  const rows = await pool.rows(name, statement, [
+    numbers(order),
+    low,
+    claim.node,
+    claim.ttlMs,
+    claim.limit,
+    claim.aheadMs,
+    below,
+  ]);
   const tookMs = performance.now() - sentAt;
   const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];

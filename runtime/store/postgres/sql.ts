@@ -32,15 +32,21 @@ export function sql(schema: string, skew: boolean) {
     `case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock} else ${r}.id is null and ${k}.until > ${clock} end`;
   const crashed = "case when lease_until is null then crashes else greatest(crashes, 1) end"; // a lease that ran out: its node is gone
   const free = `state = 0 and (lease_until is null or lease_until < ${clock}) and ${crashed} < $7::int`;
-  const low = (value: string) => `coalesce(to_timestamp(${value} / 1000), ${now})`;
-  const lease = (first: string) => `
-  with taken as (
+  /** Lanes that a claim looks through, in order, and between which instants: first for what is due, then for what falls due soon, so that no
+   *  later run displaces a due one. The limits take nothing away: with them a plan for any number of lanes looks as cheap as one for these, so
+   *  that statements are not planned anew each time. */
+  const given = `select lane, coalesce(to_timestamp(low / 1000), '-infinity') low, ${now} high from unnest($1::int[], $2::float8[]) w(lane, low) limit cardinality($1)`;
+  const soonIn = (lanes: string) =>
+    `select lane, ${now}, ${now} + ${ms("$6")} from ${lanes} where $6::float8 > 0 limit cardinality($1)`;
+  const all = { begin: "with", due: given, ahead: soonIn("unnest($1::int[]) w(lane)") };
+  const lease = ({ begin, due, ahead } = all) => `
+  ${begin} taken as (
     update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashed}
     where id = any(array(                       -- an array is a fence: a join may lock more rows than $5
-      select c.id from ${first}
+      select c.id from ((${due}) union all (${ahead})) l
       cross join lateral (
         select id from ${s}.runs
-        where lane = l.lane and ${free} and ready_at > ${low("l.low")} and ready_at <= ${now} + ${ms("l.high")}
+        where lane = l.lane and ${free} and ready_at > l.low and ready_at <= l.high
           and l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)) -- once, not once a lane
         order by ready_at, id limit $5 for update skip locked) c
       limit $5))
@@ -195,14 +201,24 @@ export function sql(schema: string, skew: boolean) {
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
-     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms, null: than now · $6 up to this from now, ms · $3 node · $4 ttl, ms · $5 limit · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
-    lease: lease(`unnest($1::int[], $2::float8[], $6::float8[]) l(lane, low, high)`),
+     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms; those left out: from the start · $3 node · $4 ttl, ms · $5 limit ·
+     *  $6 also what falls due within this, ms · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
+    lease: lease(),
+
+    /** As `lease`, for many lanes: looks once into each, and twice only into those that have something. */
+    leaseMany: lease({
+      begin: `with awake as materialized (select lane, low, high from (${given}) l
+        where (select true from ${s}.runs where lane = l.lane and state = 0 and ready_at > l.low and ready_at <= ${now} + ${ms("$6")} limit 1)),`,
+      due: "select lane, low, high from awake",
+      ahead: soonIn("awake"),
+    }),
 
     /** As `lease`, but lanes in the order of their longest waiting run. */
-    leaseOldest: lease(`(
-        select i.*, (select ready_at from ${s}.runs where lane = i.lane and ${free} and ready_at > ${low("i.low")} and ready_at <= ${now}
-          order by ready_at, id limit 1) head
-        from unnest($1::int[], $2::float8[], $6::float8[]) i(lane, low, high) order by head nulls last) l`),
+    leaseOldest: lease({
+      ...all,
+      due: `select i.* from (${given}) i cross join lateral (select (select ready_at from ${s}.runs
+          where lane = i.lane and ${free} and ready_at > i.low and ready_at <= i.high order by ready_at, id limit 1) head) h order by head nulls last`,
+    }),
 
     /** Moves completed runs to history, where id and token still match and no cancel came first.
      *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */

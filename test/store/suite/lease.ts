@@ -276,6 +276,31 @@ export function leasing(setup: () => Promise<Setup>): void {
     expect(order).toEqual(ids);
   });
 
+  test("of many lanes a claim takes what is due by priority, then what falls due soon, and nothing of a paused queue", async () => {
+    const { store, node } = await setup();
+    const queues = Array.from({ length: 50 }, (_, i) => `q${i}`);
+    const due = await addAll(
+      store,
+      queues.map((queue, i) => aRun({ queue, priority: i % 10 })),
+    );
+    const soon = await addAll(
+      store,
+      queues.map((queue) => aRun({ queue, priority: 9, delayMs: 60_000 })),
+    );
+    await store.desk.pause("q9");
+    const open = (list: readonly { readonly id: number }[]) => list.filter((_, i) => i !== 9).map(({ id }) => id);
+
+    const first = await lease(store, node, { limit: 9, aheadMs: 120_000 });
+    const second = await lease(store, node, { limit: 40, aheadMs: 120_000 });
+    const third = await lease(store, node, { limit: 100, aheadMs: 120_000 });
+    const none = await lease(store, node, { limit: 100, aheadMs: 120_000 });
+
+    expect(first.map(({ priority }) => priority).sort()).toEqual([8, 8, 8, 8, 8, 9, 9, 9, 9]);
+    expect(new Set([...first, ...second].map(({ id }) => id))).toEqual(new Set(open(due)));
+    expect(new Set(third.map(({ id }) => id))).toEqual(new Set(open(soon)));
+    expect(none).toEqual([]);
+  });
+
   test("equal priorities take turns: a long lane does not keep another waiting", async () => {
     const { store, node } = await setup();
     await addMany(store, 100, { job: "long" });

@@ -289,6 +289,7 @@ export class Fetcher {
       crashesBelow,
       lanes,
       whole,
+      slow: group.isSlow,
     });
     const { leases, nowMs } = await (whole ? this.#timed(group, call) : call);
     if (nowMs === null) return 0;
@@ -301,11 +302,12 @@ export class Fetcher {
     return leases.length;
   }
 
-  /** Notes how long a claim took that looks at everything; one that fails is owed still. */
+  /** Notes how long a claim took that looks at everything; one that fails is owed still, and at once if only now it turns out to take long. */
   async #timed(group: Group, call: Promise<Claimed>): Promise<Claimed> {
     const { clock } = this.#parts;
     const sentAt = clock.ticks();
     group.owed = false;
+    const wasSlow = group.isSlow;
     let tookMs = Number.NaN;
     try {
       const claimed = await call;
@@ -317,7 +319,8 @@ export class Fetcher {
       throw error;
     } finally {
       group.isSlow = tookMs > longMs;
-      group.wholeAt = group.isSlow ? clock.ticks() + Math.min(longestRestMs, tookMs * wholeShare) : 0;
+      const rests = group.isSlow && (wasSlow || !group.owed);
+      group.wholeAt = rests ? clock.ticks() + Math.min(longestRestMs, tookMs * wholeShare) : 0;
     }
   }
 

@@ -61,6 +61,9 @@ export interface Claim {
   /** False: rows that earlier claims should have brought may be passed by, which is cheaper where there are many leased ones, or much
    *  that is gone. True by default. */
   readonly whole?: boolean | undefined;
+  /** Looking at everything takes long at present: a claim that does may take its time, and another leaves out what has been due for seconds where
+   *  it does not know how far earlier ones came. */
+  readonly slow?: boolean | undefined;
   /** Looks only where `listen` said that runs may be due; everywhere if it is left out. */
   readonly lanes?: readonly number[] | undefined;
 }

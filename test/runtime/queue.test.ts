@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { DuplicateJob } from "../../sdk/error.ts";
+import { DuplicateJob, StoreUnavailable } from "../../sdk/error.ts";
 import { addAll, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/clock.ts";
 import type { Claim, Store } from "../../runtime/store/store.ts";
@@ -294,6 +294,31 @@ describe("claims that look at everything", () => {
     gates.pop()!();
   });
 
+  test("hold up no other where the first is given up", async () => {
+    const handler = vi.fn();
+    const claims: Claim[] = [];
+    const givenUp = deferred();
+    const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(store, (runs) => ({
+        async lease(claim) {
+          claims.push(claim);
+          if (claim.whole && !claim.slow) {
+            await givenUp.promise;
+            throw new StoreUnavailable("test", new Error("timeout"));
+          }
+          return claim.whole ? new Promise<never>(() => undefined) : runs.lease(claim);
+        },
+      })),
+    );
+    await bench.pass(5000);
+    givenUp.resolve();
+    await bench.pass(2000);
+
+    await bench.add();
+
+    expect(claims.filter(({ whole }) => whole).map(({ slow }) => slow)).toEqual([false, true]);
+    expect(handler).toHaveBeenCalledTimes(1);
+  });
   test("are each group's own: one that is slow costs another none", async () => {
     const { bench, whole, slow } = await slowly({
       queues: { a: { concurrency: 1 }, b: { concurrency: 1 } },

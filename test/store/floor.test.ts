@@ -65,6 +65,30 @@ test("a lane that a full claim did not reach keeps its floor", async () => {
   expect(await claimed({ jobs: ["two"] })).toEqual(low);
 });
 
+test("where looking at everything takes long, a claim that knows no floor takes what has just come, and a look at everything the rest", async () => {
+  const old = await addMany(store, 3, { job: "slow" });
+  await client.query("update tasker.runs set ready_at = ready_at - interval '1 h' where id = any($1)", [old]);
+  const recent = await addMany(store, 2, { job: "slow" });
+  const about = { jobs: ["slow"], slow: true };
+
+  expect(await claimed(about)).toEqual(recent);
+  expect(await claimed({ ...about, whole: true })).toEqual(old);
+});
+
+test("a claim that fails forgets the floors that it began at", async () => {
+  const [first] = await addMany(store, 2, { job: "forgets" });
+  expect(await claimed({ jobs: ["forgets"] })).toHaveLength(2);
+  await client.query(
+    "update tasker.runs set lease_until = now() - interval '1 s', ready_at = ready_at - interval '1 h' where id = $1",
+    [first],
+  );
+  expect(await claimed({ jobs: ["forgets"] })).toEqual([]);
+
+  await expect(claimed({ jobs: ["forgets"], limit: -1 })).rejects.toThrow("LIMIT must not be negative");
+
+  expect(await claimed({ jobs: ["forgets"] })).toEqual([first]);
+});
+
 test("a floor rises to just before the last that was brought, or to just before the claim", () => {
   const known = floors();
   const about = { nowMs: 100_000, tookMs: 10, lateMs: 0 };

@@ -5,6 +5,8 @@
 export interface Floors {
   /** The floor of a lane, epoch ms: claims look at what has been ready since later. 0 where none is known. */
   of(lane: number): number;
+  /** Forgets what took too long to walk over. */
+  forget(lanes: readonly number[]): void;
   /** Takes in what a claim brought. */
   saw(claim: Seen): void;
 }
@@ -34,6 +36,7 @@ export function floors(): Floors {
   let marginMs = leastMarginMs;
   return {
     of: (lane) => known.get(lane) ?? 0,
+    forget: (lanes) => lanes.forEach((lane) => known.delete(lane)),
     saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {
       marginMs = Math.max(leastMarginMs, marginMs * fading, Math.min(lateMs, mostMarginMs));
       const mostMs = Math.floor(nowMs - tookMs - marginMs);

@@ -104,6 +104,8 @@ async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
   return { ...second, leases: [...first.leases, ...second.leases] };
 }
 
+/** Where everything takes long to look at, a claim that knows no floor begins so long ago. */
+const recentMs = 2000;
 /** From how many lanes on it pays to see first which have something. */
 const fewLanes = 32;
 
@@ -113,21 +115,20 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
   const oldest = claim.order === "oldest";
   const whole = claim.whole ?? true;
   const order = picked.map((lane) => lane.id);
-  const low = whole ? "{}" : numbers(order.map((lane) => floors.of(lane)));
+  const unknown = claim.slow ? -recentMs : 0;
+  const low = whole ? "{}" : numbers(order.map((lane) => floors.of(lane) || unknown));
   const many =
     order.length > fewLanes ? (["tasker_lease_many", sql.leaseMany] as const) : (["tasker_lease", sql.lease] as const);
   const [name, statement] = oldest ? ["tasker_lease_oldest", sql.leaseOldest] : many;
   const below = claim.crashesBelow ?? everyCrashes;
   const sentAt = performance.now();
-  const rows = await pool.rows(name, statement, [
-    numbers(order),
-    low,
-    claim.node,
-    claim.ttlMs,
-    claim.limit,
-    claim.aheadMs,
-    below,
-  ]);
+  const { node, ttlMs, limit, aheadMs } = claim;
+  const values = [numbers(order), low, node, ttlMs, limit, aheadMs, below];
+  const patient = whole && claim.slow ? pool.guest : pool;
+  const rows = await patient.rows(name, statement, values).catch((error: unknown) => {
+    floors.forget(order); // it may be what was too far to walk
+    throw error;
+  });
   const tookMs = performance.now() - sentAt;
   const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];
@@ -141,7 +142,7 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
     lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
     if (row[3] === "1" && readyMs < floors.of(lane)) lateMs = Math.max(lateMs, nowMs - readyMs);
   }
-  floors.saw({ lanes: order, lastMs, lateMs, exhausted: leases.length < claim.limit, nowMs, tookMs });
+  floors.saw({ lanes: order, lastMs, lateMs, exhausted: leases.length < limit, nowMs, tookMs });
   return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: Number(rows[0]![17]) };
 }
 

@@ -35,7 +35,7 @@ export function sql(schema: string, skew: boolean) {
   /** Lanes that a claim looks through, in order, and between which instants: first for what is due, then for what falls due soon, so that no
    *  later run displaces a due one. The limits take nothing away: with them a plan for any number of lanes looks as cheap as one for these, so
    *  that statements are not planned anew each time. */
-  const given = `select lane, coalesce(to_timestamp(low / 1000), '-infinity') low, ${now} high from unnest($1::int[], $2::float8[]) w(lane, low) limit cardinality($1)`;
+  const given = `select lane, case when low < 0 then ${now} + ${ms("low")} else coalesce(to_timestamp(low / 1000), '-infinity') end low, ${now} high from unnest($1::int[], $2::float8[]) w(lane, low) limit cardinality($1)`;
   const soonIn = (lanes: string) =>
     `select lane, ${now}, ${now} + ${ms("$6")} from ${lanes} where $6::float8 > 0 limit cardinality($1)`;
   const all = { begin: "with", due: given, ahead: soonIn("unnest($1::int[]) w(lane)") };
@@ -201,7 +201,7 @@ export function sql(schema: string, skew: boolean) {
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
-     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms; those left out: from the start · $3 node · $4 ttl, ms · $5 limit ·
+     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms; those left out: from the start, negative: from now · $3 node · $4 ttl, ms · $5 limit ·
      *  $6 also what falls due within this, ms · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: lease(),
 

@@ -3,8 +3,12 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { floors } from "../../runtime/store/postgres/floor.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
+import { lanes } from "../../runtime/store/postgres/lane.ts";
+import { nodes } from "../../runtime/store/postgres/node.ts";
+import { openPool } from "../../runtime/store/postgres/pool.ts";
+import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Claim, Store } from "../../runtime/store/store.ts";
-import { aClaim, addMany, addOne, aNode, lease } from "../kit/build.ts";
+import { aClaim, addMany, addOne, aNode, aState, lease } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
@@ -87,6 +91,29 @@ test("a claim that fails forgets the floors that it began at", async () => {
   await expect(claimed({ jobs: ["forgets"], limit: -1 })).rejects.toThrow("LIMIT must not be negative");
 
   expect(await claimed({ jobs: ["forgets"] })).toEqual([first]);
+});
+
+test("beats leave it to claims to look at everything while that takes long", async () => {
+  const pool = openPool({ url: database.url, max: 2, prepare: true, name: "test" });
+  const text = sql("tasker", false);
+  const parts = { pool, sql: text, lanes: lanes(pool, text), floors: floors() };
+  const { beat } = nodes(parts);
+  const looks = async (): Promise<boolean> =>
+    (await beat(node, 600_000, aState({ busy: 0, heap: 0 }), [])).coming !== null;
+
+  const before = await looks();
+  parts.floors.looks();
+  const meanwhile = await looks();
+  parts.floors.looked(60, "claim");
+  const slow = await looks();
+  parts.floors.looks();
+  parts.floors.looked(1, "claim");
+  const quick = await looks();
+  parts.floors.looked(60, "beat");
+  const slowAgain = await looks();
+  await pool.close();
+
+  expect([before, meanwhile, slow, quick, slowAgain]).toEqual([true, false, false, true, false]);
 });
 
 test("a floor rises to just before the last that was brought, or to just before the claim", () => {

@@ -7,6 +7,12 @@ export interface Floors {
   of(lane: number): number;
   /** Forgets what took too long to walk over. */
   forget(lanes: readonly number[]): void;
+  /** Whether looking at everything takes long, or a claim is about to tell: then beats leave it to claims, for a node's lease hangs on its beats. */
+  readonly slow: boolean;
+  /** A claim begins to look at everything. */
+  looks(): void;
+  /** Something that looked at everything took so long; ms, by the store's clock. Only a claim tells that it is quick again. */
+  looked(ms: number, by: "claim" | "beat"): void;
   /** Takes in what a claim brought. */
   saw(claim: Seen): void;
 }
@@ -28,14 +34,27 @@ export interface Seen {
  *  so it is short; where commits take longer, as runs that come late tell, it is longer for a while. */
 const leastMarginMs = 100;
 const mostMarginMs = 2000;
+/** A look at everything that takes longer is slow. */
+const longMs = 50;
 /** What is left of a longer margin after each claim. */
 const fading = 0.999;
 
 export function floors(): Floors {
   const known = new Map<number, number>();
   let marginMs = leastMarginMs;
+  let slow = false;
+  let looking = 0;
   return {
     of: (lane) => known.get(lane) ?? 0,
+    get slow() {
+      return slow || looking > 0;
+    },
+    looks: () => void looking++,
+    looked(ms, by) {
+      if (by === "claim") looking--;
+      if (ms > longMs) slow = true;
+      else if (by === "claim") slow = false;
+    },
     forget: (lanes) => lanes.forEach((lane) => known.delete(lane)),
     saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {
       marginMs = Math.max(leastMarginMs, marginMs * fading, Math.min(lateMs, mostMarginMs));

@@ -3,6 +3,7 @@ import type { Store } from "../store.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
+import { floors } from "./floor.ts";
 import { keep } from "./keep.ts";
 import { lanes } from "./lane.ts";
 import { ear } from "./listen.ts";
@@ -43,13 +44,14 @@ export function postgres(options: PostgresOptions): Store {
   const known = lanes(pool, text);
   const heard = ear(options.url, text.channel);
   const { add, addLeased } = adder(pool, text, known);
+  const parts = { pool, sql: text, lanes: known, floors: floors() };
   let opening: Promise<void> | null = null;
 
   return {
     name,
     add,
-    runs: { ...runs(pool, text, known, heard), addLeased },
-    nodes: nodes(pool, text, known),
+    runs: { ...runs(parts, heard), addLeased },
+    nodes: nodes(parts),
     keep: keep(pool.guest, text),
     find: find(pool.guest, text, heard),
     desk: desk(pool.guest, text, known),

@@ -1,8 +1,9 @@
 import type { HookKind } from "../../../sdk/target.ts";
 import type { Held, Nodes, NodeState } from "../store.ts";
 import type { Lanes } from "./lane.ts";
+import type { Parts } from "./run.ts";
 import { jobsAt, redeclare, served } from "./schedule.ts";
-import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { numbers, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
 export const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
@@ -11,7 +12,7 @@ export const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failur
 const mostLanes = 1000;
 
 /** Nodes and what they publish, in Postgres. */
-export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
+export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
   const text = statements(sql);
   return {
     async join(info, ttlMs) {
@@ -30,9 +31,14 @@ export function nodes(pool: Pool, sql: Statements, lanes: Lanes): Nodes {
         numbers(tallies.map((t) => t.waitMs)),
         numbers(tallies.map((t) => t.runMs)),
       ];
-      const looked = lanesOf(lanes, state);
-      const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev];
-      const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates, ...look]);
+      const { slow } = floors;
+      const looked = slow ? null : lanesOf(lanes, state);
+      const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev, slow];
+      const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates, ...look]).catch((error: unknown) => {
+        floors.looked(Infinity, "beat");
+        throw error;
+      });
+      floors.looked(Number(rows[0]![11]), "beat");
       const [alive, nowMs, tickMs, declare, sweep, others, dueMs, expiresMs] = rows[0]!;
       return {
         alive: alive === "t",
@@ -98,9 +104,9 @@ function statements(sql: Statements) {
     where c.node = $1),
   over as (delete from ${s}.commands where id in (select id from sent where not stands)),
   asked as (select distinct run, token from sent where stands)`;
-  /** When the first run expires. The order makes the planner walk runs_expiry, and no larger index. */
+  /** When the first run expires; null if that takes long to find ($19). The order makes the planner walk runs_expiry, and no larger index. */
   const expiry = `(
-    select expires_at from ${s}.runs where expires_at is not null and state < 1 and lease_until is null order by expires_at limit 1)`;
+    select expires_at from ${s}.runs where not $19::boolean and expires_at is not null and state < 1 and lease_until is null order by expires_at limit 1)`;
   /** Whether any of a sweep's statements would find something. $1 the node that asks */
   const sweep = `(
     exists (select 1 from ${s}.nodes n where n.id <> $1 and n.lease_until < ${clock}
@@ -133,7 +139,7 @@ function statements(sql: Statements) {
     /** Renews the node's lease, stores its state and rates, wakes nodes that sleep unless it sleeps itself, reads its commands and what comes.
      *  Answers whether the lease still stood.
      *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 it sleeps ·
-     *  $17 lanes to look into, or null · $18 the revision at which they were read */
+     *  $17 lanes to look into, or null · $18 the revision at which they were read · $19 what walks over rows that are gone takes long */
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
   renewed as (
@@ -152,7 +158,7 @@ function statements(sql: Statements) {
     select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
   select coalesce((select alive from renewed), false), ${epoch(clock)},
     (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)},
-    ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told)
+    ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told), ${epoch(clock)} - ${epoch(now)}
   from (select 1) one left join asked a on true`,
 
     /** $1 node */

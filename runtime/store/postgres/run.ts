@@ -2,7 +2,7 @@ import type { RunOptions } from "../../../sdk/target.ts";
 import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../store.ts";
 import { clean } from "../../../sdk/text.ts";
 import { batch } from "./batch.ts";
-import { floors, type Floors } from "./floor.ts";
+import type { Floors } from "./floor.ts";
 import type { Lane, Lanes } from "./lane.ts";
 import type { Ear } from "./listen.ts";
 import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
@@ -14,7 +14,8 @@ const everyCrashes = 32_768;
 /** A line of a run's log is cut here. */
 const lineBytes = 8192;
 
-interface Parts {
+/** What claims and beats work with. */
+export interface Parts {
   readonly pool: Pool;
   readonly sql: Statements;
   readonly lanes: Lanes;
@@ -22,14 +23,13 @@ interface Parts {
 }
 
 /** The way of a run, in Postgres. */
-export function runs(pool: Pool, sql: Statements, lanes: Lanes, ear: Ear): Omit<Runs, "addLeased"> {
-  const known = floors();
+export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, "addLeased"> {
   const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
   });
   return {
-    lease: (claim) => lease({ pool, sql, lanes, floors: known }, claim),
+    lease: (claim) => lease({ pool, sql, lanes, floors }, claim),
     settle,
     async hold(node, started) {
       if (started.length === 0) return [];
@@ -125,11 +125,15 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
   const { node, ttlMs, limit, aheadMs } = claim;
   const values = [numbers(order), low, node, ttlMs, limit, aheadMs, below];
   const patient = whole && claim.slow ? pool.guest : pool;
+  if (whole) floors.looks();
   const rows = await patient.rows(name, statement, values).catch((error: unknown) => {
     floors.forget(order); // it may be what was too far to walk
+    if (whole) floors.looked(Infinity, "claim");
     throw error;
   });
   const tookMs = performance.now() - sentAt;
+  const ownMs = Number(rows[0]![17]);
+  if (whole) floors.looked(ownMs, "claim");
   const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];
   const lastMs = new Map<number, number>();
@@ -143,7 +147,7 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
     if (row[3] === "1" && readyMs < floors.of(lane)) lateMs = Math.max(lateMs, nowMs - readyMs);
   }
   floors.saw({ lanes: order, lastMs, lateMs, exhausted: leases.length < limit, nowMs, tookMs });
-  return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: Number(rows[0]![17]) };
+  return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: ownMs };
 }
 
 function leaseOf(row: Row, lane: Lane): Lease {

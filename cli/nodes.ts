@@ -24,7 +24,8 @@ export const nodes: Command = {
 
 /** A table of nodes; `at` is now, by the store's clock. */
 export function nodeTable(list: readonly NodeStat[], paint: Colors, at: Date): string {
-  const state = (node: NodeStat): string => (!node.alive ? "gone" : node.draining ? "draining" : "alive");
+  const state = ({ alive, draining, asleep }: NodeStat): string =>
+    !alive ? "gone" : draining ? "draining" : asleep ? "asleep" : "alive";
   return table(
     list,
     [

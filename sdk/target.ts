@@ -205,8 +205,12 @@ export interface NodeStat {
   readonly name: string;
   readonly startedAt: Date;
   readonly seenAt: Date;
+  /** Its lease stands. */
   readonly alive: boolean;
   readonly draining: boolean;
+  /** With `poll: "silent"`: it has nothing to do and beats no more until something falls due or it is woken, so nobody knows whether it still
+   *  lives; its lease lasts longer meanwhile. */
+  readonly asleep: boolean;
   readonly slots: number;
   readonly busy: number;
   readonly heap: number;

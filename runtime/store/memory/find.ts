@@ -106,7 +106,7 @@ const windowMs = 300_000;
 
 function stats(state: State): Stats {
   const nowMs = state.now();
-  const nodes = [...state.nodes.values()].map(({ leaseUntil, asleep: _, ...node }) => ({
+  const nodes = [...state.nodes.values()].map(({ leaseUntil, jobsMs: _, ...node }) => ({
     ...copy(node),
     alive: leaseUntil >= nowMs,
   }));

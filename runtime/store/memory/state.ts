@@ -72,7 +72,6 @@ export interface KeyRow {
 export type NodeRow = Omit<NodeStat, "alive"> & {
   readonly leaseUntil: number;
   readonly jobsMs: number;
-  readonly asleep: boolean;
 };
 export interface Ear {
   readonly node: number;

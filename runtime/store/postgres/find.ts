@@ -121,7 +121,7 @@ function statements(sql: Statements) {
     select queue, job, sum(completed), sum(failed), sum(canceled), sum(retried), sum(wait_ms), sum(run_ms)
     from ${s}.rates where at > ${now} - ${ms("$1")} group by queue, job order by queue, job`,
     nodes: `
-    select id, name, ${epoch("started_at")}, ${epoch("seen_at")}, lease_until >= ${clock}, draining, slots, busy, heap, to_json(jobs)::text
+    select id, name, ${epoch("started_at")}, ${epoch("seen_at")}, lease_until >= ${clock}, draining, asleep, slots, busy, heap, to_json(jobs)::text
     from ${s}.nodes where lease_until >= ${clock} - interval '10 minutes' order by id`,
     jobs: `select id, description, queue, priority, schema, to_json(tags)::text, ttl_ms, hooks, ${epoch("seen_at")} from ${s}.jobs order by id`,
     queues: `

@@ -111,10 +111,11 @@ export function nodeOf(row: Row): NodeStat {
     seenAt: date(row[3])!,
     alive: row[4] === "t",
     draining: row[5] === "t",
-    slots: Number(row[6]),
-    busy: Number(row[7]),
-    heap: Number(row[8]),
-    jobs: json<string[]>(row[9]) ?? [],
+    asleep: row[6] === "t",
+    slots: Number(row[7]),
+    busy: Number(row[8]),
+    heap: Number(row[9]),
+    jobs: json<string[]>(row[10]) ?? [],
   };
 }
 

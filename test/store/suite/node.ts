@@ -48,6 +48,7 @@ export function nodes(setup: () => Promise<Setup>): void {
       name: "host:2",
       alive: true,
       draining: true,
+      asleep: false,
       slots: 10,
       busy: 3,
       heap: 7,
@@ -55,6 +56,14 @@ export function nodes(setup: () => Promise<Setup>): void {
     });
     near(mine.startedAt, clock.nowMs() - 10_000);
     near(mine.seenAt, clock.now());
+  });
+
+  test("stats show that a node sleeps", async () => {
+    const { store, node } = await setup();
+
+    await store.nodes.beat(node, 3_600_000, aState({ asleep: true }), []);
+
+    expect(only((await store.find.stats()).nodes)).toMatchObject({ alive: true, asleep: true });
   });
 
   test("stats show a node whose lease ended as not alive", async () => {

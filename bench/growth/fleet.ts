@@ -55,7 +55,7 @@ export async function processes(place: Place, { scale, rounds }: Size): Promise<
   const store = await place.make(schema);
   await store.close(); // its connections don't count
   await makeLanes(place, schema, defaults);
-  const count = Math.round(100_000 * scale);
+  const count = Math.round(400_000 * scale);
   const workers: Child[] = [];
   const rates = new Map<number, number[]>([1, 2, 8].map((n) => [n, []]));
   let perProcess = 0;

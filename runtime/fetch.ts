@@ -265,10 +265,16 @@ export class Fetcher {
     return owed && !(isSlow && this.#aside) && this.#parts.clock.ticks() >= wholeAt;
   }
 
-  /** Looks at everything beside the other claims. */
+  /** Looks at everything beside the other claims, which go on from where it ended if it did not bring all. */
   #lookAside(group: Group, most: number): void {
-    this.#aside = this.#lease(group, { limit: Math.min(most, mostAside), ahead: false, lanes: undefined, whole: true })
-      .catch((error: unknown) => this.#parts.health.failed("Leasing runs", error))
+    const limit = Math.min(most, mostAside);
+    const more = (count: number): void => {
+      if (count < limit) return;
+      this.#backlog.add(group);
+      this.#bell.ring();
+    };
+    this.#aside = this.#lease(group, { limit, ahead: false, lanes: undefined, whole: true })
+      .then(more, (error: unknown) => this.#parts.health.failed("Leasing runs", error))
       .finally(() => (this.#aside = null));
   }
 
@@ -291,7 +297,7 @@ export class Fetcher {
       whole,
       slow: group.isSlow,
     });
-    const { leases, nowMs } = await (whole ? this.#timed(group, call) : call);
+    const { leases, nowMs } = await (whole ? this.#timed(group, call, limit) : call);
     if (nowMs === null) return 0;
     const receivedAt = clock.ticks();
     health.ok();
@@ -303,22 +309,24 @@ export class Fetcher {
   }
 
   /** Notes how long a claim took that looks at everything; one that fails is owed still, and at once if only now it turns out to take long. */
-  async #timed(group: Group, call: Promise<Claimed>): Promise<Claimed> {
+  async #timed(group: Group, call: Promise<Claimed>, limit: number): Promise<Claimed> {
     const { clock } = this.#parts;
     const sentAt = clock.ticks();
     group.owed = false;
     const wasSlow = group.isSlow;
     let tookMs = Number.NaN;
+    let isPart = false;
     try {
       const claimed = await call;
       tookMs = claimed.tookMs;
+      isPart = claimed.leases.length >= limit;
       return claimed;
     } catch (error) {
       group.owed = true;
       tookMs = clock.ticks() - sentAt;
       throw error;
     } finally {
-      group.isSlow = tookMs > longMs;
+      group.isSlow = tookMs > longMs || (wasSlow && isPart); // what it found first says nothing of the rest
       const rests = group.isSlow && (wasSlow || !group.owed);
       group.wholeAt = rests ? clock.ticks() + Math.min(longestRestMs, tookMs * wholeShare) : 0;
     }

@@ -72,7 +72,7 @@ export interface Claimed {
   /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. Null: none of the claim's lanes is
    *  one of its jobs and queues, so nothing was asked. */
   readonly nowMs: number | null;
-  /** How long the store itself took; ms. */
+  /** How long the store itself looked; ms. */
   readonly tookMs: number;
 }
 

@@ -28,6 +28,9 @@ afterEach(async () => {
   await hands.close();
 });
 
+/** The one client of a pool. */
+const clientOf = (of: pg.Pool): pg.Client =>
+  (of as unknown as { readonly _clients: readonly pg.Client[] })._clients[0]!;
 const ask = async (text: string, patienceMs = 60_000): Promise<unknown> =>
   ((await hands.query({ text, rowMode: "array" }, patienceMs)) as readonly (readonly unknown[])[])[0]![0];
 const pid = (): Promise<unknown> => ask("select pg_backend_pid()");
@@ -45,6 +48,16 @@ test("a free connection that dies is replaced before the next statement", async 
   await until(() => pool.totalCount === 0, { what: "the pool has noticed" });
 
   expect(await pid()).not.toBe(dead);
+});
+
+test("a connection that answers and dies in one breath is not kept", async () => {
+  const dying = await pid();
+  const client = clientOf(pool);
+  const answer = ask("select pg_backend_pid()");
+  client.emit("error", new Error("it was told to end")); // while its statement runs, whose answer is there already
+
+  expect(await answer).toBe(dying);
+  expect(await pid()).not.toBe(dying);
 });
 
 test("a connection that does not answer in time is given up, and its statement fails", async () => {

@@ -93,27 +93,58 @@ test("a claim that fails forgets the floors that it began at", async () => {
   expect(await claimed({ jobs: ["forgets"] })).toEqual([first]);
 });
 
-test("beats leave it to claims to look at everything while that takes long", async () => {
+test("of runs that such a claim left out none is lost once everything is quick to look at", async () => {
+  const old = await addMany(store, 3, { job: "left" });
+  await client.query("update tasker.runs set ready_at = ready_at - interval '1 h' where id = any($1)", [old]);
+
+  expect(await claimed({ jobs: ["left"], slow: true })).toEqual([]);
+  expect(await claimed({ jobs: ["left"] })).toEqual(old);
+});
+
+test("beats leave it to claims to look at everything in lanes where that takes long", async () => {
+  await addOne(store, { job: "a" });
+  await addOne(store, { job: "b" });
   const pool = openPool({ url: database.url, max: 2, prepare: true, name: "test" });
   const text = sql("tasker", false);
   const parts = { pool, sql: text, lanes: lanes(pool, text), floors: floors() };
+  await parts.lanes.ensure([]);
+  await parts.lanes.follow(-2);
   const { beat } = nodes(parts);
-  const looks = async (): Promise<boolean> =>
-    (await beat(node, 600_000, aState({ busy: 0, heap: 0 }), [])).coming !== null;
+  const looks = async (jobs: readonly string[]): Promise<boolean> =>
+    (await beat(node, 600_000, aState({ busy: 0, heap: 0, jobs }), [])).coming !== null;
+  const [a, b] = [parts.lanes.of(["a"]), parts.lanes.of(["b"])];
+  const both = async (): Promise<readonly boolean[]> => [await looks(["a"]), await looks(["b"])];
 
-  const before = await looks();
+  const before = await both();
   parts.floors.looks();
-  const meanwhile = await looks();
-  parts.floors.looked(60, "claim");
-  const slow = await looks();
+  const meanwhile = await both();
+  parts.floors.looked(a, 60, true);
+  const slow = await both();
   parts.floors.looks();
-  parts.floors.looked(1, "claim");
-  const quick = await looks();
-  parts.floors.looked(60, "beat");
-  const slowAgain = await looks();
+  parts.floors.looked(b, 1, true);
+  const otherQuick = await both();
+  parts.floors.looks();
+  parts.floors.looked(a, 1, false);
+  const partQuick = await both();
+  parts.floors.looks();
+  parts.floors.looked(a, 1, true);
+  const quick = await both();
+  parts.floors.beaten(b, 60);
+  const beaten = await both();
   await pool.close();
 
-  expect([before, meanwhile, slow, quick, slowAgain]).toEqual([true, false, false, true, false]);
+  expect(a).toHaveLength(1);
+  expect([before, meanwhile, slow]).toEqual([
+    [true, true],
+    [false, false],
+    [false, true],
+  ]);
+  expect([otherQuick, partQuick, quick, beaten]).toEqual([
+    [false, true],
+    [false, true],
+    [true, true],
+    [true, false],
+  ]);
 });
 
 test("a floor rises to just before the last that was brought, or to just before the claim", () => {

@@ -1,8 +1,9 @@
 /** When Postgres tells nodes that there is something to do: a claim skips a row that is locked just then, so whoever locked it tells. */
+import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Claim, Store } from "../../runtime/store/store.ts";
-import { again, aClaim, aKey, aNode, aRun, addOne, leased, settled } from "../kit/build.ts";
+import { again, aClaim, aKey, aNode, aRun, aState, addOne, leased, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 
@@ -46,6 +47,50 @@ test("nodes hear of a run that is added, waited for, replaced, moved, retried or
   const second = await leased(store, node);
   heard = 0;
   await tells("a released run", () => store.runs.release([second]));
+});
+
+test("while no node is up an add tells nobody, but for one in a transaction, and for what is late where a node sleeps", async () => {
+  const other = await freshDatabase();
+  const empty = postgres({ url: other.url });
+  const client = new pg.Client(other.url);
+  await client.connect();
+  await empty.open();
+  const said: string[] = [];
+  client.on("notification", ({ payload }) => said.push(payload ?? ""));
+  await client.query('listen "tasker:tasker"');
+  const told = async (act: () => Promise<unknown>): Promise<readonly string[]> => {
+    await act();
+    await client.query(`select pg_notify('tasker:tasker', 'end')`);
+    await until(() => said.includes("end"), { what: "the end is told" });
+    return said
+      .splice(0)
+      .map((payload) => payload[0]!)
+      .filter((kind) => kind !== "e");
+  };
+  let keys = 0;
+  const addEach = async (delayMs: number): Promise<void> => {
+    await empty.add([aRun({ delayMs })]);
+    await empty.add([aRun({ delayMs }), aRun({ delayMs })]);
+    await empty.add([aRun({ delayMs, tags: ["t"] })]);
+    await empty.add([aRun({ delayMs, key: aKey(`k${keys++}`) })]);
+  };
+
+  const nobody = await told(() => addEach(0));
+  const inside = await told(async () => {
+    await client.query("begin");
+    await empty.add([aRun()], client);
+    await client.query("commit");
+  });
+  const up = await empty.nodes.join(aNode(), 600_000);
+  const somebody = await told(() => addEach(0));
+  const late = await told(() => addEach(3_600_000));
+  await empty.nodes.beat(up, 600_000, aState({ asleep: true }), []);
+  const asleep = await told(() => addEach(3_600_000));
+  await client.end();
+  await empty.close();
+  await other.drop();
+
+  expect([nobody, inside, somebody, late, asleep]).toEqual([[], ["d"], ["d", "d", "d", "d"], [], ["l", "l", "l", "l"]]);
 });
 
 test("a claim that met a locked row gets it when it is told", async () => {

@@ -237,7 +237,7 @@ async function addPlain(
   inside = false,
 ): Promise<readonly (Added | Error)[]> {
   const wake = wakes(items, inside);
-  if (!again && items.length === 1 && isBare(items[0]!)) {
+  if (!again && !inside && items.length === 1 && isBare(items[0]!)) {
     const { id, lane, run } = items[0]!;
     await send("tasker_add_one", sql.addOne, [id, lane, run.delayMs, run.input.json, wake]);
   } else if (!again && items.every(isBare)) {
@@ -247,9 +247,9 @@ async function addPlain(
       numbers(items.map((i) => i.run.delayMs)),
       texts(items.map((i) => i.run.input.json)),
     ];
-    await send("tasker_add_plain", sql.addPlain, [...values, wake]);
+    await send("tasker_add_plain", inside ? sql.addPlainInside : sql.addPlain, [...values, wake]);
   } else {
-    await send("tasker_add", sql.add, [...columns(items), wake, again]);
+    await send("tasker_add", inside ? sql.addInside : sql.add, [...columns(items), wake, again]);
   }
   return items.map((item) => ({ id: item.id, created: true, conflict: false }));
 }

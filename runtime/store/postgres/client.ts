@@ -19,11 +19,13 @@ export function clients(pool: pg.Pool) {
   const free: Hand[] = [];
   const busy = new Set<Hand>();
   let timer: NodeJS.Timeout | null = null;
+  const dead = new WeakSet<pg.PoolClient>();
   let closed = false;
   pool.on("connect", (client) =>
     client.on("error", (error) => {
+      dead.add(client); // it may yet answer: both can come at once
       const place = free.findIndex((hand) => hand.client === client);
-      if (place >= 0) free.splice(place, 1)[0]!.client.release(error); // else its statement fails
+      if (place >= 0) free.splice(place, 1)[0]!.client.release(error);
     }),
   );
 
@@ -38,7 +40,7 @@ export function clients(pool: pg.Pool) {
   }
 
   function give(hand: Hand): void {
-    if (closed) return hand.client.release();
+    if (closed || dead.has(hand.client)) return hand.client.release(dead.has(hand.client));
     hand.client.unref();
     hand.at = performance.now();
     free.push(hand);

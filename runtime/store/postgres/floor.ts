@@ -7,12 +7,14 @@ export interface Floors {
   of(lane: number): number;
   /** Forgets what took too long to walk over. */
   forget(lanes: readonly number[]): void;
-  /** Whether looking at everything takes long, or a claim is about to tell: then beats leave it to claims, for a node's lease hangs on its beats. */
-  readonly slow: boolean;
-  /** A claim begins to look at everything. */
+  /** Whether looking at everything in these lanes takes long, or a claim is about to tell: then beats leave it to claims, for a node's lease
+   *  hangs on its beats. */
+  isSlow(lanes: readonly number[]): boolean;
+  /** A claim begins to look at everything; it has looked for so long (ms, by the store's clock), and seen `all` there was or had enough before. */
   looks(): void;
-  /** Something that looked at everything took so long; ms, by the store's clock. Only a claim tells that it is quick again. */
-  looked(ms: number, by: "claim" | "beat"): void;
+  looked(lanes: readonly number[], ms: number, all: boolean): void;
+  /** A beat took so long. That it is quick tells nothing, for it may not have looked. */
+  beaten(lanes: readonly number[], ms: number): void;
   /** Takes in what a claim brought. */
   saw(claim: Seen): void;
 }
@@ -42,18 +44,19 @@ const fading = 0.999;
 export function floors(): Floors {
   const known = new Map<number, number>();
   let marginMs = leastMarginMs;
-  let slow = false;
+  const slow = new Set<number>();
   let looking = 0;
   return {
     of: (lane) => known.get(lane) ?? 0,
-    get slow() {
-      return slow || looking > 0;
-    },
+    isSlow: (lanes) => looking > 0 || (slow.size > 0 && lanes.some((lane) => slow.has(lane))),
     looks: () => void looking++,
-    looked(ms, by) {
-      if (by === "claim") looking--;
-      if (ms > longMs) slow = true;
-      else if (by === "claim") slow = false;
+    looked(lanes, ms, all) {
+      looking--;
+      if (ms > longMs) for (const lane of lanes) slow.add(lane);
+      else if (all) for (const lane of lanes) slow.delete(lane);
+    },
+    beaten(lanes, ms) {
+      if (ms > longMs) for (const lane of lanes) slow.add(lane);
     },
     forget: (lanes) => lanes.forEach((lane) => known.delete(lane)),
     saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {

@@ -1,6 +1,5 @@
 import type { HookKind } from "../../../sdk/target.ts";
 import type { Held, Nodes, NodeState } from "../store.ts";
-import type { Lanes } from "./lane.ts";
 import type { Parts } from "./run.ts";
 import { jobsAt, redeclare, served } from "./schedule.ts";
 import { numbers, type Row, texts } from "./pool.ts";
@@ -31,14 +30,15 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
         numbers(tallies.map((t) => t.waitMs)),
         numbers(tallies.map((t) => t.runMs)),
       ];
-      const { slow } = floors;
-      const looked = slow ? null : lanesOf(lanes, state);
+      const mine = lanes.of(state.jobs);
+      const slow = floors.isSlow(mine);
+      const looked = slow || !looksOut(mine, state) ? null : mine;
       const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev, slow];
       const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates, ...look]).catch((error: unknown) => {
-        floors.looked(Infinity, "beat");
+        floors.beaten(mine, Infinity);
         throw error;
       });
-      floors.looked(Number(rows[0]![11]), "beat");
+      floors.beaten(mine, Number(rows[0]![11]));
       const [alive, nowMs, tickMs, declare, sweep, others, dueMs, expiresMs] = rows[0]!;
       return {
         alive: alive === "t",
@@ -79,11 +79,9 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
   };
 }
 
-/** The lanes in which to look for what comes; null: in none. */
-function lanesOf(lanes: Lanes, { busy, heap, jobs }: NodeState): readonly number[] | null {
-  if (busy + heap > 0) return null;
-  const all = lanes.of(jobs);
-  return all.length > mostLanes ? null : all;
+/** Whether to look in its lanes for what comes. */
+function looksOut(lanes: readonly number[], { busy, heap }: NodeState): boolean {
+  return busy + heap === 0 && lanes.length <= mostLanes;
 }
 
 function instantOf(text: string | null | undefined): number | null {

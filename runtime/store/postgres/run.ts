@@ -128,12 +128,13 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
   if (whole) floors.looks();
   const rows = await patient.rows(name, statement, values).catch((error: unknown) => {
     floors.forget(order); // it may be what was too far to walk
-    if (whole) floors.looked(Infinity, "claim");
+    if (whole) floors.looked(order, Infinity, false);
     throw error;
   });
   const tookMs = performance.now() - sentAt;
   const ownMs = Number(rows[0]![17]);
-  if (whole) floors.looked(ownMs, "claim");
+  const exhausted = rows[0]![2] === null || rows.length < limit;
+  if (whole) floors.looked(order, ownMs, exhausted);
   const nowMs = Number(rows[0]![1]);
   const leases: Lease[] = [];
   const lastMs = new Map<number, number>();
@@ -146,7 +147,9 @@ async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Pro
     lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
     if (row[3] === "1" && readyMs < floors.of(lane)) lateMs = Math.max(lateMs, nowMs - readyMs);
   }
-  floors.saw({ lanes: order, lastMs, lateMs, exhausted: leases.length < limit, nowMs, tookMs });
+  // Where a slow claim knew no floor it left out what is older, so there is none yet.
+  const seen = whole || !claim.slow ? order : order.filter((lane) => floors.of(lane) > 0);
+  floors.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs });
   return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: ownMs };
 }
 

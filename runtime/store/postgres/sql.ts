@@ -18,13 +18,13 @@ export function sql(schema: string, skew: boolean) {
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const live = `exists (select 1 from ${s}.nodes where lease_until > ${clock})`;
   const asleep = `exists (select 1 from ${s}.nodes where asleep and lease_until > ${clock})`;
-  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps; always inside a caller's transaction, for
+  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps; `inside` a caller's transaction always, for
    *  who is up when that ends is not known. */
-  const tells = (payload: string) =>
-    `case when now() < statement_timestamp() then true when left(${payload}, 1) = 'd' then ${live} else ${asleep} end`;
+  const tells = (payload: string, inside: boolean) =>
+    inside ? "true" : `case when left(${payload}, 1) = 'd' then ${live} else ${asleep} end`;
   /** Notifies, and answers no row and no column: a lone caller's process has the less to read. In a case, for the planner puts what is cheap first. */
-  const announce = (payload: string) =>
-    `select where case when ${tells(payload)} then pg_notify('${channel}', ${payload}) is null else false end`;
+  const announce = (payload: string, inside = false) =>
+    `select where case when ${tells(payload, inside)} then pg_notify('${channel}', ${payload}) is null else false end`;
   // An array of one, not `=`: else a merge join may look cheap, which walks all of the index.
   const fenced = `r.id = any(array[i.id]) and r.token = i.token and (r.state = 1 or r.lease_until is not null)`;
   /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
@@ -69,7 +69,7 @@ export function sql(schema: string, skew: boolean) {
     update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run),
   added as (${keyedInsert()}),
-  told as (select pg_notify('${channel}', $11) where ${tells("$11")})
+  told as (select pg_notify('${channel}', $11) where ${tells("$11", limit === "")})
   select run::text run, (select count(*) from told) told from won`;
   const addKeyed = (limit: string) => `
   with i as materialized (${keyedRows} ${limit}),
@@ -78,8 +78,26 @@ export function sql(schema: string, skew: boolean) {
     select job, key, id, hash, keep, due + ${ms("keep")} from i order by job, key   -- one order for all, so that two batches can't deadlock
     on conflict (job, key) do nothing returning run),
   added as (${keyedInsert()}),
-  told as (select pg_notify('${channel}', $11) where ${tells("$11")})
+  told as (select pg_notify('${channel}', $11) where ${tells("$11", limit === "")})
   select run::text run, (select count(*) from told) told from won`;
+  const addPlain = (inside: boolean) => `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input)
+    select i.id, i.lane, t.due, t.due, ${now}, i.input
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
+    cross join lateral (select case when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due) t)
+  ${announce("$5", inside)}`;
+  const addAny = (inside: boolean) => `
+  with added as (
+    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, options, replay_of)
+    select i.id, i.lane, t.due, t.due, ${now}, t.due + ${ms("i.ttl")}, i.input, i.meta,
+      ${tags}, i.options, i.replay
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
+      i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
+    cross join lateral (select ${due}) t
+    where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
+    on conflict (id) do nothing)
+  ${announce("$11", inside)}`;
   const keyedInsert = (): string => `
     insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options, replay_of)
     select i.id, i.lane, i.due, i.due, ${now}, i.due + ${ms("i.ttl")}, i.input, i.meta, ${tags}, i.key, i.options, i.replay
@@ -108,15 +126,11 @@ export function sql(schema: string, skew: boolean) {
     holds,
     asked,
 
-    /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
+    /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up, or inside a caller's
+     *  transaction in any case.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification */
-    addPlain: `
-  with added as (
-    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, input)
-    select i.id, i.lane, t.due, t.due, ${now}, i.input
-    from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
-    cross join lateral (select case when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due) t)
-  ${announce("$5")}`,
+    addPlain: addPlain(false),
+    addPlainInside: addPlain(true),
 
     /** As `addPlain`, of one run: less for the server to put together, a tenth of the call of a lone caller.
      *  $1 id · $2 lane · $3 delay, ms · $4 input · $5 payload of the notification */
@@ -130,17 +144,8 @@ export function sql(schema: string, skew: boolean) {
     /** Adds runs of any kind. With $12 true, leaves out those that exist already: the repeat of an add whose answer was lost.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options ·
      *  $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification */
-    add: `
-  with added as (
-    insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, options, replay_of)
-    select i.id, i.lane, t.due, t.due, ${now}, t.due + ${ms("i.ttl")}, i.input, i.meta,
-      ${tags}, i.options, i.replay
-    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
-      i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
-    cross join lateral (select ${due}) t
-    where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
-    on conflict (id) do nothing)
-  ${announce("$11")}`,
+    add: addAny(false),
+    addInside: addAny(true),
 
     /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
      *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.

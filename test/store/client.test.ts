@@ -67,6 +67,14 @@ test("a connection that does not answer in time is given up, and its statement f
   expect(await pid()).not.toBe(silent);
 });
 
+test("an answer that came while the process was blocked counts, however long that took", async () => {
+  const first = await pid();
+  const answer = ask("select pg_backend_pid()", 10);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200);
+
+  expect(await answer).toBe(first);
+});
+
 test("a statement that fails takes its connection along, for nobody knows its state", async () => {
   const first = await pid();
 

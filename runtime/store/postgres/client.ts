@@ -11,6 +11,8 @@ interface Hand {
   readonly client: Client;
   /** While a statement runs: when it is given up. Else since when the connection is free. */
   at: number;
+  /** That was over when somebody looked last. */
+  isLate: boolean;
 }
 
 /** The connections of a pool, kept at hand between statements: checking them out and in, and a timer a statement, is a fifth of what a
@@ -31,7 +33,11 @@ export function clients(pool: pg.Pool) {
 
   function tend(): void {
     const now = performance.now();
-    for (const hand of busy) if (now > hand.at && busy.delete(hand)) hand.client.release(true); // its statement fails
+    for (const hand of busy) {
+      if (now <= hand.at) continue;
+      if (hand.isLate && busy.delete(hand)) hand.client.release(true); // its statement fails
+      hand.isLate = true; // the answer may be here, and be read now that this process is not blocked any more
+    }
     while (free.length > 0 && now - free[0]!.at > atHandMs) free.shift()!.client.release();
     if (timer && free.length + busy.size === 0) {
       clearInterval(timer);
@@ -47,12 +53,13 @@ export function clients(pool: pg.Pool) {
   }
 
   return {
-    /** Runs a statement. After `patienceMs`, and up to a second, without an answer the connection is given up, for it may be half-open: the
+    /** Runs a statement. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it may be half-open: the
      *  far end is gone and nobody says so. */
     async query(config: pg.QueryArrayConfig, patienceMs: number): Promise<readonly unknown[]> {
-      const hand = free.pop() ?? { client: (await pool.connect()) as Client, at: 0 };
+      const hand = free.pop() ?? { client: (await pool.connect()) as Client, at: 0, isLate: false };
       hand.client.ref();
       hand.at = performance.now() + patienceMs;
+      hand.isLate = false;
       busy.add(hand);
       timer ??= setInterval(tend, tendMs).unref();
       try {

@@ -66,8 +66,10 @@ test("every package that the code imports is a dependency", () => {
 test("importing tasker loads no driver and nothing of the runtime", async () => {
   const loaded = await loadedBy('import "tasker";');
 
-  expect(loaded).toContainEqual(expect.stringMatching(/dist\/sdk\/job\.js$/));
-  expect(loaded.filter((url) => url.includes("/dist/runtime/") || url.includes("/dist/cli/"))).toEqual([]);
+  expect(loaded).toContainEqual(expect.stringMatching(/dist\/sdk\/index\.js$/));
+  const code = loaded.filter((url) => url.includes("/dist/")).map((url) => readFileSync(fileURLToPath(url), "utf8"));
+  expect(code.join()).toContain("// dist/sdk/job.js");
+  expect(code.filter((text) => /\/\/ dist\/(runtime|cli)\//.test(text))).toEqual([]); // each packed module begins with its path
   expect(loaded.flatMap(installed).filter((name) => late.includes(name))).toEqual([]);
 });
 

@@ -34,8 +34,8 @@ interface Answer {
 }
 
 async function once(ask: Asked, patienceMs: number): Promise<Answer> {
-  const source = import.meta.url.endsWith(".ts"); // else it is built
-  const path = fileURLToPath(new URL(source ? "child.ts" : "child.js", import.meta.url));
+  const source = import.meta.url.endsWith(".ts"); // else it is built, into a chunk in dist/sdk/ or into dist/cli/main.js
+  const path = fileURLToPath(new URL(source ? "child.ts" : "../cli/check/child.js", import.meta.url));
   const loader = source ? ["--import", import.meta.resolve("tsx")] : [];
   const child = spawn(process.execPath, [...loader, path], { stdio: ["pipe", 2, 2, "pipe"] });
   let late = false;

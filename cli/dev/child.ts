@@ -13,7 +13,9 @@ export interface Ears {
   exited(code: number | null, signal: NodeJS.Signals | null): void;
 }
 
-const program = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "runner.ts" : "runner.js", import.meta.url));
+const program = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "runner.ts" : "../cli/dev/runner.js", import.meta.url),
+);
 
 /** A process that runs one version of the code. */
 export class Child {

@@ -15,7 +15,9 @@ export interface Verdict {
   }[];
 }
 
-const leash = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "leash.ts" : "leash.js", import.meta.url));
+const leash = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "leash.ts" : "../cli/dev/leash.js", import.meta.url),
+);
 
 /** Checks types beside the running code, by the TypeScript that the project has installed, after each change. Null if it has none, or no
  *  tsconfig.json. */

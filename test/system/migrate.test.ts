@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 const opener = `
-  import { postgres } from ${JSON.stringify(fileURLToPath(new URL("../../dist/runtime/store/postgres/index.js", import.meta.url)))};
+  import { postgres } from ${JSON.stringify(fileURLToPath(new URL("../../dist/runtime/index.js", import.meta.url)))};
   const store = postgres({ url: process.env.URL, max: 1 });
   await store.open();
   await store.close();`;

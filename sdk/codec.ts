@@ -1,5 +1,5 @@
 import { InvalidInput, NotStorable } from "./error.ts";
-import { isPlain, rich, types } from "./rich.ts";
+import { fromNoted, isPlain, toNoted, types } from "./rich.ts";
 import { clean, isClean } from "./text.ts";
 
 /** A value in the form that stores keep: natural JSON, and a note of the types that JSON lacks (null where there are
@@ -36,12 +36,9 @@ export function decode(wire: Wire): unknown {
   try {
     const json: unknown = JSON.parse(wire.json);
     if (wire.meta === null) return json;
-    const values: unknown = JSON.parse(wire.meta);
-    checkTypes(values);
-    // proved by the line above: a tree of known types; superjson itself refuses paths that reach a prototype
-    return rich.deserialize({ json, meta: { values, v: 1 } } as Parameters<typeof rich.deserialize>[0], {
-      inPlace: true,
-    });
+    const note: unknown = JSON.parse(wire.meta);
+    checkTypes(note);
+    return fromNoted(json, note);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new InvalidInput(`a stored value can't be decoded: ${why}; it was not written by this version of tasker`, {
@@ -51,8 +48,8 @@ export function decode(wire: Wire): unknown {
 }
 
 function enrich(value: unknown): Wire {
-  const { json, meta } = rich.serialize(value);
-  return { json: JSON.stringify(json), meta: meta?.values === undefined ? null : JSON.stringify(meta.values) };
+  const { json, note } = toNoted(value);
+  return { json: JSON.stringify(json), meta: note === undefined ? null : JSON.stringify(note) };
 }
 
 /** A note is `[type]`, `[type, children]` or `{ path: note }`. */

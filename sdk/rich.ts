@@ -3,10 +3,24 @@
 import { SuperJSON } from "superjson";
 import { isClean } from "./text.ts";
 
-/** The instance that codec.ts uses. Its own rules serve undefined, numbers, bigint, Date, RegExp, URL, Map and Set. */
-export const rich = new SuperJSON();
+/** Its own rules serve undefined, numbers, bigint, Date, RegExp, URL, Map and Set. */
+const rich = new SuperJSON();
 
-/** Types that a note may name; `decode` refuses all others. */
+/** A value as JSON, and a note of the types that JSON lacks, if it has any. */
+export function toNoted(value: unknown): { readonly json: unknown; readonly note: unknown } {
+  const { json, meta } = rich.serialize(value);
+  return { json, note: meta?.values };
+}
+
+/** The value of what `toNoted` answered. Uses up the JSON. superjson itself refuses paths that reach a prototype; which types a note names is
+ *  its caller's to check. */
+export function fromNoted(json: unknown, note: unknown): unknown {
+  return rich.deserialize({ json, meta: { values: note, v: 1 } } as Parameters<typeof rich.deserialize>[0], {
+    inPlace: true,
+  });
+}
+
+/** Types that a note may name. */
 export const types: ReadonlySet<string> = new Set([
   ...["undefined", "number", "bigint", "Date", "regexp", "URL", "map", "set"],
   ...["custom,text", "custom,bytes", "custom,buffer", "custom,entries", "custom,error"],

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob, StoreUnavailable } from "../../sdk/error.ts";
-import { addAll, aRun, wire } from "../kit/build.ts";
+import { addAll, addMany, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/clock.ts";
 import type { Claim, Store } from "../../runtime/store/store.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
@@ -319,6 +319,54 @@ describe("claims that look at everything", () => {
     expect(claims.filter(({ whole }) => whole).map(({ slow }) => slow)).toEqual([false, true]);
     expect(handler).toHaveBeenCalledTimes(1);
   });
+
+  /** A bench with 150 runs that only a look at everything finds, and that waits for `gate` to answer such a look, which is said to take `tookMs`. Once it
+   *  has looked, the store knows the way, and other claims go on from there. */
+  async function buried(tookMs: number) {
+    const handler = vi.fn();
+    const claims: Claim[] = [];
+    const gate = deferred();
+    let isHidden = false;
+    const bench = await aBench({ slots: 200, jobs: [aJob(handler)] }, (store) =>
+      withRuns(store, (runs) => ({
+        async lease(claim) {
+          claims.push(claim);
+          if (!claim.whole) return { ...(await runs.lease(isHidden ? { ...claim, jobs: [] } : claim)), tookMs: 0 };
+          if (!isHidden) return { ...(await runs.lease(claim)), tookMs: claims.length === 1 ? 100 : 0 };
+          await gate.promise;
+          isHidden = false;
+          return { ...(await runs.lease(claim)), tookMs };
+        },
+      })),
+    );
+    isHidden = true;
+    await addMany(bench.store, 150);
+    await bench.pass(3000);
+    return { bench, claims, gate, handler };
+  }
+
+  test("are gone on from at once where they did not bring all", async () => {
+    const { gate, handler } = await buried(100);
+    expect(handler).not.toHaveBeenCalled();
+
+    gate.resolve();
+    await turns();
+
+    expect(handler).toHaveBeenCalledTimes(150);
+  });
+
+  test("count as slow until one that saw everything was quick", async () => {
+    const { bench, claims, gate } = await buried(0);
+
+    gate.resolve();
+    await turns();
+    const after = claims.at(-1);
+    await bench.pass(2000);
+
+    expect(after).toMatchObject({ whole: false, slow: true });
+    expect(claims.at(-1)).toMatchObject({ slow: false });
+  });
+
   test("are each group's own: one that is slow costs another none", async () => {
     const { bench, whole, slow } = await slowly({
       queues: { a: { concurrency: 1 }, b: { concurrency: 1 } },

@@ -2,6 +2,7 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { clients } from "../../runtime/store/postgres/client.ts";
+import { prepared } from "../../runtime/store/postgres/pool.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 
@@ -65,6 +66,34 @@ test("a connection that does not answer in time is given up, and its statement f
 
   await expect(ask("select pg_sleep(600)", 10)).rejects.toThrow("timeout: no answer within 10 ms");
   expect(await pid()).not.toBe(silent);
+});
+
+test("a statement that is given up ends on the server, too", async () => {
+  await hands.close();
+  pool = new pg.Pool({ connectionString: database.url, max: 1, ...prepared });
+  hands = clients(pool);
+  const silent = await pid();
+
+  await expect(ask("select pg_sleep(600)", 10)).rejects.toThrow("timeout");
+
+  const { rows } = await other.query<{ n: number }>("select current_setting('server_version_num')::int n");
+  const left = async (): Promise<number | null> =>
+    (await other.query("select 1 from pg_stat_activity where pid = $1", [silent])).rowCount;
+  if (rows[0]!.n >= 140_000) await until(async () => (await left()) === 0, { what: "its backend is gone" });
+  else expect(await pid()).not.toBe(silent);
+});
+
+test("a server that lacks a setting is used without it", async () => {
+  const lacking = (client: pg.ClientBase) => ({
+    query: (text: string) => client.query(text.replace("client_connection_check_interval", "no_such_setting")),
+  });
+  const onConnect = (client: pg.ClientBase) =>
+    (prepared as { onConnect(client: unknown): Promise<void> }).onConnect(lacking(client));
+  await hands.close();
+  pool = new pg.Pool({ connectionString: database.url, max: 1, ...({ onConnect } as object) });
+  hands = clients(pool);
+
+  expect(await ask("show enable_seqscan")).toBe("off");
 });
 
 test("an answer that came while the process was blocked counts, however long that took", async () => {

@@ -29,9 +29,19 @@ const pinned = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enabl
   .map((name) => `set ${name} = off`)
   .join("; ");
 
-function pin(prepare: boolean): object {
-  return prepare ? { onConnect: async (client: pg.PoolClient) => void (await client.query(pinned)) } : {};
-}
+// A statement that was given up, or whose process is gone, ends within a second; else a claim would go on, and lease runs for nobody.
+const watched = "set client_connection_check_interval = 1000";
+
+/** What makes a pool's connections ready for statements of the engine. By the types of `pg` the function answers nothing, but it is awaited. */
+export const prepared: object = {
+  async onConnect(client: pg.ClientBase): Promise<void> {
+    try {
+      await client.query(`${pinned}; ${watched}`);
+    } catch {
+      await client.query(pinned); // before PostgreSQL 14, and on Windows, a server can't watch
+    }
+  },
+};
 
 export interface PoolOptions {
   readonly url: string;
@@ -47,7 +57,7 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...pin(options.prepare),
+    ...(options.prepare ? prepared : {}),
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const hands = clients(pool);

@@ -41,34 +41,33 @@ function field(name: string, min: number, max: number): Field {
   return { name, min, max, top: max, words: [], like: numbers };
 }
 
-/** One item of a list, as plain numbers that `expand` takes: "a-b/n", or a few of them.
+/** The values that one item of a list names; Sunday may be 7, too.
  *  @throws {InvalidInput} that names the field and what it allows */
-export function plain(field: Field, item: string): string {
+export function plain(field: Field, item: string): readonly number[] {
   const [range = "", step, ...more] = item.split("/");
   const every = step === undefined ? 1 : stepOf(field, step);
   if (more.length || range === "") throw malformed(field, item);
-  if (range === "*") return `${field.min}-${field.max}/${every}`;
+  if (range === "*") return stepped(field.min, field.max, every);
   const [first = "", last, ...rest] = range.split("-");
   if (rest.length) throw malformed(field, item);
   const from = valueOf(field, first, item);
-  if (last === undefined) return step === undefined ? String(from) : `${from % (field.max + 1)}-${field.max}/${every}`;
+  if (last === undefined) return step === undefined ? [from] : stepped(from % (field.max + 1), field.max, every);
   return rangeOf(field, item, from, valueOf(field, last, item), every);
 }
 
-function rangeOf(field: Field, item: string, from: number, to: number, every: number): string {
-  if (from <= to) return `${from}-${to}/${every}`;
-  if (from > field.max) return `${field.min}-${to}/${every}`; // 7-2: Sunday by its other number
-  if (field.name === dayOfWeek.name) return around(from, to, every);
+function rangeOf(field: Field, item: string, from: number, to: number, every: number): readonly number[] {
+  if (from <= to) return stepped(from, to, every);
+  if (from > field.max) return stepped(field.min, to, every); // 7-2: Sunday by its other number
+  if (field.name === dayOfWeek.name) return stepped(from, to + 7, every).map((day) => day % 7); // FRI-MON: on past the end of the week
   const [, step] = item.split("/");
   const hint = step ? "" : `; write "${from}-${field.max},${field.min}-${to}"`;
   throw wrong(field, item, `runs backwards${hint}`);
 }
 
-/** FRI-MON: on past the end of the week. */
-function around(from: number, to: number, every: number): string {
-  const days: number[] = [];
-  for (let day = from; day <= to + 7; day += every) days.push(day % 7);
-  return days.join();
+function stepped(from: number, to: number, every: number): readonly number[] {
+  const values: number[] = [];
+  for (let value = from; value <= to; value += every) values.push(value);
+  return values;
 }
 
 function stepOf(field: Field, text: string): number {

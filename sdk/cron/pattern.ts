@@ -1,14 +1,13 @@
 import { InvalidInput } from "../error.ts";
 import { both, Days, either, fixed, fromEnd, lastOf, nth, weekdayNear, weekly, type Pick } from "./day.ts";
 import * as field from "./field.ts";
-import { expand } from "./list.ts";
 import type { Pattern } from "./wall.ts";
 
-/** A day field, taken apart: plain items for the library, the others as picks of our own. */
+/** A day field, taken apart: the values of plain items, and what the others pick. */
 interface DayList {
   /** It names every day, so it restricts nothing. */
   readonly any: boolean;
-  readonly plain: string;
+  readonly plain: readonly number[];
   readonly picks: readonly Pick[];
 }
 
@@ -21,25 +20,16 @@ export function parse(text: string): Pattern {
   const days = dayList(field.dayOfMonth, dom, monthDay);
   const and = dow.startsWith("+");
   const week = dayList(field.dayOfWeek, and ? dow.slice(1) : dow, weekday);
-  const values = expand({
-    second: list(field.second, second),
-    minute: list(field.minute, minute),
-    hour: list(field.hour, hour),
-    dayOfMonth: days.plain,
-    month: list(field.month, month),
-    dayOfWeek: week.plain,
-  });
-  const byMonth = days.plain === "*" ? days.picks : [...days.picks, fixed(values.dayOfMonth)];
-  const byWeek = week.plain === "*" ? week.picks : [...week.picks, weekly(values.dayOfWeek)];
+  const [seconds, minutes, hours] = [list(field.second, second), list(field.minute, minute), list(field.hour, hour)];
+  const byMonth = days.plain.length === 0 ? days.picks : [...days.picks, fixed(days.plain)];
+  const byWeek = week.plain.length === 0 ? week.picks : [...week.picks, weekly(week.plain)];
   const found = new Days(
-    values.month.reduce((sum, value) => sum | (1 << value), 0),
+    list(field.month, month).reduce((sum, value) => sum | (1 << value), 0),
     join(days.any ? null : either(byMonth), week.any ? null : either(byWeek), and),
   );
   if (found.empty) throw never(dom, month, and && !week.any ? dow : null);
   return {
-    seconds: values.second,
-    minutes: values.minute,
-    hours: values.hour,
+    ...{ seconds, minutes, hours },
     days: found,
     elapsed: hour.startsWith("*"),
   };
@@ -62,25 +52,25 @@ function miscounted(fields: readonly string[]): InvalidInput {
   return new InvalidInput(problem, { path: "cron" });
 }
 
-function list(column: field.Field, text: string): string {
-  return joined(text.split(",").map((item) => field.plain(column, item)));
+function list(column: field.Field, text: string): readonly number[] {
+  return ascending(text.split(",").flatMap((item) => field.plain(column, item)));
 }
 
-function joined(items: readonly string[]): string {
-  return [...new Set(items)].join();
+function ascending(values: readonly number[]): readonly number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
 }
 
 function dayList(column: field.Field, text: string, special: (item: string) => Pick | null): DayList {
-  if (text === "?") return { any: true, plain: "*", picks: [] };
-  const plain: string[] = [];
+  if (text === "?") return { any: true, plain: [], picks: [] };
+  const plain: number[] = [];
   const picks: Pick[] = [];
   const items = text.split(",");
   for (const item of items) {
     const pick = special(item);
     if (pick) picks.push(pick);
-    else plain.push(field.plain(column, item));
+    else plain.push(...field.plain(column, item));
   }
-  return { any: items.some((item) => item === "*" || item === "*/1"), plain: joined(plain) || "*", picks };
+  return { any: items.some((item) => item === "*" || item === "*/1"), plain: ascending(plain), picks };
 }
 
 function monthDay(item: string): Pick | null {

@@ -7,6 +7,8 @@ export interface Proxy {
   readonly refused: number;
   /** Sends new connections there; null refuses them. */
   aim(port: number | null): void;
+  /** From now on a connection that sends this text hears nothing more, and neither does the far end; null: none does. */
+  hush(text: string | null): void;
   /** Ends all connections at once. */
   cut(): void;
   close(): Promise<void>;
@@ -16,6 +18,7 @@ export interface Proxy {
 export async function startProxy(port: number): Promise<Proxy> {
   let target: number | null = port;
   let refused = 0;
+  let hushed: string | null = null;
   const open = new Set<Socket>();
   const server = createServer((near) => {
     open.add(near);
@@ -27,7 +30,13 @@ export async function startProxy(port: number): Promise<Proxy> {
     const far = connect(target, "127.0.0.1");
     far.on("error", () => near.destroy()).on("close", () => near.destroy());
     near.on("close", () => far.destroy());
-    near.pipe(far).pipe(near);
+    near.on("data", (chunk) => {
+      if (hushed === null || !chunk.includes(hushed)) return void far.write(chunk);
+      near.removeAllListeners("data");
+      far.unpipe(near).resume();
+    });
+    near.on("end", () => far.end());
+    far.pipe(near);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const cut = (): void => {
@@ -39,6 +48,7 @@ export async function startProxy(port: number): Promise<Proxy> {
       return refused;
     },
     aim: (to) => void (target = to),
+    hush: (text) => void (hushed = text),
     cut,
     close: () =>
       new Promise((resolve) => {

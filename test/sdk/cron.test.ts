@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { changes, checkZone, cron, type Dst } from "../../sdk/cron.ts";
@@ -365,22 +364,4 @@ test("no schedule takes long to answer, however far its next tick is", () => {
   }
 
   expect((performance.now() - startMs) / schedules.length / 2).toBeLessThan(50);
-});
-
-test("the parser library loads with the first text, not with the module", () => {
-  const module = new URL("../../sdk/cron.ts", import.meta.url).href;
-  const script = `
-    import { createRequire } from "node:module";
-    import { cron } from ${JSON.stringify(module)};
-    const { cache } = createRequire(${JSON.stringify(import.meta.url)});
-    const loaded = () => Object.keys(cache).some((path) => path.includes("cron-parser"));
-    const before = loaded();
-    cron("@every 90s");
-    const every = loaded();
-    cron("@daily");
-    console.log(JSON.stringify([before, every, loaded()]));`;
-
-  const said = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script]);
-
-  expect(JSON.parse(String(said))).toEqual([false, false, true]);
 });

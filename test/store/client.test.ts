@@ -2,8 +2,10 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { clients } from "../../runtime/store/postgres/client.ts";
-import { prepared } from "../../runtime/store/postgres/pool.ts";
+import { openPool } from "../../runtime/store/postgres/pool.ts";
+import { StoreUnavailable } from "../../sdk/error.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
+import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";
 
 let database: Database;
@@ -68,34 +70,6 @@ test("a connection that does not answer in time is given up, and its statement f
   expect(await pid()).not.toBe(silent);
 });
 
-test("a statement that is given up ends on the server, too", async () => {
-  await hands.close();
-  pool = new pg.Pool({ connectionString: database.url, max: 1, ...prepared });
-  hands = clients(pool);
-  const silent = await pid();
-
-  await expect(ask("select pg_sleep(600)", 10)).rejects.toThrow("timeout");
-
-  const { rows } = await other.query<{ n: number }>("select current_setting('server_version_num')::int n");
-  const left = async (): Promise<number | null> =>
-    (await other.query("select 1 from pg_stat_activity where pid = $1", [silent])).rowCount;
-  if (rows[0]!.n >= 140_000) await until(async () => (await left()) === 0, { what: "its backend is gone" });
-  else expect(await pid()).not.toBe(silent);
-});
-
-test("a server that lacks a setting is used without it", async () => {
-  const lacking = (client: pg.ClientBase) => ({
-    query: (text: string) => client.query(text.replace("client_connection_check_interval", "no_such_setting")),
-  });
-  const onConnect = (client: pg.ClientBase) =>
-    (prepared as { onConnect(client: unknown): Promise<void> }).onConnect(lacking(client));
-  await hands.close();
-  pool = new pg.Pool({ connectionString: database.url, max: 1, ...({ onConnect } as object) });
-  hands = clients(pool);
-
-  expect(await ask("show enable_seqscan")).toBe("off");
-});
-
 test("an answer that came while the process was blocked counts, however long that took", async () => {
   const first = await pid();
   const answer = ask("select pg_backend_pid()", 10);
@@ -133,4 +107,21 @@ test("closing waits for the statement that runs, and ends its connection", async
   expect(await answer).toBe("done");
   expect(pool.totalCount).toBe(0);
   hands = { ...hands, close: () => Promise.resolve() };
+});
+
+test("a server that falls silent while a connection is made ready is given up", async () => {
+  const place = new URL(database.url);
+  const proxy = await startProxy(Number(place.port));
+  place.host = `127.0.0.1:${proxy.port}`;
+  const behind = openPool({ url: place.href, max: 1, prepare: true, name: "silent" });
+  try {
+    proxy.hush("enable_seqscan");
+    await expect(behind.rows("", "select 1", [])).rejects.toThrow(StoreUnavailable);
+
+    proxy.hush(null);
+    expect(await behind.rows("", "select 1", [])).toEqual([["1"]]);
+  } finally {
+    await behind.close();
+    await proxy.close();
+  }
 });

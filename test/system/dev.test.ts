@@ -51,7 +51,7 @@ async function started(...flags: readonly string[]): Promise<Running> {
 /** Waits until dev has said a text so many times. */
 async function said(dev: Running, text: string, times = 1): Promise<void> {
   await until(() => dev.out().split(text).length > times, {
-    what: `"${text}" ${times} times; it said: ${dev.out().slice(-3000)} ${dev.err()}`,
+    what: () => `"${text}" ${times} times; it said: ${dev.out().slice(-3000)} ${dev.err()}`,
     timeoutMs: 20_000,
   });
 }
@@ -272,10 +272,13 @@ describe("the end", () => {
     "kill -9 leaves no process behind within 2 s, and its runs go on at the next start",
     { timeout: 90_000 },
     async () => {
+      const waits =
+        'while (!(await import("node:fs")).existsSync("go")) await new Promise((done) => setTimeout(done, ms));';
+      save("jobs/all.ts", job("hello", waits));
       const dev = launch(["dev", "--skip-types"], { cwd });
       await dev.says("Ready");
       const children = childrenOf(dev.child.pid!);
-      const { out } = await tasker(["trigger", "hello", `{"ms":1500}`, "--json"], { cwd });
+      const { out } = await tasker(["trigger", "hello", `{"ms":20}`, "--json"], { cwd });
       const { id } = JSON.parse(out) as { id: string };
       await until(async () => /leased|running/.test((await tasker(["run", id], { cwd })).out), { what: "it runs" });
 
@@ -286,6 +289,7 @@ describe("the end", () => {
         timeoutMs: 10_000,
       });
       const goneMs = performance.now() - killedAt;
+      save("go", "");
       const next = launch(["dev", "--skip-types"], { cwd });
       await said(next, "Run completed");
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
@@ -112,6 +113,33 @@ test("CommonJS can require it", async () => {
 
   expect({ code, out }).toEqual({ code: 0, out: "function function function\n" });
 });
+
+test("a service that is bundled runs where nothing is installed", async () => {
+  write(
+    "service.ts",
+    `import { configure, defineJob } from "tasker";
+    import { createRuntime, postgres } from "tasker/runtime";
+    import { z } from "zod";
+    const payload = { at: new Date(0) };
+    const job = defineJob({ id: "bundled", schema: z.object({ at: z.date() }), schedule: { cron: "* * * * * *", payload },
+      handler: ({ at }) => { console.log(at.toISOString()); void runtime.stop(); } });
+    const runtime = createRuntime({ store: postgres({ url: process.env.TASKER_DATABASE_URL }), jobs: [job] });
+    configure({ store: runtime.store });
+    void runtime.start();`,
+  );
+  const alone = mkdtempSync(join(tmpdir(), "tasker-bundled-"));
+  try {
+    const bundle = await rolldown({ input: join(folder, "service.ts"), platform: "node", logLevel: "silent" });
+    await bundle.write({ dir: alone, format: "cjs", entryFileNames: "service.js" });
+    await bundle.close();
+
+    const ended = await run(process.execPath, ["service.js"], alone);
+
+    expect(ended).toMatchObject({ code: 0, out: "1970-01-01T00:00:00.000Z\n", err: "" });
+  } finally {
+    rmSync(alone, { recursive: true, force: true });
+  }
+}, 60_000);
 
 /** The files that docs/getting-started.md tells its reader to write, with their paths. */
 function documented(): readonly (readonly [path: string, content: string])[] {

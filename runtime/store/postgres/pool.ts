@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
 import type { ErrorRecord } from "../../../sdk/target.ts";
@@ -29,19 +30,13 @@ const pinned = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enabl
   .map((name) => `set ${name} = off`)
   .join("; ");
 
-// A statement that was given up, or whose process is gone, ends within a second; else a claim would go on, and lease runs for nobody.
-const watched = "set client_connection_check_interval = 1000";
+const connectMs = 5000;
 
-/** What makes a pool's connections ready for statements of the engine. By the types of `pg` the function answers nothing, but it is awaited. */
-export const prepared: object = {
-  async onConnect(client: pg.ClientBase): Promise<void> {
-    try {
-      await client.query(`${pinned}; ${watched}`);
-    } catch {
-      await client.query(pinned); // before PostgreSQL 14, and on Windows, a server can't watch
-    }
-  },
-};
+/** The pool stops its clock for connecting before this. */
+function pin(prepare: boolean): object {
+  const settings = { text: pinned, query_timeout: connectMs };
+  return prepare ? { onConnect: async (client: pg.PoolClient) => void (await client.query(settings)) } : {};
+}
 
 export interface PoolOptions {
   readonly url: string;
@@ -57,7 +52,7 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...(options.prepare ? prepared : {}),
+    ...pin(options.prepare),
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const hands = clients(pool);
@@ -134,7 +129,8 @@ export function connection(url: string): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: "tasker",
-    connectionTimeoutMillis: 5000,
+    connectionTimeoutMillis: connectMs,
+    stream: () => new Socket(), // else pg asks whether this is a Cloudflare worker, which on Node 20 loads all of fetch: 43 ms
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   };

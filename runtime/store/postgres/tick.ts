@@ -133,15 +133,15 @@ function statements(sql: Statements) {
   const moved = jobsAt("$2::text[]", clock);
   const wanted = `not exists (select 1 from unnest($4::text[], $5::text[]) x(job, key) where x.job = s.job and x.key = s.key)`;
   return {
-    /** Notes what a node's jobs declare. Answers the numbers of the declarations that the schedules are to be brought to.
+    /** Notes what a node's jobs declare. Answers the numbers of the declarations.
      *  $1 node · $2 jobs · $3 hashes · $4 how many schedules */
     declare: `
     with seen as (
       insert into ${s}.declared (job, hash, size, seen_at)
       select i.job, i.hash, i.size, ${clock} from unnest($2::text[], $3::text[], $4::int[]) i(job, hash, size)
-      order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id, job, size),
+      order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id),
     noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[], ${moved} where id = $1)
-    select id from seen d where not ${isApplied(s)}`,
+    select id from seen`,
 
     /** Brings the schedules of jobs to what their declarations $11 say, where those are in force. The rows of \`declared\` are locked
      *  first, so that two versions come one after the other. $1… as \`columnsOf\` */

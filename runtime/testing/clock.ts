@@ -1,4 +1,5 @@
 import { toMs, type DurationText } from "../../sdk/duration.ts";
+import { InvalidInput } from "../../sdk/error.ts";
 import type { Alarm, Clock } from "../clock.ts";
 
 /** A clock that stands still until it is moved: for a runtime as its `clock`, and for a memory store as `() => clock.nowMs()`. */
@@ -15,9 +16,11 @@ export interface FakeClock extends Clock {
 }
 
 /** Makes a clock that shows `start`, 2030-01-01 by default.
- *  @throws {InvalidInput} from `advance` for what is no duration */
+ *  @throws {InvalidInput} if `start` is no date; from `advance` for what is no duration */
 export function fakeClock(start: string | Date = "2030-01-01T00:00:00Z"): FakeClock {
   const origin = new Date(start).getTime();
+  if (Number.isNaN(origin))
+    throw new InvalidInput(`"${String(start)}" is no date; write it like "2030-01-01T00:00:00Z"`, { path: "now" });
   let ticks = 0;
   const alarms = new Set<FakeAlarm>();
   const next = (): FakeAlarm | null => {

@@ -19,6 +19,11 @@ describe("the fake clock", () => {
     expect(rung).toEqual(["a 1000", "b 2000"]);
     expect(clock.now()).toEqual(new Date("2030-01-01T00:00:05Z"));
   });
+
+  test("refuses to start at what is no date", async () => {
+    expect(() => fakeClock("tomorrow")).toThrow('"tomorrow" is no date; write it like "2030-01-01T00:00:00Z"');
+    await expect(testRuntime({ now: new Date(Number.NaN), jobs: [] })).rejects.toThrow("is no date");
+  });
 });
 
 describe("testRuntime", () => {

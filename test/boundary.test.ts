@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { isBuiltin } from "node:module";
@@ -73,20 +73,6 @@ test("importing tasker loads no driver and nothing of the runtime", async () => 
   expect(code.join()).toContain("// dist/sdk/job.js");
   expect(code.filter((text) => /\/\/ dist\/(runtime|cli)\//.test(text))).toEqual([]); // each packed module begins with its path
   expect(loaded.flatMap(installed).filter((name) => late.includes(name))).toEqual([]);
-});
-
-test("a connection loads nothing of fetch: on Node 20 that took longer than all of pg", () => {
-  const script = `
-    import { postgres } from "tasker/runtime";
-    await postgres({ url: "postgres://127.0.0.1:1/none" }).open().catch(({ code }) => console.log(code));
-    console.log(process.moduleLoadList.some((name) => name.includes("deps/undici")));`;
-
-  const said = execFileSync(process.execPath, ["--input-type=module", "--eval", script], {
-    cwd: root,
-    encoding: "utf8",
-  });
-
-  expect(said).toBe("STORE_UNAVAILABLE\nfalse\n");
 });
 
 test("what loads a driver is seen", async () => {

@@ -8,7 +8,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Heap } from "../runtime/heap.ts";
+import { Heap } from "../runtime/core/heap.ts";
 
 interface Entry {
   key: number;

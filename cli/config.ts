@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import type { DurationText } from "../sdk/duration.ts";
-import { InvalidInput } from "../sdk/error.ts";
-import type { Given } from "./command.ts";
+import type { DurationText } from "../sdk/port/duration.ts";
+import { InvalidInput } from "../sdk/port/error.ts";
+import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
 import { load } from "./module.ts";
 import { hint } from "./hint.ts";
 import { flagName, options, type Option } from "./option.ts";
-import { redact } from "./redact.ts";
+import { redact } from "./view/redact.ts";
 
 /** The configuration of one command: defaults, the config file, the environment and the flags, later ones above. */
 export interface Settings {

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import type { Store } from "../runtime/store/store.ts";
-import { isAlive } from "../sdk/source.ts";
+import type { Store } from "../runtime/store/port.ts";
+import { isAlive } from "../sdk/client/source.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
-import { redact } from "./redact.ts";
+import { redact } from "./view/redact.ts";
 
 /** Which database to use, and why; `from` is for people. */
 export interface Database {

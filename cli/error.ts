@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { InvalidInput, TaskerError } from "../sdk/error.ts";
-import { oneLine, plain } from "./color.ts";
-import { redact } from "./redact.ts";
+import { InvalidInput, TaskerError } from "../sdk/port/error.ts";
+import { oneLine, plain } from "./view/color.ts";
+import { redact } from "./view/redact.ts";
 
 /** What a process answers: all went well; the act failed or nothing matched; the command line was wrong. */
 export const exit = { ok: 0, failed: 1, usage: 2 } as const;

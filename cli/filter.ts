@@ -1,8 +1,8 @@
-import { statuses, type Status } from "../sdk/status.ts";
-import { toMs, type DurationText } from "../sdk/duration.ts";
-import { parseId } from "../sdk/id.ts";
-import type { RunFilter, Target } from "../sdk/target.ts";
-import type { Flag, Given } from "./command.ts";
+import { statuses, type Status } from "../sdk/port/status.ts";
+import { toMs, type DurationText } from "../sdk/port/duration.ts";
+import { parseId } from "../sdk/port/id.ts";
+import type { RunFilter, Target } from "../sdk/port/target.ts";
+import type { Flag, Given } from "./given.ts";
 import { parsed } from "./config.ts";
 import { ActFailed, BadUsage } from "./error.ts";
 import { hint } from "./hint.ts";

@@ -1,4 +1,4 @@
-import { near } from "../sdk/near.ts";
+import { near } from "../sdk/port/near.ts";
 
 /** `; did you mean "a" or "b"?`, or nothing. */
 export function hint(word: string, known: readonly string[]): string {

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, relative, resolve } from "node:path";
-import { DuplicateJob } from "../sdk/error.ts";
-import type { JobSpec } from "../sdk/spec.ts";
+import { DuplicateJob } from "../sdk/port/error.ts";
+import type { JobSpec } from "../sdk/define/spec.ts";
 import type { Settings } from "./config.ts";
 import { ActFailed, BadUsage, FileBroken } from "./error.ts";
 import { glob, isGlob, walk } from "./glob.ts";

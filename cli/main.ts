@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { commands } from "./commands.ts";
 import { settings } from "./config.ts";
 import { describe, document, exitCode, exit } from "./error.ts";
-import { output } from "./output.ts";
+import { output } from "./view/output.ts";
 import { parse } from "./program.ts";
 
 /** Runs one command line and answers its exit code: 0 ok, 1 the act failed or nothing matched, 2 bad usage. Errors are printed.

@@ -1,5 +1,5 @@
-import { checkZone } from "../sdk/cron.ts";
-import { toMs, type DurationText } from "../sdk/duration.ts";
+import { checkZone } from "../sdk/cron/cron.ts";
+import { toMs, type DurationText } from "../sdk/port/duration.ts";
 
 /** What values a key takes. */
 export interface Kind {

@@ -1,6 +1,6 @@
 /** Payloads and instants of command lines. */
 import { readFileSync } from "node:fs";
-import type { Given } from "./command.ts";
+import type { Given } from "./given.ts";
 import { BadUsage } from "./error.ts";
 
 /** The payload of a command line: JSON as an argument, "-" for stdin, or the file of `--file`; undefined if there is none.

@@ -1,6 +1,7 @@
 import { cac, type CAC } from "cac";
-import { near } from "../sdk/near.ts";
-import { nameOf, type Command, type Flag, type Given } from "./command.ts";
+import { near } from "../sdk/port/near.ts";
+import { nameOf, type Command } from "./command.ts";
+import type { Flag, Given } from "./given.ts";
 import { BadUsage } from "./error.ts";
 import { hint } from "./hint.ts";
 import { options } from "./option.ts";

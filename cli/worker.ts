@@ -1,6 +1,6 @@
 /** What `dev` and `start` have in common: a runtime, from the first line to the exit code. */
-import { toMs } from "../sdk/duration.ts";
-import type { JobSpec } from "../sdk/spec.ts";
+import { toMs } from "../sdk/port/duration.ts";
+import type { JobSpec } from "../sdk/define/spec.ts";
 import { createRuntime, type Logger, type Runtime } from "../runtime/index.ts";
 import { openStore } from "../runtime/store/open.ts";
 import type { Settings } from "./config.ts";

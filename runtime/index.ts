@@ -11,14 +11,14 @@ export {
   type RunEvent,
   type ScheduleEvent,
   type Subscription,
-} from "./event.ts";
-export type { Alarm, Clock } from "./clock.ts";
-export type { Logger } from "./log.ts";
+} from "./core/event.ts";
+export type { Alarm, Clock } from "./core/clock.ts";
+export type { Logger } from "./core/log.ts";
 export type { RuntimeOptions } from "./setting.ts";
 export { openStore, type OpenOptions } from "./store/open.ts";
-export { memory, type MemoryOptions } from "./store/memory.ts";
+export { memory, type MemoryOptions } from "./store/memory/index.ts";
 export { postgres, type PostgresOptions } from "./store/postgres/index.ts";
-export type * from "./store/store.ts";
+export type * from "./store/port.ts";
 export type { Embedded, EmbeddedOptions };
 
 /** Starts the PostgreSQL server of a project, or joins the one that already runs there; see `EmbeddedOptions` and `Embedded`.

@@ -1,12 +1,12 @@
 import { AsyncResource } from "node:async_hooks";
-import { formatId } from "../sdk/id.ts";
-import type { Added, NewRun, Tx } from "../sdk/target.ts";
-import type { Clock, StoreClock } from "./clock.ts";
-import type { Bus } from "./event.ts";
-import type { Fetcher } from "./fetch.ts";
-import type { Registry } from "./registry.ts";
-import type { Scheduler } from "./scheduler.ts";
-import type { Lease, Store } from "./store/store.ts";
+import { formatId } from "../sdk/port/id.ts";
+import type { Added, NewRun, Tx } from "../sdk/port/target.ts";
+import type { Clock, StoreClock } from "./core/clock.ts";
+import type { Bus } from "./core/event.ts";
+import type { Fetcher } from "./loop/fetch.ts";
+import type { Registry } from "./core/registry.ts";
+import type { Scheduler } from "./loop/scheduler.ts";
+import type { Lease, Store } from "./store/port.ts";
 
 export interface OwnParts {
   readonly clock: Clock;

@@ -1,13 +1,13 @@
 /** What a runtime is told, and that with its defaults. */
 import { hostname } from "node:os";
-import { checkZone } from "../sdk/cron.ts";
-import { toMs, type DurationText } from "../sdk/duration.ts";
-import { InvalidInput } from "../sdk/error.ts";
-import { checkKeys } from "../sdk/option.ts";
-import type { JobSpec } from "../sdk/spec.ts";
-import { systemClock, type Clock } from "./clock.ts";
-import { guarded, silent, type Logger } from "./log.ts";
-import type { Store } from "./store/store.ts";
+import { checkZone } from "../sdk/cron/cron.ts";
+import { toMs, type DurationText } from "../sdk/port/duration.ts";
+import { InvalidInput } from "../sdk/port/error.ts";
+import { checkKeys } from "../sdk/port/option.ts";
+import type { JobSpec } from "../sdk/define/spec.ts";
+import { systemClock, type Clock } from "./core/clock.ts";
+import { guarded, silent, type Logger } from "./core/log.ts";
+import type { Store } from "./store/port.ts";
 
 export interface RuntimeOptions {
   /** Belongs to the runtime from now on: it opens it at start and closes it at stop. */

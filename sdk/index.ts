@@ -1,32 +1,52 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
-export type { AnyJob, Hooks, InputOf, Job, JobOptions, ResultBy, ResultOf, Returnable } from "./job.ts";
-export type * from "./jobs.ts"; // all of it: only what `export *` gives can be merged into from outside
-export { trigger } from "./trigger.ts";
-export type { BatchItem, BatchOptions, ById, KeyOptions, TriggerArgs, TriggerOptions } from "./trigger.ts";
-export type { RunHandle } from "./handle.ts";
-export { defineMiddleware, defineService } from "./use.ts";
-export type { ContextOf, Extension, Extras, FreeName, Middleware, Next, Passed, Service, Taken } from "./use.ts";
-export type { RetryDelay, RetryOptions } from "./retry.ts";
-export { RetryAfterError, snooze } from "./signal.ts";
+export type { Hooks, JobOptions, ResultBy, Returnable } from "./define/job.ts";
+export type {
+  AnyJob,
+  BatchItem,
+  BatchOptions,
+  InputOf,
+  Job,
+  KeyOptions,
+  ResultOf,
+  TriggerArgs,
+  TriggerOptions,
+} from "./client/job.ts";
+export type * from "./client/jobs.ts"; // all of it: only what `export *` gives can be merged into from outside
+export { trigger } from "./client/trigger.ts";
+export type { ById } from "./client/trigger.ts";
+export type { RunHandle } from "./client/handle.ts";
+export { defineMiddleware, defineService } from "./define/use.ts";
+export type { ContextOf, Extension, Extras, FreeName, Middleware, Next, Passed, Service, Taken } from "./define/use.ts";
+export type { RetryDelay, RetryOptions } from "./define/retry.ts";
+export { RetryAfterError, snooze } from "./define/signal.ts";
 
-export { close, configure, defineConfig } from "./config.ts";
-export type { Config, Connection } from "./config.ts";
-export type { Openable } from "./source.ts";
+export { close, configure, defineConfig } from "./client/config.ts";
+export type { Config, Connection } from "./client/config.ts";
+export type { Openable } from "./client/source.ts";
 
-export { nodes, queues, runs, stats } from "./desk.ts";
-export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./desk.ts";
-export { schedules } from "./schedules.ts";
-export type { PreviewTick, Schedule, ScheduleQuery, ScheduleRef, Upsert } from "./schedules.ts";
-export type { DeclaredSchedule, RunsOf, ScheduleOptions } from "./schedule.ts";
-export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./rule.ts";
-export type { Dst } from "./cron.ts";
-export type { Run } from "./run.ts";
-export type { Context, ContextRun, ContextSchedule, Log } from "./context.ts";
-export type { DurationText } from "./duration.ts";
-export type { Ended, HookSpecs, JobSpec, MiddlewareSpec, RetryFunction, RetryPolicy, ServiceSpec } from "./spec.ts";
-export type { Wire } from "./codec.ts";
-export type { Final, Reason, Status } from "./status.ts";
+export { nodes, queues, runs, stats } from "./client/runs.ts";
+export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
+export { schedules } from "./client/schedules.ts";
+export type { PreviewTick, Schedule, ScheduleQuery, ScheduleRef, Upsert } from "./client/schedules.ts";
+export type { RunsOf, ScheduleOptions } from "./define/schedule.ts";
+export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./define/rule.ts";
+export type { Dst } from "./cron/cron.ts";
+export type { Run } from "./client/run.ts";
+export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
+export type { DurationText } from "./port/duration.ts";
+export type {
+  DeclaredSchedule,
+  Ended,
+  HookSpecs,
+  JobSpec,
+  MiddlewareSpec,
+  RetryFunction,
+  RetryPolicy,
+  ServiceSpec,
+} from "./define/spec.ts";
+export type { Wire } from "./port/codec.ts";
+export type { Final, Reason, Status } from "./port/status.ts";
 export type {
   Act,
   Added,
@@ -34,7 +54,6 @@ export type {
   AttemptRecord,
   Desk,
   Edit,
-  ErrorRecord,
   Find,
   HookKind,
   JobRecord,
@@ -61,7 +80,8 @@ export type {
   Target,
   TickInfo,
   Tx,
-} from "./target.ts";
+} from "./port/target.ts";
+export type { ErrorRecord } from "./port/text.ts";
 
 export {
   AbortError,
@@ -84,5 +104,5 @@ export {
   TaskerError,
   WaitTimeout,
   WrongState,
-} from "./error.ts";
-export type { Issue } from "./error.ts";
+} from "./port/error.ts";
+export type { Issue } from "./port/error.ts";

@@ -16,7 +16,19 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   examples: ["examples"], // and `tasker` by its name, as users have it
 };
 /** The one arrow that points the other way. It is taken late, so that importing tasker costs no driver. */
-const exception = 'sdk/config.ts: import("runtime/store/open.ts")';
+const exception = 'sdk/client/config.ts: import("runtime/store/open.ts")';
+/** The rooms of a layer, each with the other rooms of its layer that it may use. The files beside them join the rooms, and may use them all. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  "sdk/port": [],
+  "sdk/cron": ["sdk/port"],
+  "sdk/define": ["sdk/port", "sdk/cron"],
+  "sdk/client": ["sdk/port", "sdk/cron", "sdk/define"],
+  "runtime/store": [],
+  "runtime/core": ["runtime/store"],
+  "runtime/schedule": ["runtime/store", "runtime/core"],
+  "runtime/attempt": ["runtime/store", "runtime/core"],
+  "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
+};
 /** Opened by a URL, or by a command: never because `tasker` was imported. */
 const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cac", "cron-parser", "luxon", "cronstrue", "chokidar"];
 
@@ -32,12 +44,12 @@ test("imports point one way: cli, runtime, sdk", () => {
 
 test.each([
   ["sdk/job.ts", 'import { createRuntime } from "../runtime/runtime.ts";', "sdk/job.ts: runtime/runtime.ts"],
-  ["sdk/job.ts", 'import type { Store } from "../runtime/store/store.ts";', "sdk/job.ts: runtime/store/store.ts"],
+  ["sdk/job.ts", 'import type { Store } from "../runtime/store/port.ts";', "sdk/job.ts: runtime/store/port.ts"],
   ["sdk/job.ts", 'export * from "../runtime/index.ts";', "sdk/job.ts: runtime/index.ts"],
   ["sdk/job.ts", 'let x: import("../cli/config.ts").Settings;', "sdk/job.ts: cli/config.ts"],
   ["sdk/job.ts", "void import(`../runtime/index.ts`);", 'sdk/job.ts: import("runtime/index.ts")'],
   ["sdk/job.ts", 'import { createRuntime } from "tasker/runtime";', "sdk/job.ts: tasker/runtime"],
-  ["runtime/store/memory.ts", 'import {\n  load,\n} from "../../cli/load.ts";', "runtime/store/memory.ts: cli/load.ts"],
+  ["runtime/store/open.ts", 'import {\n  load,\n} from "../../cli/load.ts";', "runtime/store/open.ts: cli/load.ts"],
   [
     "examples/hello/hello.ts",
     'import { defineJob } from "../../sdk/index.ts";',
@@ -45,6 +57,35 @@ test.each([
   ],
 ])("in %s, %s is refused", (file, source, said) => {
   expect(wrongWays(file, source)).toEqual([said]);
+});
+
+test("rooms of a layer use only the rooms below them", () => {
+  const wrong = sources.flatMap((file) => wrongRooms(file, readFileSync(join(root, file), "utf8")));
+
+  expect(wrong).toEqual([]);
+});
+
+test.each([
+  ["sdk/port/text.ts", 'import type { JobSpec } from "../define/spec.ts";', "sdk/port/text.ts: sdk/define/spec.ts"],
+  ["runtime/core/lease.ts", 'import "../loop/fetch.ts";', "runtime/core/lease.ts: runtime/loop/fetch.ts"],
+  ["runtime/store/port.ts", 'import "../setting.ts";', "runtime/store/port.ts: runtime/setting.ts"],
+])("from the room of %s, %s is refused", (file, source, said) => {
+  expect(wrongRooms(file, source)).toEqual([said]);
+});
+
+test("no import leads back to where it came from, not even one of a type", () => {
+  expect(circlesOf(new Map(sources.map((file) => [file, usedBy(file)])))).toEqual([]);
+});
+
+test("a circle is seen", () => {
+  const arrows = new Map([
+    ["a", ["b"]],
+    ["b", ["c", "d"]],
+    ["c", ["a"]],
+    ["d", []],
+  ]);
+
+  expect(circlesOf(arrows)).toEqual([["a", "b", "c"]]);
 });
 
 test("an import that is only spoken of is none", () => {
@@ -96,6 +137,45 @@ function wrongWays(file: string, source: string): readonly string[] {
   };
   const wrong = importsOf(file, source).filter((found) => !isFine(found));
   return wrong.map(({ to, isLate }) => `${file}: ${isLate ? `import("${to}")` : to}`);
+}
+
+function wrongRooms(file: string, source: string): readonly string[] {
+  const room = roomOf(file);
+  const allowed = rooms[room];
+  if (!allowed) return [];
+  const layer = room.split("/", 1)[0]!;
+  const isFine = ({ to }: Import): boolean =>
+    !to.startsWith(`${layer}/`) || roomOf(to) === room || allowed.includes(roomOf(to)) || allowed.includes(to);
+  return importsOf(file, source)
+    .filter((found) => !isFine(found))
+    .map(({ to }) => `${file}: ${to}`);
+}
+
+function roomOf(file: string): string {
+  return file.split("/").slice(0, 2).join("/");
+}
+
+function usedBy(file: string): readonly string[] {
+  return importsOf(file, readFileSync(join(root, file), "utf8")).flatMap(({ to }) =>
+    sources.includes(to) ? [to] : [],
+  );
+}
+
+/** Each set of files that reach one another, its files in order of name. */
+function circlesOf(arrows: ReadonlyMap<string, readonly string[]>): readonly (readonly string[])[] {
+  const reached = (from: string): ReadonlySet<string> => {
+    const seen = new Set<string>();
+    const open = [...(arrows.get(from) ?? [])];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      open.push(...(arrows.get(next) ?? []));
+    }
+    return seen;
+  };
+  const all = new Map([...arrows.keys()].map((file) => [file, reached(file)]));
+  const circles = [...all].map(([file, seen]) => [...seen].filter((other) => all.get(other)?.has(file)).sort());
+  return circles.filter((circle, i) => circle.length > 0 && [...all.keys()][i] === circle[0]);
 }
 
 /** All modules that a source names: imports and exports, of types too, late ones, and `require`. */

@@ -2,8 +2,8 @@
  *  It reads an `Asked` from stdin and says what it does and finds on descriptor 3, a line each: that is written at once, also
  *  while the process ends. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { TaskerError } from "../../sdk/error.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
+import { TaskerError } from "../../sdk/port/error.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
 import { FileBroken, isAuthors, trimmed } from "../error.ts";
 import { guard } from "../guard.ts";
 import { collectJobs, fileName } from "../load.ts";

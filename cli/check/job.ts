@@ -1,9 +1,9 @@
-import { scheduleId } from "../../sdk/id.ts";
-import { spreadOf, ticking } from "../../sdk/rule.ts";
-import type { DeclaredSchedule } from "../../sdk/schedule.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
+import { scheduleId } from "../../sdk/port/id.ts";
+import { spreadOf, ticking } from "../../sdk/define/rule.ts";
+import type { DeclaredSchedule } from "../../sdk/define/spec.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
 import { fileName } from "../load.ts";
-import { ruleText } from "../schedules/rule.ts";
+import { ruleText } from "../view/rule.ts";
 import { complaint, type CheckedJob, type CheckedSchedule, type Complaint } from "./report.ts";
 
 /** What there is to say of one job. */

@@ -1,8 +1,8 @@
-import { decode, type Wire } from "../../sdk/codec.ts";
-import { formatId, scheduleId } from "../../sdk/id.ts";
-import { check } from "../../sdk/schema.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
-import type { Page, Paging, Target } from "../../sdk/target.ts";
+import { decode, type Wire } from "../../sdk/port/codec.ts";
+import { formatId, scheduleId } from "../../sdk/port/id.ts";
+import { check } from "../../sdk/define/schema.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
+import type { Page, Paging, Target } from "../../sdk/port/target.ts";
 import type { Group, Pending } from "./report.ts";
 
 /** More kinds of complaint about one job than that are told as one. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { humanMs } from "../../sdk/duration.ts";
+import { humanMs } from "../../sdk/port/duration.ts";
 import { fileName } from "../load.ts";
 import { complaint, type Asked, type Complaint, type Report, type Said, type Step } from "./report.ts";
 

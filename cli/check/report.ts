@@ -1,6 +1,6 @@
 /** What `tasker check` asks of the process that loads the job files, and what that answers. All of it is JSON. */
 import type { Database } from "../database.ts";
-import { redact } from "../redact.ts";
+import { redact } from "../view/redact.ts";
 
 /** What is to be checked. */
 export interface Asked {

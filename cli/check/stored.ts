@@ -1,7 +1,7 @@
-import { StoreUnusable } from "../../sdk/error.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
+import { StoreUnusable } from "../../sdk/port/error.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
 import { openStore } from "../../runtime/store/open.ts";
-import { many } from "../finding.ts";
+import { many } from "../view/finding.ts";
 import { payloads } from "./payload.ts";
 import { complaint, type Asked, type Complaint, type Group, type Report } from "./report.ts";
 

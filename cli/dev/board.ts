@@ -1,6 +1,6 @@
-import { colors, plain, safe, type Colors } from "../color.ts";
-import { prettify } from "../logger.ts";
-import { redact } from "../redact.ts";
+import { colors, plain, safe, type Colors } from "../view/color.ts";
+import { prettify } from "../view/logger.ts";
+import { redact } from "../view/redact.ts";
 import { frame, placeOf } from "./frame.ts";
 import type { Failure } from "./protocol.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { plain, type Colors } from "../color.ts";
+import { plain, type Colors } from "../view/color.ts";
 import { isAuthors } from "../error.ts";
 import type { Failure } from "./protocol.ts";
 

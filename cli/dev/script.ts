@@ -1,6 +1,12 @@
 import { FileBroken, BadUsage } from "../error.ts";
 import { load } from "../module.ts";
 
+/** The file of `--run`, and whether to stop after it. */
+export interface Script {
+  readonly file: string;
+  readonly once: boolean;
+}
+
 /** Calls the default export of a script, and waits until all runs that it returned are over, failed ones included. Answers how many
  *  there were.
  *  @throws {BadUsage} if there is no such export. @throws {FileBroken} if it throws */

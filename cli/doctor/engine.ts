@@ -1,8 +1,8 @@
 /** Whether runs and schedules are served. */
-import { humanMs } from "../../sdk/duration.ts";
-import { scheduleId } from "../../sdk/id.ts";
+import { humanMs } from "../../sdk/port/duration.ts";
+import { scheduleId } from "../../sdk/port/id.ts";
 import { mostCounted, type Facts } from "../../runtime/store/postgres/doctor.ts";
-import { many } from "../finding.ts";
+import { many } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 
 /** A node beats every third of its lease, which is 15 s by default. */

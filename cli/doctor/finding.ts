@@ -1,4 +1,4 @@
-import type { Level } from "../finding.ts";
+import type { Level } from "../view/finding.ts";
 
 /** What a check found, and what to do about it; null: nothing. */
 export interface Finding {

@@ -1,7 +1,7 @@
 /** What facts about the server, its settings and our rights mean. */
-import { humanMs } from "../../sdk/duration.ts";
+import { humanMs } from "../../sdk/port/duration.ts";
 import type { Facts } from "../../runtime/store/postgres/doctor.ts";
-import type { Level } from "../finding.ts";
+import type { Level } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 
 /** When each major gets no more fixes. Source: postgresql.org/support/versioning. */

@@ -1,7 +1,7 @@
 /** Whether dead rows are removed, and who is in the way. */
-import { humanMs } from "../../sdk/duration.ts";
+import { humanMs } from "../../sdk/port/duration.ts";
 import type { Facts } from "../../runtime/store/postgres/doctor.ts";
-import { many } from "../finding.ts";
+import { many } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 
 /** Less than that is no bloat, whatever the ratio. */

@@ -1,5 +1,5 @@
-import { oneLine } from "../color.ts";
-import type { JsonSchema } from "../../sdk/lift.ts";
+import { oneLine } from "../view/color.ts";
+import type { JsonSchema } from "../../sdk/define/lift.ts";
 
 /** Which side of a job a type is of: what `trigger` takes, where plain JSON may stand for a Date, a bigint, a Map or a Set; or what
  *  `result()` gives. */

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { JsonSchema } from "../../sdk/lift.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
-import type { JobRecord } from "../../sdk/target.ts";
+import type { JsonSchema } from "../../sdk/define/lift.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
+import type { JobRecord } from "../../sdk/port/target.ts";
 
 /** What is known of a job's types. `{}` stands for anything. */
 export interface Typed {

@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../sdk/error.ts";
-import type { Store } from "./store.ts";
+import { InvalidInput } from "../../sdk/port/error.ts";
+import type { Store } from "./port.ts";
 
 export interface OpenOptions {
   /** Schema of tasker's tables in Postgres; `tasker` by default. */
@@ -11,7 +11,7 @@ export interface OpenOptions {
  *  @throws {InvalidInput} for any other URL */
 export async function openStore(url: string, { schema }: OpenOptions = {}): Promise<Store> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
-  if (scheme === "memory") return (await import("./memory.ts")).memory();
+  if (scheme === "memory") return (await import("./memory/index.ts")).memory();
   if (scheme === "postgres" || scheme === "postgresql") {
     const { postgres } = await import("./postgres/index.ts");
     return postgres(schema === undefined ? { url } : { url, schema });

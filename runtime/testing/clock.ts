@@ -1,6 +1,6 @@
-import { toMs, type DurationText } from "../../sdk/duration.ts";
-import { InvalidInput } from "../../sdk/error.ts";
-import type { Alarm, Clock } from "../clock.ts";
+import { toMs, type DurationText } from "../../sdk/port/duration.ts";
+import { InvalidInput } from "../../sdk/port/error.ts";
+import type { Alarm, Clock } from "../core/clock.ts";
 
 /** A clock that stands still until it is moved: for a runtime as its `clock`, and for a memory store as `() => clock.nowMs()`. */
 export interface FakeClock extends Clock {

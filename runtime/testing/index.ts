@@ -1,13 +1,13 @@
 /** For tests of jobs: a runtime on a store in memory, with a clock that the test moves. */
-import { configure } from "../../sdk/config.ts";
-import { toMs, type DurationText } from "../../sdk/duration.ts";
-import { WaitTimeout } from "../../sdk/error.ts";
-import { formatId } from "../../sdk/id.ts";
-import { slot } from "../../sdk/scope.ts";
-import type { RunRecord } from "../../sdk/target.ts";
+import { configure } from "../../sdk/client/config.ts";
+import { toMs, type DurationText } from "../../sdk/port/duration.ts";
+import { WaitTimeout } from "../../sdk/port/error.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { slot } from "../../sdk/client/scope.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
 import { createRuntime, type Runtime } from "../runtime.ts";
 import type { RuntimeOptions } from "../setting.ts";
-import { memory } from "../store/memory.ts";
+import { memory } from "../store/memory/index.ts";
 import { fakeClock, type FakeClock } from "./clock.ts";
 
 export { fakeClock, type FakeClock };

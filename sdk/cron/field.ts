@@ -1,5 +1,5 @@
-import { InvalidInput } from "../error.ts";
-import { near } from "../near.ts";
+import { InvalidInput } from "../port/error.ts";
+import { near } from "../port/near.ts";
 
 /** A column of a cron text: what it is called and what may stand in it. */
 export interface Field {

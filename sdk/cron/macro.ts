@@ -1,6 +1,6 @@
-import { longestMs, toMs, type DurationText } from "../duration.ts";
-import { InvalidInput } from "../error.ts";
-import { near } from "../near.ts";
+import { longestMs, toMs, type DurationText } from "../port/duration.ts";
+import { InvalidInput } from "../port/error.ts";
+import { near } from "../port/near.ts";
 
 const macros = new Map([
   ["@yearly", "0 0 1 1 *"],

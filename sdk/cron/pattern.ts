@@ -1,4 +1,4 @@
-import { InvalidInput } from "../error.ts";
+import { InvalidInput } from "../port/error.ts";
 import { both, Days, either, fixed, fromEnd, lastOf, nth, weekdayNear, weekly, type Pick } from "./day.ts";
 import * as field from "./field.ts";
 import type { Pattern } from "./wall.ts";

@@ -1,5 +1,5 @@
-import { InvalidInput } from "../error.ts";
-import { near } from "../near.ts";
+import { InvalidInput } from "../port/error.ts";
+import { near } from "../port/near.ts";
 
 /** A stretch of time with one offset. Instants and offsets are whole seconds; a wall time is instant + offset. */
 export interface Part {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { InvalidInput, JobNotFound } from "../../sdk/error.ts";
+import { InvalidInput, JobNotFound } from "../../sdk/port/error.ts";
 import { ActFailed, BadUsage, FileBroken, describe as describeError, document, exitCode } from "../../cli/error.ts";
-import { redact } from "../../cli/redact.ts";
+import { redact } from "../../cli/view/redact.ts";
 
 test("a wrong command line exits with 2, everything else with 1", () => {
   expect([new BadUsage("x"), new InvalidInput("x")].map(exitCode)).toEqual([2, 2]);

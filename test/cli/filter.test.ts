@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatId } from "../../sdk/id.ts";
+import { formatId } from "../../sdk/port/id.ts";
 import { BadUsage } from "../../cli/error.ts";
 import { filter, instant, numbers, whole } from "../../cli/filter.ts";
 import { flags } from "./given.ts";

@@ -1,5 +1,5 @@
 import { given } from "../../cli/program.ts";
-import type { Given } from "../../cli/command.ts";
+import type { Given } from "../../cli/given.ts";
 
 /** Flags as a parsed command line has them: `{ "database-url": "postgres://…", tag: ["a", "b"], all: true }`. */
 export function flags(values: Readonly<Record<string, string | readonly string[] | true>> = {}): Given {

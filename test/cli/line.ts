@@ -2,7 +2,7 @@ import { Writable } from "node:stream";
 import { commands } from "../../cli/commands.ts";
 import { settings } from "../../cli/config.ts";
 import { describe, document, exitCode } from "../../cli/error.ts";
-import { output } from "../../cli/output.ts";
+import { output } from "../../cli/view/output.ts";
 import { parse } from "../../cli/program.ts";
 
 /** What a command line printed and answered. */

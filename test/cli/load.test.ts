@@ -1,7 +1,7 @@
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { DuplicateJob } from "../../sdk/error.ts";
+import { DuplicateJob } from "../../sdk/port/error.ts";
 import { ActFailed, BadUsage, FileBroken, describe as describeError } from "../../cli/error.ts";
 import { jobFiles, loadJobs } from "../../cli/load.ts";
 import { folder } from "./folder.ts";

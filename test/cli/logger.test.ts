@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { expect, test } from "vitest";
-import { colors } from "../../cli/color.ts";
-import { logger, prettify } from "../../cli/logger.ts";
+import { colors } from "../../cli/view/color.ts";
+import { logger, prettify } from "../../cli/view/logger.ts";
 
 const paint = colors({}, {});
 const time = new Date(2030, 0, 2, 12, 0, 1, 123).toISOString();

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import type { Config } from "../../sdk/config.ts";
+import type { Config } from "../../sdk/client/config.ts";
 import { commands } from "../../cli/commands.ts";
 import { nameOf } from "../../cli/command.ts";
 import { options } from "../../cli/option.ts";

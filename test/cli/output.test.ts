@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { output } from "../../cli/output.ts";
+import { output } from "../../cli/view/output.ts";
 
 function printed(json: boolean, act: (out: ReturnType<typeof output>) => void): string {
   const stream = new PassThrough();

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { colors } from "../../cli/color.ts";
-import { spanText, words } from "../../cli/schedules/rule.ts";
-import { scheduleTable } from "../../cli/schedules/show.ts";
-import { wallIso, wallText } from "../../cli/schedules/wall.ts";
-import { close } from "../../sdk/config.ts";
+import { colors } from "../../cli/view/color.ts";
+import { spanText, words } from "../../cli/view/rule.ts";
+import { scheduleTable } from "../../cli/view/schedule.ts";
+import { wallIso, wallText } from "../../cli/view/wall.ts";
+import { close } from "../../sdk/client/config.ts";
 import { defineJob } from "../../sdk/job.ts";
-import type { Schedule } from "../../sdk/schedules.ts";
+import type { Schedule } from "../../sdk/client/schedules.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { aRule, aSchedule, only } from "../kit/build.ts";

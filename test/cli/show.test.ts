@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { formatId } from "../../sdk/id.ts";
-import type { AttemptRecord, RunRecord } from "../../sdk/target.ts";
-import { colors } from "../../cli/color.ts";
-import { runDocument, runTable, runText } from "../../cli/show.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import type { AttemptRecord, RunRecord } from "../../sdk/port/target.ts";
+import { colors } from "../../cli/view/color.ts";
+import { runDocument, runTable, runText } from "../../cli/view/show.ts";
 
 const paint = colors({}, {});
 const at = new Date("2030-01-01T00:00:00Z");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { RateStat, Stats } from "../../sdk/target.ts";
-import { document } from "../../cli/stats.ts";
+import type { RateStat, Stats } from "../../sdk/port/target.ts";
+import { document } from "../../cli/command/stats.ts";
 
 function aRate(parts: Partial<RateStat>): RateStat {
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { colors, plain, safe } from "../../cli/color.ts";
-import { pairs, table } from "../../cli/table.ts";
+import { colors, plain, safe } from "../../cli/view/color.ts";
+import { pairs, table } from "../../cli/view/table.ts";
 
 const same = (text: string): string => text;
 

@@ -1,15 +1,7 @@
 /** Builders of what stores take: each hides only what does not matter to a test. */
-import type { Wire } from "../../sdk/codec.ts";
-import type {
-  Added,
-  ErrorRecord,
-  NewKey,
-  NewRun,
-  NewSchedule,
-  Rule,
-  ScheduleName,
-  ScheduleRecord,
-} from "../../sdk/target.ts";
+import type { Wire } from "../../sdk/port/codec.ts";
+import type { Added, NewKey, NewRun, NewSchedule, Rule, ScheduleName, ScheduleRecord } from "../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../sdk/port/text.ts";
 import type {
   Claim,
   Due,
@@ -22,7 +14,7 @@ import type {
   Tally,
   Tick,
   TickRun,
-} from "../../runtime/store/store.ts";
+} from "../../runtime/store/port.ts";
 
 /** The wire form of a plain JSON value. */
 export function wire(value: unknown): Wire {

@@ -1,4 +1,4 @@
-import { toMs, type DurationText } from "../../sdk/duration.ts";
+import { toMs, type DurationText } from "../../sdk/port/duration.ts";
 
 /** A clock that stands still until it is moved. */
 export interface FakeClock {

@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { migrate } from "../../runtime/store/postgres/migrate.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Store } from "../../runtime/store/port.ts";
 
 /** What can move a store's clock: calls back with the milliseconds of each move. */
 export interface Moving {

@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
-import { RunCanceled } from "../../sdk/error.ts";
-import { toMs } from "../../sdk/duration.ts";
-import { parseId } from "../../sdk/id.ts";
-import type { Held, Store } from "../../runtime/store/store.ts";
+import { RunCanceled } from "../../sdk/port/error.ts";
+import { toMs } from "../../sdk/port/duration.ts";
+import { parseId } from "../../sdk/port/id.ts";
+import type { Held, Store } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A store whose every beat answers the same commands. */

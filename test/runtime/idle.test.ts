@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { addOne, aNode, aRule, aRun, aState, putOne } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns, type Bench } from "./kit.ts";
 

@@ -2,13 +2,13 @@
 import { onTestFinished } from "vitest";
 import { z } from "zod";
 import { defineJob } from "../../sdk/job.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
-import type { NewRun, RunRecord } from "../../sdk/target.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
+import type { NewRun, RunRecord } from "../../sdk/port/target.ts";
+import type { Logger } from "../../runtime/core/log.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import type { RuntimeOptions } from "../../runtime/setting.ts";
-import { memory } from "../../runtime/store/memory.ts";
-import type { Runs, Store } from "../../runtime/store/store.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
+import type { Runs, Store } from "../../runtime/store/port.ts";
 import { fakeClock, type FakeClock } from "../../runtime/testing/clock.ts";
 import { addOne } from "../kit/build.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { LeaseLost, StoreUnavailable } from "../../sdk/error.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import { LeaseLost, StoreUnavailable } from "../../sdk/port/error.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { aNode, lease, wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 

@@ -1,8 +1,8 @@
 /** Runs that a runtime's own process triggers: leased as they are added where there is room, claimed like all others where not. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { expect, test } from "vitest";
-import type { Added } from "../../sdk/target.ts";
-import type { Claim } from "../../runtime/store/store.ts";
+import type { Added } from "../../sdk/port/target.ts";
+import type { Claim } from "../../runtime/store/port.ts";
 import { aKey, aRun, only } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
-import { DuplicateJob, StoreUnavailable } from "../../sdk/error.ts";
+import { DuplicateJob, StoreUnavailable } from "../../sdk/port/error.ts";
 import { addAll, addMany, aRun, wire } from "../kit/build.ts";
-import { wait } from "../../runtime/clock.ts";
-import type { Claim, Store } from "../../runtime/store/store.ts";
+import { wait } from "../../runtime/core/clock.ts";
+import type { Claim, Store } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */

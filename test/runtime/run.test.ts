@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
-import { AbortError, AttemptTimeout } from "../../sdk/error.ts";
-import { defineMiddleware, defineService } from "../../sdk/use.ts";
+import { AbortError, AttemptTimeout } from "../../sdk/port/error.ts";
+import { defineMiddleware, defineService } from "../../sdk/define/use.ts";
 import { addOne, only, wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 

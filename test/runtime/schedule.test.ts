@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { defineJob, type JobOptions } from "../../sdk/job.ts";
-import type { Context, ContextSchedule } from "../../sdk/context.ts";
-import type { JobSpec } from "../../sdk/spec.ts";
-import type { ScheduleRecord } from "../../sdk/target.ts";
-import type { Event } from "../../runtime/event.ts";
+import type { JobOptions } from "../../sdk/define/job.ts";
+import { defineJob } from "../../sdk/job.ts";
+import type { Context, ContextSchedule } from "../../sdk/define/context.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
+import type { ScheduleRecord } from "../../sdk/port/target.ts";
+import type { Event } from "../../runtime/core/event.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { testRuntime } from "../../runtime/testing/index.ts";
 import { aBench, deferred, idleBench, moving, turns, type Bench } from "./kit.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { InvalidInput, StoreUnavailable, StoreUnusable, Stopping } from "../../sdk/error.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import { InvalidInput, StoreUnavailable, StoreUnusable, Stopping } from "../../sdk/port/error.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, idleBench, moving, turns, withRuns } from "./kit.ts";
 
 const never = new Promise<never>(() => undefined);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { WaitTimeout } from "../../sdk/error.ts";
+import { WaitTimeout } from "../../sdk/port/error.ts";
 import { defineJob } from "../../sdk/job.ts";
-import { slot } from "../../sdk/scope.ts";
+import { slot } from "../../sdk/client/scope.ts";
 import { fakeClock, testRuntime } from "../../runtime/testing/index.ts";
 
 describe("the fake clock", () => {

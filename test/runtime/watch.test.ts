@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RunEvent } from "../../runtime/event.ts";
+import type { RunEvent } from "../../runtime/core/event.ts";
 import { aRun } from "../kit/build.ts";
 import { aBench, aJob, turns } from "./kit.ts";
 

@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { clients } from "../../runtime/store/postgres/client.ts";
 import { openPool } from "../../runtime/store/postgres/pool.ts";
-import { StoreUnavailable } from "../../sdk/error.ts";
+import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";

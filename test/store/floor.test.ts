@@ -7,7 +7,7 @@ import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { nodes } from "../../runtime/store/postgres/node.ts";
 import { openPool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { Claim, Store } from "../../runtime/store/store.ts";
+import type { Claim, Store } from "../../runtime/store/port.ts";
 import { aClaim, addMany, addOne, aNode, aState, lease } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 

@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { addOne, aNode, aRun, aState, lease } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";

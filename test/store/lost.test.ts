@@ -1,14 +1,14 @@
 /** Answers that get lost, locks that others hold, and instants that are cut: what only a real Postgres shows. */
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { StoreUnavailable } from "../../sdk/error.ts";
-import type { Added } from "../../sdk/target.ts";
+import { StoreUnavailable } from "../../sdk/port/error.ts";
+import type { Added } from "../../sdk/port/target.ts";
 import { adder } from "../../runtime/store/postgres/add.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { AddedLeased, Store } from "../../runtime/store/store.ts";
+import type { AddedLeased, Store } from "../../runtime/store/port.ts";
 import { aKey, aNode, aRun, ended, lease, leased, only, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 

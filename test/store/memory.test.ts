@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { memory } from "../../runtime/store/memory.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
 import { addOne, aRun } from "../kit/build.ts";
 import { modelSuite } from "./model.ts";
 import { type Open, storeSuite } from "./suite.ts";

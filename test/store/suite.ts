@@ -1,7 +1,7 @@
 /** What each method of a store's ports means, as tests that every store passes. Made for vitest. */
 import { afterEach, describe } from "vitest";
-import type { DurationText } from "../../sdk/duration.ts";
-import type { Store } from "../../runtime/store/store.ts";
+import type { DurationText } from "../../sdk/port/duration.ts";
+import type { Store } from "../../runtime/store/port.ts";
 import { aNode } from "../kit/build.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { adding } from "./suite/add.ts";

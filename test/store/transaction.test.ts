@@ -3,8 +3,8 @@ import { CamelCasePlugin, Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/store.ts";
-import type { Added, Tx } from "../../sdk/target.ts";
+import type { Store } from "../../runtime/store/port.ts";
+import type { Added, Tx } from "../../sdk/port/target.ts";
 import { aKey, aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 

@@ -2,7 +2,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Claim, Store } from "../../runtime/store/store.ts";
+import type { Claim, Store } from "../../runtime/store/port.ts";
 import { again, aClaim, aKey, aNode, aRun, aState, addOne, leased, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";

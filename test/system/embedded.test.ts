@@ -20,7 +20,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
-import { StoreUnusable } from "../../sdk/error.ts";
+import { StoreUnusable } from "../../sdk/port/error.ts";
 import { findBinary } from "../../runtime/store/postgres/embedded/binary.ts";
 import { type Embedded, startEmbedded } from "../../runtime/store/postgres/embedded.ts";
 import { until } from "../kit/until.ts";

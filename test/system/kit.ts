@@ -1,8 +1,8 @@
 /** What tests with real processes start with, and how they see that all runs have ended. */
 import { onTestFinished } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/store.ts";
-import type { RunRecord } from "../../sdk/target.ts";
+import type { Store } from "../../runtime/store/port.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
 import { freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 import { endWorkers } from "../kit/worker.ts";

@@ -1,8 +1,8 @@
 /** What schedules promise when processes die and clocks are wrong: with real processes, on a real database. */
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
-import type { Store } from "../../runtime/store/store.ts";
-import type { RunRecord } from "../../sdk/target.ts";
+import type { Store } from "../../runtime/store/port.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
 import { until } from "../kit/until.ts";
 import { startWorker, type Entry, type Worker } from "../kit/worker.ts";
 import { allEnded, everything, freshStore } from "./kit.ts";

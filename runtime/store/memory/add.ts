@@ -1,7 +1,7 @@
-import { InvalidInput, KeyConflict } from "../../../sdk/error.ts";
-import { formatId } from "../../../sdk/id.ts";
-import type { Added, Adds, NewKey, NewRun } from "../../../sdk/target.ts";
-import { isClean } from "../../../sdk/text.ts";
+import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
+import { formatId } from "../../../sdk/port/id.ts";
+import type { Added, Adds, NewKey, NewRun } from "../../../sdk/port/target.ts";
+import { isClean } from "../../../sdk/port/text.ts";
 import { frozen, insert, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
 
 /** Adding runs, item by item. */

@@ -1,5 +1,5 @@
-import type { Reason } from "../../../sdk/status.ts";
-import type { Act, Desk, Edit } from "../../../sdk/target.ts";
+import type { Reason } from "../../../sdk/port/status.ts";
+import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
 import { claimOf, holderOf, instantOf, keyName } from "./add.ts";
 import { cancel, frozen, isHeld, makePending, type Row, type State, statusOf, step, tell, tellDue } from "./state.ts";
 

@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/target.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
 import { holderOf } from "./add.ts";
 import { isHeld, recordOf, type Row, type State, step } from "./state.ts";
 

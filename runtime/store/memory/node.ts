@@ -1,7 +1,17 @@
-import { isDeepStrictEqual } from "node:util";
-import type { Coming, Held, Nodes, NodeState } from "../store.ts";
+import type { Coming, Held, Nodes, NodeState } from "../port.ts";
 import { isToSweep } from "./run.ts";
-import { frozen, isAlive, isHeld, isLeased, type NodeRow, type Row, type State, step, tell } from "./state.ts";
+import {
+  frozen,
+  isAlive,
+  isHeld,
+  isLeased,
+  type NodeRow,
+  type Row,
+  type State,
+  step,
+  tell,
+  withJobs,
+} from "./state.ts";
 import { isToDeclare, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
@@ -56,11 +66,6 @@ export function nodes(state: State): Nodes {
       for (const job of jobs) state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
     }),
   };
-}
-
-/** The node with these jobs; other ones than before count from now on. */
-export function withJobs(row: NodeRow, jobs: readonly string[], nowMs: number): NodeRow {
-  return { ...row, jobs: [...jobs], jobsMs: isDeepStrictEqual(row.jobs, jobs) ? row.jobsMs : nowMs };
 }
 
 function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow {

@@ -1,5 +1,5 @@
-import type { NewRun } from "../../../sdk/target.ts";
-import { clean } from "../../../sdk/text.ts";
+import type { NewRun } from "../../../sdk/port/target.ts";
+import { clean } from "../../../sdk/port/text.ts";
 import type {
   AddedLeased,
   Claim,
@@ -12,7 +12,7 @@ import type {
   Settled,
   Settlement,
   Swept,
-} from "../store.ts";
+} from "../port.ts";
 import { addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
 import {

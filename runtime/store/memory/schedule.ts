@@ -1,6 +1,6 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import { scheduleId } from "../../../sdk/id.ts";
-import { timingOf } from "../../../sdk/rule.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import { scheduleId } from "../../../sdk/port/id.ts";
+import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
   Page,
@@ -10,8 +10,8 @@ import type {
   ScheduleName,
   ScheduleRecord,
   Schedules,
-} from "../../../sdk/target.ts";
-import { isClean } from "../../../sdk/text.ts";
+} from "../../../sdk/port/target.ts";
+import { isClean } from "../../../sdk/port/text.ts";
 import { keyName } from "./add.ts";
 import { dateOf, frozen, isAlive, type ScheduleRow, type State, statusOf, step, tell } from "./state.ts";
 

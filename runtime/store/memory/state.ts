@@ -1,9 +1,9 @@
 /** What the memory store holds, and the few steps that several of its ports share. */
-import type { Wire } from "../../../sdk/codec.ts";
-import type { Final, Reason, Status } from "../../../sdk/status.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Wire } from "../../../sdk/port/codec.ts";
+import type { Final, Reason, Status } from "../../../sdk/port/status.ts";
 import type {
   AttemptRecord,
-  ErrorRecord,
   HookKind,
   JobRecord,
   LogRecord,
@@ -12,9 +12,10 @@ import type {
   Progress,
   RunOptions,
   RunRecord,
-} from "../../../sdk/target.ts";
-import { clean } from "../../../sdk/text.ts";
-import type { Settled, Tally } from "../store.ts";
+} from "../../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../../sdk/port/text.ts";
+import { clean } from "../../../sdk/port/text.ts";
+import type { Settled, Tally } from "../port.ts";
 
 /** How a run ended. */
 export interface Ending {
@@ -324,4 +325,9 @@ export function recordOf(state: State, row: Row): RunRecord {
     note: end?.note ?? null,
     version: (row.node !== null && state.names.get(row.node)?.version) || null,
   };
+}
+
+/** The node with these jobs; other ones than before count from now on. */
+export function withJobs(row: NodeRow, jobs: readonly string[], nowMs: number): NodeRow {
+  return { ...row, jobs: [...jobs], jobsMs: isDeepStrictEqual(row.jobs, jobs) ? row.jobsMs : nowMs };
 }

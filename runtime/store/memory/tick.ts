@@ -1,11 +1,10 @@
-import { withJobs } from "./node.ts";
-import { scheduleId, tickKey } from "../../../sdk/id.ts";
-import { tickKeepMs } from "../../../sdk/rule.ts";
-import type { NewSchedule } from "../../../sdk/target.ts";
-import type { Due, DueList, Tick, TickRun, Ticks } from "../store.ts";
+import { scheduleId, tickKey } from "../../../sdk/port/id.ts";
+import { tickKeepMs } from "../../../sdk/define/rule.ts";
+import type { NewSchedule } from "../../../sdk/port/target.ts";
+import type { Due, DueList, Tick, TickRun, Ticks } from "../port.ts";
 import { claimOf, instantOf, keyName } from "./add.ts";
 import { byName, change, find, save, servedJobs, tellTick } from "./schedule.ts";
-import { frozen, insert, isAlive, type Row, type ScheduleRow, type State, step, tellDue } from "./state.ts";
+import { frozen, insert, isAlive, type Row, type ScheduleRow, type State, step, tellDue, withJobs } from "./state.ts";
 
 /** The way of a schedule, in memory. */
 export function ticks(state: State): Ticks {

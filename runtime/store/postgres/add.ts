@@ -1,7 +1,7 @@
-import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/error.ts";
-import { formatId } from "../../../sdk/id.ts";
-import type { Added, NewKey, NewRun, Tx } from "../../../sdk/target.ts";
-import type { AddedLeased, Lease, LeasedFor } from "../store.ts";
+import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/port/error.ts";
+import { formatId } from "../../../sdk/port/id.ts";
+import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
+import type { AddedLeased, Lease, LeasedFor } from "../port.ts";
 import { batch } from "./batch.ts";
 import { idBlocks, type Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";

@@ -1,5 +1,5 @@
-import type { Act, Desk, Edit } from "../../../sdk/target.ts";
-import type { Status } from "../../../sdk/status.ts";
+import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
+import type { Status } from "../../../sdk/port/status.ts";
 import type { Lanes } from "./lane.ts";
 import { at, outwait } from "./add.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";

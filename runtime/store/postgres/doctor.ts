@@ -1,7 +1,8 @@
 import pg from "pg";
-import { StoreUnusable } from "../../../sdk/error.ts";
+import { StoreUnusable } from "../../../sdk/port/error.ts";
 import { connection, explain } from "./pool.ts";
-import { placeOf, schemaName } from "./migrate.ts";
+import { placeOf } from "./applied.ts";
+import { schemaName } from "./migrate.ts";
 
 /** How long the server may take over one question, ms. */
 const questionMs = 5000;

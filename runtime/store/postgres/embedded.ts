@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { StoreUnusable, TaskerError } from "../../../sdk/error.ts";
+import { StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
 import { type Binary, findBinary, prepareBinary } from "./embedded/binary.ts";
 import { openLog, startChild } from "./embedded/child.ts";
 import { locked } from "./embedded/lock.ts";

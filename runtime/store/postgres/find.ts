@@ -1,6 +1,6 @@
-import { isFinal } from "../../../sdk/status.ts";
+import { isFinal } from "../../../sdk/port/status.ts";
 import { liveColumns, pastColumns } from "./column.ts";
-import type { Find, JobRecord, RunRecord } from "../../../sdk/target.ts";
+import type { Find, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
 import type { Ear } from "./listen.ts";
 import { type Pool, texts } from "./pool.ts";
 import { jobOf, laneStatOf, nodeOf, rateOf, runOf } from "./record.ts";

@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import type { Store } from "../store.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import type { Store } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
@@ -7,7 +7,8 @@ import { floors } from "./floor.ts";
 import { keep } from "./keep.ts";
 import { lanes } from "./lane.ts";
 import { ear } from "./listen.ts";
-import { isCurrent, migrate, placeOf, schemaName } from "./migrate.ts";
+import { placeOf } from "./applied.ts";
+import { isCurrent, migrate, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
 import { isAway, openPool, type Pool } from "./pool.ts";
 import { runs } from "./run.ts";

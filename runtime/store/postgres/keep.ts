@@ -1,4 +1,4 @@
-import type { Keep } from "../store.ts";
+import type { Keep } from "../port.ts";
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 

@@ -1,5 +1,5 @@
 import pg from "pg";
-import type { Runs } from "../store.ts";
+import type { Runs } from "../port.ts";
 import { connection } from "./pool.ts";
 
 /** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */

@@ -1,9 +1,6 @@
-import pg from "pg";
-import { InvalidInput } from "../../../sdk/error.ts";
-import { connection, explain, type Pool } from "./pool.ts";
-
-/** All migrations of this version. Forward only; a released one is never edited. */
-export const names = ["001", "002", "003", "004"] as const;
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import { applied, names } from "./applied.ts";
+import type { Pool } from "./pool.ts";
 
 export interface MigrateOptions {
   /** `postgres://…` */
@@ -53,33 +50,4 @@ export async function migrate(
   if (missing.length === 0) return { from: before.at(-1) ?? null, to, applied: [] };
   const { toLatest } = await import("./migrator.ts"); // late: a schema that is up to date needs no migrator
   return { from: before.at(-1) ?? null, to, applied: await toLatest(options.url, schema) };
-}
-
-/** Numbers of the migrations that the database has, in order. */
-export async function applied(url: string, schema: string): Promise<readonly string[]> {
-  const client = new pg.Client(connection(url));
-  client.on("error", () => undefined); // the query fails, too
-  try {
-    await client.connect();
-    const { rows } = await client.query<{ there: boolean }>("select to_regclass($1) is not null there", [
-      `${schema}.migrations`,
-    ]);
-    if (!rows[0]!.there) return [];
-    const list = await client.query<{ name: string }>(`select name from "${schema}".migrations order by name`);
-    return list.rows.map((row) => row.name);
-  } catch (error) {
-    throw explain(error, placeOf(url));
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
-/** Where a database is, for people: host, port and name, never the password. */
-export function placeOf(url: string): string {
-  try {
-    const { hostname, port, pathname } = new URL(url);
-    return `postgres ${hostname || "localhost"}:${port || "5432"}${decodeURI(pathname)}`;
-  } catch {
-    return "postgres";
-  }
 }

@@ -1,11 +1,11 @@
 import { type Migration, Migrator, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
-import { StoreUnusable } from "../../../sdk/error.ts";
+import { StoreUnusable } from "../../../sdk/port/error.ts";
 import { first } from "./001.ts";
 import { second } from "./002.ts";
 import { third } from "./003.ts";
 import { fourth } from "./004.ts";
-import { applied, names, placeOf } from "./migrate.ts";
+import { applied, names, placeOf } from "./applied.ts";
 import { connection, explain } from "./pool.ts";
 
 function migrations(schema: string): Record<(typeof names)[number], Migration> {

@@ -1,5 +1,5 @@
-import type { HookKind } from "../../../sdk/target.ts";
-import type { Held, Nodes, NodeState } from "../store.ts";
+import type { HookKind } from "../../../sdk/port/target.ts";
+import type { Held, Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./run.ts";
 import { jobsAt, redeclare, served } from "./schedule.ts";
 import { numbers, type Row, texts } from "./pool.ts";

@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import type { Paging } from "../../../sdk/target.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import type { Paging } from "../../../sdk/port/target.ts";
 
 /** How many items a page has: 1 to 200, 50 by default.
  *  @throws {InvalidInput} for what is no such number */

@@ -1,8 +1,8 @@
 import { Socket } from "node:net";
 import pg from "pg";
-import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/error.ts";
-import type { ErrorRecord } from "../../../sdk/target.ts";
-import { clean } from "../../../sdk/text.ts";
+import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
+import type { ErrorRecord } from "../../../sdk/port/text.ts";
+import { clean } from "../../../sdk/port/text.ts";
 import { clients } from "./client.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */

@@ -1,7 +1,6 @@
 /** Rows, as text, into records. Each function reads the columns in the order of its statement. */
 import type {
   AttemptRecord,
-  ErrorRecord,
   HookKind,
   JobRecord,
   LogRecord,
@@ -11,8 +10,9 @@ import type {
   RateStat,
   RunOptions,
   RunRecord,
-} from "../../../sdk/target.ts";
-import type { Reason, Status } from "../../../sdk/status.ts";
+} from "../../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../../sdk/port/text.ts";
+import type { Reason, Status } from "../../../sdk/port/status.ts";
 import { hookBits } from "./node.ts";
 import type { Row } from "./pool.ts";
 

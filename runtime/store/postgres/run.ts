@@ -1,6 +1,6 @@
-import type { RunOptions } from "../../../sdk/target.ts";
-import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../store.ts";
-import { clean } from "../../../sdk/text.ts";
+import type { RunOptions } from "../../../sdk/port/target.ts";
+import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../port.ts";
+import { clean } from "../../../sdk/port/text.ts";
 import { batch } from "./batch.ts";
 import type { Floors } from "./floor.ts";
 import type { Lane, Lanes } from "./lane.ts";

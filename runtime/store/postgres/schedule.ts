@@ -1,6 +1,6 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import { scheduleId } from "../../../sdk/id.ts";
-import { timingOf } from "../../../sdk/rule.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import { scheduleId } from "../../../sdk/port/id.ts";
+import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
   Page,
@@ -10,9 +10,9 @@ import type {
   ScheduleName,
   ScheduleRecord,
   Schedules,
-} from "../../../sdk/target.ts";
-import type { Reason, Status } from "../../../sdk/status.ts";
-import { isClean } from "../../../sdk/text.ts";
+} from "../../../sdk/port/target.ts";
+import type { Reason, Status } from "../../../sdk/port/status.ts";
+import { isClean } from "../../../sdk/port/text.ts";
 import { pageSize } from "./page.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";

@@ -1,8 +1,8 @@
 /** Lists and searches, put together from conditions. Kysely is loaded with this module alone: a process that only runs jobs needs none. */
 import { Kysely, PostgresDialect, type RawBuilder, sql as raw } from "kysely";
-import { InvalidInput } from "../../../sdk/error.ts";
-import { finals, isFinal, type Status, statuses } from "../../../sdk/status.ts";
-import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/target.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import { finals, isFinal, type Status, statuses } from "../../../sdk/port/status.ts";
+import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
 import { liveColumns, pastColumns } from "./column.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { attemptOf, logOf, runOf } from "./record.ts";

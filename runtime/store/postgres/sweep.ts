@@ -1,4 +1,4 @@
-import type { Swept } from "../store.ts";
+import type { Swept } from "../port.ts";
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { scheduleId, tickKey } from "../../../sdk/id.ts";
-import { tickKeepMs } from "../../../sdk/rule.ts";
-import type { NewSchedule, Rule } from "../../../sdk/target.ts";
-import type { Due, Tick, TickRun, Ticks } from "../store.ts";
+import { scheduleId, tickKey } from "../../../sdk/port/id.ts";
+import { tickKeepMs } from "../../../sdk/define/rule.ts";
+import type { NewSchedule, Rule } from "../../../sdk/port/target.ts";
+import type { Due, Tick, TickRun, Ticks } from "../port.ts";
 import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { columnsOf, inForce, isApplied, jobsAt, scheduleRows, served } from "./schedule.ts";

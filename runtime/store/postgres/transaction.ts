@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../../sdk/error.ts";
-import type { Tx } from "../../../sdk/target.ts";
+import { InvalidInput } from "../../../sdk/port/error.ts";
+import type { Tx } from "../../../sdk/port/target.ts";
 import { type Queryable, type Row, rowsOn } from "./pool.ts";
 
 /** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import type { Reason, Status } from "../../../sdk/status.ts";
-import type { RunRecord } from "../../../sdk/target.ts";
-import type { Outcome, Store } from "../../../runtime/store/store.ts";
+import type { Reason, Status } from "../../../sdk/port/status.ts";
+import type { RunRecord } from "../../../sdk/port/target.ts";
+import type { Outcome, Store } from "../../../runtime/store/port.ts";
 import { aNode } from "../../kit/build.ts";
 import type { SuiteClock } from "../suite.ts";
 

@@ -1,7 +1,7 @@
 /** The commands. Each acts on the store, expects its answer, and moves the model on. */
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { Outcome, Store } from "../../../runtime/store/store.ts";
+import type { Outcome, Store } from "../../../runtime/store/port.ts";
 import {
   aClaim,
   again,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { NewRun } from "../../../sdk/target.ts";
+import type { NewRun } from "../../../sdk/port/target.ts";
 import { addAll, addOne, aRun, lease, leased, only, wire } from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Beat, NodeState, Store } from "../../../runtime/store/store.ts";
+import type { Beat, NodeState, Store } from "../../../runtime/store/port.ts";
 import { addOne, aNode, aState, lease, leased } from "../../kit/build.ts";
 import { until } from "../../kit/until.ts";
 import type { Setup } from "../suite.ts";

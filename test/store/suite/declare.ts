@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { NewSchedule, ScheduleName } from "../../../sdk/target.ts";
-import type { Store } from "../../../runtime/store/store.ts";
+import type { NewSchedule, ScheduleName } from "../../../sdk/port/target.ts";
+import type { Store } from "../../../runtime/store/port.ts";
 import {
   aNode,
   aRule,

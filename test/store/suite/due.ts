@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { DueList, Store } from "../../../runtime/store/store.ts";
+import type { DueList, Store } from "../../../runtime/store/port.ts";
 import {
   aNode,
   aRule,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { HookKind, JobRecord, RunRecord } from "../../../sdk/target.ts";
-import type { Outcome, Store } from "../../../runtime/store/store.ts";
+import type { HookKind, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
+import type { Outcome, Store } from "../../../runtime/store/port.ts";
 import {
   addOne,
   again,

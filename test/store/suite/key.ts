@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatId } from "../../../sdk/id.ts";
+import { formatId } from "../../../sdk/port/id.ts";
 import {
   addAll,
   addOne,

@@ -14,7 +14,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
-import type { AddedLeased } from "../../../runtime/store/store.ts";
+import type { AddedLeased } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { RunFilter, RunRecord } from "../../../sdk/target.ts";
-import type { Store } from "../../../runtime/store/store.ts";
+import type { RunFilter, RunRecord } from "../../../sdk/port/target.ts";
+import type { Store } from "../../../runtime/store/port.ts";
 import {
   addAll,
   addMany,

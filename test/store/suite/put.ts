@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Rule, ScheduleName, ScheduleRecord } from "../../../sdk/target.ts";
+import type { Rule, ScheduleName, ScheduleRecord } from "../../../sdk/port/target.ts";
 import {
   aOneShot,
   aRule,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { parseScheduleId, scheduleId } from "../../../sdk/id.ts";
-import type { ScheduleFilter, ScheduleName, ScheduleRecord } from "../../../sdk/target.ts";
-import type { Store } from "../../../runtime/store/store.ts";
+import { parseScheduleId, scheduleId } from "../../../sdk/port/id.ts";
+import type { ScheduleFilter, ScheduleName, ScheduleRecord } from "../../../sdk/port/target.ts";
+import type { Store } from "../../../runtime/store/port.ts";
 import {
   addOne,
   aNode,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Outcome } from "../../../runtime/store/store.ts";
+import type { Outcome } from "../../../runtime/store/port.ts";
 import {
   addMany,
   addOne,

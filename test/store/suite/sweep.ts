@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Lease, Store } from "../../../runtime/store/store.ts";
+import type { Lease, Store } from "../../../runtime/store/port.ts";
 import {
   addOne,
   again,

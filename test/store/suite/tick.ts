@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { tickKey } from "../../../sdk/id.ts";
-import type { ScheduleName } from "../../../sdk/target.ts";
-import type { Store } from "../../../runtime/store/store.ts";
+import { tickKey } from "../../../sdk/port/id.ts";
+import type { ScheduleName } from "../../../sdk/port/target.ts";
+import type { Store } from "../../../runtime/store/port.ts";
 import {
   addOne,
   aKey,

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, delimiter, dirname, join, relative } from "node:path";
-import { StoreUnusable } from "../../../../sdk/error.ts";
+import { StoreUnusable } from "../../../../sdk/port/error.ts";
 import type { Owner } from "./place.ts";
 
 /** A folder with `postgres` and `initdb`, and what `postgres --version` says of it. */

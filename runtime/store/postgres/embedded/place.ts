@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { chownSync, existsSync, lstatSync, mkdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { StoreUnusable } from "../../../../sdk/error.ts";
+import { StoreUnusable } from "../../../../sdk/port/error.ts";
 
 /** A user to run as; empty: the one who runs this process. */
 export type Owner = { readonly uid: number; readonly gid: number } | { readonly uid?: undefined };

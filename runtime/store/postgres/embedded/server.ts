@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
-import { StoreUnusable } from "../../../../sdk/error.ts";
+import { StoreUnusable } from "../../../../sdk/port/error.ts";
 import { type Child, openLog, startChild } from "./child.ts";
 import { alive, read } from "./lock.ts";
 import type { Owner } from "./place.ts";

@@ -1,0 +1,114 @@
+import { toMs, type DurationText } from "../../sdk/port/duration.ts";
+import type { Asked, CheckedJob, Complaint, Report } from "../check/report.ts";
+import { complaint } from "../check/report.ts";
+import type { Colors } from "../view/color.ts";
+import type { Command } from "../command.ts";
+import type { Given } from "../given.ts";
+import { parsed, type Settings } from "../config.ts";
+import { locate } from "../database.ts";
+import { BadUsage, FileBroken, exit, trimmed } from "../error.ts";
+import { exitOf, levelLine, many, tally, type Level } from "../view/finding.ts";
+import { jobFiles, noJobs } from "../load.ts";
+import { withPaths } from "./start.ts";
+
+/** `tasker check`: would this code work, and with what is stored? Runs no job and changes nothing. */
+export const check: Command = {
+  usage: "check [...paths]",
+  about: "Load the jobs without running any, and compare them with what a database has pending; for CI",
+  takes: "database",
+  flags: [
+    { flag: "--offline", about: "Look at no database" },
+    { flag: "--strict", about: "Exit with 1 for warnings, too" },
+    { flag: "--patience <duration>", about: "How long one job file may take to load (default: 30s)" },
+  ],
+  examples: ["tasker check", "tasker check --strict --database-url postgres://db/app", "tasker check jobs --json"],
+  run: async ({ args, given, out, settings }) => {
+    const patienceMs = parsed("--patience", () => toMs((given.text("patience") ?? "30s") as DurationText));
+    const read = await guarded(settings);
+    const report = "message" in read ? empty([read]) : await reportOf(withPaths(read, args), given, patienceMs);
+    const levels = levelsOf(report);
+    const strict = given.on("strict");
+    const ok = exitOf(levels, strict) === exit.ok;
+    out.answer({ ok, ...report }, () => text(report, out.colors));
+    return exitOf(levels, strict);
+  },
+};
+
+/** The settings, or what is wrong with the config file or the environment. A config file that ends the process fails the check.
+ *  @throws {BadUsage} for a flag */
+async function guarded(settings: () => Promise<Settings>): Promise<Settings | Complaint> {
+  const failed = (): void => {
+    process.exitCode = exit.failed;
+    process.stderr.write(
+      "error: the config file ended the process; let it export a configuration and do nothing else\n",
+    );
+  };
+  process.once("exit", failed);
+  try {
+    return await settings();
+  } catch (error) {
+    const isFlag = error instanceof BadUsage && error.message.startsWith("--");
+    if (isFlag || !(error instanceof BadUsage || error instanceof FileBroken)) throw error;
+    return complaint(error.message, { stack: error.cause instanceof Error ? trimmed(error.cause) : null });
+  } finally {
+    process.off("exit", failed);
+  }
+}
+
+async function reportOf(settings: Settings, given: Given, patienceMs: number): Promise<Report> {
+  const files = jobFiles(settings.jobs, settings.base);
+  const database = given.on("offline") ? null : locate(settings);
+  const named = settings.source("databaseUrl") !== null;
+  const asked: Asked = {
+    files,
+    timezone: settings.timezone,
+    database: database && { ...database, named },
+    leftOut: [],
+  };
+  const { inspect } = await import("../check/process.ts");
+  const report = await inspect(asked, patienceMs);
+  const none = report.jobs.length === 0 && report.errors.length === 0;
+  const notes = database || given.on("offline") ? [] : [complaint(noDatabase)];
+  return {
+    ...report,
+    errors: none ? [complaint(noJobs(settings.jobs, files.length).message)] : report.errors,
+    notes: [...report.notes, ...notes],
+  };
+}
+
+const noDatabase = "no database is known, so pending runs were not checked; name one with --database-url";
+
+function empty(errors: readonly Complaint[]): Report {
+  return { jobs: [], errors, warnings: [], notes: [], pending: null };
+}
+
+function levelsOf({ errors, warnings, notes }: Report): readonly Level[] {
+  return [
+    ...errors.map(() => "error" as const),
+    ...warnings.map(() => "warning" as const),
+    ...notes.map(() => "note" as const),
+  ];
+}
+
+function text(report: Report, paint: Colors): string {
+  const { jobs, errors, warnings, notes, pending } = report;
+  const lines = (level: Level, list: readonly Complaint[]): readonly string[] =>
+    list.map(({ message, stack }) => levelLine(level, [message, stack].filter(Boolean).join("\n"), paint));
+  const parsedText =
+    pending && `, ${many(pending.checked, "pending run")} and ${many(pending.schedules.checked, "schedule")} parsed`;
+  return [
+    ...jobs.map((job) => levelLine("ok", jobText(job), paint)),
+    ...lines("note", notes),
+    ...lines("warning", warnings),
+    ...lines("error", errors),
+    "",
+    `${many(jobs.length, "job")}${parsedText ?? ""}: ${tally(levelsOf(report))}`,
+  ].join("\n");
+}
+
+function jobText({ id, file, schedules }: CheckedJob): string {
+  const ticks = schedules.map(
+    ({ id, rule, next }) => `${id}: ${rule}, ${next === null ? "no next tick" : `next ${next}`}`,
+  );
+  return [file === null ? id : `${id}  ${file}`, ...ticks].join("\n");
+}

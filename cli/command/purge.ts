@@ -1,0 +1,107 @@
+import { RunNotFound } from "../../sdk/port/error.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { finals, type Final } from "../../sdk/port/status.ts";
+import type { RunFilter, Target } from "../../sdk/port/target.ts";
+import type { Command } from "../command.ts";
+import type { Given } from "../given.ts";
+import { withStore } from "../database.ts";
+import { ActFailed, BadUsage, exit } from "../error.ts";
+import { instant, matching, numbers, whole } from "../filter.ts";
+
+/** What is to be deleted; at least one field is set. */
+interface Wanted {
+  readonly ids?: readonly number[];
+  readonly status?: readonly Final[];
+  readonly job?: readonly string[];
+  readonly before?: Date;
+}
+
+const batch = 1000;
+
+/** `tasker purge`: deletes finished runs and all that belongs to them, or one attempt's record. */
+export const purge: Command = {
+  usage: "purge [...ids]",
+  about: "Delete finished runs for good, by id or by filter",
+  takes: "database",
+  flags: [
+    { flag: "--status <list>", about: `Any of ${finals.join(", ")}` },
+    { flag: "--job <list>", about: "Of these jobs" },
+    { flag: "--before <time>", about: 'Ended before: an ISO time, or an age like "7d"' },
+    { flag: "--attempt <n>", about: "Delete only the record of this attempt of one run" },
+    { flag: "--yes", about: "Delete, without showing how many first" },
+  ],
+  examples: [
+    "tasker purge run_2n9c --yes",
+    "tasker purge --status completed --before 7d --yes",
+    "tasker purge run_2n9c --attempt 1 --yes",
+  ],
+  run: async ({ args, given, out, settings }) => {
+    const wanted = chosen(args, given);
+    const attempt = whole("--attempt", given.text("attempt"), 1, 1_000_000);
+    if (attempt !== undefined && wanted.ids?.length !== 1) throw new BadUsage("--attempt needs the id of one run");
+    const purged = await withStore(await settings(), async (store) => {
+      if (!given.on("yes")) throw await unconfirmed(store, wanted);
+      return attempt === undefined ? everything(store, wanted) : forget(store, wanted.ids![0]!, attempt);
+    });
+    const what = attempt === undefined ? "run" : "attempt record";
+    out.answer(
+      { purged },
+      () =>
+        `${purged} ${what}${purged === 1 ? "" : "s"} deleted${purged ? "" : "; only runs that are over can be purged"}`,
+    );
+    return purged > 0 ? exit.ok : exit.failed;
+  },
+};
+
+function chosen(args: readonly string[], given: Given): Wanted {
+  const status = given.list("status").map((text) => {
+    const found = finals.find((each) => each === text);
+    if (!found)
+      throw new BadUsage(
+        `--status: "${text}" is not one of ${finals.join(", ")}; only runs that are over can be purged`,
+      );
+    return found;
+  });
+  const before = instant("--before", given.text("before"));
+  const job = given.list("job");
+  const wanted = {
+    ...(args.length > 0 && { ids: numbers(args) }),
+    ...(status.length > 0 && { status }),
+    ...(job.length > 0 && { job }),
+    ...(before && { before }),
+  };
+  if (Object.keys(wanted).length === 0)
+    throw new BadUsage("nothing to purge; give run ids, or a filter like --status completed --before 7d");
+  return wanted;
+}
+
+async function unconfirmed(target: Target, { ids, status, job, before }: Wanted): Promise<Error> {
+  const like: RunFilter = {
+    status: status ?? finals,
+    hooks: true,
+    ...(ids && { ids }),
+    ...(job && { job }),
+    ...(before && { finishedBefore: before }),
+  };
+  const count = (await matching(target, like)).length;
+  if (count === 0)
+    return new ActFailed("no finished run matches, so none was deleted; see what there is with: tasker runs");
+  return new BadUsage(`${count} finished ${count === 1 ? "run matches" : "runs match"}; add --yes to delete for good`);
+}
+
+async function everything(target: Target, wanted: Wanted): Promise<number> {
+  let total = 0;
+  for (let count = batch; count === batch; total += count) count = await target.desk.purge(wanted, batch);
+  return total;
+}
+
+async function forget(target: Target, run: number, attempt: number): Promise<number> {
+  if (!(await target.find.get(run))) throw new RunNotFound(formatId(run));
+  const { items } = await target.find.attempts({ run }, { limit: 200 });
+  const record = items.find(({ n }) => n === attempt);
+  if (!record)
+    throw new ActFailed(
+      `run "${formatId(run)}" has no record of attempt ${attempt}; see them with: tasker run ${formatId(run)}`,
+    );
+  return (await target.desk.forget(run, record.token)) ? 1 : 0;
+}

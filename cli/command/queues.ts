@@ -1,0 +1,80 @@
+import type { Target } from "../../sdk/port/target.ts";
+import { oneLine } from "../view/color.ts";
+import type { Command } from "../command.ts";
+import type { Settings } from "../config.ts";
+import { withStore } from "../database.ts";
+import { BadUsage, exit } from "../error.ts";
+import { hint } from "../hint.ts";
+import type { Output } from "../view/output.ts";
+import { table, type Column } from "../view/table.ts";
+
+interface Row {
+  readonly name: string;
+  readonly paused: boolean;
+  readonly ready: number;
+  readonly delayed: number;
+  readonly leased: number;
+}
+
+/** `tasker queues`: lists queues, pauses one, lets it go on. */
+export const queues: Command = {
+  usage: "queues [act] [queue]",
+  about: "List queues; `queues pause <queue>` and `queues resume <queue>` stop and start one on all nodes",
+  takes: "database",
+  flags: [],
+  examples: ["tasker queues", "tasker queues pause mail", "tasker queues resume mail"],
+  run: async ({ args: [act, queue], out, settings }) => {
+    if (act !== undefined && act !== "pause" && act !== "resume")
+      throw new BadUsage(
+        `"${act}" is not an act on queues${hint(act, ["pause", "resume"]) || "; write pause or resume"}`,
+      );
+    if (act && !queue) throw new BadUsage(`which queue? write: tasker queues ${act} <queue>`);
+    if (act) return turn(act, queue!, out, await settings());
+    const rows = await withStore(await settings(), read);
+    out.answer({ items: rows, next: null }, () =>
+      rows.length > 0 ? table(rows, columns, out.colors.dim) : "no queues yet; one appears with its first run",
+    );
+    return exit.ok;
+  },
+};
+
+/** Pauses a queue, or lets it go on; one that no job uses too, for its runs may be still to come. */
+async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<number> {
+  const used = await withStore(settings, async (store) => {
+    await (act === "pause" ? store.desk.pause(queue) : store.desk.unpause(queue));
+    return usedQueues(store);
+  });
+  const isUsed = used.includes(queue);
+  const next = act === "pause" ? `paused; let it go on with: tasker queues resume ${queue}` : "running";
+  out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${oneLine(queue)}" is ${oneLine(next)}`);
+  const known = used.filter((name) => name !== "$hooks");
+  const warning = `warning: no job uses queue "${queue}" (known: ${known.join(", ") || "none"})${hint(queue, known)}`;
+  if (!isUsed) out.note(oneLine(warning));
+  return exit.ok;
+}
+
+/** The queues of published jobs and of runs that are there, sorted. */
+async function usedQueues(target: Target): Promise<readonly string[]> {
+  const [jobs, { lanes }] = await Promise.all([target.find.jobs(), target.find.stats()]);
+  const hooks = jobs.some((job) => job.hooks.length > 0) ? ["$hooks"] : [];
+  return [...new Set([...jobs.map(({ queue }) => queue), ...lanes.map(({ queue }) => queue), ...hooks])].sort();
+}
+
+const columns: readonly Column<Row>[] = [
+  { title: "QUEUE", cell: (row) => row.name },
+  { title: "STATE", cell: (row) => (row.paused ? "paused" : "running") },
+  { title: "READY", cell: (row) => row.ready, align: "right" },
+  { title: "DELAYED", cell: (row) => row.delayed, align: "right" },
+  { title: "LEASED", cell: (row) => row.leased, align: "right" },
+];
+
+async function read(target: Target): Promise<readonly Row[]> {
+  const [known, { lanes }] = await Promise.all([target.find.queues(), target.find.stats()]);
+  const names = new Set([...known.map(({ name }) => name), ...lanes.map(({ queue }) => queue)]);
+  return [...names].sort().map((name) => {
+    const own = lanes.filter((lane) => lane.queue === name);
+    const sum = (field: "ready" | "delayed" | "leased"): number => own.reduce((total, lane) => total + lane[field], 0);
+    const paused = known.find((queue) => queue.name === name)?.paused ?? false;
+    return { name, paused, ready: sum("ready"), delayed: sum("delayed"), leased: sum("leased") };
+  });
+}

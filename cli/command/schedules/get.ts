@@ -1,0 +1,40 @@
+import { configure } from "../../../sdk/client/config.ts";
+import { ScheduleNotFound } from "../../../sdk/port/error.ts";
+import { schedules } from "../../../sdk/client/schedules.ts";
+import type { Command } from "../../command.ts";
+import { withStore } from "../../database.ts";
+import { exit } from "../../error.ts";
+import { hinted, idsOf } from "./name.ts";
+import { words } from "../../view/rule.ts";
+import { scheduleDocument, scheduleText } from "../../view/schedule.ts";
+import { tickDocuments } from "../../view/tick.ts";
+import { ownZone } from "../../view/wall.ts";
+
+/** `tasker schedules get`: all that is known of one schedule, and its next 5 ticks. */
+export const get: Command = {
+  usage: "schedules get <id>",
+  about: "Show one schedule: rule, payload, last run and coming ticks",
+  takes: "database",
+  flags: [],
+  examples: ["tasker schedules get remind@user:7", "tasker schedules get report --json"],
+  run: async ({ args, out, settings }) => {
+    const [id] = idsOf(args) as [string];
+    const { schedule, ticks } = await withStore(await settings(), async (store) => {
+      configure({ store });
+      const found = await schedules.get(id);
+      if (!found) return hinted(id, () => Promise.reject(new ScheduleNotFound(id)));
+      return { schedule: found, ticks: await schedules.preview(id, { count: 5 }) };
+    });
+    const viewer = { zone: ownZone(), now: new Date() };
+    const description = await words(schedule.rule);
+    out.answer(
+      {
+        ...scheduleDocument(schedule),
+        description,
+        ticks: tickDocuments(ticks, schedule.rule.timezone ?? viewer.zone),
+      },
+      () => scheduleText(schedule, { ticks, words: description, colors: out.colors, ...viewer }),
+    );
+    return exit.ok;
+  },
+};

@@ -1,0 +1,87 @@
+import type { Logger } from "../../runtime/index.ts";
+import type { Command } from "../command.ts";
+import type { Settings } from "../config.ts";
+import { announce, hidden, locate, noDatabase, type Database } from "../database.ts";
+import { BadUsage } from "../error.ts";
+
+/** `tasker start`: runs jobs, for production. */
+export const start: Command = {
+  usage: "start [...paths]",
+  about: "Run jobs, in production: JSON logs, orderly stop at SIGTERM",
+  takes: "worker",
+  flags: [
+    {
+      flag: "--embedded",
+      about:
+        "Without a database URL: use an embedded Postgres in .tasker/, where other commands of this folder find it",
+    },
+  ],
+  examples: [
+    "tasker start",
+    "tasker start dist/jobs --slots 200",
+    "tasker start --queues mail=5 --database-url postgres://app@db/app",
+  ],
+  run: async ({ args, given, out, settings }) => {
+    const read = withPaths(await settings(), args);
+    const wanted = out.json ? ({ ...read, logFormat: "json" } as const) : read;
+    const [{ logger: loggerOf }, { loadJobs }, { runtimeOf, work }] = await Promise.all([
+      import("../view/logger.ts"),
+      import("../load.ts"),
+      import("../worker.ts"),
+    ]);
+    const logger = loggerOf(wanted);
+    const jobs = await loadJobs(wanted);
+    const serve = async (database: Database, ready?: () => void): Promise<number> => {
+      const runtime = await runtimeOf(wanted, { database, jobs, logger });
+      logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
+      return work(runtime, { grace: wanted.grace, logger, ...(ready && { ready }) });
+    };
+    const known = locate(wanted);
+    if (known) return serve(known);
+    if (!given.on("embedded")) throw noDatabase();
+    return withEmbedded(wanted, logger, (database) => noted(database, serve));
+  },
+};
+
+/** Settings whose jobs are the paths that were given, if any were. */
+export function withPaths(settings: Settings, paths: readonly string[]): Settings {
+  if (paths.length === 0) return settings;
+  if (settings.source("jobs") === "--jobs") throw new BadUsage("paths and --jobs were given; give one of them");
+  return { ...settings, jobs: paths, base: process.cwd() };
+}
+
+/** With a note in the folder from when the process is ready until it ends. */
+async function noted(
+  database: Database,
+  serve: (database: Database, ready: () => void) => Promise<number>,
+): Promise<number> {
+  let note: ReturnType<typeof announce> = null;
+  try {
+    return await serve(database, () => {
+      note = announce(database, "start");
+    });
+  } finally {
+    (note as ReturnType<typeof announce>)?.remove(); // TypeScript doesn't see that `ready` is called
+  }
+}
+
+/** Starts the embedded Postgres of the folder, calls, and stops it whatever happens. One that another process had started is
+ *  shared, and left running. */
+export async function withEmbedded(
+  settings: Settings,
+  logger: Logger,
+  act: (database: Database) => Promise<number>,
+): Promise<number> {
+  logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
+  const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
+  const embedded = await startEmbedded({ dir: hidden });
+  try {
+    return await act({
+      url: embedded.url,
+      schema: settings.schema,
+      from: `embedded Postgres ${embedded.version} in ${hidden}/`,
+    });
+  } finally {
+    await embedded.stop();
+  }
+}

@@ -1,0 +1,148 @@
+import { humanMs } from "../../sdk/port/duration.ts";
+import type { QueueStat, RateStat, Stats } from "../../sdk/port/target.ts";
+import type { Colors } from "../view/color.ts";
+import type { Command } from "../command.ts";
+import { withStore } from "../database.ts";
+import { exit } from "../error.ts";
+import { nodeTable } from "./nodes.ts";
+import { pairs, table } from "../view/table.ts";
+
+/** `tasker stats`: how much waits and runs, what ended lately and how fast, and who works. */
+export const stats: Command = {
+  usage: "stats",
+  about: "Show counts by status, queue and job, throughput, waits and nodes",
+  takes: "database",
+  flags: [],
+  examples: ["tasker stats", "tasker stats --json"],
+  run: async ({ out, settings }) => {
+    const found = await withStore(await settings(), (store) => store.find.stats());
+    out.answer(document(found), () => text(found, out.colors));
+    return exit.ok;
+  },
+};
+
+/** Stats for programs: in `rates`, `waitMs` and `runMs` are sums over what ended, and `meanWaitMs` and `meanRunMs` are means. */
+export function document(found: Stats): object {
+  const rates = found.rates.map((rate) => ({ ...rate, ...means(rate) }));
+  return { ...found, rates, totals: totals(found) };
+}
+
+/** Sums over all lanes and rates. Means are in ms; null while nothing ended. */
+export interface Totals {
+  readonly ready: number;
+  readonly delayed: number;
+  readonly leased: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+  readonly retried: number;
+  readonly perMinute: number;
+  /** From due to start, and from start to end, of what completed or failed. */
+  readonly meanWaitMs: number | null;
+  readonly meanRunMs: number | null;
+}
+
+/** Adds the numbers up. */
+export function totals({ lanes, rates, windowMs }: Stats): Totals {
+  const live = (field: "ready" | "delayed" | "leased"): number => lanes.reduce((total, lane) => total + lane[field], 0);
+  const rate = (field: "completed" | "failed" | "canceled" | "retried" | "waitMs" | "runMs"): number =>
+    rates.reduce((total, each) => total + each[field], 0);
+  const ended = rate("completed") + rate("failed");
+  return {
+    ready: live("ready"),
+    delayed: live("delayed"),
+    leased: live("leased"),
+    completed: rate("completed"),
+    failed: rate("failed"),
+    canceled: rate("canceled"),
+    retried: rate("retried"),
+    perMinute: windowMs > 0 ? Math.round(((ended * 60_000) / windowMs) * 10) / 10 : 0,
+    ...means({
+      completed: rate("completed"),
+      failed: rate("failed"),
+      waitMs: rate("waitMs"),
+      runMs: rate("runMs"),
+    }),
+  };
+}
+
+type Sums = Pick<RateStat, "completed" | "failed" | "waitMs" | "runMs">;
+
+function means({ completed, failed, waitMs, runMs }: Sums): Pick<Totals, "meanWaitMs" | "meanRunMs"> {
+  const ended = completed + failed;
+  const mean = (sumMs: number): number | null => (ended > 0 ? Math.round(sumMs / ended) : null);
+  return { meanWaitMs: mean(waitMs), meanRunMs: mean(runMs) };
+}
+
+function text(found: Stats, paint: Colors): string {
+  const sum = totals(found);
+  const span = humanMs(found.windowMs);
+  const head = pairs(
+    [
+      ["pending", `${sum.ready} due, ${sum.delayed} later`],
+      ["leased", sum.leased],
+      [
+        `ended in ${span}`,
+        `${sum.completed} completed, ${sum.failed} failed, ${sum.canceled} canceled, ${sum.retried} retried`,
+      ],
+      ["throughput", `${sum.perMinute} a minute`],
+      ["mean wait", sum.meanWaitMs === null ? null : humanMs(sum.meanWaitMs)],
+      ["mean run", sum.meanRunMs === null ? null : humanMs(sum.meanRunMs)],
+    ],
+    paint.dim,
+  );
+  const lanes =
+    found.lanes.length + found.rates.length > 0
+      ? laneTable(found, paint)
+      : "no runs yet; add one with: tasker trigger <job> [payload]";
+  const nodes =
+    found.nodes.length > 0
+      ? nodeTable(found.nodes, paint, found.at)
+      : 'no node is there; start one with "tasker start" or "tasker dev"';
+  return [head, lanes, nodes].join("\n\n");
+}
+
+interface Row {
+  readonly lane: QueueStat | null;
+  readonly rate: RateStat | null;
+}
+
+function laneTable({ lanes, rates }: Stats, paint: Colors): string {
+  const rows: Row[] = [
+    ...lanes.map((lane, at) => ({
+      lane,
+      // rates know no priority: they are shown with the first lane of their job
+      rate:
+        lanes.findIndex((each) => same(each, lane)) === at ? (rates.find((rate) => same(rate, lane)) ?? null) : null,
+    })),
+    ...rates.filter((rate) => !lanes.some((lane) => same(lane, rate))).map((rate) => ({ lane: null, rate })),
+  ];
+  const mean = ({ rate }: Row, field: "meanWaitMs" | "meanRunMs"): string => {
+    const ms = rate && means(rate)[field];
+    return ms === null ? "" : humanMs(ms);
+  };
+  const right = "right" as const;
+  return table(
+    rows,
+    [
+      { title: "QUEUE", cell: ({ lane, rate }) => (lane ?? rate)!.queue },
+      { title: "JOB", cell: ({ lane, rate }) => (lane ?? rate)!.job },
+      { title: "PRIORITY", cell: ({ lane }) => lane?.priority ?? "", align: right },
+      { title: "READY", cell: ({ lane }) => lane?.ready ?? 0, align: right },
+      { title: "DELAYED", cell: ({ lane }) => lane?.delayed ?? 0, align: right },
+      { title: "LEASED", cell: ({ lane }) => lane?.leased ?? 0, align: right },
+      { title: "COMPLETED", cell: ({ rate }) => rate?.completed ?? "", align: right },
+      { title: "FAILED", cell: ({ rate }) => rate?.failed ?? "", align: right },
+      { title: "MEAN WAIT", cell: (row) => mean(row, "meanWaitMs"), align: right },
+      { title: "MEAN RUN", cell: (row) => mean(row, "meanRunMs"), align: right },
+    ],
+    paint.dim,
+  );
+}
+
+function same(
+  a: { readonly queue: string; readonly job: string },
+  b: { readonly queue: string; readonly job: string },
+): boolean {
+  return a.queue === b.queue && a.job === b.job;
+}

@@ -1,0 +1,179 @@
+/** Records as people and programs read them. */
+import { humanMs } from "../../sdk/port/duration.ts";
+import { formatId, scheduleId } from "../../sdk/port/id.ts";
+import type { Wire } from "../../sdk/port/codec.ts";
+import type { Status } from "../../sdk/port/status.ts";
+import type { AttemptRecord, LogRecord, RunRecord } from "../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../sdk/port/text.ts";
+import { oneLine, plain, type Colors, type Paint } from "./color.ts";
+import { isAuthors } from "../error.ts";
+import { fields } from "./field.ts";
+import { pairs, table, type Column } from "./table.ts";
+
+/** A run as a JSON document: its id as `run_…`, payload and result as natural JSON, instants as ISO text; `hook` says which run's hook
+ *  it executes, `schedule` for which tick it was made, if so. */
+export function runDocument(run: RunRecord): object {
+  const { id, input, result, options, replayOf, ...rest } = run;
+  return {
+    id: formatId(id),
+    ...rest,
+    payload: natural(input),
+    result: result && natural(result),
+    options,
+    replayOf: replayOf === null ? null : formatId(replayOf),
+    hook: options?.hook ? { kind: options.hook.kind, of: formatId(options.hook.of) } : null,
+    schedule: tickOf(run),
+  };
+}
+
+function tickOf({ job, options }: RunRecord): { readonly id: string; readonly tick: Date } | null {
+  const { schedule } = options ?? {};
+  return schedule ? { id: scheduleId({ job, key: schedule.key }), tick: new Date(schedule.tick) } : null;
+}
+
+/** The natural JSON of a stored value. */
+export function natural(wire: Wire): unknown {
+  return JSON.parse(wire.json);
+}
+
+/** A table of runs. */
+export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = new Date()): string {
+  const columns: Column<RunRecord>[] = [
+    { title: "RUN", cell: (run) => formatId(run.id), paint: () => paint.cyan },
+    { title: "JOB", cell: jobOf, max: 80 },
+    { title: "STATUS", cell: stateOf, paint: (run) => statusPaint(run.status, paint) },
+    { title: "ATTEMPT", cell: (run) => run.attempt, align: "right" },
+    { title: "QUEUE", cell: (run) => run.queue, max: 24 },
+    { title: "DUE", cell: (run) => when(run.dueAt, now) },
+    { title: "TOOK", cell: took, align: "right" },
+    {
+      title: "ERROR OR NOTE",
+      cell: (run) => run.error?.message ?? run.note ?? "",
+      paint: (run) => (run.error ? paint.red : paint.dim),
+    },
+  ];
+  return table(runs, columns, paint.dim);
+}
+
+/** All about one run, as text. */
+export function runText(
+  run: RunRecord,
+  more: {
+    readonly attempts: readonly AttemptRecord[];
+    readonly logs: readonly LogRecord[];
+    readonly colors: Colors;
+    readonly now?: Date;
+  },
+): string {
+  const { attempts, logs, colors: paint, now = new Date() } = more;
+  const parts = [
+    `${paint.cyan(formatId(run.id))}  ${paint.bold(oneLine(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
+    facts(run, paint, now),
+    section("Payload", pretty(run.input), paint),
+    run.result && section("Result", pretty(run.result), paint),
+    run.error && section("Error", stackOf(run.error), paint),
+    attempts.length > 0 && section("Attempts that did not complete it", attemptTable(attempts, paint), paint),
+    logs.length > 0 && section("Log", logs.map((line) => logLine(line, paint)).join("\n"), paint),
+  ];
+  return parts.filter(Boolean).join("\n\n");
+}
+
+/** How far an instant is from now: `in 5m`, `3m 20s ago`, `now`. */
+export function when(at: Date | null, now: Date): string {
+  if (!at) return "";
+  const ms = at.getTime() - now.getTime();
+  if (Math.abs(ms) < 1000) return "now";
+  return ms > 0 ? `in ${humanMs(ms)}` : `${humanMs(-ms)} ago`;
+}
+
+/** The colour of a status. */
+export function statusPaint(status: Status, paint: Colors): Paint {
+  if (status === "completed") return paint.green;
+  if (status === "failed") return paint.red;
+  if (status === "canceled") return paint.dim;
+  return status === "pending" || status === "waiting" ? paint.yellow : paint.cyan;
+}
+
+function stateOf(run: RunRecord): string {
+  return `${run.status}${run.canceling ? " (canceling)" : run.reason ? ` (${run.reason})` : ""}`;
+}
+
+/** The job, and for a run that executes a hook, whose. */
+function jobOf({ job, options }: RunRecord): string {
+  return options?.hook ? `${job} (hook ${options.hook.kind} of ${formatId(options.hook.of)})` : job;
+}
+
+function took(run: RunRecord): string {
+  return run.startedAt && run.finishedAt
+    ? humanMs(Math.max(0, run.finishedAt.getTime() - run.startedAt.getTime()))
+    : "";
+}
+
+function facts(run: RunRecord, paint: Colors, now: Date): string {
+  const instant = (at: Date | null): string | null => at && `${at.toISOString()}  ${when(at, now)}`;
+  const schedule = tickOf(run);
+  return pairs(
+    [
+      ["note", run.note],
+      ["schedule", schedule && `${schedule.id}, tick ${schedule.tick.toISOString()}`],
+      ["queue", `${run.queue}, priority ${run.priority}`],
+      ["created", instant(run.createdAt)],
+      ["due", instant(run.dueAt)],
+      ["expires", instant(run.expiresAt)],
+      ["started", instant(run.startedAt)],
+      ["finished", instant(run.finishedAt)],
+      ["took", took(run) || null],
+      ["attempts", run.attempt],
+      ["crashes", run.crashes || null],
+      ["node", run.node],
+      ["version", run.version === "0" ? null : run.version],
+      ["key", run.key],
+      ["tags", run.tags.join(", ") || null],
+      ["progress", run.progress && `${run.progress.value}${run.progress.detail ? ` ${run.progress.detail}` : ""}`],
+      ["options", optionsOf(run)],
+      ["replay of", run.replayOf === null ? null : formatId(run.replayOf)],
+    ],
+    paint.dim,
+  );
+}
+
+function optionsOf({ options }: RunRecord): string | null {
+  const { hook: _hook, schedule: _schedule, ...own } = options ?? {};
+  return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
+}
+
+function attemptTable(attempts: readonly AttemptRecord[], paint: Colors): string {
+  const span = (row: AttemptRecord): string =>
+    row.startedAt ? humanMs(Math.max(0, row.endedAt.getTime() - row.startedAt.getTime())) : "";
+  const columns: Column<AttemptRecord>[] = [
+    { title: "N", cell: (row) => row.n, align: "right" },
+    { title: "OUTCOME", cell: (row) => row.outcome },
+    { title: "STARTED", cell: (row) => row.startedAt?.toISOString() ?? "never" },
+    { title: "TOOK", cell: span, align: "right" },
+    { title: "NODE", cell: (row) => row.node ?? "" },
+    { title: "NEXT", cell: (row) => row.retryAt?.toISOString() ?? "" },
+    { title: "ERROR", cell: (row) => row.error?.message ?? "", paint: () => paint.red },
+  ];
+  return table(attempts, columns, paint.dim);
+}
+
+function logLine(line: LogRecord, paint: Colors): string {
+  const tint = line.level === "error" ? paint.red : line.level === "warn" ? paint.yellow : (text: string) => text;
+  const data = line.data === null ? "" : `  ${fields(JSON.parse(line.data), "", paint.dim)}`;
+  return `${paint.dim(line.at.toISOString())}  ${tint(`${line.level.padEnd(5)}  ${plain(line.message)}`)}${data}`;
+}
+
+function stackOf({ name, message, stack }: ErrorRecord): string {
+  return plain(stack ?? `${name}: ${message}`)
+    .split("\n")
+    .filter(isAuthors)
+    .join("\n");
+}
+
+function section(title: string, body: string, paint: Colors): string {
+  return `${paint.bold(title)}\n${body.replace(/^/gm, "  ")}`;
+}
+
+function pretty(wire: Wire): string {
+  return plain(JSON.stringify(natural(wire), null, 2));
+}

@@ -1,0 +1,127 @@
+import { humanMs } from "../../sdk/port/duration.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import type { Progress } from "../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../sdk/port/text.ts";
+import type { StoreClock } from "../core/clock.ts";
+import type { Bus, RunEvent } from "../core/event.ts";
+import { fields, type Leased } from "../core/lease.ts";
+import { writes, type Logger } from "../core/log.ts";
+import type { Registry } from "../core/registry.ts";
+import type { Outcome, Settled } from "../store/port.ts";
+
+const canceled: Outcome = { to: "canceled", reason: "user", error: null };
+
+/** Tells of runs: to the log, to the bus, and to the counts that the node reports. Nothing is built for which nobody listens. */
+export class Reporter {
+  readonly #logger: Logger;
+  readonly #bus: Bus;
+  readonly #storeClock: StoreClock;
+  readonly #registry: Registry;
+
+  constructor(parts: {
+    readonly logger: Logger;
+    readonly bus: Bus;
+    readonly storeClock: StoreClock;
+    readonly registry: Registry;
+  }) {
+    this.#logger = parts.logger;
+    this.#bus = parts.bus;
+    this.#storeClock = parts.storeClock;
+    this.#registry = parts.registry;
+  }
+
+  started(leased: Leased): void {
+    if (writes(this.#logger, "debug")) this.#logger.debug(fields(leased), "Run started");
+    if (this.#bus.hears("run.started")) this.#publish(leased, { type: "run.started" });
+  }
+
+  progress(leased: Leased, progress: Progress): void {
+    if (this.#bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
+  }
+
+  /** What the store answered to an attempt's outcome. */
+  ended(leased: Leased, asked: Outcome, settled: Settled, runMs: number): void {
+    if (settled === "lost")
+      return this.#logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
+    const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
+    this.#count(leased, outcome, runMs);
+    this.#write(leased, outcome, runMs);
+    if (this.#bus.hears(types[outcome.to])) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
+  }
+
+  #publish({ lease, attempt }: Leased, about: Pick<RunEvent, "type"> & Partial<RunEvent>): void {
+    const { job, queue, tags } = lease;
+    this.#bus.publish({
+      at: this.#storeClock.date(),
+      run: formatId(lease.id),
+      job,
+      queue,
+      tags,
+      attempt,
+      ...about,
+    });
+  }
+
+  #count({ lease, startedMs }: Leased, outcome: Outcome, runMs: number): void {
+    const counts = this.#registry.counts(lease.job, lease.queue);
+    if (outcome.to === "pending") {
+      if (outcome.spent) counts.retried++;
+      return;
+    }
+    counts[outcome.to]++;
+    if (outcome.to === "canceled") return;
+    counts.runMs += runMs;
+    if (startedMs !== null) counts.waitMs += startedMs - lease.dueMs;
+  }
+
+  #write(leased: Leased, outcome: Outcome, runMs: number): void {
+    const level = outcome.to === "failed" ? "error" : outcome.to === "pending" && outcome.spent ? "warn" : "info";
+    if (!writes(this.#logger, level)) return;
+    const error = outcome.to === "completed" ? null : outcome.error;
+    const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { error: brief(error) }) };
+    this.#logger[level](about, messageOf(outcome));
+  }
+}
+
+function brief({ name, message, stack }: ErrorRecord): string {
+  return stack ?? `${name}: ${message}`;
+}
+
+function messageOf(outcome: Outcome): string {
+  switch (outcome.to) {
+    case "completed":
+      return outcome.reason === "skipped" ? "Run skipped" : "Run completed";
+    case "failed":
+      return "Run failed";
+    case "canceled":
+      return "Run canceled";
+    case "pending":
+      return outcome.spent
+        ? `Run failed, retrying in ${humanMs(outcome.delayMs)}`
+        : `Run put off for ${humanMs(outcome.delayMs)}`;
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const types = {
+  completed: "run.completed",
+  failed: "run.failed",
+  canceled: "run.canceled",
+  pending: "run.retrying",
+} as const satisfies Record<Outcome["to"], RunEvent["type"]>;
+
+function eventOf(outcome: Outcome): Pick<RunEvent, "type"> & Partial<RunEvent> {
+  const type = types[outcome.to];
+  switch (outcome.to) {
+    case "completed":
+    case "canceled":
+      return { type, reason: outcome.reason };
+    case "failed":
+      return { type, reason: outcome.reason, error: outcome.error };
+    case "pending":
+      return { type, reason: outcome.outcome, error: outcome.error, retryInMs: outcome.delayMs };
+    default:
+      return outcome satisfies never;
+  }
+}

@@ -1,0 +1,104 @@
+import { DuplicateJob } from "../../sdk/port/error.ts";
+import type { JobSpec } from "../../sdk/define/spec.ts";
+import type { HookKind, JobRecord } from "../../sdk/port/target.ts";
+import type { Tally } from "../store/port.ts";
+
+type Counts = { -readonly [K in keyof Tally]: Tally[K] };
+
+/** A job that this runtime has, with what is worked out once for all its runs. */
+export interface Registered {
+  readonly spec: JobSpec;
+  /** Final states that add a run for a hook. */
+  readonly hooks: readonly HookKind[];
+}
+
+/** The jobs of a runtime, by id, and what became of their runs since the last report. `version` grows with each change. */
+export class Registry {
+  readonly #jobs = new Map<string, Registered>();
+  readonly #counts = new Map<string, Map<string, Counts>>();
+  #version = 0;
+  #ids: readonly string[] | null = null;
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** @throws {DuplicateJob} if the id is taken */
+  add(spec: JobSpec): void {
+    const other = this.#jobs.get(spec.id);
+    if (other) throw new DuplicateJob(spec.id, other.spec.file, spec.file);
+    this.#jobs.set(spec.id, { spec, hooks: kinds(spec) });
+    this.#changed();
+  }
+
+  /** Answers false if there was no such job. */
+  remove(id: string): boolean {
+    const had = this.#jobs.delete(id);
+    if (had) this.#changed();
+    return had;
+  }
+
+  get(id: string): Registered | undefined {
+    return this.#jobs.get(id);
+  }
+
+  /** Ids in order of registration. */
+  ids(): readonly string[] {
+    return (this.#ids ??= [...this.#jobs.keys()]);
+  }
+
+  specs(): JobSpec[] {
+    return [...this.#jobs.values()].map(({ spec }) => spec);
+  }
+
+  /** What nodes publish of these jobs. */
+  records(): Omit<JobRecord, "seenAt">[] {
+    return [...this.#jobs.values()].map(({ spec, hooks }) => ({
+      id: spec.id,
+      description: spec.description,
+      queue: spec.queue,
+      priority: spec.priority,
+      schema: spec.jsonSchema,
+      tags: spec.tags,
+      ttlMs: spec.ttlMs,
+      hooks,
+    }));
+  }
+
+  /** The counts of a job in a queue, to add to. */
+  counts(job: string, queue: string): Counts {
+    let queues: Map<string, Counts> | undefined = this.#counts.get(job);
+    if (!queues) this.#counts.set(job, (queues = new Map<string, Counts>()));
+    let counts = queues.get(queue);
+    if (!counts) {
+      counts = { queue, job, completed: 0, failed: 0, canceled: 0, retried: 0, waitMs: 0, runMs: 0 };
+      queues.set(queue, counts);
+    }
+    return counts;
+  }
+
+  /** Takes the counts out, to report them. */
+  takeCounts(): Tally[] {
+    const all = [...this.#counts.values()].flatMap((queues) => [...queues.values()]);
+    this.#counts.clear();
+    return all;
+  }
+
+  /** Puts counts back whose report failed. */
+  returnCounts(tallies: readonly Tally[]): void {
+    for (const { job, queue, ...numbers } of tallies) {
+      const counts = this.counts(job, queue);
+      for (const [key, value] of Object.entries(numbers)) counts[key as keyof typeof numbers] += value;
+    }
+  }
+
+  #changed(): void {
+    this.#version++;
+    this.#ids = null;
+  }
+}
+
+function kinds({ hooks }: JobSpec): readonly HookKind[] {
+  const all = { success: hooks.onSuccess, failure: hooks.onFailure, cancel: hooks.onCancel };
+  return (["success", "failure", "cancel"] as const).filter((kind) => all[kind] !== null);
+}

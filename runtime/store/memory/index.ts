@@ -1,0 +1,44 @@
+import type { Store } from "../port.ts";
+import { adder } from "./add.ts";
+import { desk } from "./desk.ts";
+import { find } from "./find.ts";
+import { nodes } from "./node.ts";
+import { keep, runs } from "./run.ts";
+import { schedules } from "./schedule.ts";
+import { makeState } from "./state.ts";
+import { ticks } from "./tick.ts";
+
+/** Options of `memory`. */
+export interface MemoryOptions {
+  /** The store's clock, epoch ms; the system's by default, kept from going back. */
+  readonly now?: () => number;
+}
+
+/** A store in this process's memory: for tests, and the reference that other stores are compared with. Nothing survives, no
+ *  other process sees it, and it has no transactions: an add with `tx` is refused item by item. */
+export function memory(options: MemoryOptions = {}): Store {
+  const state = makeState(options.now ?? steadyNow());
+  return {
+    name: "memory",
+    runs: runs(state),
+    nodes: nodes(state),
+    keep: keep(state),
+    ticks: ticks(state),
+    find: find(state),
+    desk: desk(state),
+    schedules: schedules(state),
+    add: adder(state),
+    open: () => Promise.resolve(),
+    close() {
+      state.ears.clear();
+      for (const wake of [...state.waiters.values()].flatMap((each) => [...each])) wake();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** The system's clock, which stands still while it is set back. */
+function steadyNow(): () => number {
+  let last = 0;
+  return () => (last = Math.max(last, Date.now()));
+}

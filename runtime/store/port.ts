@@ -1,0 +1,311 @@
+/** The ports of a store, cut by who calls: `Runs` and `Nodes` by the engine, `Find` and `Desk` by people and application
+ *  code. `test/store/suite.ts` says what each method means; every store passes it. */
+import type { Wire } from "../../sdk/port/codec.ts";
+import type { Reason } from "../../sdk/port/status.ts";
+import type {
+  Added,
+  Desk,
+  Find,
+  HookKind,
+  JobRecord,
+  LogRecord,
+  NewRun,
+  NewSchedule,
+  Progress,
+  RunOptions,
+  ScheduleName,
+  Schedules,
+  Target,
+} from "../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../sdk/port/text.ts";
+
+/** A claim on a run. `id` and `token` together are the fence that each write is checked by. */
+export interface Lease {
+  readonly id: number;
+  /** Grows with each lease of the run. */
+  readonly token: number;
+  readonly job: string;
+  readonly queue: string;
+  readonly priority: number;
+  /** Epoch ms of the store's clock, rounded up. */
+  readonly dueMs: number;
+  readonly createdMs: number;
+  readonly expiresMs: number | null;
+  /** Attempts already spent; the coming one is `attempt + 1`. */
+  readonly attempt: number;
+  /** How often a node died while it held this run. From 1 on, its start is recorded before its handler is called. */
+  readonly crashes: number;
+  readonly input: Wire;
+  readonly tags: readonly string[];
+  readonly key: string | null;
+  readonly options: RunOptions | null;
+  /** A cancel had been asked for when the run was leased: end it as canceled. */
+  readonly canceling: boolean;
+}
+
+/** Which runs a node wants. Runs of other jobs are left alone; so are paused queues. */
+export interface Claim {
+  readonly node: number;
+  /** Jobs that this node has. */
+  readonly jobs: readonly string[];
+  /** Only these queues, or all but these. */
+  readonly queues: { readonly only: readonly string[] } | { readonly not: readonly string[] };
+  readonly limit: number;
+  /** Claims what falls due within this from now. */
+  readonly aheadMs: number;
+  readonly ttlMs: number;
+  /** `priority`: higher lanes first, equal ones by turns. `oldest`: longest waiting first, so that nothing starves. */
+  readonly order: "priority" | "oldest";
+  /** Passes by runs that crashed this often, or more; none if it is left out. */
+  readonly crashesBelow?: number | undefined;
+  /** False: rows that earlier claims should have brought may be passed by, which is cheaper where there are many leased ones, or much
+   *  that is gone. True by default. */
+  readonly whole?: boolean | undefined;
+  /** Looking at everything takes long at present: a claim that does may take its time, and another leaves out what has been due for seconds where
+   *  it does not know how far earlier ones came. */
+  readonly slow?: boolean | undefined;
+  /** Looks only where `listen` said that runs may be due; everywhere if it is left out. */
+  readonly lanes?: readonly number[] | undefined;
+}
+export interface Claimed {
+  readonly leases: readonly Lease[];
+  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. Null: none of the claim's lanes is
+   *  one of its jobs and queues, so nothing was asked. */
+  readonly nowMs: number | null;
+  /** How long the store itself looked; ms. */
+  readonly tookMs: number;
+}
+
+/** How an attempt ended. All of it is written in one step with the end of the lease. */
+export type Outcome =
+  | {
+      readonly to: "completed";
+      readonly result: Wire | null;
+      readonly reason: "skipped" | null;
+      readonly note: string | null;
+    }
+  | { readonly to: "failed"; readonly reason: "error" | "timeout" | "crashed" | "expired"; readonly error: ErrorRecord }
+  | { readonly to: "canceled"; readonly reason: Reason; readonly error: ErrorRecord | null }
+  /** Another attempt after `delayMs`. `spent: false`: a snooze, which costs no attempt. */
+  | {
+      readonly to: "pending";
+      readonly delayMs: number;
+      readonly spent: boolean;
+      readonly outcome: "error" | "timeout" | "snoozed";
+      readonly error: ErrorRecord | null;
+    };
+
+export interface Settlement {
+  readonly id: number;
+  readonly token: number;
+  readonly job: string;
+  readonly outcome: Outcome;
+  /** When the handler was called, by the store's clock; null if it never was. */
+  readonly startedMs: number | null;
+  /** Hooks of the job: the store adds a hook's run in the same step, for the state that it wrote. */
+  readonly hooks: readonly HookKind[];
+}
+/** `settled`: as asked. `canceled`: a cancel came first, and was recorded instead. `lost`: the lease was lost, nothing was written. */
+export type Settled = "settled" | "canceled" | "lost";
+
+export interface Held {
+  readonly id: number;
+  readonly token: number;
+}
+export interface Swept {
+  /** Runs of dead nodes made pending again. */
+  readonly recovered: number;
+  readonly crashed: number;
+  readonly expired: number;
+  readonly nodes: number;
+}
+
+/** For whom runs are leased as they are added. */
+export interface LeasedFor {
+  readonly node: number;
+  readonly ttlMs: number;
+}
+/** `lease`: null where the run was added as anybody's. `nowMs`: the store's clock at the write, NaN where there is no lease to go by. */
+export interface AddedLeased extends Added {
+  readonly lease: Lease | null;
+  readonly nowMs: number;
+}
+
+/** The way of a run. Every method is one atomic step; none keeps a transaction open for its caller. */
+export interface Runs {
+  /** Claims due runs, in any order. Nobody else gets them for `ttlMs`. Never more than `limit`. */
+  lease(claim: Claim): Promise<Claimed>;
+  /** Adds runs that are due now and have no key, under a lease of the node that adds them: no claim is needed, and nobody is told.
+   *  Runs of paused queues, and those whose first write was not answered, come without a lease. */
+  addLeased(batch: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]>;
+  /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
+  settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
+  /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start.
+   *  Answers those that were lost. */
+  hold(node: number, started: readonly (Held & { readonly startedMs: number | null })[]): Promise<readonly Held[]>;
+  /** Which of these are still ours. */
+  check(held: readonly Held[]): Promise<readonly Held[]>;
+  /** Gives leases back; no attempt is spent. */
+  release(batch: readonly Held[]): Promise<void>;
+  /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
+   *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
+  sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
+  /** Calls back when runs may have become due (with the lanes, where it is known that they are in few), a command for `node` waits, or a
+   *  schedule was changed. Best effort: polling must be enough alone. */
+  listen(
+    node: number,
+    hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
+  ): Promise<() => Promise<void>>;
+  progress(held: Held, progress: Progress): Promise<boolean>;
+  log(batch: readonly LogRecord[]): Promise<void>;
+}
+
+export interface NodeInfo {
+  readonly name: string;
+  readonly app: string;
+  readonly version: string;
+}
+export interface NodeState {
+  readonly slots: number;
+  readonly busy: number;
+  readonly heap: number;
+  readonly draining: boolean;
+  readonly jobs: readonly string[];
+  /** It will not beat before its lease ends, unless it is told that runs may be due. */
+  readonly asleep?: boolean | undefined;
+}
+/** What a node adds to the rates since its last report. */
+export interface Tally {
+  readonly queue: string;
+  readonly job: string;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+  readonly retried: number;
+  readonly waitMs: number;
+  readonly runMs: number;
+}
+export interface Beat {
+  /** False: the node's lease had ended before this beat; check what it held. It is alive again from now. */
+  readonly alive: boolean;
+  /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
+  readonly cancel: readonly Held[];
+  readonly nowMs: number;
+  /** When the next schedule is due, epoch ms; null if none is. */
+  readonly tickMs: number | null;
+  /** True if the node's schedules are to be declared again: what they replaced has no live node any more, or the node was forgotten. */
+  readonly declare: boolean;
+  /** Whether a sweep by this node would find something to do. */
+  readonly sweep: boolean;
+  /** Whether other nodes live. */
+  readonly others: boolean;
+  /** What this node's jobs have to do next; null where it was not looked for: the node has runs, or too many lanes. */
+  readonly coming: Coming | null;
+}
+/** Epoch ms, each null if there is none. `dueMs`: before it no run of these jobs can be leased, paused queues aside; it may be
+ *  too early, never too late. `expiresMs`: before it no run expires. */
+export interface Coming {
+  readonly dueMs: number | null;
+  readonly expiresMs: number | null;
+}
+export interface Nodes {
+  join(info: NodeInfo, ttlMs: number): Promise<number>;
+  /** Renews the node's lease. A node that is awake wakes those that sleep, and ends their leases within `ttlMs`: alone they hold nothing,
+   *  but they see to nobody either, and one that died asleep would pass for a live one. */
+  beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
+  /** As `cancel` of a beat, without a beat. */
+  commands(node: number): Promise<readonly Held[]>;
+  leave(node: number): Promise<void>;
+  /** Publishes jobs; what other nodes published of other jobs stays. */
+  publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;
+}
+
+/** A schedule that is due, as read: `rev` fences what is made of it. */
+export interface Due extends NewSchedule {
+  readonly rev: number;
+  /** Epoch ms. Fresh: the instant from which ticks count; else that of the coming run, spread included. */
+  readonly nextMs: number;
+  readonly fresh: boolean;
+  readonly lastMs: number | null;
+  readonly count: number;
+  /** Since when a live node has its job, at the latest; null for one made at run time, which needs none to tick. */
+  readonly servedMs: number | null;
+  /** Runs of it that are live; read only where the rule's overlap asks. */
+  readonly live: readonly number[];
+  /** Where its runs go, the job's own values filled in. */
+  readonly queue: string;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly ttlMs: number | null;
+}
+export interface DueList {
+  readonly due: readonly Due[];
+  readonly nowMs: number;
+  /** When the next schedule is due that is not in the list, and whether its overlap wants it on the dot; null if none is. */
+  readonly next: { readonly atMs: number; readonly dot: boolean } | null;
+  /** Whether other nodes live. */
+  readonly others: boolean;
+}
+/** What becomes of one due schedule. */
+export interface Tick extends ScheduleName {
+  readonly rev: number;
+  /** The coming instant, spread included; null: none comes. None does either once the runs that were made reach the rule's limit. */
+  readonly nextMs: number | null;
+  /** The last tick that is done with, whether or not it made a run; null: none yet. */
+  readonly lastMs: number | null;
+  readonly runs: readonly TickRun[];
+}
+export interface TickRun {
+  readonly tickMs: number;
+  /** Tick and spread; an instant in the past means now. */
+  readonly dueMs: number;
+  readonly queue: string;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly ttlMs: number | null;
+  readonly options: RunOptions;
+}
+
+/** The way of a schedule. Each method is one atomic step. */
+export interface Ticks {
+  /** Says which schedules a node's jobs have now; a job without any is listed too. Of different declarations of a job, the one that was
+   *  seen last wins while a live, undraining node has it; the others become of force when no such node is left. Paused ones
+   *  stay paused, run-time ones of the same name are taken over. */
+  declare(
+    node: number,
+    jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[],
+  ): Promise<void>;
+  /** Schedules that are fresh, or due within `aheadMs` (on the dot where overlap is not allowed), the earliest first. Nothing is changed. */
+  due(query: {
+    readonly node: number;
+    readonly aheadMs: number;
+    readonly limit: number;
+    /** Leaves these out, also as what comes next. */
+    readonly except?: readonly ScheduleName[] | undefined;
+  }): Promise<DueList>;
+  /** Moves schedules on and adds their runs, in one step: each only if its revision is the one that was read and it is not paused. At most
+   *  one run for a (schedule, tick), ever: it has the tick for its idempotency key. Answers, in order, the runs that were made, by
+   *  place; null: somebody else was faster. */
+  tick(batch: readonly Tick[]): Promise<readonly (readonly (number | null)[] | null)[]>;
+}
+
+/** Housekeeping that any node may do; each call is bounded and skips what another node is doing. */
+export interface Keep {
+  /** Deletes history older than its retention, makes room for coming days. Answers how many runs were deleted. */
+  prune(keep: { readonly completedMs: number; readonly otherMs: number }): Promise<number>;
+}
+
+/** A store: the record of its ports. */
+export interface Store extends Target {
+  /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
+  readonly name: string;
+  readonly runs: Runs;
+  readonly nodes: Nodes;
+  readonly keep: Keep;
+  readonly ticks: Ticks;
+  readonly find: Find;
+  readonly desk: Desk;
+  readonly schedules: Schedules;
+  /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
+  open(signal?: AbortSignal): Promise<void>;
+}

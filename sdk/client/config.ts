@@ -1,0 +1,129 @@
+import type { DurationText } from "../port/duration.ts";
+import { InvalidInput, NotConfigured, StoreUnavailable } from "../port/error.ts";
+import { slot, type Opened } from "./scope.ts";
+import { codeOf } from "../define/signal.ts";
+import { locate, type Openable, type Source } from "./source.ts";
+import type { Target } from "../port/target.ts";
+
+/** The content of `tasker.config.ts`. Every key has a flag and a variable that win over it. */
+export interface Config {
+  /** Postgres to use; without it, the embedded one of `tasker dev`. */
+  readonly databaseUrl?: string | undefined;
+  /** Schema that holds tasker's tables; `tasker` by default. */
+  readonly schema?: string | undefined;
+  /** Folders, files or globs of job files, relative to the config file; `["jobs/"]` by default. */
+  readonly jobs?: string | readonly string[] | undefined;
+  /** Runs at once in a process; 50 by default. */
+  readonly slots?: number | undefined;
+  /** Runs at once by queue in a process. */
+  readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
+  /** Longest wait before looking for due runs again; 1s by default. `silent`: no statement while there is nothing to do. */
+  readonly poll?: DurationText | "silent" | undefined;
+  /** How long a claim lasts without being renewed; 15s by default. */
+  readonly lease?: DurationText | undefined;
+  /** How often, at most, runs of dead processes are taken back; 5s by default. */
+  readonly sweep?: DurationText | undefined;
+  /** Time that running handlers get at shutdown; 30s by default. */
+  readonly grace?: DurationText | undefined;
+  /** Crashes of its process before a run fails; 3 by default. */
+  readonly crashes?: number | undefined;
+  /** How long finished runs are kept; 7d if completed, else 30d, by default. */
+  readonly keep?:
+    { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
+  /** Zone of cron schedules that name none, like "Europe/Paris"; UTC by default. */
+  readonly timezone?: string | undefined;
+  /** Least level that is logged; info by default. */
+  readonly logLevel?: "debug" | "info" | "warn" | "error" | "silent" | undefined;
+  /** Pretty on a terminal and json elsewhere, by default. */
+  readonly logFormat?: "pretty" | "json" | undefined;
+  /** Application that the jobs belong to, and the version of its code. */
+  readonly app?: string | undefined;
+  readonly version?: string | undefined;
+  /** Name of a process among the nodes; host:pid by default. */
+  readonly name?: string | undefined;
+}
+
+/** Types the default export of `tasker.config.ts`; it is checked when a command reads it. */
+export function defineConfig(config: Config): Config {
+  return config;
+}
+
+/** Where this process triggers to. */
+export type Connection =
+  | { readonly store: Openable; readonly url?: undefined; readonly schema?: undefined }
+  /** `postgres://…` or `memory:`; `schema` is `tasker` by default. */
+  | { readonly url: string; readonly schema?: string | undefined; readonly store?: undefined };
+
+/** Says where `trigger` and `runs` of this process go; nothing is opened before the first use. A second call replaces
+ *  the first. Within a handler its own runtime wins.
+ *  @throws {InvalidInput} unless there is exactly one of `store` and `url`. */
+export function configure(connection: Connection): void {
+  slot().configured = sourceOf(connection);
+}
+
+function sourceOf({ store, url, schema }: Connection): Source {
+  if ((store === undefined) === (url === undefined))
+    throw new InvalidInput("configure takes either a store or a url; give one of them");
+  if (store !== undefined) return { kind: "store", store };
+  if (typeof url !== "string" || url === "")
+    throw new InvalidInput('url is empty; write configure({ url: "postgres://…" })', { path: "url" });
+  return { kind: "url", url, schema: schema ?? null };
+}
+
+/** Ends what `trigger` has opened in this process, so that a script can exit, and forgets what was configured.
+ *  The store of a runtime is that runtime's own. May be called twice. */
+export async function close(): Promise<void> {
+  const place = slot();
+  const opened = place.opened;
+  place.opened = null;
+  place.configured = null;
+  await opened?.target.then(
+    (target) => target.close(),
+    () => undefined,
+  ); // what never opened needs no end
+}
+
+/** The target of this call: the runtime that the handler runs in, else what was configured, else the environment's,
+ *  else that of `tasker dev`. Opened at most once; after a failure the next call tries again.
+ *  @throws {NotConfigured} if there is none. @throws {StoreUnavailable} if it does not answer within 10 s. */
+export async function target(): Promise<Target> {
+  const place = slot();
+  const own = place.scope.getStore();
+  if (own) return own;
+  const source = place.configured ?? locate();
+  if (!source) throw new NotConfigured();
+  const opened = place.opened;
+  if (opened && isSame(opened.source, source)) return opened.target;
+  const fresh: Opened = { source, target: open(source) };
+  place.opened = fresh;
+  fresh.target.catch(() => place.opened === fresh && (place.opened = null));
+  // a restarted dev has another address
+  if (opened?.source.kind === "url") opened.target.then((old) => old.close()).catch(() => undefined);
+  return fresh.target;
+}
+
+function isSame(a: Source, b: Source): boolean {
+  if (a.kind === "store" || b.kind === "store")
+    return a.kind === b.kind && (a as { store?: unknown }).store === (b as { store?: unknown }).store;
+  return a.url === b.url && a.schema === b.schema;
+}
+
+async function open(source: Source): Promise<Target> {
+  const store = source.kind === "store" ? source.store : await load(source.url, source.schema);
+  const limit = AbortSignal.timeout(10_000); // a caller waits, so that a database that is away is an error
+  try {
+    await store.open?.(limit);
+    return store;
+  } catch (error) {
+    // what went wrong first is what people need to hear
+    if (source.kind === "url") await store.close().catch(() => undefined);
+    if (codeOf(error) === "STORE_UNAVAILABLE" || !limit.aborted) throw error;
+    throw new StoreUnavailable(store.name ?? "the store", "no answer within 10s");
+  }
+}
+
+/** The one arrow from sdk to runtime: late, so that importing tasker costs no driver. */
+async function load(url: string, schema: string | null): Promise<Openable> {
+  const { openStore } = await import("../../runtime/store/open.ts");
+  return openStore(url, schema === null ? {} : { schema });
+}

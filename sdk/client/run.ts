@@ -1,0 +1,94 @@
+import { decode } from "../port/codec.ts";
+import { RunNotFound, WrongState } from "../port/error.ts";
+import { formatId, scheduleId } from "../port/id.ts";
+import type { Reason, Status } from "../port/status.ts";
+import type { Act, HookKind, Progress, RunRecord } from "../port/target.ts";
+import type { ErrorRecord } from "../port/text.ts";
+
+/** A run as it was when it was read. Instants are the store's. */
+export interface Run<Result = unknown> {
+  /** `run_…` */
+  readonly id: string;
+  readonly job: string;
+  readonly queue: string;
+  readonly priority: number;
+  readonly status: Status;
+  readonly reason: Reason | null;
+  /** True while a cancel waits for the node that runs it. */
+  readonly canceling: boolean;
+  readonly dueAt: Date;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  /** Start and end of the latest attempt, where known. */
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+  readonly node: string | null;
+  /** Attempts begun and ended; the running one counts once it has ended. */
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly tags: readonly string[];
+  /** The idempotency key that it was triggered with. */
+  readonly key: string | null;
+  /** What was triggered, before the schema: decoded when it is read. */
+  readonly payload: unknown;
+  /** Undefined unless completed: decoded when it is read. */
+  readonly result: Result | undefined;
+  readonly error: ErrorRecord | null;
+  readonly progress: Progress | null;
+  /** What `ctx.skip` was given. */
+  readonly note: string | null;
+  /** Version of the code that its latest attempt ran on: `defineConfig({ version })`; under `tasker dev` that of the save. */
+  readonly version: string | null;
+  /** The run whose input this one repeats. */
+  readonly replayOf: string | null;
+  /** Set on a run that executes a hook of the run `of`. */
+  readonly hook: { readonly kind: HookKind; readonly of: string } | null;
+  /** Set on a run that a schedule made: `job@key`, and the tick that it stands for. */
+  readonly schedule: { readonly id: string; readonly tick: Date } | null;
+}
+
+/** The public view of a stored run. */
+export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
+  const { id, token: _token, input, result, options, replayOf, ...same } = record;
+  const { hook, schedule } = options ?? {};
+  return {
+    id: formatId(id),
+    ...same,
+    get payload() {
+      return decode(input);
+    },
+    get result() {
+      return resultOf<Result>(result);
+    },
+    replayOf: replayOf === null ? null : formatId(replayOf),
+    hook: hook ? { kind: hook.kind, of: formatId(hook.of) } : null,
+    schedule: schedule ? { id: scheduleId({ job: same.job, key: schedule.key }), tick: new Date(schedule.tick) } : null,
+  };
+}
+
+/** A stored result, decoded; undefined where none was stored. */
+export function resultOf<Result>(result: RunRecord["result"]): Result | undefined {
+  return result === null ? undefined : (decode(result) as Result); // the handler's type: it was encoded from that value
+}
+
+/** Which states each act takes, for people. */
+const hints = {
+  canceled: "only a run that has not ended can be",
+  resumed: 'only a canceled run can be; make a new one with "replay"',
+  retried: 'only a failed run can be; make a new one with "replay"',
+  changed: "only a pending run can be: cancel it, or replay it",
+} as const;
+
+/** What became of an act on one run: done at once, or asked of the node that holds it.
+ *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if the act does not fit its state. */
+export function outcome(id: number, act: Act | undefined, verb: keyof typeof hints): "done" | "asked" {
+  if (act === undefined || act.done === "missing") throw new RunNotFound(formatId(id));
+  if (act.done !== "refused") return act.done;
+  if (verb === "canceled" && act.status === "canceled") return "done";
+  const hint =
+    act.status === fits[verb] ? "its idempotency key is another run's now: replay it, without the key" : hints[verb];
+  throw new WrongState(formatId(id), act.status ?? "in another state", verb, hint);
+}
+
+/** The state that an act takes, where there is but one: refused in that, the run has lost its key. */
+const fits: Partial<Record<keyof typeof hints, string>> = { resumed: "canceled", retried: "failed" };

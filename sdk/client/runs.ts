@@ -1,0 +1,345 @@
+/** Looking at what there is, and acting on it, from application code. */
+import { encode, type Wire } from "../port/codec.ts";
+import { target } from "./config.ts";
+import type { DurationText } from "../port/duration.ts";
+import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
+import { toHandle, type RunHandle } from "./handle.ts";
+import { formatId, parseId } from "../port/id.ts";
+import { checkKeys, checkName, checkPaging, checkPriority } from "../port/option.ts";
+import { overrides } from "../define/retry.ts";
+import { outcome, toRun, type Run } from "./run.ts";
+import { finals, type Final, type Reason, type Status, statuses } from "../port/status.ts";
+import type {
+  AttemptRecord,
+  Edit,
+  LogRecord,
+  NodeStat,
+  Page,
+  Paging,
+  QueueRecord,
+  RunFilter,
+  RunRecord,
+  Stats,
+  Target,
+} from "../port/target.ts";
+import { addOne, encodePublished, instant, published } from "./trigger.ts";
+
+/** A run: its id (`run_…`), or the job and idempotency key that hold it. */
+export type RunRef = string | { readonly job: string; readonly key: string };
+
+/** Which runs. Fields are combined with AND; lists with OR, except `tags`, which must all be there. */
+export interface RunQuery {
+  readonly ids?: readonly string[] | undefined;
+  readonly status?: Status | readonly Status[] | undefined;
+  readonly reason?: Reason | readonly Reason[] | undefined;
+  readonly job?: string | readonly string[] | undefined;
+  readonly queue?: string | readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly key?: string | undefined;
+  readonly createdAfter?: Date | undefined;
+  readonly createdBefore?: Date | undefined;
+  readonly finishedAfter?: Date | undefined;
+  readonly finishedBefore?: Date | undefined;
+  /** `{ "user.id": 42 }`: fields of the payload by dotted path, compared as text. */
+  readonly payload?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Case-insensitive part of the error's name or message. */
+  readonly error?: string | undefined;
+  /** With the runs that execute hooks; left out by default. */
+  readonly hooks?: boolean | undefined;
+}
+
+/** What to change of a pending run. */
+export interface Change {
+  readonly runAt?: Date | undefined;
+  /** From now. Not together with `runAt`. */
+  readonly delay?: DurationText | undefined;
+  /** Checked as by `trigger(id, payload)`. */
+  readonly payload?: unknown;
+  /** All tries: 1–1000. */
+  readonly attempts?: number | undefined;
+  readonly priority?: number | undefined;
+}
+
+/** Which finished runs to delete; at least one field. */
+export interface PurgeQuery {
+  readonly ids?: readonly string[] | undefined;
+  readonly status?: Final | readonly Final[] | undefined;
+  readonly job?: string | readonly string[] | undefined;
+  /** Those that ended before. */
+  readonly before?: Date | undefined;
+}
+
+/** One ended attempt that did not complete its run. */
+export type Attempt = Omit<AttemptRecord, "run"> & { readonly run: string };
+/** One line of `ctx.log`. */
+export type LogLine = Omit<LogRecord, "run" | "data"> & { readonly run: string; readonly data: unknown };
+
+/** Runs: looking and acting. A run is named by its id, or by its job and idempotency key.
+ *  All throw RunNotFound for a run that is not there, WrongState where an act does not fit its state, InvalidInput for
+ *  what is no id. */
+export const runs = {
+  /** The run, or null. */
+  async get(ref: RunRef): Promise<Run | null> {
+    const to = await target();
+    const id = await numberOf(to, ref);
+    const record = id === null ? null : await to.find.get(id);
+    return record && toRun(record);
+  },
+
+  /** The run. @throws {RunNotFound} */
+  async need(ref: RunRef): Promise<Run> {
+    return toRun((await needed(ref)).record);
+  },
+
+  /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it.
+   *  */
+  async list(query: RunQuery = {}, paging: Paging = {}): Promise<Page<Run>> {
+    const page = await (await target()).find.list(filterOf(query), checkPaging(paging));
+    return { ...page, items: page.items.map((record) => toRun(record)) };
+  },
+
+  /** All of them, newest first, page by page as they are read. */
+  async *each(query: RunQuery = {}): AsyncGenerator<Run, void, undefined> {
+    let cursor: string | undefined;
+    do {
+      const page = await runs.list(query, { cursor, limit: 200 });
+      yield* page.items;
+      cursor = page.next ?? undefined;
+    } while (cursor !== undefined);
+  },
+
+  /** A waiting run will not start; of a running one the handler's signal aborts (`asked`), on whichever node it is. */
+  async cancel(ref: RunRef): Promise<"done" | "asked"> {
+    const { to, id } = await found(ref);
+    return outcome(id, (await to.desk.cancel([id]))[0], "canceled");
+  },
+
+  /** Makes a canceled run pending again, at its instant, or now if that has passed. */
+  async resume(ref: RunRef): Promise<void> {
+    const { to, id } = await found(ref);
+    outcome(id, (await to.desk.resume([id]))[0], "resumed");
+  },
+
+  /** Makes a failed run pending again, now, with all its attempts. */
+  async retry(ref: RunRef): Promise<void> {
+    const { to, id } = await found(ref);
+    outcome(id, (await to.desk.retry([id]))[0], "retried");
+  },
+
+  /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
+   *  and ttl. */
+  async replay(ref: RunRef): Promise<RunHandle> {
+    const { to, record } = await needed(ref);
+    const { job, queue, priority, tags, input, options, id } = record;
+    const added = await addOne(to, {
+      job,
+      queue,
+      priority,
+      tags,
+      input,
+      options,
+      dueAt: null,
+      delayMs: 0,
+      key: null,
+      ttlMs: null,
+      replayOf: id,
+    });
+    return toHandle(to, added);
+  },
+
+  /** Starts a pending run without waiting for its instant. */
+  async runNow(ref: RunRef): Promise<void> {
+    await runs.edit(ref, { delay: "0s" });
+  },
+
+  /** Changes a pending run; one that a node has claimed is refused. */
+  async edit(ref: RunRef, change: Change): Promise<void> {
+    const { to, id } = await found(ref);
+    outcome(id, await to.desk.edit(id, await editOf(to, id, change)), "changed");
+  },
+
+  /** Deletes finished runs with all that belongs to them: one, or all that match. Answers how many. */
+  async purge(which: RunRef | PurgeQuery): Promise<number> {
+    const to = await target();
+    const filter =
+      typeof which === "string" || "key" in which ? { ids: [(await found(which)).id] } : purgeFilter(which);
+    for (let total = 0; ;) {
+      const count = await to.desk.purge(filter, purgeChunk);
+      total += count;
+      if (count < purgeChunk) return total;
+    }
+  },
+
+  /** Deletes one attempt's record; `token` is in `attempts`. False if it is not there. */
+  async forget(ref: RunRef, token: number): Promise<boolean> {
+    const { to, id } = await found(ref);
+    return to.desk.forget(id, token);
+  },
+
+  /** The attempts of a run that did not complete it, with node, times and error. */
+  async attempts(ref: RunRef, paging: Paging = {}): Promise<Page<Attempt>> {
+    const { to, id } = await found(ref);
+    return attemptsOf(await to.find.attempts({ run: id }, checkPaging(paging)));
+  },
+
+  /** Attempts across runs, the newest first: of these jobs, or of all. */
+  async failures(
+    query: { readonly job?: string | readonly string[] | undefined } = {},
+    paging: Paging = {},
+  ): Promise<Page<Attempt>> {
+    const job = query.job === undefined ? {} : { job: listOf(query.job) };
+    return attemptsOf(await (await target()).find.attempts(job, checkPaging(paging)));
+  },
+
+  /** What a run's handler logged. */
+  async logs(ref: RunRef, paging: Paging = {}): Promise<Page<LogLine>> {
+    const { to, id } = await found(ref);
+    const page = await to.find.logs(id, checkPaging(paging));
+    return { ...page, items: page.items.map(lineOf) };
+  },
+};
+
+/** Queues: what there is, pausing, resuming. A paused queue's runs wait; those that started go on. */
+export const queues = {
+  async list(): Promise<readonly QueueRecord[]> {
+    return (await target()).find.queues();
+  },
+  async pause(queue: string): Promise<void> {
+    await (await target()).desk.pause(checkName("queue", queue));
+  },
+  async resume(queue: string): Promise<void> {
+    await (await target()).desk.unpause(checkName("queue", queue));
+  },
+};
+
+/** Nodes: the processes that run jobs of this store. */
+export const nodes = {
+  async list(): Promise<readonly NodeStat[]> {
+    return (await stats()).nodes;
+  },
+};
+
+/** Depth by queue, job and priority, what ended in the last minutes, and the nodes. */
+export async function stats(): Promise<Stats> {
+  return (await target()).find.stats();
+}
+
+const purgeChunk = 1000;
+
+async function numberOf(to: Target, ref: RunRef): Promise<number | null> {
+  if (typeof ref === "string") return parseId(ref);
+  if (typeof ref !== "object" || ref === null || typeof ref.job !== "string" || typeof ref.key !== "string")
+    throw new InvalidInput('a run is named by its id, "run_…", or by { job, key }');
+  return to.find.keyed(ref.job, ref.key);
+}
+
+async function found(ref: RunRef): Promise<{ readonly to: Target; readonly id: number }> {
+  const to = await target();
+  const id = await numberOf(to, ref);
+  if (id === null) throw new RunNotFound(nameOf(ref));
+  return { to, id };
+}
+
+async function needed(ref: RunRef): Promise<{ readonly to: Target; readonly record: RunRecord }> {
+  const { to, id } = await found(ref);
+  const record = await to.find.get(id);
+  if (!record) throw new RunNotFound(nameOf(ref));
+  return { to, record };
+}
+
+function nameOf(ref: RunRef): string {
+  return typeof ref === "string" ? ref : `key ${ref.key} of job ${ref.job}`;
+}
+
+async function editOf(to: Target, id: number, change: Change): Promise<Edit> {
+  checkKeys("edit", change, changeKeys);
+  const { runAt, delay, attempts, priority } = change;
+  const { dueAt, delayMs } = instant({ runAt, delay });
+  const input = "payload" in change ? { input: await inputOf(to, id, change.payload) } : {};
+  return {
+    ...(dueAt !== null && { dueAt }),
+    ...(delay !== undefined && { delayMs }),
+    ...(attempts !== undefined && { attempts: overrides({ attempts }).attempts! }),
+    ...(priority !== undefined && { priority: checkPriority(priority) }),
+    ...input,
+  };
+}
+
+/** A job that no node has published yet can't check its payload here; the attempt will. */
+async function inputOf(to: Target, id: number, payload: unknown): Promise<Wire> {
+  const record = await to.find.get(id);
+  if (!record) throw new RunNotFound(formatId(id));
+  try {
+    return await encodePublished(await published(to, record.job), payload);
+  } catch (error) {
+    if (error instanceof JobNotFound) return encode(payload, "payload");
+    throw error;
+  }
+}
+
+const queryKeys = new Set([
+  ...["ids", "status", "reason", "job", "queue", "tags", "key", "payload", "error", "hooks"],
+  ...["createdAfter", "createdBefore", "finishedAfter", "finishedBefore"],
+]);
+const purgeKeys = new Set(["ids", "status", "job", "before"]);
+const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]);
+
+/** @throws {InvalidInput} for a status that is none, which would match nothing, unsaid. */
+function statusesOf<S extends Status>(value: S | readonly S[], known: readonly Status[]): readonly S[] {
+  const wrong = listOf(value).find((status) => !known.includes(status));
+  if (wrong === undefined) return listOf(value);
+  throw new InvalidInput(`status "${String(wrong).slice(0, 80)}" is none of ${known.join(", ")}`, { path: "status" });
+}
+
+function filterOf(query: RunQuery): RunFilter {
+  checkKeys("a query of runs", query, queryKeys);
+  const { ids, status, reason, job, queue, payload, ...same } = query;
+  const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)) as RunFilter;
+  return {
+    ...given,
+    ...(ids && { ids: ids.map(parseId) }),
+    ...(status && { status: statusesOf(status, statuses) }),
+    ...(reason && { reason: listOf(reason) }),
+    ...(job !== undefined && { job: listOf(job) }),
+    ...(queue !== undefined && { queue: listOf(queue) }),
+    ...(payload && {
+      payload: Object.entries(payload).map(([path, value]) => ({ path: path.split("."), value: String(value) })),
+    }),
+  };
+}
+
+function purgeFilter(query: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] {
+  checkKeys("purge", query, purgeKeys); // a filter that is left out for a typing error would delete more than was meant
+  const { ids, status, job, before } = query;
+  if (!ids && !status && job === undefined && !before)
+    throw new InvalidInput(
+      'purge has no filter; name what to delete: { status: "completed" }, { job }, { before } or { ids }',
+    );
+  return {
+    ...(ids && { ids: ids.map(parseId) }),
+    ...(status && { status: statusesOf(status, finals) }),
+    ...(job !== undefined && { job: listOf(job) }),
+    ...(before && { before }),
+  };
+}
+
+function listOf<T extends string>(value: T | readonly T[]): readonly T[] {
+  return typeof value === "string" ? [value] : value;
+}
+
+function attemptsOf(page: Page<AttemptRecord>): Page<Attempt> {
+  return { ...page, items: page.items.map((attempt) => ({ ...attempt, run: formatId(attempt.run) })) };
+}
+
+function lineOf({ run, data, ...same }: LogRecord): LogLine {
+  return { ...same, run: formatId(run), data: data === null ? null : parsed(data) };
+}
+
+/** The value, or the text itself where it is no JSON, such as one that was cut: one bad line must not hide the others. */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return json;
+  }
+}

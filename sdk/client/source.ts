@@ -1,0 +1,68 @@
+/** Where `trigger` goes when no runtime is around it and nothing is configured. */
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { InvalidInput } from "../port/error.ts";
+import type { Target } from "../port/target.ts";
+
+/** A store, or what opens one. */
+export type Source =
+  | { readonly kind: "store"; readonly store: Openable }
+  | { readonly kind: "url"; readonly url: string; readonly schema: string | null };
+
+/** A target that may have to be opened first: what stores are. */
+export interface Openable extends Target {
+  readonly name?: string;
+  open?(signal?: AbortSignal): Promise<void>;
+}
+
+/** What the search looks at; the process's own by default. */
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+}
+
+/** The store that the environment names, else that of the running `tasker dev` of this folder or one above it; null if
+ *  there is neither. Dev is never used under NODE_ENV=production or CI.
+ *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL. */
+export function locate({ env = process.env, cwd = process.cwd() }: Surroundings = {}): Source | null {
+  const url = env["TASKER_DATABASE_URL"];
+  if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || null };
+  if (env["TASKER_URL"])
+    throw new InvalidInput(
+      "TASKER_URL is set, but this version can't trigger over HTTP; set TASKER_DATABASE_URL instead",
+    );
+  const ci = env["CI"];
+  return env["NODE_ENV"] === "production" || (ci && ci !== "false" && ci !== "0") ? null : dev(cwd);
+}
+
+function dev(cwd: string): Source | null {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    const note = readNote(join(folder, ".tasker", "dev.json"));
+    if (note && isAlive(note.pid)) return { kind: "url", url: note.url, schema: note.schema };
+    if (dirname(folder) === folder) return null;
+  }
+}
+
+function readNote(path: string): { readonly url: string; readonly pid: number; readonly schema: string | null } | null {
+  try {
+    const note = JSON.parse(readFileSync(path, "utf8")) as {
+      readonly url?: unknown;
+      readonly pid?: unknown;
+      readonly schema?: unknown;
+    } | null;
+    if (typeof note?.url !== "string" || typeof note.pid !== "number" || !Number.isInteger(note.pid) || note.pid <= 0)
+      return null;
+    return { url: note.url, pid: note.pid, schema: typeof note.schema === "string" ? note.schema : null };
+  } catch {
+    return null; // absent, or being written at this moment: as good as absent
+  }
+}
+
+/** Whether a process lives, under whatever user. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // it lives, under another user
+  }
+}

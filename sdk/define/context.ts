@@ -1,0 +1,58 @@
+import type { DurationText } from "../port/duration.ts";
+
+/** Lines kept with the run. At most 1,000 a run and 8 KiB each; also written to the node's own log. */
+export interface Log {
+  debug(message: string, data?: unknown): void;
+  info(message: string, data?: unknown): void;
+  warn(message: string, data?: unknown): void;
+  error(message: string, data?: unknown): void;
+}
+
+/** The run that a handler works on. */
+export interface ContextRun {
+  /** `run_…` */
+  readonly id: string;
+  readonly job: string;
+  readonly queue: string;
+  readonly priority: number;
+  /** The instant that it was due, by the store's clock. */
+  readonly dueAt: Date;
+  readonly createdAt: Date;
+  readonly tags: readonly string[];
+  /** The idempotency key that it was triggered with. */
+  readonly key: string | null;
+}
+
+/** The tick of a schedule that a run was made for. Instants are the rule's, before any spread. */
+export interface ContextSchedule {
+  /** `job@key`, or the job alone where it has one schedule. */
+  readonly id: string;
+  readonly key: string;
+  /** The instant that this run stands for, however late it starts. */
+  readonly tick: Date;
+  /** The rule's ticks before and after it: `previous` to `tick` are the bounds of what a report covers. */
+  readonly previous: Date | null;
+  readonly next: Date | null;
+}
+
+/** What a handler is given beside its payload. Services and middleware of the job's `use` add to it. */
+export interface Context {
+  readonly run: ContextRun;
+  /** Null unless a schedule made the run. */
+  readonly schedule: ContextSchedule | null;
+  /** Counts from 1. */
+  readonly attempt: number;
+  /** Aborts at the timeout, on cancel, when the lease is lost, and when the grace of a shutdown ends. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Stores how far the run is; the newest value wins, at most two writes a second. */
+  progress(value: number, detail?: string): void;
+  /** The same for every attempt of this run: hand it to services that forget repeats. */
+  readonly idempotencyKey: string;
+  /** Grows with every attempt: a resource that remembers the highest one can refuse a stale writer. */
+  readonly fencingToken: number;
+  /** Ends the run as completed, reason `skipped`. */
+  skip(reason: string): never;
+  /** Ends this attempt without spending it; the run starts again after `delay`. */
+  snooze(delay: DurationText): never;
+}

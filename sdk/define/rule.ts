@@ -1,0 +1,274 @@
+/** When a schedule ticks: what an author writes, checked, and the instants that follow from it. */
+import { createHash } from "node:crypto";
+import { checkZone, cron, type Dst } from "../cron/cron.ts";
+import type { DurationText } from "../port/duration.ts";
+import { InvalidInput } from "../port/error.ts";
+import { checkFlag, checkInstant, checkKeys, checkSpan, isRecord, shown } from "../port/option.ts";
+import type { Rule, ScheduleName } from "../port/target.ts";
+import { errorRecord } from "../port/text.ts";
+
+/** A rule by wall clock. Functions are asked when a runtime takes the job in, and again every few seconds: a changed answer
+ *  moves the next tick. */
+export interface CronWhen {
+  /** 5 or 6 fields, seconds first: `"0 30 2 * * *"`, `"0 9 * * MON-FRI"`, `"@daily"`. */
+  readonly cron: string | (() => string);
+  /** IANA name such as `Europe/Paris`; the runtime's `timezone`, else UTC, by default. */
+  readonly timezone?: string | (() => string) | undefined;
+  /** At clock changes, by default, a rule whose hour field begins with `*` follows elapsed time; any other runs once a wall
+   *  time: at the first instant after a gap, in the first pass of an overlap. */
+  readonly dst?: Dst | undefined;
+  readonly every?: undefined;
+  readonly runAt?: undefined;
+}
+/** Every so often, aligned to an instant, so that restarts do not move it. */
+export interface EveryWhen {
+  readonly every: DurationText;
+  /** 1970-01-01T00:00:00Z by default. */
+  readonly anchor?: Date | undefined;
+  /** Allows more than one tick a second. */
+  readonly subSecond?: boolean | undefined;
+  readonly cron?: undefined;
+  readonly runAt?: undefined;
+}
+/** Once. An instant in the past means now. */
+export interface OnceWhen {
+  readonly runAt: Date;
+  readonly cron?: undefined;
+  readonly every?: undefined;
+}
+export type When = CronWhen | EveryWhen | OnceWhen;
+
+/** What a tick does. */
+export interface TickPolicy {
+  /** Of a tick while a run of this schedule is live (waits or runs): make another run (`allow`, the default), none (`skip`), or
+   *  cancel the live ones, then make one (`cancel`). */
+  readonly overlap?: "allow" | "skip" | "cancel" | undefined;
+  /** Of the ticks that no process was up for: run none, the `last` one (default; no older than a day), or the latest `max` that are
+   *  no older than `within`. */
+  readonly catchUp?: "none" | "last" | { readonly max: number; readonly within: DurationText } | undefined;
+  /** Runs start up to this long after their tick, by a hash of the schedule's name: always as much for one schedule, so that
+   *  thousands at midnight do not start together. */
+  readonly spread?: DurationText | undefined;
+  /** No ticks before this. */
+  readonly startsAt?: Date | undefined;
+  /** No ticks after this. */
+  readonly endsAt?: Date | undefined;
+  /** How many runs the schedule makes in all. */
+  readonly limit?: number | undefined;
+}
+
+export const ruleKeys = [
+  ...["cron", "timezone", "dst", "every", "anchor", "subSecond", "runAt"],
+  ...["overlap", "catchUp", "spread", "startsAt", "endsAt", "limit"],
+] as const;
+
+const dayMs = 86_400_000;
+/** How long a tick's run keeps its key after it completed, so that a backfill does not repeat it: as long as completed runs are kept. */
+export const tickKeepMs = 7 * dayMs;
+/** More ticks than that are never caught up at once. */
+const mostMissed = 1000;
+
+/** Checks what an author wrote. Functions are asked.
+ *  @throws {InvalidInput} naming the option, and for a rule that never ticks */
+export function ruleOf(given: When & TickPolicy, zone = "UTC"): Rule {
+  const { spread, startsAt, endsAt, limit, overlap = "allow" } = given;
+  const rule: Rule = {
+    ...whenOf(given, zone),
+    ...(spread !== undefined && { spreadMs: checkSpan("spread", spread) }),
+    ...(startsAt !== undefined && { startsMs: checkInstant("startsAt", startsAt).getTime() }),
+    ...(endsAt !== undefined && { endsMs: checkInstant("endsAt", endsAt).getTime() }),
+    ...(limit !== undefined && { limit: checkCount("limit", limit, 1, Number.MAX_SAFE_INTEGER) }),
+    overlap: oneOf("overlap", overlap, ["allow", "skip", "cancel"]),
+    catchUp: catchUpOf(given),
+  };
+  refuseNever(rule);
+  return rule;
+}
+
+function whenOf(given: When, zone: string): Omit<Rule, "overlap" | "catchUp"> {
+  const kinds = (["cron", "every", "runAt"] as const).filter((kind) => given[kind] !== undefined);
+  if (kinds.length !== 1)
+    throw new InvalidInput(
+      kinds.length === 0
+        ? 'a schedule says when: give it cron: "0 30 2 * * *", every: "90s" or runAt: new Date(…)'
+        : `a schedule has one of cron, every and runAt, not ${kinds.join(" and ")}; make two schedules`,
+      { path: kinds[1] ?? "cron" },
+    );
+  refuseStray(given);
+  if (given.cron !== undefined) return cronOf(given, zone);
+  if (given.every !== undefined) return everyOf(given);
+  return { atMs: checkInstant("runAt", given.runAt).getTime() };
+}
+
+/** Options of one kind of rule beside another kind mean something else than was thought. */
+function refuseStray(given: When): void {
+  const kind = given.cron !== undefined ? "cron" : given.every !== undefined ? "every" : "runAt";
+  const owners = { timezone: "cron", dst: "cron", anchor: "every", subSecond: "every" } as const;
+  for (const [option, owner] of Object.entries(owners))
+    if (owner !== kind && (given as When & Readonly<Partial<Record<string, unknown>>>)[option] !== undefined)
+      throw new InvalidInput(`${option} belongs to ${owner}, and this schedule has ${kind}; leave ${option} out`, {
+        path: option,
+      });
+}
+
+function cronOf(given: CronWhen, zone: string): Omit<Rule, "overlap" | "catchUp"> {
+  const { dst, timezone: wanted = zone } = given;
+  const timezone = checkZone(asked("timezone", wanted));
+  const parsed = cron(asked("cron", given.cron), { timezone, dst });
+  if (parsed.next(Date.now()) === null)
+    throw new InvalidInput(
+      `cron "${parsed.text}" never ticks: in ${timezone} the clock skips each of its times; choose another time, or dst: { gap: "next" }`,
+      { path: "cron" },
+    );
+  return { cron: parsed.text, timezone, ...(dst && { dst: stripped(dst) }) };
+}
+
+function asked(what: "cron" | "timezone", value: unknown): string {
+  const text = typeof value === "function" ? answerOf(what, value as () => unknown) : value;
+  if (typeof text === "string") return text;
+  const source = typeof value === "function" ? "the function given for it answered" : "it is";
+  const example = what === "cron" ? "0 9 * * *" : "Europe/Paris";
+  throw new InvalidInput(`${what} is not a text: ${source} "${shown(text)}"; give one like "${example}"`, {
+    path: what,
+  });
+}
+
+function answerOf(what: string, ask: () => unknown): unknown {
+  try {
+    return ask();
+  } catch (cause) {
+    const { message } = errorRecord(cause);
+    throw new InvalidInput(`${what} can't be read: the function given for it threw: ${message}`, { path: what, cause });
+  }
+}
+
+function stripped(dst: Dst): NonNullable<Rule["dst"]> {
+  const { gap, overlap } = dst;
+  return { ...(gap && { gap }), ...(overlap && { overlap }) };
+}
+
+function everyOf({ every, anchor, subSecond = false }: EveryWhen): Omit<Rule, "overlap" | "catchUp"> {
+  const everyMs = checkSpan("every", every);
+  if (!checkFlag("subSecond", subSecond) && everyMs < 1000)
+    throw new InvalidInput(
+      `every "${every}" is more than one tick a second; write "1s" or longer, or allow it with subSecond: true`,
+      { path: "every" },
+    );
+  return { everyMs, ...(anchor !== undefined && { anchorMs: checkInstant("anchor", anchor).getTime() }) };
+}
+
+function catchUpOf({ catchUp, runAt }: When & TickPolicy): Rule["catchUp"] {
+  if (catchUp === undefined && runAt !== undefined) return { max: 1, withinMs: null };
+  if (catchUp === undefined || catchUp === "last") return { max: 1, withinMs: dayMs };
+  if (catchUp === "none") return { max: 0, withinMs: 0 };
+  if (!isRecord(catchUp))
+    throw new InvalidInput(
+      `catchUp "${shown(catchUp)}" is none of "none", "last" and { max, within }; write catchUp: { max: 10, within: "6h" }`,
+      { path: "catchUp" },
+    );
+  checkKeys("catchUp", catchUp, new Set(["max", "within"]));
+  return {
+    max: checkCount("catchUp.max", catchUp.max, 1, mostMissed),
+    withinMs: checkSpan("catchUp.within", catchUp.within),
+  };
+}
+
+function checkCount(path: string, count: unknown, least: number, most: number): number {
+  if (typeof count === "number" && Number.isSafeInteger(count) && count >= least && count <= most) return count;
+  const bound = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
+  throw new InvalidInput(`${path} "${shown(count)}" is not a whole number ${bound}`, { path });
+}
+
+function oneOf<const T extends string>(path: string, value: unknown, known: readonly T[]): T {
+  const found = known.find((one) => one === value);
+  if (found) return found;
+  throw new InvalidInput(`${path} "${shown(value)}" is none of ${known.join(", ")}`, { path });
+}
+
+function refuseNever(rule: Rule): void {
+  const { startsMs, endsMs } = rule;
+  if (startsMs !== undefined && endsMs !== undefined && endsMs < startsMs)
+    throw new InvalidInput("endsAt is before startsAt; exchange them", { path: "endsAt" });
+  if (startsMs === undefined && endsMs === undefined) return;
+  if (ticking(rule).next(-Infinity) === null)
+    throw new InvalidInput("the schedule never ticks: none of its instants is between startsAt and endsAt", {
+      path: "endsAt",
+    });
+}
+
+/** The ticks of a rule, epoch ms, before any spread. */
+export interface Ticking {
+  /** The first tick after an instant; null if there is none. */
+  next(after: number): number | null;
+  /** The last tick before an instant; null if there is none. */
+  prev(before: number): number | null;
+}
+
+const known = new Map<string, Ticking>();
+const mostKnown = 2000;
+
+/** The ticks of a checked rule. Recently used rules are parsed once.
+ *  @throws {InvalidInput} for a stored one that this version can't read */
+export function ticking(rule: Rule): Ticking {
+  const { cron: text, timezone, dst, everyMs, anchorMs, atMs, startsMs, endsMs } = rule;
+  const name = JSON.stringify([text, timezone, dst?.gap, dst?.overlap, everyMs, anchorMs, atMs, startsMs, endsMs]);
+  const found = known.get(name) ?? bounded(unbounded(rule), rule);
+  known.delete(name);
+  known.set(name, found);
+  if (known.size > mostKnown) known.delete(known.keys().next().value!);
+  return found;
+}
+
+function unbounded(rule: Rule): Ticking {
+  if (rule.cron !== undefined) return cron(rule.cron, rule);
+  if (rule.everyMs !== undefined) return steps(rule.everyMs, rule.anchorMs ?? 0);
+  const { atMs } = rule;
+  if (atMs === undefined)
+    throw new InvalidInput("the rule has none of cron, everyMs and atMs; a newer version of tasker may know it");
+  return { next: (after) => (atMs > after ? atMs : null), prev: (before) => (atMs < before ? atMs : null) };
+}
+
+function steps(everyMs: number, anchorMs: number): Ticking {
+  const at = (k: number): number | null => {
+    const ms = anchorMs + k * everyMs;
+    return Math.abs(ms) <= 8.64e15 ? ms : null;
+  };
+  const least = -6.2e13; // 5 BC: before that nobody asks
+  return {
+    next: (after) => at(Math.floor((Math.max(after, least) - anchorMs) / everyMs) + 1),
+    prev: (before) => at(Math.ceil((before - anchorMs) / everyMs) - 1),
+  };
+}
+
+function bounded({ next, prev }: Ticking, { startsMs = -Infinity, endsMs = Infinity }: Rule): Ticking {
+  return {
+    next(after) {
+      const tick = next(Math.max(after, startsMs - 1));
+      return tick !== null && tick <= endsMs ? tick : null;
+    },
+    prev(before) {
+      const tick = prev(Math.min(before, endsMs + 1));
+      return tick !== null && tick >= startsMs ? tick : null;
+    },
+  };
+}
+
+/** The part of a rule whose change moves the next tick, as a text: equal for equal parts, in whatever order their keys are. Stores keep
+ *  it beside the rule: another text for the same rule would move every schedule's next tick. */
+export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): string {
+  const { dst, ...rest } = timing;
+  const sorted = Object.entries({ ...rest, gap: dst?.gap, late: dst?.overlap }).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify(sorted.filter(([, value]) => value !== undefined));
+}
+
+/** How long after its tick a schedule's run starts, ms: the same for one schedule always, even over the span. */
+export function spreadOf({ job, key }: ScheduleName, { spreadMs }: Rule): number {
+  if (spreadMs === undefined) return 0;
+  return Math.floor((createHash("sha1").update(`${job}\0${key}`).digest().readUInt32BE() / 2 ** 32) * spreadMs);
+}
+
+/** The ticks of the rule before and after an instant. */
+export function around(rule: Rule, tick: number): { readonly previous: number | null; readonly next: number | null } {
+  const rhythm = ticking(rule);
+  return { previous: rhythm.prev(tick), next: rhythm.next(tick) };
+}

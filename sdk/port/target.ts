@@ -1,0 +1,389 @@
+/** What application code needs of a store: adding runs, reading them, and acting on them. A store implements it directly;
+ *  so can anything that forwards to one. Nothing here opens a connection. */
+import type { Wire } from "./codec.ts";
+import type { Final, Reason, Status } from "./status.ts";
+import type { ErrorRecord } from "./text.ts";
+
+/** Overrides given at trigger, stored with the run only where there are any. Milliseconds. */
+export interface RunOptions {
+  readonly retry?: {
+    readonly attempts?: number;
+    readonly backoff?: "fixed" | "exponential";
+    readonly delayMs?: number;
+    readonly maxDelayMs?: number;
+    readonly jitter?: boolean;
+  };
+  readonly timeoutMs?: number;
+  /** Set on the run that executes a hook of another run; `of` is that run's number. */
+  readonly hook?: { readonly kind: HookKind; readonly of: number };
+  /** Set on a run that a schedule made. */
+  readonly schedule?: TickInfo;
+}
+export type HookKind = "success" | "failure" | "cancel";
+
+/** The tick that a run was made for: instants of the rule, epoch ms, before any spread. */
+export interface TickInfo {
+  readonly key: string;
+  readonly tick: number;
+  /** The ticks of the rule before and after this one. */
+  readonly previous: number | null;
+  readonly next: number | null;
+}
+
+/** An idempotency key, scoped to the job. `hash` is of the input, to tell a repeat from a conflict. */
+export interface NewKey {
+  readonly key: string;
+  /** How long a completed run still holds its key, after its end. */
+  readonly keepMs: number;
+  readonly onConflict: "return" | "replace" | "error";
+  readonly hash: string;
+}
+
+/** A run to be added, checked and encoded. Exactly one of `dueAt` and `delayMs` decides the instant. */
+export interface NewRun {
+  readonly job: string;
+  readonly queue: string;
+  /** 0–9, higher first. */
+  readonly priority: number;
+  /** An absolute instant; one in the past means now. Null: now + `delayMs`, by the store's clock. */
+  readonly dueAt: Date | null;
+  readonly delayMs: number;
+  readonly input: Wire;
+  readonly tags: readonly string[];
+  readonly key: NewKey | null;
+  /** The run fails as `expired` if it has not started this long after it fell due. */
+  readonly ttlMs: number | null;
+  readonly options: RunOptions | null;
+  /** The run whose input this one repeats. */
+  readonly replayOf: number | null;
+}
+
+/** Answer to one added run. `created: false`: the key already had a run, and `id` is that one;
+ *  `conflict`: with another input. */
+export interface Added {
+  readonly id: number;
+  readonly created: boolean;
+  readonly conflict: boolean;
+}
+
+/** A caller's open transaction: a pg client that has run its BEGIN, or a Kysely transaction. Checked again at run time. */
+export type Tx =
+  | { query(...args: never[]): unknown; readonly totalCount?: never } // a pg pool has a totalCount
+  | { readonly isTransaction: true; executeQuery(...args: never[]): unknown };
+
+export interface Adds {
+  /** Adds runs; answers are in order. The runs are durable when the promise resolves, or when `tx` commits.
+   *  A bad item rejects alone: its place holds the error. Calls in flight together share a write, except keyed ones. */
+  add(batch: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]>;
+}
+
+/** A run as it is stored, live or finished. Instants are the store's. */
+export interface RunRecord {
+  readonly id: number;
+  readonly job: string;
+  readonly queue: string;
+  readonly priority: number;
+  readonly status: Status;
+  readonly reason: Reason | null;
+  /** True while a cancel waits for the node that runs it. */
+  readonly canceling: boolean;
+  readonly dueAt: Date;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  /** Start and end of the latest attempt, where known. */
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+  readonly node: string | null;
+  /** Attempts begun and ended, the final one included; the running one counts once it has ended. */
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly token: number;
+  readonly tags: readonly string[];
+  readonly key: string | null;
+  readonly input: Wire;
+  readonly result: Wire | null;
+  readonly error: ErrorRecord | null;
+  readonly progress: Progress | null;
+  readonly options: RunOptions | null;
+  readonly replayOf: number | null;
+  /** What `ctx.skip` was given. */
+  readonly note: string | null;
+  /** Version of the code that its latest attempt ran on, as its node gave it; null where none had it. */
+  readonly version: string | null;
+}
+export interface Progress {
+  /** 0–100 by convention; stored as given. */
+  readonly value: number;
+  readonly detail: string | null;
+}
+
+/** One ended attempt that did not complete the run. `n` counts from 1; a retry by hand starts again at 1, so `token` is the key. */
+export interface AttemptRecord {
+  readonly run: number;
+  readonly token: number;
+  readonly n: number;
+  readonly job: string;
+  readonly node: string | null;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date;
+  readonly outcome: "error" | "timeout" | "crashed" | "snoozed" | "canceled";
+  readonly error: ErrorRecord | null;
+  /** When the next attempt was planned; null after the last. */
+  readonly retryAt: Date | null;
+}
+export interface LogRecord {
+  readonly run: number;
+  readonly attempt: number;
+  readonly at: Date;
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly data: string | null; // JSON
+}
+
+/** Which runs. Fields are combined with AND; lists with OR, except `tags`, which must all be there. */
+export interface RunFilter {
+  readonly ids?: readonly number[];
+  readonly status?: readonly Status[];
+  readonly reason?: readonly Reason[];
+  readonly job?: readonly string[];
+  readonly queue?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly key?: string;
+  readonly createdAfter?: Date;
+  readonly createdBefore?: Date;
+  readonly finishedAfter?: Date;
+  readonly finishedBefore?: Date;
+  /** `["user","id"]` equals `value`, compared as text: `42` and `"42"` are alike. */
+  readonly payload?: readonly { readonly path: readonly string[]; readonly value: string }[];
+  /** Case-insensitive substring of the error's name or message. */
+  readonly error?: string;
+  /** Include the runs that execute hooks; left out by default. */
+  readonly hooks?: boolean;
+}
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Give it back to go on; null at the end. */
+  readonly next: string | null;
+  /** False if a search stopped at its bound (100,000 newest runs) before it had looked at everything. */
+  readonly complete: boolean;
+}
+export interface Paging {
+  readonly cursor?: string | undefined;
+  /** 1–200, 50 by default. */
+  readonly limit?: number | undefined;
+}
+
+export interface QueueStat {
+  readonly queue: string;
+  readonly job: string;
+  readonly priority: number;
+  /** Due and waiting, due later, and held by nodes; each capped at 10,000 a lane. */
+  readonly ready: number;
+  readonly delayed: number;
+  readonly leased: number;
+}
+/** What ended in the last minutes, by job and queue, added up from what nodes report. */
+export interface RateStat {
+  readonly queue: string;
+  readonly job: string;
+  readonly completed: number;
+  readonly failed: number;
+  readonly canceled: number;
+  readonly retried: number;
+  /** Sums over `completed + failed`: from due to start, and from start to end. */
+  readonly waitMs: number;
+  readonly runMs: number;
+}
+export interface NodeStat {
+  readonly id: number;
+  readonly name: string;
+  readonly startedAt: Date;
+  readonly seenAt: Date;
+  /** Its lease stands. */
+  readonly alive: boolean;
+  readonly draining: boolean;
+  /** With `poll: "silent"`: it has nothing to do and beats no more until something falls due or it is woken, so nobody knows whether it still
+   *  lives; its lease lasts longer meanwhile. */
+  readonly asleep: boolean;
+  readonly slots: number;
+  readonly busy: number;
+  readonly heap: number;
+  readonly jobs: readonly string[];
+}
+export interface Stats {
+  readonly at: Date;
+  readonly lanes: readonly QueueStat[];
+  readonly rates: readonly RateStat[];
+  /** Length of the window of `rates`. */
+  readonly windowMs: number;
+  readonly nodes: readonly NodeStat[];
+}
+/** What nodes published of a job, so that others can trigger and describe it without its code. */
+export interface JobRecord {
+  readonly id: string;
+  readonly description: string | null;
+  readonly queue: string;
+  readonly priority: number;
+  /** JSON Schema of the wire form of the input; null where the schema can't tell. */
+  readonly schema: string | null;
+  readonly tags: readonly string[];
+  readonly ttlMs: number | null;
+  /** Final states that add a run for a hook. */
+  readonly hooks: readonly HookKind[];
+  readonly seenAt: Date;
+}
+export interface QueueRecord {
+  readonly name: string;
+  readonly paused: boolean;
+}
+
+/** Reading. Nothing here changes anything. */
+export interface Find {
+  /** The store's clock. */
+  now(): Promise<Date>;
+  get(id: number): Promise<RunRecord | null>;
+  /** Newest first (by id). */
+  list(filter: RunFilter, page?: Paging): Promise<Page<RunRecord>>;
+  /** The id of the run that holds this key of this job now, or null. */
+  keyed(job: string, key: string): Promise<number | null>;
+  attempts(
+    filter: { readonly run?: number; readonly job?: readonly string[] },
+    page?: Paging,
+  ): Promise<Page<AttemptRecord>>;
+  logs(run: number, page?: Paging): Promise<Page<LogRecord>>;
+  stats(): Promise<Stats>;
+  jobs(): Promise<readonly JobRecord[]>;
+  queues(): Promise<readonly QueueRecord[]>;
+  /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */
+  awaited(id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null>;
+}
+
+export interface Edit {
+  readonly dueAt?: Date;
+  readonly delayMs?: number;
+  readonly input?: Wire;
+  readonly priority?: number;
+  readonly attempts?: number;
+}
+/** What became of one act on one run. `asked`: a node holds it, and was asked. `refused`: it is in another state. */
+export type Act = {
+  readonly id: number;
+  readonly done: "done" | "asked" | "refused" | "missing";
+  readonly status: Status | null;
+};
+
+/** Acts of people and application code. Each is one atomic step a run. */
+export interface Desk {
+  cancel(ids: readonly number[], reason?: Reason): Promise<readonly Act[]>;
+  /** Canceled runs become pending again, at their instant or now; `attempt` and history stay. */
+  resume(ids: readonly number[]): Promise<readonly Act[]>;
+  /** Failed runs become pending now, attempts counting from 1 again; their history stays. */
+  retry(ids: readonly number[]): Promise<readonly Act[]>;
+  /** Pending runs only; a leased one is refused. */
+  edit(id: number, edit: Edit): Promise<Act>;
+  pause(queue: string): Promise<void>;
+  unpause(queue: string): Promise<void>;
+  /** Deletes finished runs with all that belongs to them; `before` compares with their end. At most `limit` a call. */
+  purge(
+    filter: {
+      readonly ids?: readonly number[];
+      readonly status?: readonly Final[];
+      readonly job?: readonly string[];
+      readonly before?: Date;
+    },
+    limit: number,
+  ): Promise<number>;
+  /** Deletes one attempt's record. */
+  forget(run: number, token: number): Promise<boolean>;
+}
+
+/** When a schedule ticks, and what a tick does: checked, defaults filled in. Exactly one of `cron`, `everyMs` and `atMs`. */
+export interface Rule {
+  readonly cron?: string;
+  /** IANA zone of `cron`. */
+  readonly timezone?: string;
+  /** What happens at clock changes, where the author chose. */
+  readonly dst?: { readonly gap?: "next" | "skip"; readonly overlap?: "first" | "last" | "both" };
+  /** Ticks at `anchorMs` + k × `everyMs`; the anchor is the epoch by default. */
+  readonly everyMs?: number;
+  readonly anchorMs?: number;
+  /** Ticks once. */
+  readonly atMs?: number;
+  /** Runs start up to this long after their tick, by a hash of the schedule: always as much for one schedule. */
+  readonly spreadMs?: number;
+  /** No ticks before and after these instants. */
+  readonly startsMs?: number;
+  readonly endsMs?: number;
+  /** How many runs it makes in all. */
+  readonly limit?: number;
+  /** What happens to a tick while a run of the schedule is live. */
+  readonly overlap: "allow" | "skip" | "cancel";
+  /** Of the ticks that no process was up for, the latest `max` that are no older than `withinMs`; null: of any age. */
+  readonly catchUp: { readonly max: number; readonly withinMs: number | null };
+}
+
+/** A schedule to be stored. Job and key name it; the key is "" where a job has one schedule only. */
+export interface NewSchedule {
+  readonly job: string;
+  readonly key: string;
+  readonly rule: Rule;
+  readonly input: Wire;
+  /** What its runs have instead of the job's own; null where they have the job's. */
+  readonly queue: string | null;
+  readonly priority: number | null;
+  /** Added to the job's. */
+  readonly tags: readonly string[];
+}
+export type ScheduleName = Pick<NewSchedule, "job" | "key">;
+
+export interface ScheduleRecord extends NewSchedule {
+  /** True: its job's code declares it. False: it was made at run time. */
+  readonly declared: boolean;
+  readonly paused: boolean;
+  /** When its next run is due, spread included; null while paused and after its end. */
+  readonly nextAt: Date | null;
+  /** True until a node has worked out the next tick: the first one after `nextAt`. */
+  readonly fresh: boolean;
+  /** The last tick for which a node made a run, or skipped one by `overlap`. */
+  readonly lastTick: Date | null;
+  /** The last run that it made, and what became of it; null if it made none, and once that was purged. */
+  readonly last: { readonly run: number; readonly status: Status; readonly reason: Reason | null } | null;
+  /** How many runs it has made. */
+  readonly count: number;
+  /** Whether a live node has its job. A declared schedule makes no runs while none has. */
+  readonly served: boolean;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** Schedules as people and application code see them. Each method is one atomic step. */
+export interface Schedules {
+  /** Makes schedules, or changes them: a paused one stays paused; one whose rule changed takes the next tick of the new one.
+   *  A bad item, or one that a job's code declares, answers an error alone. */
+  put(batch: readonly NewSchedule[]): Promise<readonly (ScheduleRecord | Error)[]>;
+  get(name: ScheduleName): Promise<ScheduleRecord | null>;
+  /** By job, then key. */
+  list(filter: ScheduleFilter, page?: Paging): Promise<Page<ScheduleRecord>>;
+  /** Null if there is none. A resumed one takes its next tick from now on; a one-shot that has not ticked, its instant or now. */
+  pause(name: ScheduleName): Promise<ScheduleRecord | null>;
+  resume(name: ScheduleName): Promise<ScheduleRecord | null>;
+  /** Its runs stay. False: there is none. A declared one goes only while no live node has its job.
+   *  @throws {InvalidInput} for a declared one whose job a live node has */
+  remove(name: ScheduleName): Promise<boolean>;
+  /** Tells a schedule of runs that were made for it by hand: `overlap` counts them. */
+  attach(name: ScheduleName, runs: readonly number[]): Promise<void>;
+}
+export interface ScheduleFilter {
+  readonly job?: readonly string[];
+  readonly paused?: boolean;
+  readonly declared?: boolean;
+}
+
+/** What `trigger`, `runs`, `queues`, `schedules` and a run's handle talk to. */
+export interface Target extends Adds {
+  readonly find: Find;
+  readonly desk: Desk;
+  readonly schedules: Schedules;
+  /** Ends connections. */
+  close(): Promise<void>;
+}

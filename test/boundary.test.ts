@@ -103,6 +103,7 @@ test("every package that the built code and its types import is a dependency", (
   );
 
   expect([...packages]).toEqual(expect.arrayContaining(["pg", "zod"]));
+  expect([...packages]).not.toContain("cron-parser"); // it is part of the files
   expect([...packages].filter((name) => !(name in dependencies)).sort()).toEqual([]);
 });
 
@@ -120,6 +121,20 @@ test("what loads a driver is seen", async () => {
   const loaded = await loadedBy('import "pg"; import "kysely";');
 
   expect(loaded.flatMap(installed)).toEqual(expect.arrayContaining(["pg", "kysely"]));
+});
+
+test.each([
+  ["every", `{ every: "1m" }`, false],
+  ["cron", `{ cron: "0 9 * * *" }`, true],
+])("cron-parser runs in a process with a cron text alone: %s", async (_, schedule, runs) => {
+  const ran = await ranBy(
+    `import { defineJob } from "tasker"; import "tasker/runtime"; import { z } from "zod";
+    defineJob({ id: "a", schema: z.void(), handler: () => null, schedule: ${schedule} });`,
+  );
+
+  const names = ran.flatMap(({ functions }) => functions.map(({ functionName }) => functionName));
+  expect(names).toContain("defineJob");
+  expect(names.includes("fromMonth")).toBe(runs); // of cron-parser: V8 knows it once its module has run
 });
 
 interface Import {
@@ -212,8 +227,18 @@ function filesIn(folder: string): readonly string[] {
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/"));
 }
 
-/** The URLs of all that a fresh process has run after a script: V8 keeps count of them. */
+interface Ran {
+  readonly url: string;
+  readonly functions: readonly { readonly functionName: string }[];
+}
+
+/** The URLs of all that a fresh process has run after a script. */
 async function loadedBy(script: string): Promise<readonly string[]> {
+  return (await ranBy(script)).map(({ url }) => url);
+}
+
+/** All files that a fresh process has run after a script, with the functions in them that came to be: V8 keeps count of them. */
+async function ranBy(script: string): Promise<readonly Ran[]> {
   const folder = mkdtempSync(join(tmpdir(), "tasker-loaded-"));
   try {
     const env = { ...process.env, NODE_V8_COVERAGE: folder, NODE_OPTIONS: "" };
@@ -224,7 +249,7 @@ async function loadedBy(script: string): Promise<readonly string[]> {
     });
     expect(await once(child, "exit")).toEqual([0, null]);
     const reports = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
-    return reports.flatMap((text) => (JSON.parse(text) as { result: { url: string }[] }).result.map(({ url }) => url));
+    return reports.flatMap((text) => (JSON.parse(text) as { result: readonly Ran[] }).result);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

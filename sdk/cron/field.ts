@@ -1,9 +1,11 @@
 import { InvalidInput } from "../port/error.ts";
 import { near } from "../port/near.ts";
+import { read, type Column } from "./parser.ts";
 
 /** A column of a cron text: what it is called and what may stand in it. */
 export interface Field {
   readonly name: string;
+  readonly column: Column;
   readonly min: number;
   /** The last value that counts in `*` and `a/n`. */
   readonly max: number;
@@ -19,16 +21,20 @@ const months = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(" ");
 const weekdays = "SUN MON TUE WED THU FRI SAT".split(" ");
 const numbers = '"5", "1-5", "*/5" or a list like "1,5"';
 
-export const second = field("second", 0, 59);
-export const minute = field("minute", 0, 59);
-export const hour = field("hour", 0, 23);
+export const second = field("second", "second", 0, 59);
+export const minute = field("minute", "minute", 0, 59);
+export const hour = field("hour", "hour", 0, 23);
 export const dayOfMonth = {
-  ...field("day-of-month", 1, 31),
+  ...field("day-of-month", "dayOfMonth", 1, 31),
   like: '"5", "1-5", "*/5", "L", "15W" or a list like "1,15"',
 };
-export const month = { ...field("month", 1, 12), words: months, like: '"5", "JAN-MAR", "*/3" or a list like "1,7"' };
+export const month = {
+  ...field("month", "month", 1, 12),
+  words: months,
+  like: '"5", "JAN-MAR", "*/3" or a list like "1,7"',
+};
 export const dayOfWeek = {
-  ...field("day-of-week", 0, 6),
+  ...field("day-of-week", "dayOfWeek", 0, 6),
   top: 7,
   words: weekdays,
   like: '"1", "MON-FRI", "MON#2", "5L" or a list like "MON,WED"',
@@ -37,40 +43,37 @@ export const dayOfWeek = {
 /** The fields as people read them. */
 export const order = "minute hour day-of-month month day-of-week";
 
-function field(name: string, min: number, max: number): Field {
-  return { name, min, max, top: max, words: [], like: numbers };
+function field(name: string, column: Column, min: number, max: number): Field {
+  return { name, column, min, max, top: max, words: [], like: numbers };
 }
 
-/** The values that one item of a list names; Sunday may be 7, too.
+const numeric = /^(?:\*|\d+(?:-\d+)?)(?:\/\d+)?$/;
+const named = /^(?:\*|(?:\d+|[a-z]{3})(?:-(?:\d+|[a-z]{3}))?)(?:\/\d+)?$/i;
+
+/** The values that one item of a list names. cron-parser reads it; `?` and `H` in any field, names that are run together, and
+ *  steps longer than the field, which it takes, are refused before.
  *  @throws {InvalidInput} that names the field and what it allows */
 export function plain(field: Field, item: string): readonly number[] {
-  const [range = "", step, ...more] = item.split("/");
-  const every = step === undefined ? 1 : stepOf(field, step);
-  if (more.length || range === "") throw malformed(field, item);
-  if (range === "*") return stepped(field.min, field.max, every);
-  const [first = "", last, ...rest] = range.split("-");
-  if (rest.length) throw malformed(field, item);
-  const from = valueOf(field, first, item);
-  if (last === undefined) return step === undefined ? [from] : stepped(from % (field.max + 1), field.max, every);
-  return rangeOf(field, item, from, valueOf(field, last, item), every);
+  const shape = field.words.length ? named : numeric;
+  const step = Number(item.split("/")[1] ?? 1);
+  const values = shape.test(item) && step <= field.top ? read(field.column, item) : null;
+  return values ?? refuse(field, item);
 }
 
-function rangeOf(field: Field, item: string, from: number, to: number, every: number): readonly number[] {
-  if (from <= to) return stepped(from, to, every);
-  if (from > field.max) return stepped(field.min, to, every); // 7-2: Sunday by its other number
-  if (field.name === dayOfWeek.name) return stepped(from, to + 7, every).map((day) => day % 7); // FRI-MON: on past the end of the week
-  const [, step] = item.split("/");
+function refuse(field: Field, item: string): never {
+  const [range = "", step, ...more] = item.split("/");
+  if (step !== undefined) stepOf(field, step);
+  const ends = range.split("-");
+  if (more.length || ends.length > 2) throw malformed(field, item);
+  const [from, to] = ends.map((end) => valueOf(field, end, item));
+  if (to === undefined) throw malformed(field, item);
   const hint = step ? "" : `; write "${from}-${field.max},${field.min}-${to}"`;
   throw wrong(field, item, `runs backwards${hint}`);
 }
 
-function stepped(from: number, to: number, every: number): readonly number[] {
-  const values: number[] = [];
-  for (let value = from; value <= to; value += every) values.push(value);
-  return values;
-}
-
-function stepOf(field: Field, text: string): number {
+/** A step of a field, from its digits.
+ *  @throws {InvalidInput} that names the field and what it allows */
+export function stepOf(field: Field, text: string): number {
   if (!/^\d+$/.test(text)) throw wrong(field, `/${text}`, `has no step; write it like "*/5"`);
   const step = Number(text);
   if (step < 1 || step > field.top) throw wrong(field, `/${text}`, `is no step within 1-${field.top}`);
@@ -90,7 +93,7 @@ export function valueOf(field: Field, word: string, item: string): number {
   if (!field.words.length) throw malformed(field, item);
   const short = name.slice(0, 3);
   const hints = field.words.includes(short) ? [short] : near(name, field.words);
-  const hint = hints.length ? `did you mean ${quoted(hints)}?` : `write ${field.words.join(" ")} or ${numeric(field)}`;
+  const hint = hints.length ? `did you mean ${quoted(hints)}?` : `write ${field.words.join(" ")} or ${limits(field)}`;
   throw wrong(field, word, `is not a name; ${hint}`);
 }
 
@@ -99,10 +102,10 @@ function within(field: Field, text: string): number {
   if (value >= field.min && value <= field.top) return value;
   const swapped = value > 0 && value <= 59 && field.top < 59;
   const hint = field === hour && value === 24 ? "; midnight is 0" : swapped ? `; the order is ${order}` : "";
-  throw wrong(field, text, `is not within ${numeric(field)}${hint}`);
+  throw wrong(field, text, `is not within ${limits(field)}${hint}`);
 }
 
-function numeric({ min, top }: Field): string {
+function limits({ min, top }: Field): string {
   return `${min}-${top}`;
 }
 

@@ -93,7 +93,20 @@ function weekday(item: string): Pick | null {
     return nth(value, Number(n));
   }
   if (/^L$/i.test(item)) throw field.wrong(dayOfWeek, item, 'needs a day; write "5L" for the last Friday of the month');
-  return /.L$/i.test(item) ? lastOf(field.valueOf(dayOfWeek, item.slice(0, -1), item) % 7) : null;
+  return /.L$/i.test(item) ? lastOf(field.valueOf(dayOfWeek, item.slice(0, -1), item) % 7) : onward(item);
+}
+
+/** `FRI-MON` and `7-2`, which cron-parser refuses, and `TUE/2`, which it counts on to Sunday instead of Saturday. */
+function onward(item: string): Pick | null {
+  const { dayOfWeek } = field;
+  const [, first, last, step] = /^(\w+)(?:-(\w+)|(?=\/))(?:\/(\d+))?$/.exec(item) ?? [];
+  if (first === undefined) return null;
+  const every = step === undefined ? 1 : field.stepOf(dayOfWeek, step);
+  const from = field.valueOf(dayOfWeek, first, item);
+  const to = last === undefined ? 6 : field.valueOf(dayOfWeek, last, item);
+  if (last !== undefined && from <= to) return null;
+  const days = (to < from % 7 ? to + 7 : to) - (from % 7);
+  return weekly(Array.from({ length: Math.floor(days / every) + 1 }, (_, i) => (from + i * every) % 7));
 }
 
 function join(byMonth: Pick | null, byWeek: Pick | null, and: boolean): Pick {

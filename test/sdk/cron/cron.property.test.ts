@@ -1,5 +1,4 @@
 import { Cron as Croner } from "croner";
-import { CronExpressionParser } from "cron-parser";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cron, type Cron, type Dst } from "../../../sdk/cron/cron.ts";
@@ -162,20 +161,16 @@ test("next and prev agree, move on, and keep their order, in any zone", () => {
   );
 });
 
-test.each([
-  ["croner", fromCroner, 600],
-  ["cron-parser", fromCronParser, 100],
-] as const)("%s agrees wherever no clock changes", (_name, nextRuns, least) => {
-  let compared = 0;
+test("croner agrees wherever no clock changes", () => {
   const winters = fc.constantFrom(["UTC", Date.UTC(2026, 5)], ["America/New_York", Date.UTC(2027, 0, 2)] as const);
   fc.assert(
     fc.property(winters, plainExpressions, fc.nat(20 * dayMs), ([zone, start], { text }, more) => {
+      const timezone = String(zone);
       const after = Number(start) + more;
-      const expected = nextRuns(text, String(zone), new Date(after));
-      if (!expected) return;
-      compared++;
+      const theirs = new Croner(text, { timezone, sloppyRanges: true, paused: true }).nextRuns(5, new Date(after));
+      const expected = theirs.map((date) => date.getTime());
 
-      const schedule = cron(text, { timezone: String(zone) });
+      const schedule = cron(text, { timezone });
 
       const found: number[] = [];
       for (let at = schedule.next(after); found.length < expected.length; at = schedule.next(at!)) found.push(at!);
@@ -184,23 +179,7 @@ test.each([
     }),
     { seed, numRuns: 600 },
   );
-  expect(compared).toBeGreaterThanOrEqual(least);
 });
-
-function fromCroner(text: string, timezone: string, after: Date): readonly number[] {
-  const theirs = new Croner(text, { timezone, sloppyRanges: true, paused: true });
-  return theirs.nextRuns(5, after).map((date) => date.getTime());
-}
-
-/** Null where it refuses the text: it does not take lists that name a value twice. */
-function fromCronParser(text: string, tz: string, currentDate: Date): readonly number[] | null {
-  try {
-    const theirs = CronExpressionParser.parse(text, { tz, currentDate });
-    return theirs.take(5).map((date) => date.getTime());
-  } catch {
-    return null;
-  }
-}
 
 test("any text is parsed or refused with a path, within reason", () => {
   const pieces = fc.constantFrom(..."0123456789*/-,LW#?+@ ".split(""), "MON", "JAN", "59", "31", " * ", "*/", "L-");

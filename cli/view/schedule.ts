@@ -39,14 +39,14 @@ export function scheduleTable(list: readonly Schedule[], paint: Colors, { zone, 
 /** All about one schedule, as text. */
 export function scheduleText(
   schedule: Schedule,
-  more: { readonly ticks: readonly PreviewTick[]; readonly words: string; readonly colors: Colors } & Viewer,
+  more: { readonly ticks: readonly PreviewTick[]; readonly colors: Colors } & Viewer,
 ): string {
-  const { ticks, words, colors: paint, zone, now } = more;
+  const { ticks, colors: paint, zone, now } = more;
   const { id, rule } = schedule;
   const next = tickLines(ticks, { rule, zone: rule.timezone ?? zone, paint });
   const payload = plain(JSON.stringify(payloadOf(schedule), null, 2));
   return [
-    `${paint.cyan(oneLine(id))}  ${paint.bold(oneLine(words))}  ${statePaint(schedule, paint)(stateOf(schedule))}`,
+    `${paint.cyan(oneLine(id))}  ${paint.bold(oneLine(ruleText(rule)))}  ${statePaint(schedule, paint)(stateOf(schedule))}`,
     facts(schedule, paint, { zone, now }),
     `${paint.bold("Payload")}\n${payload.replace(/^/gm, "  ")}`,
     ...(ticks.length > 0
@@ -101,7 +101,6 @@ function facts(schedule: Schedule, paint: Colors, { zone, now }: Viewer): string
   return pairs(
     [
       ["job", schedule.job],
-      ["rule", ruleText(rule)],
       ["made by", declared ? "the job's code" : "hand, or code at run time"],
       [
         "next run",

@@ -5,12 +5,11 @@ import type { Command } from "../../command.ts";
 import { withStore } from "../../database.ts";
 import { exit } from "../../error.ts";
 import { hinted, idsOf } from "./name.ts";
-import { words } from "../../view/rule.ts";
 import { scheduleDocument, scheduleText } from "../../view/schedule.ts";
 import { tickDocuments } from "../../view/tick.ts";
 import { ownZone } from "../../view/wall.ts";
 
-/** `tasker schedules get`: all that is known of one schedule, and its next 5 ticks. */
+/** `tasker schedules get`: all that is known of one schedule, and its next 3 ticks. */
 export const get: Command = {
   usage: "schedules get <id>",
   about: "Show one schedule: rule, payload, last run and coming ticks",
@@ -23,17 +22,12 @@ export const get: Command = {
       configure({ store });
       const found = await schedules.get(id);
       if (!found) return hinted(id, () => Promise.reject(new ScheduleNotFound(id)));
-      return { schedule: found, ticks: await schedules.preview(id, { count: 5 }) };
+      return { schedule: found, ticks: await schedules.preview(id, { count: 3 }) };
     });
     const viewer = { zone: ownZone(), now: new Date() };
-    const description = await words(schedule.rule);
     out.answer(
-      {
-        ...scheduleDocument(schedule),
-        description,
-        ticks: tickDocuments(ticks, schedule.rule.timezone ?? viewer.zone),
-      },
-      () => scheduleText(schedule, { ticks, words: description, colors: out.colors, ...viewer }),
+      { ...scheduleDocument(schedule), ticks: tickDocuments(ticks, schedule.rule.timezone ?? viewer.zone) },
+      () => scheduleText(schedule, { ticks, colors: out.colors, ...viewer }),
     );
     return exit.ok;
   },

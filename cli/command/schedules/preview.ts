@@ -11,7 +11,8 @@ import { BadUsage, exit } from "../../error.ts";
 import { whole } from "../../filter.ts";
 import { atOf } from "../../payload.ts";
 import { hinted, idsOf } from "./name.ts";
-import { words } from "../../view/rule.ts";
+import { oneLine } from "../../view/color.ts";
+import { ruleText } from "../../view/rule.ts";
 import { tickDocuments, tickLines } from "../../view/tick.ts";
 import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
 
@@ -42,11 +43,10 @@ export const preview: Command = {
       ? ofSchedule(text, { given, settings: read, span })
       : ofRule(text, { given, settings: read, span }));
     const zone = rule.timezone ?? read.timezone;
-    const description = await words(rule);
-    out.answer({ cron: rule.cron ?? null, timezone: zone, description, ticks: tickDocuments(ticks, zone) }, () => {
-      const head = [out.colors.bold(description), description === rule.cron ? null : rule.cron, zone];
+    const shown = ruleText(rule);
+    out.answer({ rule: shown, cron: rule.cron ?? null, timezone: zone, ticks: tickDocuments(ticks, zone) }, () => {
       const lines = ticks.length > 0 ? tickLines(ticks, { rule, zone, paint: out.colors }) : "no ticks are to come";
-      return `${head.filter(Boolean).join("  ")}\n\n${lines}`;
+      return `${out.colors.bold(oneLine(rule.cron ?? shown))}  ${zone}\n\n${lines}`;
     });
     return exit.ok;
   },

@@ -1,5 +1,5 @@
 /** Claims on stores that have grown, beside claims on one that has not. */
-import type { Claim, Held, Store } from "../../runtime/index.ts";
+import type { Claim, Fence, Store } from "../../runtime/index.ts";
 import type { NewRun } from "../../sdk/index.ts";
 import { aRun, loadWaiting, makeLanes } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";
@@ -21,9 +21,9 @@ const claim = (jobs: readonly string[], limit: number, about: Partial<Claim> = {
   ...{ node: 1, jobs, queues: { not: [] }, limit, aheadMs: 2000, ttlMs: 15_000, order: "priority", ...about },
 });
 
-function settled(store: Store, held: readonly (Held & { readonly job: string })[]): Promise<unknown> {
+function settled(store: Store, leases: readonly (Fence & { readonly job: string })[]): Promise<unknown> {
   return store.runs.settle(
-    held.map(({ id, token, job }) => ({
+    leases.map(({ id, token, job }) => ({
       ...{ id, token, job, startedMs: Date.now(), hooks: [] },
       outcome: { to: "completed", result: null, reason: null, note: null },
     })),

@@ -4,7 +4,7 @@ import { within, type Clock } from "../core/clock.ts";
 import type { Health } from "../core/health.ts";
 import type { Leased } from "../core/lease.ts";
 import { Outbox } from "./outbox.ts";
-import type { Held, Outcome, Settled, Settlement, Store } from "../store/port.ts";
+import type { Fence, Outcome, Settled, Settlement, Store } from "../store/port.ts";
 
 /** A settlement as the store takes it, and what it is about. */
 interface Ended extends Settlement {
@@ -22,7 +22,7 @@ export class Settler {
   readonly #report: Report;
   readonly #settled: (leased: Leased) => void;
   readonly #outcomes: Outbox<Ended>;
-  readonly #releases: Outbox<Held>;
+  readonly #releases: Outbox<Fence>;
   /** Outcomes that wait for something to be written before them. */
   readonly #coming = new Set<Promise<void>>();
 

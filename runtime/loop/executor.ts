@@ -14,7 +14,7 @@ import type { Reporter } from "../attempt/report.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Services } from "../attempt/service.ts";
 import type { Settler } from "../attempt/settle.ts";
-import type { Held, Outcome, Store } from "../store/port.ts";
+import type { Fence, Outcome, Store } from "../store/port.ts";
 import { Timeouts } from "../attempt/timeout.ts";
 
 export interface ExecutorParts {
@@ -91,7 +91,7 @@ export class Executor {
 
   /** Somebody canceled the run: it does not start, or its handler hears of it and its result no longer counts. The store
    *  repeats itself until the lease ends; only the first time counts. */
-  cancel({ id, token }: Held): void {
+  cancel({ id, token }: Fence): void {
     const leased = this.#parts.scheduler().find(id, token);
     if (!leased) return this.#remember(id, token);
     if (leased.settling) return;
@@ -99,7 +99,7 @@ export class Executor {
   }
 
   /** Whether somebody canceled a lease before the answer came that brought it here. */
-  isAsked({ id, token }: Held): boolean {
+  isAsked({ id, token }: Fence): boolean {
     return this.#asked.size > 0 && this.#asked.get(id)?.token === token && this.#asked.delete(id);
   }
 

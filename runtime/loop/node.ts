@@ -5,7 +5,7 @@ import type { Leased } from "../core/lease.ts";
 import type { Registry } from "../core/registry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Settler } from "../attempt/settle.ts";
-import type { Beat, Held, NodeInfo, Store } from "../store/port.ts";
+import type { Beat, Fence, NodeInfo, Store } from "../store/port.ts";
 
 export interface NodeParts {
   readonly store: Store;
@@ -249,15 +249,15 @@ export class Node {
   }
 
   /** Unless it was leased anew meanwhile. */
-  #lost(leased: Leased, { id, token }: Held): void {
+  #lost(leased: Leased, { id, token }: Fence): void {
     if (this.#parts.scheduler().find(id, token) === leased) this.#parts.executor().lost(leased);
   }
 
-  #cancel(runs: readonly Held[]): void {
+  #cancel(runs: readonly Fence[]): void {
     for (const run of runs) this.#parts.executor().cancel(run);
   }
 }
 
-function fence({ lease: { id, token } }: Leased): Held {
+function fence({ lease: { id, token } }: Leased): Fence {
   return { id, token };
 }

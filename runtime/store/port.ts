@@ -19,7 +19,7 @@ import type {
 } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 
-/** A claim on a run. `id` and `token` together are the fence that each write is checked by. */
+/** A claim on a run. `id` and `token` together are its fence. */
 export interface Lease {
   readonly id: number;
   /** Grows with each lease of the run. */
@@ -108,7 +108,8 @@ export interface Settlement {
 /** `settled`: as asked. `canceled`: a cancel came first, and was recorded instead. `lost`: the lease was lost, nothing was written. */
 export type Settled = "settled" | "canceled" | "lost";
 
-export interface Held {
+/** What each write about a lease is checked by: where id and token still match, the lease stands. */
+export interface Fence {
   readonly id: number;
   readonly token: number;
 }
@@ -142,11 +143,11 @@ export interface Runs {
   settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
   /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start.
    *  Answers those that were lost. */
-  hold(node: number, started: readonly (Held & { readonly startedMs: number | null })[]): Promise<readonly Held[]>;
+  hold(node: number, batch: readonly (Fence & { readonly startedMs: number | null })[]): Promise<readonly Fence[]>;
   /** Which of these are still ours. */
-  check(held: readonly Held[]): Promise<readonly Held[]>;
+  check(batch: readonly Fence[]): Promise<readonly Fence[]>;
   /** Gives leases back; no attempt is spent. */
-  release(batch: readonly Held[]): Promise<void>;
+  release(batch: readonly Fence[]): Promise<void>;
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
    *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
   sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
@@ -156,7 +157,7 @@ export interface Runs {
     node: number,
     hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
   ): Promise<() => Promise<void>>;
-  progress(held: Held, progress: Progress): Promise<boolean>;
+  progress(fence: Fence, progress: Progress): Promise<boolean>;
   log(batch: readonly LogRecord[]): Promise<void>;
 }
 
@@ -189,7 +190,7 @@ export interface Beat {
   /** False: the node's lease had ended before this beat; check what it held. It is alive again from now. */
   readonly alive: boolean;
   /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
-  readonly cancel: readonly Held[];
+  readonly cancel: readonly Fence[];
   readonly nowMs: number;
   /** When the next schedule is due, epoch ms; null if none is. */
   readonly tickMs: number | null;
@@ -214,7 +215,7 @@ export interface Nodes {
    *  but they see to nobody either, and one that died asleep would pass for a live one. */
   beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
   /** As `cancel` of a beat, without a beat. */
-  commands(node: number): Promise<readonly Held[]>;
+  commands(node: number): Promise<readonly Fence[]>;
   leave(node: number): Promise<void>;
   /** Publishes jobs; what other nodes published of other jobs stays. */
   publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;

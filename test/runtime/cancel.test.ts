@@ -2,17 +2,17 @@ import { describe, expect, test, vi } from "vitest";
 import { RunCanceled } from "../../sdk/port/error.ts";
 import { toMs } from "../../sdk/port/duration.ts";
 import { parseId } from "../../sdk/port/id.ts";
-import type { Held, Store } from "../../runtime/store/port.ts";
+import type { Fence, Store } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A store whose every beat answers the same commands. */
-function repeating(held: readonly Held[]): (store: Store) => Store {
+function repeating(fences: readonly Fence[]): (store: Store) => Store {
   return (store) => ({
     ...store,
     nodes: {
       ...store.nodes,
-      beat: async (...args) => ({ ...(await store.nodes.beat(...args)), cancel: [...held] }),
-      commands: () => Promise.resolve([...held]),
+      beat: async (...args) => ({ ...(await store.nodes.beat(...args)), cancel: [...fences] }),
+      commands: () => Promise.resolve([...fences]),
     },
   });
 }
@@ -124,19 +124,19 @@ describe("cancel", () => {
     const [end, answer] = [deferred(), deferred()];
     const settle = vi.fn();
     const heard = vi.fn();
-    const held: Held[] = [];
+    const fences: Fence[] = [];
     const bench = await aBench(
       {
         jobs: [
           aJob((_payload, ctx) => {
             ctx.signal.addEventListener("abort", heard);
-            held.push({ id: parseId(ctx.run.id), token: ctx.fencingToken });
+            fences.push({ id: parseId(ctx.run.id), token: ctx.fencingToken });
             return end.promise;
           }),
         ],
       },
       (store) =>
-        repeating(held)(
+        repeating(fences)(
           withRuns(store, (runs) => ({
             settle: async (batch) => (settle(), await answer.promise, runs.settle(batch)),
           })),
@@ -160,9 +160,9 @@ describe("cancel", () => {
     async (delay) => {
       const answer = deferred();
       const handler = vi.fn();
-      const held: Held[] = [];
+      const fences: Fence[] = [];
       const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
-        repeating(held)(
+        repeating(fences)(
           withRuns(store, ({ lease }) => ({
             lease: async (claim) => {
               const claimed = await lease(claim);
@@ -174,7 +174,7 @@ describe("cancel", () => {
       );
       const id = await bench.add({ delayMs: toMs(delay) });
 
-      held.push({ id, token: 1 });
+      fences.push({ id, token: 1 });
       await bench.pass(6000); // a beat brings the command
       answer.resolve();
       await turns();

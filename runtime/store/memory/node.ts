@@ -1,4 +1,4 @@
-import type { Coming, Held, Nodes, NodeState } from "../port.ts";
+import type { Coming, Fence, Nodes, NodeState } from "../port.ts";
 import { isToSweep } from "./run.ts";
 import {
   frozen,
@@ -105,7 +105,7 @@ function first(instants: readonly number[]): number | null {
 }
 
 /** Runs that the node has leased and somebody asked to cancel. */
-function askedOf(state: State, node: number): readonly Held[] {
+function askedOf(state: State, node: number): readonly Fence[] {
   const asked = [...state.live.values()].filter((row) => row.ask !== null && row.node === node && isLeased(row));
   return asked.map(({ id, token }) => ({ id, token }));
 }

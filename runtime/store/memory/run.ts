@@ -3,7 +3,7 @@ import { clean } from "../../../sdk/port/text.ts";
 import type {
   AddedLeased,
   Claim,
-  Held,
+  Fence,
   Keep,
   Lease,
   LeasedFor,
@@ -70,7 +70,7 @@ export function keep(state: State): Keep {
 }
 
 /** The run, if this lease on it was given and not ended: the fence is id and token alone. */
-function ours(state: State, { id, token }: Held): Row | null {
+function ours(state: State, { id, token }: Fence): Row | null {
   const row = state.live.get(id);
   return row?.token === token && (row.held || row.leaseUntil !== null) ? row : null;
 }
@@ -222,7 +222,7 @@ function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }
   finish(state, row, { status, reason, result, error, note }, hooks);
 }
 
-function hold(state: State, node: number, each: Held & { readonly startedMs: number | null }): boolean {
+function hold(state: State, node: number, each: Fence & { readonly startedMs: number | null }): boolean {
   const row = ours(state, each);
   if (!row) return false;
   Object.assign(row, { held: true, node, startedMs: each.startedMs ?? row.startedMs });
@@ -230,8 +230,8 @@ function hold(state: State, node: number, each: Held & { readonly startedMs: num
   return true;
 }
 
-function release(state: State, held: Held): void {
-  const row = ours(state, held);
+function release(state: State, fence: Fence): void {
+  const row = ours(state, fence);
   if (!row) return;
   row.startedMs = null;
   if (row.ask !== null) cancel(state, row, row.ask);

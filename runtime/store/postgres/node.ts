@@ -1,5 +1,5 @@
 import type { HookKind } from "../../../sdk/port/target.ts";
-import type { Held, Nodes, NodeState } from "../port.ts";
+import type { Fence, Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./run.ts";
 import { jobsAt, redeclare, served } from "./schedule.ts";
 import { numbers, type Row, texts } from "./pool.ts";
@@ -48,11 +48,11 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
         sweep: sweep === "t",
         others: others === "t",
         coming: looked && { dueMs: instantOf(dueMs), expiresMs: instantOf(expiresMs) },
-        cancel: heldOf(rows, 8),
+        cancel: fencesOf(rows, 8),
       };
     },
     async commands(node) {
-      return heldOf(await pool.rows("tasker_commands", text.commands, [node]), 0);
+      return fencesOf(await pool.rows("tasker_commands", text.commands, [node]), 0);
     },
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);
@@ -88,7 +88,7 @@ function instantOf(text: string | null | undefined): number | null {
   return text === null || text === undefined ? null : Number(text);
 }
 
-function heldOf(rows: readonly Row[], at: number): readonly Held[] {
+function fencesOf(rows: readonly Row[], at: number): readonly Fence[] {
   return rows.filter((row) => row[at] !== null).map((row) => ({ id: Number(row[at]), token: Number(row[at + 1]) }));
 }
 

@@ -1,5 +1,5 @@
 import type { RunOptions } from "../../../sdk/port/target.ts";
-import type { Claim, Claimed, Held, Lease, Outcome, Runs, Settled, Settlement } from "../port.ts";
+import type { Claim, Claimed, Fence, Lease, Outcome, Runs, Settled, Settlement } from "../port.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { batch } from "./batch.ts";
 import type { Floors } from "./floor.ts";
@@ -79,18 +79,18 @@ export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, 
   };
 }
 
-function fence(list: readonly Held[]): readonly [string, string] {
+function fence(list: readonly Fence[]): readonly [string, string] {
   return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
 }
 
 /** Whether a fence is among `rows` (id, token), or is not. */
-function among(rows: readonly Row[], wanted: boolean): (held: Held) => boolean {
+function among(rows: readonly Row[], wanted: boolean): (one: Fence) => boolean {
   const found = new Set(rows.map((row) => `${row[0]} ${row[1]}`));
-  return (held) => found.has(`${held.id} ${held.token}`) === wanted;
+  return ({ id, token }) => found.has(`${id} ${token}`) === wanted;
 }
 
-function canceled(held: Held): Settlement {
-  return { ...held, job: "", outcome: { to: "canceled", reason: "user", error: null }, startedMs: null, hooks: [] };
+function canceled(fence: Fence): Settlement {
+  return { ...fence, job: "", outcome: { to: "canceled", reason: "user", error: null }, startedMs: null, hooks: [] };
 }
 
 /** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */

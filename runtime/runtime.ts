@@ -396,7 +396,7 @@ class Engine implements Runtime {
       this.#unlisten = await store.runs.listen(this.#node.id, (what, lanes) => {
         if (what === "due") this.#fetcher.wake(lanes);
         else if (what === "tick") this.#ticker.wake();
-        else void this.#node.hear();
+        else this.#node.hear();
       });
     } catch (error) {
       logger.warn({ error: errorRecord(error).message }, "The store does not wake this node; it polls");

@@ -4,13 +4,19 @@ import { within, type Clock } from "../core/clock.ts";
 import type { Health } from "../core/health.ts";
 import type { Leased } from "../core/lease.ts";
 import { Outbox } from "./outbox.ts";
-import type { Fence, Outcome, Settled, Settlement, Store } from "../store/port.ts";
+import type { Outcome, Released, Settled, Settlement, Store } from "../store/port.ts";
 
 /** A settlement as the store takes it, and what it is about. */
 interface Ended extends Settlement {
+  readonly outcome: Outcome;
   readonly leased: Leased;
   /** When the outcome was decided; ticks. */
   readonly at: number;
+}
+/** A lease that goes back: nobody here waits for the answer. */
+interface Back extends Settlement {
+  readonly outcome: Released;
+  readonly leased: null;
 }
 
 /** Hears what the store answered to an outcome. `runMs`: from the start of the handler to the outcome. */
@@ -21,8 +27,7 @@ export class Settler {
   readonly #clock: Clock;
   readonly #report: Report;
   readonly #settled: (leased: Leased) => void;
-  readonly #outcomes: Outbox<Ended>;
-  readonly #releases: Outbox<Fence>;
+  readonly #outcomes: Outbox<Ended | Back>;
   /** Outcomes that wait for something to be written before them. */
   readonly #coming = new Set<Promise<void>>();
 
@@ -50,27 +55,21 @@ export class Settler {
       send: async (batch) => {
         await parts.before();
         const answers = await store.runs.settle(batch);
-        if (answers.includes("lost")) await parts.claimed(); // it may be this node itself that has leased them anew
+        if (batch.some(({ leased }, i) => leased && answers[i] === "lost")) await parts.claimed(); // it may be this node itself that has leased them anew
         for (let i = 0; i < batch.length; i++) this.#answered(batch[i]!, answers[i]!);
         parts.drained();
       },
       refused: ({ leased, outcome }, error) => {
+        if (leased === null) return; // its lease expires
         if (outcome.to !== "failed") this.end(leased, refused(outcome, error));
         else parts.settled(leased);
       },
-    });
-    this.#releases = new Outbox({
-      clock,
-      health,
-      what: "Releasing runs",
-      send: (batch) => store.runs.release(batch),
-      refused: () => undefined,
     });
   }
 
   /** Outcomes and releases that the store has not taken yet. */
   get size(): number {
-    return this.#outcomes.size + this.#releases.size + this.#coming.size;
+    return this.#outcomes.size + this.#coming.size;
   }
 
   /** Ends a lease with an outcome. */
@@ -89,15 +88,14 @@ export class Settler {
   }
 
   /** Gives a lease back; no attempt is spent. */
-  release({ lease }: Pick<Leased, "lease">): void {
-    this.#releases.add({ id: lease.id, token: lease.token });
+  release({ lease: { id, token, job }, hooks }: Pick<Leased, "lease" | "hooks">): void {
+    this.#outcomes.add({ id, token, job, outcome: { to: "released" }, startedMs: null, hooks, leased: null });
   }
 
   /** Waits until the store has taken everything, or until `at` (ticks). Answers whether it has. */
   async drained(at: number): Promise<boolean> {
     await within(this.#clock, Promise.all(this.#coming), at);
-    const [outcomes, releases] = await Promise.all([this.#outcomes.drained(at), this.#releases.drained(at)]);
-    return outcomes && releases;
+    return this.#outcomes.drained(at);
   }
 
   /** Sends what waits, at once, and resolves when the store has answered, or failed to; or at `at` (ticks). */
@@ -109,10 +107,10 @@ export class Settler {
   /** Gives up what the store has not taken; those leases expire. */
   clear(): void {
     this.#outcomes.clear();
-    this.#releases.clear();
   }
 
-  #answered(ended: Ended, settled: Settled): void {
+  #answered(ended: Ended | Back, settled: Settled): void {
+    if (ended.leased === null) return;
     const { leased, outcome, startedMs, at } = ended;
     const { anew } = leased;
     if (settled === "lost" && anew && leased.renew(anew.lease)) {

@@ -53,8 +53,9 @@ export class Node {
   #sleep: { readonly until: number; readonly sure: boolean } | null = null;
   /** When to beat next; ticks. */
   #beatAt = 0;
-  /** A beat is under way, or asked for. */
+  /** A beat is under way, or asked for; and it was asked for another after that. */
   #stirred = false;
+  #called = false;
   #id = 0;
   #heldUntil = -Infinity;
   #published = -1;
@@ -104,6 +105,7 @@ export class Node {
     const { clock, health, periodMs, pollMs } = this.#parts;
     while (!signal.aborted) {
       this.#stirred = true;
+      this.#called = false;
       try {
         await this.#turn(clock.ticks() < this.#beatAt);
         const { until, sure } = this.#sleep ?? {
@@ -117,7 +119,7 @@ export class Node {
         if (this.#sleep) this.#sleep = { ...this.#sleep, sure: true }; // the next beat wakes it
       }
       this.#stirred = false;
-      await this.#bell.next(this.#beatAt, signal);
+      if (!this.#called) await this.#bell.next(this.#beatAt, signal);
     }
   }
 
@@ -140,8 +142,7 @@ export class Node {
     await this.publish().catch((error: unknown) => health.failed("Publishing jobs", error));
     const { beat, until } = await this.#beat(leaseMs, false);
     if (!lapsed) this.#heldUntil = until;
-    if (!beat.alive) await this.#check();
-    await this.#hold();
+    await this.#hold(!beat.alive);
     this.#heldUntil = until;
     this.#sleep = null;
     this.#parts.heard(beat);
@@ -158,15 +159,10 @@ export class Node {
     this.#published = version;
   }
 
-  /** Does what the store's commands for this node say. */
-  async hear(): Promise<void> {
-    const { store, health } = this.#parts;
-    if (this.asleep) return this.revive(); // which brings commands, too
-    try {
-      this.#cancel(await store.nodes.commands(this.#id));
-    } catch (error) {
-      health.failed("Reading commands", error);
-    }
+  /** The store has a command for this node: beats, for that brings it. A beat that is under way may have looked too early. */
+  hear(): void {
+    this.#called = true;
+    this.revive();
   }
 
   async leave(): Promise<void> {
@@ -222,22 +218,13 @@ export class Node {
     }
   }
 
-  /** The node's lease had ended: some of what it held may be another's by now. */
-  async #check(): Promise<void> {
-    const { store } = this.#parts;
-    const held = [...this.#parts.scheduler().held()].filter((leased) => leased.held && !leased.settling);
-    if (held.length === 0) return;
-    const asked = held.map(fence);
-    const ours = new Set((await store.runs.check(asked)).map(({ id }) => id));
-    for (const [i, leased] of held.entries()) if (!ours.has(leased.lease.id)) this.#lost(leased, asked[i]!);
-  }
-
-  /** Puts under the node's lease what waits, runs, or ended and is not settled, and has been here for a third of a lease. */
-  async #hold(): Promise<void> {
+  /** Puts under the node's lease what waits, runs, or ended and is not settled, and has been here for a third of a lease. `again`: also
+   *  what was under it, for the node's lease had ended, and some of that may be another's by now. */
+  async #hold(again: boolean): Promise<void> {
     const { store, clock, leaseMs } = this.#parts;
     const before = clock.ticks() - leaseMs / 3;
-    const held = [...this.#parts.scheduler().held()].filter(
-      ({ held, claimedAt, phase }) => !held && claimedAt <= before && phase !== "recording",
+    const held = [...this.#parts.scheduler().held()].filter(({ held, settling, claimedAt, phase }) =>
+      held ? again && !settling : claimedAt <= before && phase !== "recording",
     );
     if (held.length === 0) return;
     const starts = held.map((leased) => ({ ...fence(leased), startedMs: leased.startedMs }));

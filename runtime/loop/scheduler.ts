@@ -35,7 +35,7 @@ export interface SchedulerParts {
   /** Last look at a due lease before it takes a slot; false if it must not start, and then it has been dealt with. */
   admit(leased: Leased, nowMs: number): boolean;
   start(leased: Leased): void;
-  release(leased: Pick<Leased, "lease">): void;
+  release(leased: Pick<Leased, "lease" | "hooks">): void;
   lost(leased: Leased): void;
   /** Whether somebody asked to cancel a lease before it came; and cancels it. */
   isAsked(lease: Lease): boolean;
@@ -222,7 +222,7 @@ export class Scheduler {
     const job = registry.get(lease.job);
     if (!job || drain.aborted) {
       this.#refused++;
-      return this.#parts.release({ lease });
+      return this.#parts.release({ lease, hooks: job?.hooks ?? [] });
     }
     const rank = receivedAt - stepMs * (order === "oldest" ? 9 : lease.priority);
     const suspect = lease.crashes >= this.#suspectFrom;

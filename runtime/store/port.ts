@@ -94,13 +94,17 @@ export type Outcome =
       readonly outcome: "error" | "timeout" | "snoozed";
       readonly error: ErrorRecord | null;
     };
+/** A lease that goes back: the run waits again as if it had not been leased, and no attempt is spent. */
+export interface Released {
+  readonly to: "released";
+}
 
 export interface Settlement {
   readonly id: number;
   readonly token: number;
   readonly job: string;
-  readonly outcome: Outcome;
-  /** When the handler was called, by the store's clock; null if it never was. */
+  readonly outcome: Outcome | Released;
+  /** When the handler was called, by the store's clock; null if it never was, or the lease goes back. */
   readonly startedMs: number | null;
   /** Hooks of the job: the store adds a hook's run in the same step, for the state that it wrote. */
   readonly hooks: readonly HookKind[];
@@ -141,13 +145,9 @@ export interface Runs {
   addLeased(batch: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]>;
   /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
   settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
-  /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start.
+  /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start. May be repeated.
    *  Answers those that were lost. */
   hold(node: number, batch: readonly (Fence & { readonly startedMs: number | null })[]): Promise<readonly Fence[]>;
-  /** Which of these are still ours. */
-  check(batch: readonly Fence[]): Promise<readonly Fence[]>;
-  /** Gives leases back; no attempt is spent. */
-  release(batch: readonly Fence[]): Promise<void>;
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
    *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
   sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
@@ -187,7 +187,7 @@ export interface Tally {
   readonly runMs: number;
 }
 export interface Beat {
-  /** False: the node's lease had ended before this beat; check what it held. It is alive again from now. */
+  /** False: the node's lease had ended before this beat; hold again what it held. It is alive again from now. */
   readonly alive: boolean;
   /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
   readonly cancel: readonly Fence[];
@@ -214,8 +214,6 @@ export interface Nodes {
   /** Renews the node's lease. A node that is awake wakes those that sleep, and ends their leases within `ttlMs`: alone they hold nothing,
    *  but they see to nobody either, and one that died asleep would pass for a live one. */
   beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
-  /** As `cancel` of a beat, without a beat. */
-  commands(node: number): Promise<readonly Fence[]>;
   leave(node: number): Promise<void>;
   /** Publishes jobs; what other nodes published of other jobs stays. */
   publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;

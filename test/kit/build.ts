@@ -5,10 +5,12 @@ import type { ErrorRecord } from "../../sdk/port/text.ts";
 import type {
   Claim,
   Due,
+  Fence,
   Lease,
   NodeInfo,
   NodeState,
   Outcome,
+  Released,
   Settlement,
   Store,
   Tally,
@@ -63,6 +65,9 @@ export function anError(message = "boom"): ErrorRecord {
   return { name: "Error", message, stack: `Error: ${message}\n    at handler (job.ts:1:1)` };
 }
 
+/** Given back. */
+export const released: Released = { to: "released" };
+
 /** Failed for good. */
 export function failed(message = "boom"): Outcome {
   return { to: "failed", reason: "error", error: anError(message) };
@@ -79,8 +84,18 @@ export function snoozed(delayMs = 0): Outcome {
 }
 
 /** The end of a lease whose handler was called when the run fell due. */
-export function settled(lease: Lease, outcome: Outcome = completed, overrides: Partial<Settlement> = {}): Settlement {
+export function settled(
+  lease: Lease,
+  outcome: Outcome | Released = completed,
+  overrides: Partial<Settlement> = {},
+): Settlement {
   return { id: lease.id, token: lease.token, job: lease.job, outcome, startedMs: lease.dueMs, hooks: [], ...overrides };
+}
+
+/** Gives leases back. */
+export async function release(store: Store, ...fences: readonly Fence[]): Promise<void> {
+  const about = { job: "job", outcome: released, startedMs: null, hooks: [] };
+  await store.runs.settle(fences.map(({ id, token }) => ({ id, token, ...about })));
 }
 
 export function aNode(overrides: Partial<NodeInfo> = {}): NodeInfo {

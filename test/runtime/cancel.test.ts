@@ -12,7 +12,6 @@ function repeating(fences: readonly Fence[]): (store: Store) => Store {
     nodes: {
       ...store.nodes,
       beat: async (...args) => ({ ...(await store.nodes.beat(...args)), cancel: [...fences] }),
-      commands: () => Promise.resolve([...fences]),
     },
   });
 }
@@ -118,6 +117,42 @@ describe("cancel", () => {
 
     expect(aborted).toHaveBeenCalledOnce();
     expect((await bench.get(id)).status).toBe("canceled");
+  });
+
+  test("that comes while a beat is under way is heard at once by another", async () => {
+    const [aborted, answer] = [vi.fn(), deferred()];
+    let slow = false;
+    const bench = await aBench(
+      {
+        jobs: [
+          aJob(
+            (_payload, ctx) => new Promise((resolve) => ctx.signal.addEventListener("abort", () => resolve(aborted()))),
+          ),
+        ],
+      },
+      (store) => ({
+        ...store,
+        nodes: {
+          ...store.nodes,
+          beat: async (...args) => {
+            const beat = await store.nodes.beat(...args);
+            if (slow) await answer.promise;
+            return beat;
+          },
+        },
+      }),
+    );
+    const id = await bench.add();
+    slow = true;
+    await bench.pass(6000);
+
+    await bench.store.desk.cancel([id]);
+    await turns();
+    slow = false;
+    answer.resolve();
+    await turns();
+
+    expect(aborted).toHaveBeenCalledOnce();
   });
 
   test("that the store repeats until the lease ends counts once", async () => {

@@ -107,7 +107,7 @@ describe("a run whose node has died", () => {
     await crash(bench, ids, 2);
     for (let i = 0; i < 60; i++) await addOne(bench.store, { input: wire("healthy") });
     const claim = vi.spyOn(bench.store.runs, "lease");
-    const release = vi.spyOn(bench.store.runs, "release");
+    const settle = vi.spyOn(bench.store.runs, "settle");
 
     await bench.runtime.start();
     await bench.pass(3000);
@@ -116,7 +116,8 @@ describe("a run whose node has died", () => {
     expect(poison).toHaveBeenCalledOnce();
     expect(bench.runtime.stats()).toMatchObject({ busy: 1, heap: 0 });
     expect(claim.mock.calls.length).toBeLessThan(20);
-    expect(release).toHaveBeenCalledOnce();
+    const released = settle.mock.calls.filter(([batch]) => batch.some(({ outcome }) => outcome.to === "released"));
+    expect(released).toHaveLength(1);
     expect(await bench.get(ids[59]!)).toMatchObject({ attempt: 0, crashes: 2 });
   });
 

@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Claim, Store } from "../../runtime/store/port.ts";
-import { again, aClaim, aKey, aNode, aRun, aState, addOne, leased, settled } from "../kit/build.ts";
+import { aClaim, addOne, again, aKey, aNode, aRun, aState, leased, release, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 
@@ -46,7 +46,7 @@ test("nodes hear of a run that is added, waited for, replaced, moved, retried or
   await tells("a retry that is due soon", () => store.runs.settle([settled(first, again(100))]));
   const second = await leased(store, node);
   heard = 0;
-  await tells("a released run", () => store.runs.release([second]));
+  await tells("a released run", () => release(store, second));
 });
 
 test("while no node is up an add tells nobody, but for one in a transaction, and for what is late where a node sleeps", async () => {

@@ -49,7 +49,6 @@ export function nodes(state: State): Nodes {
         coming: report.busy + report.heap > 0 ? null : comingOf(state, report.jobs),
       };
     }),
-    commands: step((node) => askedOf(state, node)),
     leave: step((node) => {
       const known = state.nodes.get(node);
       if (known)

@@ -38,8 +38,6 @@ export function runs(state: State): Runs {
     hold: step((node, started) =>
       started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
     ),
-    check: step((held) => held.filter((each) => ours(state, each)).map(({ id, token }) => ({ id, token }))),
-    release: step((batch) => batch.forEach((each) => release(state, each))),
     sweep: step(({ maxCrashes, node = 0 }) => sweep(state, maxCrashes, node)),
     listen: step((node, hear) => {
       const ear = { node, hear };
@@ -191,15 +189,21 @@ function settle(state: State, settlement: Settlement): Settled {
   const known = state.live.get(settlement.id) ?? state.history.get(settlement.id);
   if (known?.answered?.token === settlement.token) return known.answered.answer;
   const row = ours(state, settlement);
-  if (!row) return "lost";
   const { outcome } = settlement;
+  if (!row) return outcome.to === "released" && isFree(known, settlement) ? "settled" : "lost";
   const answer = row.ask === null ? "settled" : "canceled";
-  row.answered = { token: row.token, answer };
+  if (outcome.to !== "released") row.answered = { token: row.token, answer };
   row.startedMs = settlement.startedMs;
   if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error: null }, settlement);
+  else if (outcome.to === "released") makePending(state, row, Math.max(state.now(), row.dueMs));
   else if (outcome.to === "pending") retry(state, row, outcome);
   else end(state, row, outcome, settlement);
   return answer;
+}
+
+/** Whether a run waits again under the token that it was released with. */
+function isFree(row: Row | undefined, { token }: Fence): boolean {
+  return row?.token === token && row.end === null;
 }
 
 function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extract<Outcome, { to: "pending" }>): void {
@@ -228,14 +232,6 @@ function hold(state: State, node: number, each: Fence & { readonly startedMs: nu
   Object.assign(row, { held: true, node, startedMs: each.startedMs ?? row.startedMs });
   if (row.startedMs !== null) row.expiresMs = null;
   return true;
-}
-
-function release(state: State, fence: Fence): void {
-  const row = ours(state, fence);
-  if (!row) return;
-  row.startedMs = null;
-  if (row.ask !== null) cancel(state, row, row.ask);
-  else makePending(state, row, Math.max(state.now(), row.dueMs));
 }
 
 /** How long after its end a node is forgotten. */

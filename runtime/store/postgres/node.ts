@@ -51,9 +51,6 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
         cancel: fencesOf(rows, 8),
       };
     },
-    async commands(node) {
-      return fencesOf(await pool.rows("tasker_commands", text.commands, [node]), 0);
-    },
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);
     },
@@ -158,9 +155,6 @@ function statements(sql: Statements) {
     (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)},
     ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told), ${epoch(clock)} - ${epoch(now)}
   from (select 1) one left join asked a on true`,
-
-    /** $1 node */
-    commands: `with ${asked} select run, token from asked`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
     leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, asleep = false, busy = 0, heap = 0 where id = $1`,

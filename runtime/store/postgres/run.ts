@@ -38,19 +38,8 @@ export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, 
         ...fence(started),
         numbers(started.map((run) => run.startedMs)),
       ]);
-      return started.filter(among(rows, false));
-    },
-    async check(held) {
-      if (held.length === 0) return [];
-      const rows = await pool.rows("tasker_check", sql.check, fence(held));
-      return held.filter(among(rows, true));
-    },
-    async release(list) {
-      if (list.length === 0) return;
-      const rows = await pool.rows("tasker_release", sql.release, fence(list));
-      const ids = new Set(rows.map((row) => Number(row[0])));
-      if (rows[0]![0] === null) return;
-      await settle(list.filter((run) => ids.has(run.id)).map(canceled));
+      const ours = new Set(rows.map((row) => `${row[0]} ${row[1]}`));
+      return started.filter(({ id, token }) => !ours.has(`${id} ${token}`));
     },
     sweep: sweeper(pool, sql),
     listen: (node, hear) => ear.listen(node, hear),
@@ -83,15 +72,7 @@ function fence(list: readonly Fence[]): readonly [string, string] {
   return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
 }
 
-/** Whether a fence is among `rows` (id, token), or is not. */
-function among(rows: readonly Row[], wanted: boolean): (one: Fence) => boolean {
-  const found = new Set(rows.map((row) => `${row[0]} ${row[1]}`));
-  return ({ id, token }) => found.has(`${id} ${token}`) === wanted;
-}
-
-function canceled(fence: Fence): Settlement {
-  return { ...fence, job: "", outcome: { to: "canceled", reason: "user", error: null }, startedMs: null, hooks: [] };
-}
+const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
 async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
@@ -177,7 +158,7 @@ const none: readonly string[] = [];
 const hookBits = { success: 1, failure: 2, cancel: 4 } as const;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
-/** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries by theirs. */
+/** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries and releases by theirs. */
 async function settleAll(
   pool: Pool,
   sql: Statements,
@@ -187,9 +168,11 @@ async function settleAll(
   const short: Settlement[] = [];
   const long: Settlement[] = [];
   const back: Settlement[] = [];
+  const free: Settlement[] = [];
   for (const item of items) {
     const { outcome, hooks } = item;
     if (outcome.to === "pending") back.push(item);
+    else if (outcome.to === "released") free.push(item);
     else if (outcome.to === "completed" && outcome.reason === null && !hooks.includes("success")) short.push(item);
     else long.push(item);
   }
@@ -201,6 +184,8 @@ async function settleAll(
     const rows = await pool.rows("tasker_retry", sql.retry, retryColumns(back));
     for (const row of rows) done.set(Number(row[0]), "settled");
   }
+  if (free.length > 0)
+    for (const row of await pool.rows("tasker_release", sql.release, fence(free))) done.set(Number(row[0]), "settled");
   const missed = items.filter((item) => !done.has(item.id));
   if (missed.length > 0) await explainMissed(pool, sql, lanes, done, missed);
   return items.map((item) => done.get(item.id) ?? "lost");
@@ -235,7 +220,7 @@ async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, ro
 }
 
 function endColumns(items: readonly Settlement[]): readonly string[] {
-  const result = (outcome: Outcome) => (outcome.to === "completed" ? outcome.result : null);
+  const result = (outcome: Settlement["outcome"]) => (outcome.to === "completed" ? outcome.result : null);
   return [
     ...fence(items),
     numbers(items.map((item) => item.startedMs)),
@@ -267,7 +252,7 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
   ];
 }
 
-/** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry that a cancel overtook, or too late. */
+/** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry or release that a cancel overtook, or too late. */
 async function explainMissed(
   pool: Pool,
   sql: Statements,
@@ -283,7 +268,8 @@ async function explainMissed(
     if (status !== null && status !== undefined)
       done.set(item.id, status === "2" && item.outcome.to !== "canceled" ? "canceled" : "settled");
     else if (asked === "t") overtaken.push(item);
-    else if (pending === "t" && item.outcome.to === "pending") done.set(item.id, "settled");
+    else if (pending === "t" && (item.outcome.to === "pending" || item.outcome.to === "released"))
+      done.set(item.id, "settled");
   }
   if (overtaken.length === 0) return;
   await finish(
@@ -291,7 +277,7 @@ async function explainMissed(
     sql,
     lanes,
     done,
-    overtaken.map((item) => ({ ...item, outcome: canceled(item).outcome })),
+    overtaken.map((item) => ({ ...item, outcome: canceled })),
   );
   for (const item of overtaken) if (done.has(item.id)) done.set(item.id, "canceled");
 }

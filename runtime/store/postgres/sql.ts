@@ -295,19 +295,14 @@ export function sql(schema: string, skew: boolean) {
     from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
     where ${fenced} returning r.id, r.token`,
 
-    /** Which of these leases still stand. $1 ids · $2 tokens */
-    check: `
-    select r.id, r.token from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced}`,
-
-    /** Gives leases back; those that a cancel waits for stay, and are answered. $1 ids · $2 tokens */
+    /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. $1 ids · $2 tokens */
     release: `
-  with held as (
-    select r.id, r.ask from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced} for update of r),
-  back as (
-    update ${s}.runs r set state = 0, holder = null, lease_until = null, started_at = null, ready_at = greatest(r.due_at, ${now})
-    from held where r.id = any(array[held.id]) and held.ask is null),
-  told as (select pg_notify('${channel}', 'd') where exists (select 1 from held))
-  select h.id, (select count(*) from told) from (select 1) one left join held h on h.ask is not null`, // a row at least, or nobody would be told
+  with back as (
+    update ${s}.runs r set started_at = null, ready_at = greatest(r.due_at, ${now}), state = case when r.ask is null then 0 else r.state end,
+      holder = case when r.ask is not null then r.holder end, lease_until = case when r.ask is not null then r.lease_until end
+    from unnest($1::bigint[], $2::int[]) i(id, token) where ${fenced} returning r.id, r.ask),
+  told as (select pg_notify('${channel}', 'd') where exists (select 1 from back where ask is null))
+  select id, (select count(*) from told) from back where ask is null`,
 
     /** $1 id · $2 token · $3 progress, JSON */
     progress: `

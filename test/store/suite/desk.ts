@@ -15,6 +15,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
+import type { Fence, Store } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -68,7 +69,7 @@ function canceling(setup: () => Promise<Setup>): void {
 
     expect(acts).toEqual([{ id: taken.id, done: "asked", status: "leased" }]);
     expect(await store.find.get(taken.id)).toMatchObject({ status: "leased", canceling: true, finishedAt: null });
-    expect(await store.nodes.commands(node)).toEqual([{ id: taken.id, token: taken.token }]);
+    expect(await commands(store, node)).toEqual([{ id: taken.id, token: taken.token }]);
   });
 
   test("canceling a running run asks the node that holds it", async () => {
@@ -90,14 +91,12 @@ function canceling(setup: () => Promise<Setup>): void {
     const taken = await leased(store, node);
     await store.desk.cancel([taken.id]);
 
-    expect(await store.nodes.commands(other)).toEqual([]);
-    expect(await store.nodes.commands(node)).toHaveLength(1);
+    expect(await commands(store, other)).toEqual([]);
+    expect(await commands(store, node)).toHaveLength(1);
     await store.desk.cancel([taken.id]);
-    expect(await store.nodes.commands(node)).toHaveLength(1);
-    expect((await store.nodes.beat(node, 30_000, aState(), [])).cancel).toHaveLength(1);
+    expect(await commands(store, node)).toHaveLength(1);
     await store.runs.settle([settled(taken)]);
-    expect(await store.nodes.commands(node)).toEqual([]);
-    expect((await store.nodes.beat(node, 30_000, aState(), [])).cancel).toEqual([]);
+    expect(await commands(store, node)).toEqual([]);
   });
 
   test("canceling twice asks, and ends once", async () => {
@@ -441,4 +440,8 @@ function editing(setup: () => Promise<Setup>): void {
 
     expect(await lease(store, node)).toHaveLength(1);
   });
+}
+
+async function commands(store: Store, node: number): Promise<readonly Fence[]> {
+  return (await store.nodes.beat(node, 30_000, aState(), [])).cancel;
 }

@@ -1,5 +1,17 @@
 import { expect, test } from "vitest";
-import { addMany, addOne, again, aNode, aState, lease, leased, only, settled } from "../../kit/build.ts";
+import {
+  addMany,
+  addOne,
+  again,
+  aNode,
+  aState,
+  lease,
+  leased,
+  only,
+  release,
+  released,
+  settled,
+} from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -94,7 +106,7 @@ export function holding(setup: () => Promise<Setup>): void {
     expect(only(await lease(store, other))).toMatchObject({ id: taken.id, token: 2, attempt: 1, crashes: 0 });
   });
 
-  test("check answers which leases are still ours", async () => {
+  test("hold answers which leases were lost, also when it is repeated", async () => {
     const { store, clock, node } = await setup();
     const lost = await leased(store, node);
     await clock.advance("1m");
@@ -102,12 +114,15 @@ export function holding(setup: () => Promise<Setup>): void {
     const done = await leased(store, node);
     await store.runs.settle([settled(done)]);
     const given = await leased(store, node);
-    await store.runs.release([given]);
+    await release(store, given);
 
-    const held = await store.runs.check([lost, mine, done, given].map(({ id, token }) => ({ id, token })));
+    const batch = [lost, mine, done, given].map(({ id, token }) => ({ id, token, startedMs: null }));
+    const first = await store.runs.hold(node, batch);
+    const second = await store.runs.hold(node, batch);
 
-    expect(held).toEqual([{ id: mine.id, token: mine.token }]);
-    expect(await store.runs.check([])).toEqual([]);
+    expect(first.map(({ id, token }) => [id, token])).toEqual([lost, done, given].map(({ id, token }) => [id, token]));
+    expect(second).toEqual(first);
+    expect(await store.runs.hold(node, [])).toEqual([]);
   });
 
   test("progress is kept with the run, and the newest wins", async () => {
@@ -140,7 +155,7 @@ export function holding(setup: () => Promise<Setup>): void {
     const other = await store.nodes.join(aNode({ name: "host:2" }), 30_000);
     const taken = await leased(store, node);
 
-    await store.runs.release([taken]);
+    await release(store, taken);
 
     expect(await store.find.get(taken.id)).toMatchObject({ status: "pending", attempt: 0, crashes: 0, token: 1 });
     expect(only(await lease(store, other))).toMatchObject({ id: taken.id, token: 2, attempt: 0, crashes: 0 });
@@ -151,7 +166,7 @@ export function holding(setup: () => Promise<Setup>): void {
     const taken = await leased(store, node);
     await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: null }]);
 
-    await store.runs.release([taken]);
+    await release(store, taken);
 
     expect(only(await lease(store, node))).toMatchObject({ id: taken.id, token: 2, crashes: 0 });
   });
@@ -161,7 +176,7 @@ export function holding(setup: () => Promise<Setup>): void {
     const taken = await leased(store, node);
     await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
 
-    await store.runs.release([taken]);
+    await release(store, taken);
 
     expect(await store.find.get(taken.id)).toMatchObject({ status: "pending", startedAt: null, attempt: 0 });
   });
@@ -172,7 +187,7 @@ export function holding(setup: () => Promise<Setup>): void {
     await clock.advance("1m");
     const taken = only(await lease(store, node));
 
-    await store.runs.release([stale]);
+    await release(store, stale);
 
     expect(await lease(store, node)).toEqual([]);
     expect(await store.runs.settle([settled(taken)])).toEqual(["settled"]);
@@ -183,7 +198,7 @@ export function holding(setup: () => Promise<Setup>): void {
     const taken = await leased(store, node);
     await store.runs.settle([settled(taken)]);
 
-    await store.runs.release([taken, { id: taken.id + 1_000_000, token: 1 }]);
+    await release(store, taken, { id: taken.id + 1_000_000, token: 1 });
 
     expect((await store.find.get(taken.id))!.status).toBe("completed");
     expect(await lease(store, node)).toEqual([]);
@@ -194,7 +209,7 @@ export function holding(setup: () => Promise<Setup>): void {
     await addOne(store, { delayMs: 600_000 });
     const taken = only(await lease(store, node, { aheadMs: 900_000 }));
 
-    await store.runs.release([taken]);
+    await release(store, taken);
 
     expect(await lease(store, node)).toEqual([]);
     await clock.advance("11m");
@@ -206,11 +221,35 @@ export function holding(setup: () => Promise<Setup>): void {
     const ids = await addMany(store, 4);
     const leases = await lease(store, node);
 
-    await store.runs.release(leases.toReversed());
+    await release(store, ...leases.toReversed());
 
     const order = [];
     for (const _ of ids) order.push(only(await lease(store, node, { limit: 1 })).id);
     expect(order).toEqual(ids);
+  });
+
+  test("a release that is repeated is answered as the first was, until the run is leased anew", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    const again = { ...settled(taken, released), startedMs: null };
+
+    expect(await store.runs.settle([again])).toEqual(["settled"]);
+    expect(await store.runs.settle([again])).toEqual(["settled"]);
+    await lease(store, node);
+
+    expect(await store.runs.settle([again])).toEqual(["lost"]);
+  });
+
+  test("a run that had started, and whose cancel was asked for, is canceled by its release without an attempt", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
+    await store.desk.cancel([taken.id]);
+
+    expect(await store.runs.settle([{ ...settled(taken, released), startedMs: null }])).toEqual(["canceled"]);
+
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "canceled", attempt: 0, startedAt: null });
+    expect((await store.find.attempts({ run: taken.id })).items).toEqual([]);
   });
 
   test("a run whose cancel was asked for is canceled by its release", async () => {
@@ -218,7 +257,7 @@ export function holding(setup: () => Promise<Setup>): void {
     const taken = await leased(store, node);
     await store.desk.cancel([taken.id]);
 
-    await store.runs.release([taken]);
+    await release(store, taken);
 
     expect(await store.find.get(taken.id)).toMatchObject({ status: "canceled", reason: "user", attempt: 0 });
     expect(await lease(store, node)).toEqual([]);

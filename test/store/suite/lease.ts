@@ -11,6 +11,7 @@ import {
   lease,
   leased,
   only,
+  release,
   settled,
   wire,
 } from "../../kit/build.ts";
@@ -81,7 +82,7 @@ export function leasing(setup: () => Promise<Setup>): void {
 
     expect(await store.runs.hold(node, [{ ...first!, startedMs: null }])).toEqual([]);
     expect(await store.runs.settle([settled(first!)])).toEqual(["settled"]);
-    await store.runs.release([second!]);
+    await release(store, second!);
 
     expect(await store.find.get(first!.id)).toMatchObject({ status: "completed", token: 1 });
     expect(only(await lease(store, node))).toMatchObject({ id: second!.id, token: 2, crashes: 0 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addOne, aNode, aState, aTally, leased, only } from "../../kit/build.ts";
+import { addOne, aNode, aState, aTally, leased, only, release } from "../../kit/build.ts";
 import { until } from "../../kit/until.ts";
 import { aJob } from "./hook.ts";
 import type { Setup } from "../suite.ts";
@@ -176,7 +176,7 @@ export function listening(setup: () => Promise<Setup>): void {
     const taken = await leased(bench.store, bench.node);
     const { hears, stop } = await ear(bench);
 
-    await bench.store.runs.release([taken]);
+    await release(bench.store, taken);
 
     await hears("due");
     await stop();

@@ -9,6 +9,10 @@ export interface Proxy {
   aim(port: number | null): void;
   /** From now on a connection that sends this text hears nothing more, and neither does the far end; null: none does. */
   hush(text: string | null): void;
+  /** The next answer to this text is kept back, and its connection ended. */
+  lose(text: string): void;
+  /** How many answers were. */
+  readonly lost: number;
   /** Ends all connections at once. */
   cut(): void;
   close(): Promise<void>;
@@ -19,6 +23,8 @@ export async function startProxy(port: number): Promise<Proxy> {
   let target: number | null = port;
   let refused = 0;
   let hushed: string | null = null;
+  let losing: string | null = null;
+  let lost = 0;
   const open = new Set<Socket>();
   const server = createServer((near) => {
     open.add(near);
@@ -31,6 +37,13 @@ export async function startProxy(port: number): Promise<Proxy> {
     far.on("error", () => near.destroy()).on("close", () => near.destroy());
     near.on("close", () => far.destroy());
     near.on("data", (chunk) => {
+      if (losing !== null && chunk.includes(losing)) {
+        losing = null;
+        far
+          .unpipe(near)
+          .once("data", () => (lost++, near.destroy()))
+          .resume();
+      }
       if (hushed === null || !chunk.includes(hushed)) return void far.write(chunk);
       near.removeAllListeners("data");
       far.unpipe(near).resume();
@@ -48,7 +61,11 @@ export async function startProxy(port: number): Promise<Proxy> {
       return refused;
     },
     aim: (to) => void (target = to),
+    get lost() {
+      return lost;
+    },
     hush: (text) => void (hushed = text),
+    lose: (text) => void (losing = text),
     cut,
     close: () =>
       new Promise((resolve) => {

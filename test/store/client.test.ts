@@ -35,7 +35,7 @@ afterEach(async () => {
 const clientOf = (of: pg.Pool): pg.Client =>
   (of as unknown as { readonly _clients: readonly pg.Client[] })._clients[0]!;
 const ask = async (text: string, patienceMs = 60_000): Promise<unknown> =>
-  ((await hands.query({ text, rowMode: "array" }, patienceMs)) as readonly (readonly unknown[])[])[0]![0];
+  (await hands.use((client) => client.query<unknown[]>({ text, rowMode: "array" }), patienceMs)).rows[0]![0];
 const pid = (): Promise<unknown> => ask("select pg_backend_pid()");
 
 test("statements one after another use one connection, those at once one each", async () => {

@@ -3,14 +3,18 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Added } from "../../sdk/port/target.ts";
+import { createRuntime } from "../../runtime/runtime.ts";
 import { adder } from "../../runtime/store/postgres/add.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { AddedLeased, Store } from "../../runtime/store/port.ts";
-import { aKey, aNode, aRun, ended, lease, leased, only, settled } from "../kit/build.ts";
+import { aKey, aNode, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
+import { startProxy } from "../kit/proxy.ts";
+import { until } from "../kit/until.ts";
+import { aJob } from "../runtime/kit.ts";
 
 let database: Database;
 let store: Store;
@@ -86,6 +90,83 @@ test("an add whose answer was lost runs nothing twice, also if its run was over 
   const { id } = only(await cut.add([aRun({ job })])) as Added;
 
   expect(cut.isLost()).toBe(true);
+  expect(await liveAndPast(id)).toEqual([0, 1]);
+  await cut.close();
+});
+
+/** How many sessions of this database wait for a lock of this kind. */
+async function waiting(kind: string): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(
+    "select count(*)::int n from pg_stat_activity where datname = current_database() and wait_event = $1",
+    [kind],
+  );
+  return rows[0]!.n;
+}
+
+test("an add whose answer was lost runs nothing twice, also if its run is being settled while it is repeated", async () => {
+  await client.query(`
+    create function pause() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); return new; end';
+    create trigger pause before insert on tasker.history for each row execute function pause()`);
+  await client.query("select pg_advisory_lock(1)");
+  const job = "settling";
+  let settling: Promise<unknown> = Promise.resolve();
+  const cut = await losing("tasker_add_one", async () => {
+    settling = store.runs.settle([settled(only(await lease(store, node, { jobs: [job] })))]);
+    await until(async () => (await waiting("advisory")) === 1, { what: "the settlement has deleted the run" });
+  });
+
+  const adding = cut.add([aRun({ job })]);
+  await until(async () => (await waiting("transactionid")) === 1, { what: "the repeat waits for the settlement" });
+  await client.query("select pg_advisory_unlock(1)");
+  await settling;
+  const { id } = only(await adding) as Added;
+  await client.query("drop trigger pause on tasker.history");
+
+  expect(await liveAndPast(id)).toEqual([0, 1]);
+  await cut.close();
+});
+
+test("of 100 triggers whose answers a network loses none runs twice, while their runs end", async () => {
+  await client.query(`
+    create function dawdle() returns trigger language plpgsql as 'begin perform pg_sleep(0.03); return null; end';
+    create trigger dawdle after insert on tasker.history for each statement execute function dawdle()`);
+  const place = new URL(database.url);
+  const proxy = await startProxy(Number(place.port));
+  place.host = `127.0.0.1:${proxy.port}`;
+  const far = postgres({ url: place.href, migrate: false });
+  const starts: string[] = [];
+  const job = aJob((payload) => void starts.push(String(payload)), { id: "flaky" });
+  const runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [job], poll: "20ms" });
+  await runtime.start();
+  await far.add([aRun({ job: "flaky", input: wire("first") })]); // numbers and lanes are at hand after it
+
+  for (let n = 0; n < 100; n++) {
+    if (n % 2 === 0) proxy.lose("tasker_add");
+    await far.add([aRun({ job: "flaky", input: wire(n) })]);
+  }
+  await until(() => new Set(starts).size === 101, { what: "all have started" });
+  await runtime.stop();
+  await client.query("drop trigger dawdle on tasker.history");
+
+  expect(proxy.lost).toBe(50);
+  expect(starts).toHaveLength(101);
+  await far.close();
+  await proxy.close();
+});
+
+test("a keyed add whose answer was lost runs nothing twice, also if others had its key since", async () => {
+  const run = aRun({ job: "reused", key: aKey("reused", { keepMs: 0 }) });
+  const end = async () =>
+    store.runs.settle((await lease(store, node, { jobs: ["reused"] })).map((one) => settled(one)));
+  const cut = await losing("tasker_add_keyed_soon", async () => {
+    await end();
+    await store.add([run]);
+    await end();
+  });
+
+  const { id, created } = only(await cut.add([run])) as Added;
+
+  expect(created).toBe(true);
   expect(await liveAndPast(id)).toEqual([0, 1]);
   await cut.close();
 });

@@ -31,18 +31,27 @@ const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.i
 export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
+  /** What to send adds of these on: a repeat may add what was written by the earlier try, and is over by now. */
+  const sends = (items: readonly Numbered[], again: boolean): Send => {
+    if (!again) return send;
+    const ids = numbers(items.map(({ id }) => id));
+    return (_name, statement, values) => pool.rowsThen([statement, values], [sql.undouble, [ids]]);
+  };
   const plain = batch(
-    (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(send, sql, some, again)),
+    (items: readonly Numbered[]) => isolated(items, (some, again) => addPlain(sends(some, again), sql, some, again)),
     { size: chunk, ...weighed },
   );
   const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
-  const claim = (items: readonly Keyed[]) => addKeyed(send, sql, items, true);
-  const claimInTurn = async (items: readonly Keyed[]): Promise<readonly (Added | Error)[]> => {
+  const claim = (items: readonly Keyed[], again: boolean) => addKeyed(sends(items, again), sql, items, true);
+  const claimInTurn: typeof claim = async (items, again) => {
     await turns.enter();
-    return claim(items).finally(() => turns.leave());
+    return claim(items, again).finally(() => turns.leave());
   };
   const keyed = batch((items: readonly Keyed[]) => isolated(items, claim), { size: 500, width: 2, ...weighed });
-  const few = batch((items: readonly Keyed[]) => isolated(items, claimInTurn), { size: 25, ...weighed });
+  const few = batch((items: readonly Keyed[]) => isolated(items, (some) => claimInTurn(some, true)), {
+    size: 25,
+    ...weighed,
+  });
 
   async function claimKeys(items: readonly Keyed[]): Promise<readonly (Added | Error)[]> {
     const answers = await keyed(items);
@@ -56,7 +65,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     if (!isBusy(answer)) return answer!;
     const { job, key } = item.run;
     const what = `idempotency key "${key.key}" of job "${job}" is claimed by another open transaction; repeat the call once that has ended`;
-    return outwait(() => claimInTurn([item]), patienceMs, what).then(
+    return outwait(() => claimInTurn([item], true), patienceMs, what).then(
       ([added]) => added!,
       (error: Error) => error,
     );
@@ -115,7 +124,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   }
 
   const leased = batch(
-    (items: readonly ForNode[]) => isolated(items, (some, again) => addLeased(send, sql, some, again)),
+    (items: readonly ForNode[]) => isolated(items, (some, again) => addLeased(sends(some, again), sql, some, again)),
     { size: chunk, ...weighed },
   );
   return {
@@ -249,7 +258,7 @@ async function addPlain(
     ];
     await send("tasker_add_plain", inside ? sql.addPlainInside : sql.addPlain, [...values, wake]);
   } else {
-    await send("tasker_add", inside ? sql.addInside : sql.add, [...columns(items), wake, again]);
+    await send("tasker_add", inside ? sql.addInside : sql.add, [...columns(items), wake]);
   }
   return items.map((item) => ({ id: item.id, created: true, conflict: false }));
 }

@@ -53,9 +53,9 @@ export function clients(pool: pg.Pool) {
   }
 
   return {
-    /** Runs a statement. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it may be half-open: the
-     *  far end is gone and nobody says so. */
-    async query(config: pg.QueryArrayConfig, patienceMs: number): Promise<readonly unknown[]> {
+    /** Lends a connection for what `act` sends. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it
+     *  may be half-open: the far end is gone and nobody says so. */
+    async use<T>(act: (client: pg.PoolClient) => Promise<T>, patienceMs: number): Promise<T> {
       const hand = free.pop() ?? { client: (await pool.connect()) as Client, at: 0, isLate: false };
       hand.client.ref();
       hand.at = performance.now() + patienceMs;
@@ -63,9 +63,9 @@ export function clients(pool: pg.Pool) {
       busy.add(hand);
       timer ??= setInterval(tend, tendMs).unref();
       try {
-        const { rows } = await hand.client.query(config);
+        const answer = await act(hand.client);
         if (busy.delete(hand)) give(hand);
-        return rows;
+        return answer;
       } catch (error) {
         if (!busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
         hand.client.release(error as Error);

@@ -15,11 +15,16 @@ export interface Queryable {
   query(config: pg.QueryArrayConfig): Promise<{ rows: unknown[] }>;
 }
 
+/** A statement, and its values. */
+export type Statement = readonly [text: string, values: readonly unknown[]];
+
 /** A pool whose statements are named once and answered as text. */
 export interface Pool {
   /** Runs a statement; `name` makes it a prepared one, "" does not. Values are strings, numbers, booleans, or null.
    *  @throws {StoreUnavailable} if the server is away: the statement may or may not have run. */
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** As `rows`, in one transaction with a second statement, which sees all that had been committed when the first one ended. */
+  rowsThen(first: Statement, then: Statement): Promise<readonly Row[]>;
   /** The same pool for reading and for acts of people: it always leaves one connection to the engine, and may take its time. */
   readonly guest: Pool;
   close(): Promise<void>;
@@ -61,25 +66,29 @@ export function openPool(options: PoolOptions): Pool {
   const guests = gateOf(Math.max(1, options.max - 1));
 
   const view = (gates: readonly Gate[], patienceMs: number): Omit<Pool, "guest"> => {
-    const rows: Pool["rows"] = async (name, statement, values) => {
-      const named = options.prepare && name ? { name } : {};
+    const use = async (act: (client: pg.PoolClient) => Promise<readonly Row[]>): Promise<readonly Row[]> => {
       for (const gate of gates) await gate.enter();
       try {
-        const config = {
-          ...named,
-          text: statement,
-          values: values as unknown[],
-          rowMode: "array" as const,
-          types: text,
-        };
-        return (await hands.query(config, patienceMs)) as readonly Row[];
+        return await hands.use(act, patienceMs);
       } catch (error) {
         throw explain(error, options.name);
       } finally {
         for (const gate of gates) gate.leave();
       }
     };
-    return { rows, close: () => (closing ??= hands.close()) };
+    return {
+      rows: (name, statement, values) =>
+        use((client) => rowsOn(client, statement, values, options.prepare && name ? name : undefined)),
+      rowsThen: (first, then) =>
+        use(async (client) => {
+          await client.query("begin isolation level read committed"); // whatever the role's default is
+          const rows = await rowsOn(client, ...first);
+          await rowsOn(client, ...then);
+          await client.query("commit");
+          return rows;
+        }),
+      close: () => (closing ??= hands.close()),
+    };
   };
   return {
     ...view([all], 5000),
@@ -114,14 +123,16 @@ export function gateOf(width: number): Gate {
   };
 }
 
-/** Runs a statement on a caller's client: unnamed, answered as text. */
+/** Runs a statement on a client: answered as text; unnamed, unless it has a name. */
 export async function rowsOn(
   client: Queryable,
   statement: string,
   values: readonly unknown[],
+  name?: string,
 ): Promise<readonly Row[]> {
-  const result = await client.query({ text: statement, values: values as unknown[], rowMode: "array", types: text });
-  return result.rows as Row[];
+  const named = name ? { name } : {};
+  const config = { ...named, text: statement, values: values as unknown[], rowMode: "array" as const, types: text };
+  return (await client.query(config)).rows as Row[];
 }
 
 /** Settings of every connection of ours: bounded waits, keepalive against half-open sockets. */

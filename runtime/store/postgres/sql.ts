@@ -95,7 +95,6 @@ export function sql(schema: string, skew: boolean) {
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
       i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
     cross join lateral (select ${due}) t
-    where not $12::boolean or not exists (select 1 from ${s}.history h where h.id = i.id)
     on conflict (id) do nothing)
   ${announce("$11", inside)}`;
   const keyedInsert = (): string => `
@@ -141,11 +140,15 @@ export function sql(schema: string, skew: boolean) {
     from (select case when $3::float8 = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("$3")}`)} end due) t)
   ${announce("$5")}`,
 
-    /** Adds runs of any kind. With $12 true, leaves out those that exist already: the repeat of an add whose answer was lost.
+    /** Adds runs of any kind, but for those that are live already.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options ·
      *  $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification */
     add: addAny(false),
     addInside: addAny(true),
+
+    /** Takes back runs that are over, once they were added again, in the transaction that did so. The insert waited for whoever was ending
+     *  one, and only a later statement's snapshot shows its end.  $1 ids */
+    undouble: `delete from ${s}.runs where id = any(array(select id from ${s}.history where id = any($1::bigint[])))`,
 
     /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
      *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { alive } from "../../runtime/store/postgres/embedded/lock.ts";
+import { isAlive } from "../../sdk/client/source.ts";
 import { hidden } from "../database.ts";
 import { fine, type Finding } from "./finding.ts";
 
@@ -56,7 +56,7 @@ function staleNote(cwd: string): readonly Finding[] {
   const path = join(cwd, hidden, "dev.json");
   if (!existsSync(path)) return [];
   const { pid } = read(path);
-  if (pid !== null && alive(pid)) return [fine("dev", `"tasker dev" or "tasker start" runs here (pid ${pid})`)];
+  if (pid !== null && isAlive(pid)) return [fine("dev", `"tasker dev" or "tasker start" runs here (pid ${pid})`)];
   return [
     {
       level: "note",

@@ -61,7 +61,7 @@ function readNote(path: string): { readonly url: string; readonly pid: number; r
 /** Whether a process lives, under whatever user. */
 export function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    return pid > 0 && process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM"; // it lives, under another user
   }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -64,19 +65,49 @@ async function start(dir = shared): Promise<Embedded> {
 
 type Shown = Omit<Embedded, "stop">;
 
+interface Starter {
+  readonly child: ChildProcess;
+  readonly shown: Promise<Shown>;
+  /** What it says when it gets none. */
+  readonly failed: Promise<string>;
+}
+
 /** A starter in a process of its own: it says what it got, and stops its server when its input ends. */
-function starter(dir = shared): { readonly child: ChildProcess; readonly shown: Promise<Shown> } {
+function starter(dir = shared, user: { readonly uid?: number; readonly gid?: number } = {}): Starter {
   const script = `
     const { startEmbedded } = await import(${JSON.stringify(module)});
-    const server = await startEmbedded({ dir: ${JSON.stringify(dir)}, fsync: false });
+    const server = await startEmbedded({ dir: ${JSON.stringify(dir)}, fsync: false }).catch(({ message }) => message);
     console.log(JSON.stringify(server));
     process.stdin.resume().on("end", () => server.stop());`;
   const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+    ...user,
     stdio: ["pipe", "pipe", "inherit"],
   });
   undo.push(() => kill(child));
   const lines = createInterface({ input: child.stdout });
-  return { child, shown: once(lines, "line").then(([line]) => JSON.parse(String(line)) as Shown) };
+  const said = once(lines, "line").then(([line]) => JSON.parse(String(line)) as unknown);
+  return { child, shown: said as Promise<Shown>, failed: said as Promise<string> };
+}
+
+function nobody(): { readonly uid: number; readonly gid: number } {
+  const [uid, gid] = ["-u", "-g"].map((flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })));
+  return { uid: uid!, gid: gid! };
+}
+
+/** Containers often forbid it, to root too. */
+function mountable(): boolean {
+  if (!root || process.platform !== "linux") return false;
+  const dir = mkdtempSync(join(tmpdir(), "tasker-test-"));
+  const made = spawnSync("mount", ["-t", "tmpfs", "none", dir]).status === 0;
+  if (made) execFileSync("umount", [dir]);
+  rmdirSync(dir);
+  return made;
+}
+
+function locks(dir: string): readonly string[] {
+  return readdirSync(dir)
+    .filter((name) => name.startsWith("postgres.lock"))
+    .sort();
 }
 
 /** As a crash would: no handler runs. */
@@ -220,18 +251,58 @@ test("a start that was killed while it made the data folder is made good by the 
   const server = await start(dir);
 
   expect(await query(server.url, "select 1 as up")).toEqual([{ up: 1 }]);
-  expect(readdirSync(dir).filter((name) => name.includes(".init-"))).toEqual([]);
+  expect(readdirSync(dir).filter((name) => /\.init-|\.lock/.test(name))).toEqual([]);
 }, 60_000);
 
-test("a lock whose holder died holds nobody up", async () => {
+test.each([
+  ["of a process that died", (dead: number) => `postgres.lock.${dead}-1a2b3c4d.4711-89abcdef`, ""],
+  ["whose process has its id from another", () => `postgres.lock.${process.pid}-1a2b3c4d.4711-89abcdef`, ""],
+  ["of an older version", () => "postgres.lock", "4194304 0123456789abcdef"],
+  ["of an older version, cut short", () => "postgres.lock", ""],
+  ["that an older version was breaking", () => "postgres.lock.0123456789abcdef", "4194304 0123456789abcdef"],
+])("a claim of the lock %s holds nobody up, and is removed", { timeout: 10_000 }, async (_, nameOf, text) => {
   const dead = spawn("true");
   await once(dead, "exit");
-  writeFileSync(join(shared, "postgres.lock"), `${dead.pid} 0123456789abcdef`);
+  writeFileSync(join(shared, nameOf(dead.pid!)), text);
 
   const server = await start();
 
   expect(server.reused).toBe(false);
-  expect(existsSync(join(shared, "postgres.lock"))).toBe(false);
+  expect(locks(shared)).toEqual([]);
+});
+
+test.runIf(root)(
+  "a claim that another user left holds nobody up, even where it can't be removed",
+  { timeout: 20_000 },
+  async () => {
+    const dir = folder(0o1777); // as /tmp: only the owner of a file may remove it
+    const left = ["postgres.lock", "postgres.lock.4194304-1a2b3c4d.4711-89abcdef"];
+    for (const name of left) writeFileSync(join(dir, name), "4194304 0123456789abcdef");
+
+    const shown = await starter(dir, nobody()).shown;
+
+    expect(shown).toMatchObject({ reused: false });
+    expect(locks(dir)).toEqual(left);
+  },
+);
+
+test.runIf(root)("a folder of another user is refused with its name and a way out", { timeout: 10_000 }, async () => {
+  const dir = folder(0o755);
+  writeFileSync(join(dir, "postgres.lock"), "4194304 0123456789abcdef");
+
+  const { failed } = starter(dir, nobody());
+
+  expect(await failed).toMatch(/^this user can't write to the folder ".*" \(EACCES: .*\); make it writable, or/);
+});
+
+test.runIf(mountable())("a disk that is read-only is refused by name, beside a stale lock too", async () => {
+  const dir = folder(open);
+  execFileSync("mount", ["-t", "tmpfs", "none", dir]);
+  undo.push(() => execFileSync("umount", [dir]));
+  writeFileSync(join(dir, "postgres.lock"), "4194304 0123456789abcdef");
+  execFileSync("mount", ["-o", "remount,ro", dir]);
+
+  await expect(start(dir)).rejects.toThrow(/^this user can't write to the folder ".*" \(EROFS: .*\); make it writable/);
 });
 
 test("a note of a server that is gone, with the id of a process that is not, holds nobody up", async () => {

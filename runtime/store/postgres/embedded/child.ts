@@ -22,11 +22,13 @@ export function openLog(path: string): Log {
   return { fd, tail };
 }
 
-/** A process that dies with this one, and does not keep this one alive. */
+/** A process that dies with this one. */
 export interface Child {
   /** Its exit code, once it has ended. Rejects if it could not be started. */
   readonly ended: Promise<number>;
   running(): boolean;
+  /** From now on it does not keep this process alive. */
+  unref(): void;
   /** Asks it to end; makes it after 10 s. Twice is once. */
   stop(): Promise<void>;
 }
@@ -57,9 +59,11 @@ export function startChild(command: readonly string[], owner: Owner, log: Log): 
   }).finally(() => (over = true));
   ended.catch(() => undefined); // whoever awaits it sees the failure
   child.stdin?.on("error", () => undefined); // it may be gone before its pipe is closed
-  child.unref();
-  if (child.stdin instanceof Socket) child.stdin.unref();
-  return { ended, running: () => !over, stop: () => stop(child, ended) };
+  const unref = (): void => {
+    child.unref();
+    if (child.stdin instanceof Socket) child.stdin.unref();
+  };
+  return { ended, running: () => !over, unref, stop: () => stop(child, ended) };
 }
 
 async function stop(child: ChildProcess, ended: Promise<number>): Promise<void> {

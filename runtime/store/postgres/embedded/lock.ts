@@ -1,34 +1,25 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { linkSync, readFileSync, rmSync, statSync, utimes, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { StoreUnusable } from "../../../../sdk/port/error.ts";
+import { isAlive } from "../../../../sdk/client/source.ts";
 
-/** A lock whose holder has not touched it for so long is broken, even if a process has its id. */
-const staleMs = 15_000;
-
-/** Runs `act` while nobody else holds the lock file at `path`, in this process or another. The file names its holder's
- *  process; a lock whose holder died, or stands still for 15 s, is broken. Waits for as long as a holder lives.
- *  @throws what `act` throws, or a file system error if `path` can't be written */
-export async function locked<T>(path: string, act: () => Promise<T>): Promise<T> {
-  const mine = `${process.pid} ${randomBytes(8).toString("hex")}`;
-  while (!take(path, mine)) {
-    breakStale(path);
-    await pause(20);
-  }
-  const beat = setInterval(() => utimes(path, new Date(), new Date(), () => undefined), 1_000);
+/** Runs `act` while nobody else holds the lock `path`, in this process or another.
+ *
+ *  A process claims the lock by a file whose name tells the process and its start: `<path>.<pid>-<start>-<random>`. It holds
+ *  the lock once it finds no other claim after it made its own. Claims of processes that have gone count for nothing, also
+ *  where they can't be removed, and no name comes twice.
+ *  @param patienceMs how long a holder that lives is waited for: it gives a server that replays its log 2 minutes
+ *  @throws what `act` throws; {StoreUnusable} if the folder can't be written, or the holder does not finish */
+export async function locked<T>(path: string, act: () => Promise<T>, patienceMs = 150_000): Promise<T> {
+  const mine = `${path}.${process.pid}-${startOf(process.pid) ?? "unknown"}-${randomBytes(4).toString("hex")}`;
   try {
+    await take(path, mine, patienceMs);
     return await act();
   } finally {
-    clearInterval(beat);
-    if (read(path) === mine) rmSync(path, { force: true });
-  }
-}
-
-/** Whether a process has this id; a zombie has. */
-export function alive(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    remove(mine);
   }
 }
 
@@ -42,30 +33,85 @@ export function read(path: string): string | null {
   }
 }
 
-function take(path: string, content: string): boolean {
-  try {
-    writeFileSync(path, content, { flag: "wx" });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+async function take(path: string, mine: string, patienceMs: number): Promise<void> {
+  const end = performance.now() + patienceMs;
+  for (let claimed = false; ;) {
+    const [first] = claims(path)
+      .filter((other) => other !== mine)
+      .sort();
+    if (!first && claimed) return;
+    if (!first) {
+      claim(mine);
+      claimed = true; // and look again: another may have claimed it meanwhile
+      continue;
+    }
+    if (performance.now() > end) throw kept(path, first, patienceMs);
+    if (claimed && first < mine) {
+      remove(mine); // of two that wait for each other one goes back
+      claimed = false;
+    }
+    await pause(20);
   }
 }
 
-/** Two starters may find the same dead lock. The link lets one of them through, or the second would remove the first's new lock. */
-function breakStale(path: string): void {
-  const found = read(path);
-  const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-  if (found === null || touched === undefined) return;
-  const [pid, nonce] = found.split(" ");
-  const dead = pid ? !alive(Number(pid)) : false; // empty: its holder is about to write it
-  if (!dead && Date.now() - touched < staleMs) return;
-  const mark = `${path}.${nonce ?? "empty"}`;
+/** The claims of processes that live. The others, and what older versions left, are removed, if this user may. */
+function claims(path: string): string[] {
+  const names = readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)));
+  return names
+    .map((name) => join(dirname(path), name))
+    .filter((found) => {
+      const [, pid, start] = /\.(\d+)-([\w.]+)-[0-9a-f]+$/.exec(found) ?? [];
+      if (pid && start && lives(Number(pid), start)) return true;
+      remove(found);
+      return false;
+    });
+}
+
+function claim(path: string): void {
   try {
-    linkSync(path, mark);
-  } catch {
-    return; // another starter is at it
+    writeFileSync(path, "", { flag: "wx" });
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!["EACCES", "EPERM", "EROFS"].includes(code)) throw error;
+    const folder = dirname(path);
+    throw new StoreUnusable(
+      `this user can't write to the folder "${folder}" (${message}); make it writable, or use another folder`,
+      { cause: error },
+    );
   }
-  if (read(mark) === found) rmSync(path, { force: true });
-  rmSync(mark, { force: true });
+}
+
+function kept(path: string, claim: string, patienceMs: number): StoreUnusable {
+  const [, pid] = /\.(\d+)-[^/]*$/.exec(claim) ?? [];
+  return new StoreUnusable(
+    `the lock "${path}" did not come free within ${patienceMs / 1000} s: process ${pid} claims it; end that process, or remove "${claim}" if it is not one of tasker`,
+  );
+}
+
+/** One that can't be removed is in nobody's way once its process has gone. */
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // not there, another user's, or on a disk that is read-only
+  }
+}
+
+/** Whether the process with this id is the one that started then. Where the start is not known, the id must do. */
+function lives(pid: number, start: string): boolean {
+  return isAlive(pid) && [start, null].includes(startOf(pid));
+}
+
+/** When a process started, as text that another process with its id does not have: ids are given again, soon in a container.
+ *  Null where the system does not tell. */
+function startOf(pid: number): string | null {
+  try {
+    const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
+    return state === "Z" ? "ended" : `${boot}.${fields[18]}`; // in ticks since the boot
+  } catch {
+    const env = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
+    const { stdout } = spawnSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8", env });
+    return stdout?.replace(/\W+/g, "") || null;
+  }
 }

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
 import { StoreUnusable } from "../../../../sdk/port/error.ts";
+import { isAlive } from "../../../../sdk/client/source.ts";
 import { type Child, openLog, startChild } from "./child.ts";
-import { alive, read } from "./lock.ts";
+import { read } from "./lock.ts";
 import type { Owner } from "./place.ts";
 
 /** What one start works with: folders and files, as paths. */
@@ -39,7 +40,7 @@ export async function findRunning(site: Site): Promise<Running | null> {
   const end = performance.now() + 30_000;
   for (let refused = 0; ; await pause(20)) {
     const noted = readPidFile(site.data);
-    if (!noted || !alive(noted.pid)) return null;
+    if (!noted || !isAlive(noted.pid)) return null;
     const answer = noted.ready ? await knock(site, noted.port) : "wait";
     if (typeof answer === "object") return { ...noted, ...answer };
     if (answer === "refused" && ++refused === 50) return forget(site.data, noted.pid);
@@ -68,7 +69,10 @@ async function launch(site: Site): Promise<(Running & Pick<Child, "stop" | "ende
   const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log);
   try {
     const running = await ready(site, port, child);
-    if (running) return { ...running, stop: child.stop, ended: child.ended };
+    if (running) {
+      child.unref();
+      return { ...running, stop: child.stop, ended: child.ended };
+    }
   } catch (error) {
     await child.stop();
     throw error;

@@ -305,16 +305,43 @@ test.runIf(mountable())("a disk that is read-only is refused by name, beside a s
   await expect(start(dir)).rejects.toThrow(/^this user can't write to the folder ".*" \(EROFS: .*\); make it writable/);
 });
 
-test("a note of a server that is gone, with the id of a process that is not, holds nobody up", async () => {
+test.each(["starting", "ready   ", "stopping"])(
+  'a note of a server that is gone and was "%s", with the id of another process, holds nobody up',
+  { timeout: 10_000 },
+  async (state) => {
+    const first = await start();
+    const file = join(first.data, "postmaster.pid");
+    const note = readFileSync(file, "utf8");
+    await first.stop();
+    writeFileSync(file, note.replace(/^\d+/, String(process.pid)).replace("ready   ", state)); // as in a container that starts again
+
+    const server = await start();
+
+    expect(server.reused).toBe(false);
+  },
+);
+
+test("the id of another PostgreSQL server in the note holds nobody up either", { timeout: 20_000 }, async () => {
   const first = await start();
   const file = join(first.data, "postmaster.pid");
   const note = readFileSync(file, "utf8");
   await first.stop();
-  writeFileSync(file, note.replace(/^\d+/, String(process.pid))); // as after a restart of the machine
+  const other = await start(folder(open));
+  writeFileSync(file, note.replace(/^\d+/, String(other.pid)).replace("ready   ", "starting"));
 
   const server = await start();
 
   expect(server.reused).toBe(false);
+  expect(running(other.pid)).toBe(true);
+});
+
+test("a server that stands still is not taken for gone", { timeout: 20_000 }, async () => {
+  const first = await start();
+  process.kill(first.pid, "SIGSTOP");
+  undo.push(() => process.kill(first.pid, "SIGCONT"));
+
+  await expect(start()).rejects.toThrow(/^process \d+ holds ".*", but does not answer; end it, or see/);
+  expect(existsSync(join(first.data, "postmaster.pid"))).toBe(true);
 });
 
 test("a broken configuration fails quickly, with what the server said", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,10 +41,11 @@ export async function findRunning(site: Site): Promise<Running | null> {
   for (let refused = 0; ; await pause(20)) {
     const noted = readPidFile(site.data);
     if (!noted || !isAlive(noted.pid)) return null;
+    if (!serves(noted.pid, site.data)) return forget(site.data);
     const answer = noted.ready ? await knock(site, noted.port) : "wait";
     if (typeof answer === "object") return { ...noted, ...answer };
-    if (answer === "refused" && ++refused === 50) return forget(site.data, noted.pid);
-    if (performance.now() < end) continue;
+    if (answer === "refused") refused++;
+    if (answer !== "silent" && refused < 50 && performance.now() < end) continue;
     throw new StoreUnusable(
       `process ${noted.pid} holds "${site.data}", but does not answer; end it, or see what it says in "${site.log}"`,
     );
@@ -121,15 +122,26 @@ function readPidFile(data: string): { readonly pid: number; readonly port: numbe
   return lines ? { pid: Number(lines[0]), port: Number(lines[3]), ready: lines[7]?.trim() === "ready" } : null;
 }
 
-/** After a restart of the machine the noted process may be somebody else's, for which the server would refuse to start. */
-function forget(data: string, pid: number): null {
-  const { status, stdout } = spawnSync("ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8" });
-  if (status === 0 && !stdout.includes("postgres")) rmSync(join(data, "postmaster.pid"), { force: true });
+/** Whether a process is the server of this data: after a restart the number may be another's, soon so in a container.
+ *  PostgreSQL works in its data folder; where the system does not tell that, its name must do. */
+function serves(pid: number, data: string): boolean {
+  try {
+    const [there, here] = [statSync(`/proc/${pid}/cwd`), statSync(data)];
+    return there.dev === here.dev && there.ino === here.ino;
+  } catch {
+    const { status, stdout } = spawnSync("ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8" });
+    return status !== 0 || stdout.includes("postgres");
+  }
+}
+
+/** The server would refuse to start while the noted process lives. */
+function forget(data: string): null {
+  rmSync(join(data, "postmaster.pid"), { force: true });
   return null;
 }
 
 /** Logs in, which proves that the server is the one of this data, and makes the database `tasker` where it is missing. */
-async function knock(site: Site, port: number): Promise<Pick<Running, "version"> | "refused" | "wait"> {
+async function knock(site: Site, port: number): Promise<Pick<Running, "version"> | Refusal> {
   const client = new Client({ connectionString: address(site, port, "postgres"), connectionTimeoutMillis: 5_000 });
   client.on("error", () => undefined); // a connection that breaks fails the query too
   try {
@@ -146,10 +158,14 @@ async function knock(site: Site, port: number): Promise<Pick<Running, "version">
   }
 }
 
-function refusal(site: Site, error: unknown): "refused" | "wait" {
-  const { code } = error as { readonly code?: string };
+/** Nothing listens there; it is starting or stopping; it listens and says nothing. */
+type Refusal = "refused" | "wait" | "silent";
+
+function refusal(site: Site, error: unknown): Refusal {
+  const { code, message } = error as { readonly code?: string; readonly message?: string };
   if (code === "ECONNREFUSED" || code === "ECONNRESET") return "refused";
   if (code === "57P03" || code === "57P01") return "wait"; // starting, or shutting down
+  if (message === "timeout expired") return "silent"; // of pg, which gives it no code
   if (code !== "28P01") throw error;
   throw new StoreUnusable(
     `the password in "${site.secret}" is not that of "${site.data}"; put the right one back, or remove both to begin anew`,

@@ -25,7 +25,10 @@ export default async function setup({ provide }: TestProject): Promise<(() => Pr
 async function ownServer(): Promise<Embedded> {
   for (let n = 1; ; n++) {
     const server = await startEmbedded({ dir: n === 1 ? ".tasker/test" : `.tasker/test-${n}`, fsync: false });
-    if (server.reused) continue;
+    if (server.reused) {
+      await server.stop(); // or it would outlive the run that it belongs to
+      continue;
+    }
     await clear(server.url);
     return server;
   }

@@ -31,7 +31,7 @@ export interface Embedded {
   readonly url: string;
   /** As in "18.4". */
   readonly version: string;
-  /** True if another call, here or in another process, had started it; then `stop` leaves it alone. */
+  /** True if another call, here or in another process, had started it. */
   readonly reused: boolean;
   /** Of the server. */
   readonly pid: number;
@@ -39,15 +39,16 @@ export interface Embedded {
   readonly data: string;
   /** Resolves when the server has ended, however that came; never for one that another process had started. */
   readonly ended: Promise<void>;
-  /** Ends the server: no new connections, running transactions aborted, all written. Twice is once. */
+  /** Gives the server up. It ends when the last that uses it does so: no new connections, running transactions aborted, all
+   *  written. Whoever started it and is the last waits for that. Twice is once. */
   stop(): Promise<void>;
 }
 
 /** Starts the PostgreSQL server of a project, or joins the one that already runs there.
  *
  *  The data lie in `<dir>/pg<major>`, the password beside it (0600), the log in `<dir>/postgres.log`. The server listens on
- *  127.0.0.1 alone, on a free port. It ends with the process that started it, by `stop` or however that dies; whoever else
- *  uses it then loses it, and gets one of their own at the next call. `fsync` is the first starter's.
+ *  127.0.0.1 alone, on a free port. It ends with the last process that uses it, by `stop` or however that dies: if the one that
+ *  started it is killed, the others go on. `fsync` is the first starter's.
  *
  *  Root's server runs as `postgres` or `nobody`. If that user can't enter `dir`, the data (and, if need be, a copy of the
  *  binaries) lie in a folder of the project's own below the system's temp folder, which some systems empty in time.
@@ -75,25 +76,14 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 async function open(dir: string, fsync: boolean): Promise<Embedded> {
   const site = survey(dir, fsync);
   const running = await findRunning(site);
-  if (running)
-    return {
-      ...shown(site, running),
-      reused: true,
-      ended: new Promise(() => undefined),
-      stop: () => Promise.resolve(),
-    };
+  if (running) return { ...shown(site, running), reused: true, ended: new Promise(() => undefined) };
   if (!existsSync(join(site.data, "PG_VERSION"))) await create(site);
   const started = await serve(site);
-  return {
-    ...shown(site, started),
-    reused: false,
-    ended: started.ended.then(() => undefined),
-    stop: started.stop,
-  };
+  return { ...shown(site, started), reused: false, ended: started.ended.then(() => undefined) };
 }
 
-function shown(site: Site, { pid, port, version }: Running): Omit<Embedded, "reused" | "stop" | "ended"> {
-  return { url: address(site, port, "tasker"), version, pid, data: site.data };
+function shown(site: Site, { pid, port, version, stop }: Running): Omit<Embedded, "reused" | "ended"> {
+  return { url: address(site, port, "tasker"), version, pid, data: site.data, stop };
 }
 
 function survey(dir: string, fsync: boolean): Site {

@@ -22,36 +22,38 @@ export function openLog(path: string): Log {
   return { fd, tail };
 }
 
-/** A process that dies with this one. */
+/** A process under the guard. */
 export interface Child {
   /** Its exit code, once it has ended. Rejects if it could not be started. */
   readonly ended: Promise<number>;
   running(): boolean;
   /** From now on it does not keep this process alive. */
   unref(): void;
-  /** Asks it to end; makes it after 10 s. Twice is once. */
+  /** Asks it to end, which takes the end of its input; makes it after 10 s. Twice is once. */
   stop(): Promise<void>;
 }
 
-/** The shell holds our end of a pipe: when this process dies in any way, `read` ends, and so does the child. The signal is
- *  repeated, for one that comes before the child has its handlers is lost. */
+/** The shell reads its input, on which nobody writes: when all that have the other end open are gone, in whatever way, `read`
+ *  ends, and so does the child. The signal is repeated, for one that comes before the child has its handlers is lost. */
 const guard = [
-  'exec 3<&0; "$@" </dev/null 3<&- & child=$!',
-  "(read _ <&3; while kill -INT $child 2>/dev/null; do sleep 0.5; done) & watch=$!",
-  "wait $child; status=$?; kill $watch 2>/dev/null; exit $status",
+  'exec 3<&0 </dev/null; "$@" 3<&- & child=$!',
+  "(read _ <&3; exec 3<&-; while kill -INT $child 2>/dev/null; do sleep 0.5; done) & watch=$!",
+  "exec 3<&-; wait $child; status=$?; kill $watch 2>/dev/null; exit $status",
 ].join("\n");
 
-/** Starts a program as `owner`, under the guard. It sees of the environment only what it takes to find its libraries. */
-export function startChild(command: readonly string[], owner: Owner, log: Log): Child {
+/** Starts a program as `owner`, under the guard. It sees of the environment only what it takes to find its libraries.
+ *  @param input what the guard reads, and this function closes; without it the program dies with this process */
+export function startChild(command: readonly string[], owner: Owner, log: Log, input?: number): Child {
   const { PATH, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH } = process.env;
   const child = spawn("sh", ["-c", guard, "sh", ...command], {
     ...owner,
     cwd: "/",
     env: { PATH, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, LC_ALL: "C" },
     detached: true, // Ctrl-C is for this process alone, which drains first
-    stdio: ["pipe", log.fd, log.fd],
+    stdio: [input ?? "pipe", log.fd, log.fd],
   });
   closeSync(log.fd);
+  if (input !== undefined) closeSync(input);
   let over = false;
   const ended = new Promise<number>((done, fail) => {
     child.once("error", fail);

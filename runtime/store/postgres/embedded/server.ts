@@ -7,6 +7,7 @@ import { Client } from "pg";
 import { StoreUnusable } from "../../../../sdk/port/error.ts";
 import { isAlive } from "../../../../sdk/client/source.ts";
 import { type Child, openLog, startChild } from "./child.ts";
+import { joinHold, makeHold } from "./hold.ts";
 import { read } from "./lock.ts";
 import type { Owner } from "./place.ts";
 
@@ -21,11 +22,13 @@ export interface Site {
   readonly fsync: boolean;
 }
 
-/** A server that lets us in. */
+/** A server that lets us in, and that we hold. */
 export interface Running {
   readonly pid: number;
   readonly port: number;
   readonly version: string;
+  /** Gives up the hold, and waits for the end of a server that this process started and nobody else uses. */
+  stop(): Promise<void>;
 }
 
 /** The url of a database of the server, with the password.
@@ -34,18 +37,22 @@ export function address(site: Site, port: number, database: string): string {
   return `postgres://tasker:${password(site)}@127.0.0.1:${port}/${database}`;
 }
 
-/** The server that serves this data already, or null. One that is starting or stopping is waited for, up to 30 s.
+/** Joins the server that serves this data already, or null. One that is starting or stopping is waited for, up to 30 s.
  *  @throws {StoreUnusable} if there is one, but it does not let us in */
 export async function findRunning(site: Site): Promise<Running | null> {
   const end = performance.now() + 30_000;
-  for (let refused = 0; ; await pause(20)) {
+  for (let odd = 0; ; await pause(20)) {
     const noted = readPidFile(site.data);
     if (!noted || !isAlive(noted.pid)) return null;
     if (!serves(noted.pid, site.data)) return forget(site.data);
     const answer = noted.ready ? await knock(site, noted.port) : "wait";
-    if (typeof answer === "object") return { ...noted, ...answer };
-    if (answer === "refused") refused++;
-    if (answer !== "silent" && refused < 50 && performance.now() < end) continue;
+    if (typeof answer === "object") {
+      const hold = joinHold(fifo(site));
+      if (hold || ++odd === 50) return { ...noted, ...answer, stop: () => Promise.resolve(void hold?.release()) };
+      continue; // it is about to end, or, if that lasts, has no guard
+    }
+    if (answer === "refused") odd++;
+    if (answer !== "silent" && odd < 50 && performance.now() < end) continue;
     throw new StoreUnusable(
       `process ${noted.pid} holds "${site.data}", but does not answer; end it, or see what it says in "${site.log}"`,
     );
@@ -54,7 +61,7 @@ export async function findRunning(site: Site): Promise<Running | null> {
 
 /** Starts the server and waits until it lets us in.
  *  @throws {StoreUnusable} with the end of its log, if it does not start */
-export async function serve(site: Site): Promise<Running & Pick<Child, "stop" | "ended">> {
+export async function serve(site: Site): Promise<Started> {
   for (let tries = 1; ; tries++) {
     const started = await launch(site);
     if ("pid" in started) return started;
@@ -64,26 +71,32 @@ export async function serve(site: Site): Promise<Running & Pick<Child, "stop" | 
   }
 }
 
-async function launch(site: Site): Promise<(Running & Pick<Child, "stop" | "ended">) | { readonly failed: string }> {
+type Started = Running & Pick<Child, "ended">;
+
+async function launch(site: Site): Promise<Started | { readonly failed: string }> {
   const port = await freePort();
   const log = openLog(site.log);
-  const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log);
+  const { input, hold } = makeHold(fifo(site));
+  const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log, input);
+  const stop = async (): Promise<void> => {
+    if (!hold.release()) await child.stop();
+  };
   try {
     const running = await ready(site, port, child);
     if (running) {
       child.unref();
-      return { ...running, stop: child.stop, ended: child.ended };
+      return { ...running, stop, ended: child.ended };
     }
   } catch (error) {
-    await child.stop();
+    await stop();
     throw error;
   }
   const late = child.running() ? "it was not ready within 2 minutes; " : "";
-  await child.stop();
+  await stop();
   return { failed: late + log.tail() };
 }
 
-async function ready(site: Site, port: number, child: Child): Promise<Running | null> {
+async function ready(site: Site, port: number, child: Child): Promise<Omit<Running, "stop"> | null> {
   const end = performance.now() + 120_000; // after a crash it replays its log first
   for (; child.running() && performance.now() < end; await pause(10)) {
     const noted = readPidFile(site.data);
@@ -114,6 +127,11 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((done) => server.close(done));
   return port;
+}
+
+/** In the data folder, which the server's user can enter and nobody else can. */
+function fifo(site: Site): string {
+  return join(site.data, "users.fifo");
 }
 
 /** What postmaster.pid says: line 1 the process, line 4 the port, line 8 "ready" once it takes connections. */

@@ -2,6 +2,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Store } from "../runtime/store/port.ts";
 import { isAlive } from "../sdk/client/source.ts";
+import type { Logger } from "../runtime/index.ts";
+import type { Embedded } from "../runtime/store/postgres/embedded.ts";
+import type { Hold } from "../runtime/store/postgres/embedded/hold.ts";
+import type { Store } from "../runtime/store/store.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
 import { redact } from "./view/redact.ts";
@@ -11,6 +15,8 @@ export interface Database {
   readonly url: string;
   readonly schema: string;
   readonly from: string;
+  /** The data folder, if the server is an embedded one. */
+  readonly data?: string | undefined;
 }
 
 /** What a running `tasker dev` or `tasker start --embedded` tells the commands of its folder, in `.tasker/dev.json` (mode 0600). */
@@ -19,6 +25,8 @@ export interface Note {
   readonly schema: string;
   readonly pid: number;
   readonly command: "dev" | "start";
+  /** The data folder of an embedded server. */
+  readonly data?: string | undefined;
 }
 
 /** The folder, in a project, for what is never committed: the embedded Postgres and that note. */
@@ -36,14 +44,19 @@ export function locate(
   if (url) return { url: checked(url, from), schema, from };
   const note = running(cwd);
   if (!note) return null;
-  const { command, pid } = note;
-  return { url: note.url, schema: source("schema") ? schema : note.schema, from: `tasker ${command} (pid ${pid})` };
+  const { command, pid, data } = note;
+  return {
+    url: note.url,
+    schema: source("schema") ? schema : note.schema,
+    from: `tasker ${command} (pid ${pid})`,
+    data,
+  };
 }
 
 /** Leaves the note of this process in a folder, readable by this user alone. It goes with `remove`, or with the process, however that
  *  exits. Where another process has left one already, that stays, and null is answered. */
 export function announce(
-  { url, schema }: Database,
+  { url, schema, data }: Database,
   command: Note["command"],
   cwd: string = process.cwd(),
 ): { remove(): void } | null {
@@ -51,7 +64,7 @@ export function announce(
   const path = resolve(cwd, hidden, "dev.json");
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true }); // an old one would keep its mode
-  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid, command } satisfies Note), { mode: 0o600 });
+  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid, command, data } satisfies Note), { mode: 0o600 });
   const drop = (): void => rmSync(path, { force: true });
   process.once("exit", drop); // a second signal exits without `finally`
   return {
@@ -69,6 +82,22 @@ export function running(cwd: string): Note | null {
     if (note && isAlive(note.pid)) return note;
     if (dirname(folder) === folder) return null;
   }
+}
+
+/** Starts the embedded server of this folder, or joins it. */
+export async function embed(
+  schema: string,
+): Promise<{ readonly embedded: Embedded; readonly database: Database }> {
+  const { startEmbedded } = await import("../runtime/store/postgres/embedded.ts");
+  const embedded = await startEmbedded({ dir: hidden });
+  const { url, version, data } = embedded;
+  return { embedded, database: { url, schema, from: `embedded Postgres ${version} in ${hidden}/`, data } };
+}
+
+/** Holds the server of a database, if it is an embedded one of another process: it outlives that process then. */
+export async function hold({ data }: Database): Promise<Hold | null> {
+  const { joinHold } = await import("../runtime/store/postgres/embedded/hold.ts");
+  return data === undefined ? null : joinHold(data);
 }
 
 /** Opens the database of a command that people wait for: one that is away is an error within seconds. The schema is brought up
@@ -122,7 +151,8 @@ function readNote(path: string): Note | null {
     const note = JSON.parse(readFileSync(path, "utf8")) as Partial<Note> | null;
     if (typeof note?.url !== "string" || !Number.isInteger(note.pid)) return null;
     const command = note.command === "start" ? "start" : "dev";
-    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid!, command };
+    const data = typeof note.data === "string" ? note.data : undefined;
+    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid!, command, data };
   } catch {
     return null; // absent, or being written at this moment: as good as absent
   }

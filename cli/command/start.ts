@@ -3,6 +3,11 @@ import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
 import { announce, hidden, locate, noDatabase, type Database } from "../database.ts";
 import { BadUsage } from "../error.ts";
+import type { Logger } from "../runtime/index.ts";
+import type { Command } from "./command.ts";
+import type { Settings } from "./config.ts";
+import { announce, embed, hidden, hold, locate, noDatabase, type Database } from "./database.ts";
+import { BadUsage } from "./error.ts";
 
 /** `tasker start`: runs jobs, for production. */
 export const start: Command = {
@@ -37,11 +42,20 @@ export const start: Command = {
       return work(runtime, { grace: wanted.grace, logger, ...(ready && { ready }) });
     };
     const known = locate(wanted);
-    if (known) return serve(known);
+    if (known) return held(known, serve);
     if (!given.on("embedded")) throw noDatabase();
     return withEmbedded(wanted, logger, (database) => noted(database, serve));
   },
 };
+
+async function held(database: Database, serve: (database: Database) => Promise<number>): Promise<number> {
+  const found = await hold(database);
+  try {
+    return await serve(database);
+  } finally {
+    found?.release();
+  }
+}
 
 /** Settings whose jobs are the paths that were given, if any were. */
 export function withPaths(settings: Settings, paths: readonly string[]): Settings {
@@ -65,8 +79,7 @@ async function noted(
   }
 }
 
-/** Starts the embedded Postgres of the folder, calls, and stops it whatever happens. One that another process had started is
- *  shared, and left running. */
+/** Starts the embedded Postgres of the folder, calls, and gives it up whatever happens. */
 export async function withEmbedded(
   settings: Settings,
   logger: Logger,
@@ -75,12 +88,9 @@ export async function withEmbedded(
   logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
   const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
   const embedded = await startEmbedded({ dir: hidden });
+  const { embedded, database } = await embed(settings.schema, logger);
   try {
-    return await act({
-      url: embedded.url,
-      schema: settings.schema,
-      from: `embedded Postgres ${embedded.version} in ${hidden}/`,
-    });
+    return await act(database);
   } finally {
     await embedded.stop();
   }

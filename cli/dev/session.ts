@@ -10,6 +10,10 @@ import type { Store } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
 import { announce, hidden, locate, type Database } from "../database.ts";
 import type { Script } from "./script.ts";
+import type { Hold } from "../../runtime/store/postgres/embedded/hold.ts";
+import type { Store } from "../../runtime/store/store.ts";
+import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
+import type { Script } from "../dev.ts";
 import { exit } from "../error.ts";
 import { isJobFile } from "../load.ts";
 import { logger } from "../view/logger.ts";
@@ -79,11 +83,12 @@ export class Session {
     const { settings, script } = this.#parts;
     const first = this.#fleet.reload([], 0); // beside the database, which takes longer
     let embedded: Embedded | null = null;
+    let held: Hold | null = null;
     let note: ReturnType<typeof announce> = null;
     try {
-      const known = locate(settings);
-      embedded = known ? null : await this.#embed();
-      const database = known ?? databaseOf(embedded!, settings);
+      let database = locate(settings);
+      if (database) held = await hold(database);
+      else ({ embedded, database } = await this.#embed());
       this.#known = database;
       this.#log.info({ from: database.from, address: addressOf(database.url), took: since(0) }, "Database");
       this.#choose(database);
@@ -102,6 +107,7 @@ export class Session {
       await this.#fleet.close(toMs(settings.grace));
       await this.#store?.close().catch(() => undefined);
       note?.remove();
+      held?.release();
       await embedded?.stop();
     }
   }
@@ -136,13 +142,12 @@ export class Session {
     this.#quit(exit.ok);
   }
 
-  async #embed(): Promise<Embedded> {
-    const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
-    const embedded = await startEmbedded({ dir: hidden });
+  async #embed(): ReturnType<typeof embed> {
+    const { embedded, database } = await embed(this.#parts.settings.schema, this.#log);
     // Nobody else can be using a server that was not there: what the last dev held when it died is free at once.
     void embedded.ended.then(() => this.#serverEnded());
-    if (!embedded.reused) await this.#buryAll(databaseOf(embedded, this.#parts.settings));
-    return embedded;
+    if (!embedded.reused) await this.#buryAll(database);
+    return { embedded, database };
   }
 
   /** Nothing goes on without it, and its data are whole: a new dev goes on where this one stopped. */
@@ -268,10 +273,6 @@ export class Session {
 function brief(failure: Failure): Failure {
   const line = /^.*: ERROR: .*$/m.exec(failure.message)?.[0];
   return line === undefined ? failure : { ...failure, message: line, stack: null };
-}
-
-function databaseOf({ url, version }: Embedded, { schema }: Settings): Database {
-  return { url, schema, from: `embedded Postgres ${version} in ${hidden}/` };
 }
 
 /** Without the password. */

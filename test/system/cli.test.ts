@@ -236,6 +236,27 @@ test(
   },
 );
 
+test("a start that uses the server of a dev goes on when that dev is killed", { timeout: 90_000 }, async () => {
+  const cwd = project();
+  const dev = launch(["dev", "--skip-types"], { cwd });
+  await dev.says("Ready");
+  const { url } = JSON.parse(readFileSync(join(cwd, ".tasker", "dev.json"), "utf8")) as { url: string };
+  const worker = launch(["start", ...quick], { cwd });
+  await worker.says("Runtime started");
+
+  dev.child.kill("SIGKILL");
+  await dev.ended;
+  const waited = await tasker(["trigger", "hello", `{"name":"Ada"}`, "--wait"], {
+    cwd,
+    env: { TASKER_DATABASE_URL: url },
+  });
+  worker.child.kill("SIGTERM");
+
+  expect([waited.code, JSON.parse(waited.out)]).toEqual([0, { text: "hi Ada" }]);
+  expect(await worker.ended).toBe(0);
+  expect(worker.out()).not.toMatch(/"level":"(warn|error)"/);
+});
+
 test("migrate says from where to where, and --check what is missing", { timeout: 60_000 }, async () => {
   const place = { cwd: project(), env: { TASKER_DATABASE_URL: database.url, TASKER_SCHEMA: "fresh" } };
 

@@ -47,7 +47,7 @@ export async function findRunning(site: Site): Promise<Running | null> {
     if (!serves(noted.pid, site.data)) return forget(site.data);
     const answer = noted.ready ? await knock(site, noted.port) : "wait";
     if (typeof answer === "object") {
-      const hold = joinHold(fifo(site));
+      const hold = joinHold(site.data);
       if (hold || ++odd === 50) return { ...noted, ...answer, stop: () => Promise.resolve(void hold?.release()) };
       continue; // it is about to end, or, if that lasts, has no guard
     }
@@ -76,7 +76,7 @@ type Started = Running & Pick<Child, "ended">;
 async function launch(site: Site): Promise<Started | { readonly failed: string }> {
   const port = await freePort();
   const log = openLog(site.log);
-  const { input, hold } = makeHold(fifo(site));
+  const { input, hold } = makeHold(site.data);
   const child = startChild([join(site.bin, "postgres"), "-D", site.data, ...flags(site, port)], site.owner, log, input);
   const stop = async (): Promise<void> => {
     if (!hold.release()) await child.stop();
@@ -127,11 +127,6 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((done) => server.close(done));
   return port;
-}
-
-/** In the data folder, which the server's user can enter and nobody else can. */
-function fifo(site: Site): string {
-  return join(site.data, "users.fifo");
 }
 
 /** What postmaster.pid says: line 1 the process, line 4 the port, line 8 "ready" once it takes connections. */

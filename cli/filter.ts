@@ -1,5 +1,6 @@
 import { statuses, type Status } from "../sdk/port/status.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
+import type { Priority } from "../sdk/port/option.ts";
 import { parseId } from "../sdk/port/id.ts";
 import type { RunFilter, Target } from "../sdk/port/target.ts";
 import type { Flag, Given } from "./given.ts";
@@ -65,6 +66,12 @@ export function whole(flag: string, text: string | null, least: number, most: nu
   const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= most) return number;
   throw new BadUsage(`${flag}: "${text}" is not a whole number from ${least} to ${most}`);
+}
+
+/** The value of `--priority`.
+ *  @throws {BadUsage} */
+export function priorityOf(given: Given): Priority | undefined {
+  return whole("--priority", given.text("priority"), 0, 9) as Priority | undefined;
 }
 
 /** Run ids as numbers.

@@ -29,12 +29,13 @@ export { nodes, queues, runs, stats } from "./client/runs.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
 export { schedules } from "./client/schedules.ts";
 export type { PreviewTick, Schedule, ScheduleQuery, ScheduleRef, Upsert } from "./client/schedules.ts";
-export type { RunsOf, ScheduleOptions } from "./define/schedule.ts";
+export type { RunsOf, ScheduleOptions, Several } from "./define/schedule.ts";
 export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./define/rule.ts";
 export type { Dst } from "./cron/cron.ts";
 export type { Run } from "./client/run.ts";
 export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
 export type { DurationText } from "./port/duration.ts";
+export type { Priority } from "./port/option.ts";
 export type {
   DeclaredSchedule,
   Ended,

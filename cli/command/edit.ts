@@ -7,7 +7,7 @@ import type { Given } from "../given.ts";
 import { parsed } from "../config.ts";
 import { withStore } from "../database.ts";
 import { BadUsage, exit } from "../error.ts";
-import { whole } from "../filter.ts";
+import { priorityOf, whole } from "../filter.ts";
 import { atOf, payloadOf } from "../payload.ts";
 
 /** `tasker edit`: changes a pending run. */
@@ -43,7 +43,7 @@ function changeOf(text: string | undefined, given: Given): Change {
     ...(given.text("at") !== null && { runAt: atOf(given) }),
     ...((text !== undefined || given.text("file") !== null) && { payload: payloadOf(text, given) }),
     ...(given.text("attempts") !== null && { attempts: whole("--attempts", given.text("attempts"), 1, 1000) }),
-    ...(given.text("priority") !== null && { priority: whole("--priority", given.text("priority"), 0, 9) }),
+    ...(given.text("priority") !== null && { priority: priorityOf(given) }),
   };
   if (Object.keys(change).length === 0)
     throw new BadUsage("nothing to change; give a payload, --now, --delay, --at, --attempts or --priority");

@@ -9,7 +9,7 @@ import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { document, exit } from "../error.ts";
-import { whole } from "../filter.ts";
+import { priorityOf } from "../filter.ts";
 import type { Output } from "../view/output.ts";
 import { atOf, payloadOf } from "../payload.ts";
 import { natural } from "../view/show.ts";
@@ -101,7 +101,7 @@ function optionsOf(given: Given): TriggerOptions {
     ttl: span("ttl"),
     idempotencyKey: given.text("key") ?? undefined,
     queue: given.text("queue") ?? undefined,
-    priority: whole("--priority", given.text("priority"), 0, 9),
+    priority: priorityOf(given),
     tags: tags.length > 0 ? tags : undefined,
   };
 }

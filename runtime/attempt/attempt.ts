@@ -262,7 +262,7 @@ function describe({ lease }: Leased): ContextRun {
     id: formatId(lease.id),
     job,
     queue,
-    priority,
+    priority: priority as ContextRun["priority"], // it was checked when it was added
     dueAt: new Date(lease.dueMs),
     createdAt: new Date(lease.createdMs),
     tags,

@@ -3,6 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { RetryOptions } from "../define/retry.ts";
 import type { JobSpec } from "../define/spec.ts";
 import type { DurationText } from "../port/duration.ts";
+import type { Priority } from "../port/option.ts";
 import type { Tx } from "../port/target.ts";
 import type { RunHandle } from "./handle.ts";
 
@@ -24,7 +25,7 @@ export interface TriggerOptions {
   readonly runAt?: Date | undefined;
   readonly idempotencyKey?: string | KeyOptions | undefined;
   /** 0–9, higher first among the due runs of a queue; the job's by default. */
-  readonly priority?: number | undefined;
+  readonly priority?: Priority | undefined;
   readonly queue?: string | undefined;
   /** Added to the job's own: at most 10 together. */
   readonly tags?: readonly string[] | undefined;

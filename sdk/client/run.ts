@@ -1,6 +1,7 @@
 import { decode } from "../port/codec.ts";
 import { RunNotFound, WrongState } from "../port/error.ts";
 import { formatId, scheduleId } from "../port/id.ts";
+import type { Priority } from "../port/option.ts";
 import type { Reason, Status } from "../port/status.ts";
 import type { Act, HookKind, Progress, RunRecord } from "../port/target.ts";
 import type { ErrorRecord } from "../port/text.ts";
@@ -11,7 +12,7 @@ export interface Run<Result = unknown> {
   readonly id: string;
   readonly job: string;
   readonly queue: string;
-  readonly priority: number;
+  readonly priority: Priority;
   readonly status: Status;
   readonly reason: Reason | null;
   /** True while a cancel waits for the node that runs it. */
@@ -54,6 +55,7 @@ export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
   return {
     id: formatId(id),
     ...same,
+    priority: same.priority as Priority, // it was checked when it was added
     get payload() {
       return decode(input);
     },

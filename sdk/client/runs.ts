@@ -5,7 +5,7 @@ import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "../port/id.ts";
-import { checkKeys, checkName, checkPaging, checkPriority } from "../port/option.ts";
+import { checkKeys, checkName, checkPaging, checkPriority, type Priority } from "../port/option.ts";
 import { overrides } from "../define/retry.ts";
 import { outcome, toRun, type Run } from "./run.ts";
 import { finals, type Final, type Reason, type Status, statuses } from "../port/status.ts";
@@ -57,7 +57,7 @@ export interface Change {
   readonly payload?: unknown;
   /** All tries: 1–1000. */
   readonly attempts?: number | undefined;
-  readonly priority?: number | undefined;
+  readonly priority?: Priority | undefined;
 }
 
 /** Which finished runs to delete; at least one field. */

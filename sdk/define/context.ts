@@ -1,6 +1,7 @@
 import type { DurationText } from "../port/duration.ts";
+import type { Priority } from "../port/option.ts";
 
-/** Lines kept with the run. At most 1,000 a run and 8 KiB each; also written to the node's own log. */
+/** Lines kept with the run. At most 1,000 an attempt and 8 KiB each; also written to the node's own log. */
 export interface Log {
   debug(message: string, data?: unknown): void;
   info(message: string, data?: unknown): void;
@@ -14,7 +15,7 @@ export interface ContextRun {
   readonly id: string;
   readonly job: string;
   readonly queue: string;
-  readonly priority: number;
+  readonly priority: Priority;
   /** The instant that it was due, by the store's clock. */
   readonly dueAt: Date;
   readonly createdAt: Date;

@@ -1,10 +1,19 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput } from "../port/error.ts";
-import { checkKeys, checkName, checkPriority, checkSpan, checkTags, checkText, isList } from "../port/option.ts";
+import {
+  checkKeys,
+  checkName,
+  checkPriority,
+  checkSpan,
+  checkTags,
+  checkText,
+  isList,
+  type Priority,
+} from "../port/option.ts";
 import type { Context } from "./context.ts";
 import { policy, type RetryDelay, type RetryOptions } from "./retry.ts";
-import { schedulesOf, type ScheduleOptions } from "./schedule.ts";
+import { schedulesOf, type ScheduleOptions, type Several } from "./schedule.ts";
 import { isSchema } from "./schema.ts";
 import type { Ended, HookSpecs, JobSpec } from "./spec.ts";
 import { refuseTaken, type ContextOf, type Extension } from "./use.ts";
@@ -50,14 +59,14 @@ export interface JobOptions<
   /** `default` by default. */
   readonly queue?: string | undefined;
   /** 0–9, higher first; 0 by default. */
-  readonly priority?: number | undefined;
+  readonly priority?: Priority | undefined;
   /** At most 10, of at most 128 characters. */
   readonly tags?: readonly string[] | undefined;
   readonly description?: string | undefined;
   /** When it runs by itself: one schedule or several, each with its payload. */
   readonly schedule?:
     | ScheduleOptions<StandardSchemaV1.InferInput<Schema>>
-    | readonly ScheduleOptions<StandardSchemaV1.InferInput<Schema>>[]
+    | Several<ScheduleOptions<StandardSchemaV1.InferInput<Schema>>>
     | undefined;
   readonly hooks?:
     | Hooks<

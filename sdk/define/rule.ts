@@ -7,6 +7,9 @@ import { checkFlag, checkInstant, checkKeys, checkSpan, isRecord, shown } from "
 import type { Rule, ScheduleName } from "../port/target.ts";
 import { errorRecord } from "../port/text.ts";
 
+/** The compiler shows it to whoever writes two kinds of rule into one schedule. A literal, as `undefined` is: it tells the kinds apart. */
+type Refused = "a schedule has one of cron, every and runAt: make two schedules";
+
 /** A rule by wall clock. Functions are asked when a runtime takes the job in, and again every few seconds: a changed answer
  *  moves the next tick. */
 export interface CronWhen {
@@ -17,8 +20,8 @@ export interface CronWhen {
   /** At clock changes, by default, a rule whose hour field begins with `*` follows elapsed time; any other runs once a wall
    *  time: at the first instant after a gap, in the first pass of an overlap. */
   readonly dst?: Dst | undefined;
-  readonly every?: undefined;
-  readonly runAt?: undefined;
+  readonly every?: Refused | undefined;
+  readonly runAt?: Refused | undefined;
 }
 /** Every so often, aligned to an instant, so that restarts do not move it. */
 export interface EveryWhen {
@@ -27,14 +30,14 @@ export interface EveryWhen {
   readonly anchor?: Date | undefined;
   /** Allows more than one tick a second. */
   readonly subSecond?: boolean | undefined;
-  readonly cron?: undefined;
-  readonly runAt?: undefined;
+  readonly cron?: Refused | undefined;
+  readonly runAt?: Refused | undefined;
 }
 /** Once. An instant in the past means now. */
 export interface OnceWhen {
   readonly runAt: Date;
-  readonly cron?: undefined;
-  readonly every?: undefined;
+  readonly cron?: Refused | undefined;
+  readonly every?: Refused | undefined;
 }
 export type When = CronWhen | EveryWhen | OnceWhen;
 
@@ -95,8 +98,8 @@ function whenOf(given: When, zone: string): Omit<Rule, "overlap" | "catchUp"> {
       { path: kinds[1] ?? "cron" },
     );
   refuseStray(given);
-  if (given.cron !== undefined) return cronOf(given, zone);
-  if (given.every !== undefined) return everyOf(given);
+  if (kinds[0] === "cron") return cronOf(given as CronWhen, zone);
+  if (kinds[0] === "every") return everyOf(given as EveryWhen);
   return { atMs: checkInstant("runAt", given.runAt).getTime() };
 }
 

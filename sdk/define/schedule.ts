@@ -1,7 +1,7 @@
 /** Schedules as jobs declare them. */
 import { encode } from "../port/codec.ts";
 import { InvalidInput, InvalidPayload } from "../port/error.ts";
-import { checkKeys, checkName, checkPriority, checkTags, checkText, isList } from "../port/option.ts";
+import { checkKeys, checkName, checkPriority, checkTags, checkText, isList, type Priority } from "../port/option.ts";
 import { ruleKeys, ruleOf, type TickPolicy, type When } from "./rule.ts";
 import { check } from "./schema.ts";
 import type { DeclaredSchedule, JobSpec } from "./spec.ts";
@@ -11,7 +11,7 @@ import type { NewSchedule } from "../port/target.ts";
 export interface RunsOf {
   readonly queue?: string | undefined;
   /** 0–9, higher first. */
-  readonly priority?: number | undefined;
+  readonly priority?: Priority | undefined;
   /** Added to the job's own. */
   readonly tags?: readonly string[] | undefined;
 }
@@ -23,6 +23,12 @@ export type ScheduleOptions<Input = unknown> = When &
     /** Tells the schedules of one job apart: 1–128 characters. Only one of them may go without. */
     readonly key?: string | undefined;
   } & (undefined extends Input ? { readonly payload?: Input } : { readonly payload: Input });
+
+/** A list, without the methods of one: beside those, the compiler takes a schedule's `every` for `Array.prototype.every`. */
+export interface Several<T> extends Iterable<T> {
+  readonly length: number;
+  readonly [n: number]: T;
+}
 
 const optionKeys = new Set<string>([...ruleKeys, "key", "payload", "queue", "priority", "tags"]);
 

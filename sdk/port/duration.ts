@@ -2,9 +2,18 @@ import { InvalidInput } from "./error.ts";
 
 type Unit = "ms" | "s" | "m" | "h" | "d";
 
+/** `Form` is for the reader of a compiler's message, and adds no text. */
+type Spelled<Form extends string> =
+  | `${number}${Unit}`
+  | `${number}${Unit}${number}${Unit}`
+  | `${number}${Unit}${number}${Unit}${number}${Unit}`
+  | (Form extends "" ? Form : never); // a parameter that nothing depends on is not shown
+interface Forms {
+  readonly duration: Spelled<"whole numbers with units, such as 500ms, 30s, 1h30m, 7d">;
+}
+
 /** What an author types: `"500ms"`, `"30s"`, `"1h30m"`. Up to three whole numbers with units, checked again at run time. */
-export type DurationText =
-  `${number}${Unit}` | `${number}${Unit}${number}${Unit}` | `${number}${Unit}${number}${Unit}${number}${Unit}`;
+export type DurationText = Forms["duration"]; // not an alias of its own, which the compiler would show instead of the form
 
 /** A checked duration; holders never check it again. */
 export type Duration = DurationText & { readonly __brand: "Duration" };

@@ -19,9 +19,13 @@ export function checkName(what: string, name: unknown): string {
   });
 }
 
+/** Of the due runs of a queue those with a higher one start first. */
+export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
+
 /** @throws {InvalidInput} unless it is a whole number from 0 to 9. */
-export function checkPriority(priority: unknown): number {
-  if (typeof priority === "number" && Number.isInteger(priority) && priority >= 0 && priority <= 9) return priority;
+export function checkPriority(priority: unknown): Priority {
+  if (typeof priority === "number" && Number.isInteger(priority) && priority >= 0 && priority <= 9)
+    return priority as Priority;
   throw new InvalidInput(`priority "${shown(priority)}" is not a whole number from 0 to 9 (higher first)`, {
     path: "priority",
   });

@@ -10,7 +10,7 @@ import type { Command } from "../../command.ts";
 import type { Given } from "../../given.ts";
 import { withStore } from "../../database.ts";
 import { BadUsage, exit } from "../../error.ts";
-import { whole } from "../../filter.ts";
+import { priorityOf, whole } from "../../filter.ts";
 import { hint } from "../../hint.ts";
 import { atOf, payloadOf } from "../../payload.ts";
 import { when } from "../../view/show.ts";
@@ -120,7 +120,7 @@ function catchUpOf(text: string): TickPolicy["catchUp"] {
 
 function runsOf(given: Given): Pick<Upsert, "payload" | "queue" | "priority" | "tags"> {
   const [payload, tags] = [payloadOf(given.text("payload") ?? undefined, given), given.each("tag")];
-  const priority = whole("--priority", given.text("priority"), 0, 9);
+  const priority = priorityOf(given);
   const queue = given.text("queue");
   return {
     payload,

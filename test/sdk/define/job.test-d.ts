@@ -132,6 +132,11 @@ void bare.trigger(undefined, { runAt: "2030-01-01" });
 void bare.trigger(undefined, { dealy: "5m" });
 // @ts-expect-error none of return, replace and error
 void bare.trigger(undefined, { idempotencyKey: { key: "k", onConflict: "ignore" } });
+// @ts-expect-error beyond 9
+void bare.trigger(undefined, { priority: 12 });
+// @ts-expect-error some number: check it, then give it its type
+void bare.trigger(undefined, { priority: Number("3") });
+void bare.trigger(undefined, { priority: (await runs.need("run_1")).priority });
 // @ts-expect-error a run's retry is data, not a function
 void bare.trigger(undefined, { retry: () => "1s" });
 
@@ -244,6 +249,13 @@ defineJob({ ...empty, schedule: { every: "1h", payload: { n: 1 } } });
 defineJob({ ...empty, schedule: { cron: "@daily", every: "1h" } });
 // @ts-expect-error both every and runAt
 defineJob({ ...empty, schedule: { every: "1h", runAt: new Date() } });
+const several = [{ cron: "@daily", every: "1h" }] as const;
+// @ts-expect-error both cron and every, in a list
+defineJob({ ...empty, schedule: several });
+// @ts-expect-error a priority beyond 9
+defineJob({ ...empty, schedule: { every: "1h", priority: 12 } });
+// @ts-expect-error a set is not a list
+defineJob({ ...empty, schedule: new Set([{ every: "1h" }]) });
 // @ts-expect-error neither
 defineJob({ ...empty, schedule: { overlap: "skip" } });
 // @ts-expect-error a zone belongs to cron

@@ -2,14 +2,13 @@ import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/port/error.ts";
 import { inRuntime } from "../sdk/client/scope.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
-import { errorRecord } from "../sdk/port/text.ts";
 import { StoreClock, wait, within } from "./core/clock.ts";
 import { Declarer } from "./schedule/declare.ts";
 import { Bus } from "./core/event.ts";
 import { Executor } from "./loop/executor.ts";
 import { Fetcher } from "./loop/fetch.ts";
 import { Health } from "./core/health.ts";
-import { Lines, shown } from "./core/log.ts";
+import { Lines, logged } from "./core/log.ts";
 import { Node } from "./loop/node.ts";
 import { own } from "./own.ts";
 import { Registry } from "./core/registry.ts";
@@ -105,7 +104,7 @@ class Engine implements Runtime {
   constructor(settings: Settings) {
     this.#settings = settings;
     const { store, clock, logger, leaseMs, pollMs, sweepMs, graceMs, maxCrashes } = settings;
-    this.events = new Bus((error) => logger.error({ error: shown(error) }, "A listener of events failed"));
+    this.events = new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed"));
     this.#storeClock = new StoreClock(clock);
     const storeClock = this.#storeClock;
     const registry = this.#registry;
@@ -329,7 +328,7 @@ class Engine implements Runtime {
     this.#startedAt = clock.ticks();
     this.#unwatch = watchStrays(this.store, (reason) =>
       logger.error(
-        { error: shown(reason) },
+        { err: logged(reason) },
         "A promise that a handler left behind was rejected; await it in the handler",
       ),
     );
@@ -399,7 +398,7 @@ class Engine implements Runtime {
         else this.#node.hear();
       });
     } catch (error) {
-      logger.warn({ error: errorRecord(error).message }, "The store does not wake this node; it polls");
+      logger.warn({ err: logged(error) }, "The store does not wake this node; it polls");
     }
   }
 

@@ -59,10 +59,9 @@ function printedOf(line: string): string | null {
 
 function errorOf(line: string): Failure | null {
   const entry = parsed(line);
-  const error = (entry["error"] ?? entry["err"]) as Partial<Failure> | string | null | undefined;
-  if (typeof error === "string") return { name: "Error", message: error.split("\n", 1)[0]!, stack: error, file: null };
-  if (typeof error !== "object" || error === null || typeof error.message !== "string") return null;
-  const { name = "Error", message, stack = null, file = null } = error;
+  const err = entry["err"] as (Partial<Failure> & { readonly type?: string }) | null | undefined;
+  if (typeof err?.message !== "string") return null;
+  const { type: name = "Error", message, stack = null, file = null } = err;
   return { name, message, stack, file };
 }
 

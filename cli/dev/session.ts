@@ -5,6 +5,7 @@ import { runs } from "../../sdk/client/runs.ts";
 import { humanMs, toMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Logger } from "../../runtime/index.ts";
+import { logged, type LoggedError } from "../../runtime/core/log.ts";
 import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
 import type { Store } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
@@ -125,7 +126,7 @@ export class Session {
       case "o":
         return this.#addresses();
       case "t":
-        return void this.#again().catch((error: unknown) => this.#log.error({ error }, "Not triggered"));
+        return void this.#again().catch((error: unknown) => this.#log.error({ err: logged(error) }, "Not triggered"));
       case "h":
       case "?":
         return this.#log.info({}, help);
@@ -191,9 +192,9 @@ export class Session {
       logged: (line) => this.#parts.board.entry(line),
       printed: (line, to) => this.#parts.board.printed(line, to),
       stray: (failure) =>
-        this.#log.error({ error: failure }, "An error that nobody catches: in production it ends the process"),
+        this.#log.error({ err: errOf(failure) }, "An error that nobody catches: in production it ends the process"),
       blocked: (failure) =>
-        this.#log.warn({ error: failure }, "A handler blocks its process: nothing else runs there meanwhile"),
+        this.#log.warn({ err: errOf(failure) }, "A handler blocks its process: nothing else runs there meanwhile"),
       died: ({ id }, how) => this.#log.error({ version: id }, `The process of this version ${how}; starting it again`),
       played: (outcome) => this.#played(outcome),
     };
@@ -227,7 +228,7 @@ export class Session {
         : "waiting for a save that mends it";
     for (const failure of failures)
       this.#log.error(
-        { error: brief(failure), ...(failure.file && { file: shown(failure.file) }) },
+        { err: errOf(brief(failure)), ...(failure.file && { file: shown(failure.file) }) },
         `Not loaded: ${gist(failure.message)}${rest && `; ${rest}`}`,
       );
   }
@@ -245,7 +246,7 @@ export class Session {
 
   #played(outcome: number | Failure): void {
     const { script } = this.#parts;
-    if (typeof outcome !== "number") this.#log.error({ error: outcome }, "--run failed");
+    if (typeof outcome !== "number") this.#log.error({ err: errOf(outcome) }, "--run failed");
     if (script?.once) this.#quit(typeof outcome === "number" ? exit.ok : exit.failed);
   }
 
@@ -273,6 +274,11 @@ export class Session {
 function brief(failure: Failure): Failure {
   const line = /^.*: ERROR: .*$/m.exec(failure.message)?.[0];
   return line === undefined ? failure : { ...failure, message: line, stack: null };
+}
+
+/** With the file, by which the board finds the place. */
+function errOf(failure: Failure): LoggedError & Pick<Failure, "file"> {
+  return Object.assign(logged(failure), { file: failure.file });
 }
 
 /** Without the password. */

@@ -16,21 +16,21 @@ export function logger(
   const to: DestinationStream = {
     write: (line) => void out.write(safe(redact(pretty ? prettify(line, paint) : line))),
   };
-  const { err } = pino.stdSerializers;
+  const err = (value: unknown): unknown => (value instanceof Error ? pino.stdSerializers.err(value) : value);
   const formatters = { level: (label: string) => ({ level: label }) };
   return pino(
     {
       level: settings.logLevel,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters,
-      serializers: { err, error: err },
+      serializers: { err },
     },
     to,
   );
 }
 
 const hiddenFields = [
-  ...["level", "time", "pid", "hostname", "msg", "err", "error"],
+  ...["level", "time", "pid", "hostname", "msg", "err"],
   ...["run", "job", "attempt", "duration", "hook"],
 ];
 
@@ -104,13 +104,9 @@ function rest(entry: Entry, paint: Colors): readonly string[] {
 }
 
 function failure(entry: Entry, paint: Colors): string {
-  const error = (entry.err ?? entry.error) as
-    { name?: string; type?: string; message?: string; stack?: string | null } | string | undefined | null;
-  if (!error) return "";
-  const text =
-    typeof error === "string"
-      ? error
-      : (error.stack ?? `${error.name ?? error.type ?? "Error"}: ${error.message ?? ""}`);
+  const err = entry.err as { type?: string; message?: string; stack?: string } | undefined | null;
+  if (!err) return "";
+  const text = err.stack ?? `${err.type ?? "Error"}: ${err.message ?? ""}`;
   const lines = plain(text).split("\n").filter(isAuthors);
   return lines
     .slice(0, 5)

@@ -1,11 +1,10 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Progress } from "../../sdk/port/target.ts";
-import type { ErrorRecord } from "../../sdk/port/text.ts";
 import type { StoreClock } from "../core/clock.ts";
 import type { Bus, RunEvent } from "../core/event.ts";
 import { fields, type Leased } from "../core/lease.ts";
-import { writes, type Logger } from "../core/log.ts";
+import { logged, writes, type Logger } from "../core/log.ts";
 import type { Registry } from "../core/registry.ts";
 import type { Outcome, Settled } from "../store/port.ts";
 
@@ -78,13 +77,9 @@ export class Reporter {
     const level = outcome.to === "failed" ? "error" : outcome.to === "pending" && outcome.spent ? "warn" : "info";
     if (!writes(this.#logger, level)) return;
     const error = outcome.to === "completed" ? null : outcome.error;
-    const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { error: brief(error) }) };
+    const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { err: logged(error) }) };
     this.#logger[level](about, messageOf(outcome));
   }
-}
-
-function brief({ name, message, stack }: ErrorRecord): string {
-  return stack ?? `${name}: ${message}`;
 }
 
 function messageOf(outcome: Outcome): string {

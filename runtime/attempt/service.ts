@@ -1,5 +1,5 @@
 import type { ServiceSpec } from "../../sdk/define/spec.ts";
-import { shown, type Logger } from "../core/log.ts";
+import { logged, type Logger } from "../core/log.ts";
 
 /** The services of a runtime: each is opened once, when the first attempt needs it, and closed when the runtime stops. */
 export class Services {
@@ -23,7 +23,7 @@ export class Services {
       try {
         await spec.close(await opening);
       } catch (error) {
-        logger.error({ service: spec.name, error: shown(error) }, "Closing a service failed");
+        logger.error({ service: spec.name, err: logged(error) }, "Closing a service failed");
       }
     }
   }

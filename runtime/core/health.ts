@@ -1,6 +1,6 @@
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Clock } from "./clock.ts";
-import { shown, type Logger } from "./log.ts";
+import { logged, type Logger } from "./log.ts";
 
 /** Whether the store answers. Says so once when it goes away and once when it is back; other failures are said as they
  *  come. Never more than one line a second. */
@@ -35,13 +35,13 @@ export class Health {
   /** A call failed; `what` names it. */
   failed(what: string, error: unknown): void {
     if (!(error instanceof StoreUnavailable)) {
-      if (this.#maySpeak()) this.#logger.error({ error: shown(error) }, `${what} failed`);
+      if (this.#maySpeak()) this.#logger.error({ err: logged(error) }, `${what} failed`);
       return;
     }
     this.#away = true;
     if (this.#said || !this.#maySpeak()) return;
     this.#said = true;
-    this.#logger.warn({ error: error.message }, "Store away; trying again");
+    this.#logger.warn({ err: logged({ name: error.name, message: error.message }) }, "Store away; trying again");
   }
 
   #maySpeak(): boolean {

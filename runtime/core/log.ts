@@ -6,7 +6,7 @@ import { fields, type Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
 
-/** Where the engine writes its lines: fields first, then the message, as pino takes them. With `isLevelEnabled`, lines that
+/** Where the engine writes its lines: fields first, then the message, as pino takes them; a failure is in the field `err`. With `isLevelEnabled`, lines that
  *  would not be written are not built either. */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -43,10 +43,20 @@ export function guarded(logger: Logger): Logger {
   };
 }
 
-/** A failure as text for a line: its stack, with causes, or what there is. */
-export function shown(error: unknown): string {
+/** A failure as lines carry it. */
+export interface LoggedError {
+  readonly type: string;
+  readonly message: string;
+  /** With causes; type and message where there is none. */
+  readonly stack: string;
+}
+
+/** What a line has under `err`: the key and the shape that pino's serializer gives an error, for whatever logger. Without a prototype,
+ *  for that serializer would name its constructor as the type. */
+export function logged(error: unknown): LoggedError {
   const { name, message, stack } = errorRecord(error);
-  return stack ?? `${name}: ${message}`;
+  const shape = { type: name, message, stack: stack ?? `${name}: ${message}` };
+  return Object.assign(Object.create(null) as object, shape);
 }
 
 /** Whether a logger would write a line of this level; true where it doesn't say. */
@@ -133,7 +143,7 @@ export class Lines {
     try {
       await this.#write(batch);
     } catch (error) {
-      this.#logger.warn({ lines: batch.length, error: shown(error) }, "Log lines of runs were not stored");
+      this.#logger.warn({ lines: batch.length, err: logged(error) }, "Log lines of runs were not stored");
     }
   }
 

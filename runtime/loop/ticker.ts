@@ -2,7 +2,7 @@ import { formatId, scheduleId } from "../../sdk/port/id.ts";
 import { Bell, wait, type Clock, type StoreClock } from "../core/clock.ts";
 import type { Bus } from "../core/event.ts";
 import type { Health } from "../core/health.ts";
-import { shown, type Logger } from "../core/log.ts";
+import { logged, type Logger } from "../core/log.ts";
 import { plan, type Plan } from "../schedule/plan.ts";
 import type { ScheduleName } from "../../sdk/port/target.ts";
 import type { Due, DueList, Store } from "../store/port.ts";
@@ -179,7 +179,7 @@ export class Ticker {
       return plan(due, { nowMs, aheadMs, sinceMs: Math.max(sinceMs, due.servedMs ?? sinceMs) });
     } catch (error) {
       const schedule = scheduleId(due);
-      this.#parts.logger.error({ schedule, error: shown(error) }, "A schedule can't be read; it is left to others");
+      this.#parts.logger.error({ schedule, err: logged(error) }, "A schedule can't be read; it is left to others");
       this.#strange.set(schedule, due);
       return null;
     }

@@ -1,6 +1,6 @@
 import { InvalidInput } from "../../sdk/port/error.ts";
 import type { NewSchedule } from "../../sdk/port/target.ts";
-import { shown, type Logger } from "../core/log.ts";
+import { logged, type Logger } from "../core/log.ts";
 import type { Registry } from "../core/registry.ts";
 import type { Store } from "../store/port.ts";
 
@@ -79,7 +79,7 @@ export class Declarer {
       const message = error instanceof Error ? error.message : String(error);
       if (strict) throw new InvalidInput(`job "${job}": its schedule: ${message}`, { path: "schedule", cause: error });
       if (!this.#failing.has(job))
-        logger.error({ job, error: shown(error) }, "A job's schedule can't be read; it stays as it was");
+        logger.error({ job, err: logged(error) }, "A job's schedule can't be read; it stays as it was");
       this.#failing.add(job);
     }
   }

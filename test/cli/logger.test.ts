@@ -1,7 +1,9 @@
 import { Writable } from "node:stream";
+import { pino } from "pino";
 import { expect, test } from "vitest";
 import { colors } from "../../cli/view/color.ts";
 import { logger, prettify } from "../../cli/view/logger.ts";
+import { logged } from "../../runtime/core/log.ts";
 
 const paint = colors({}, {});
 const time = new Date(2030, 0, 2, 12, 0, 1, 123).toISOString();
@@ -76,9 +78,18 @@ test("what a schedule did is a line of the engine, not of a handler", () => {
 });
 
 test("an error shows its first frames, without those of Node", () => {
-  const error = "Error: boom\n    at handler (/app/job.ts:1:2)\n    at run (node:internal/process:1:1)";
+  const stack = "Error: boom\n    at handler (/app/job.ts:1:2)\n    at run (node:internal/process:1:1)";
 
-  expect(pretty({ level: "error", msg: "Run failed", run: "run_2f", job: "a", attempt: 1, error })).toBe(
+  expect(
+    pretty({
+      level: "error",
+      msg: "Run failed",
+      run: "run_2f",
+      job: "a",
+      attempt: 1,
+      err: { type: "Error", message: "boom", stack },
+    }),
+  ).toBe(
     "12:00:01.123  Run failed  run_2f  a  attempt 1\n              Error: boom\n                  at handler (/app/job.ts:1:2)\n",
   );
 });
@@ -91,7 +102,7 @@ test("nothing that is logged steers the terminal or looks like another line", ()
     { msg: "x", run: bad, job: bad, attempt: bad, duration: bad },
     { msg: "x", run: "run_1", hook: { kind: bad, of: bad } },
     { msg: "x", [bad]: bad, data: { name: bad } },
-    { msg: "x", level: "error", error: bad },
+    { msg: "x", level: "error", err: { type: bad, message: bad, stack: bad } },
   ]) {
     const line = pretty(entry);
 
@@ -116,16 +127,13 @@ test("a line that is no JSON stays as it is", () => {
 test("off a terminal the log is JSON, with level names, ISO time and errors in full", () => {
   const { stream, lines } = sink();
 
-  logger({ logLevel: "info", logFormat: null }, stream).error(
-    { error: new TypeError("boom"), jobs: 3 },
-    "Sweep failed",
-  );
+  logger({ logLevel: "info", logFormat: null }, stream).error({ err: new TypeError("boom"), jobs: 3 }, "Sweep failed");
 
   expect(JSON.parse(lines()[0]!)).toMatchObject({
     level: "error",
     jobs: 3,
     msg: "Sweep failed",
-    error: { type: "TypeError", message: "boom" },
+    err: { type: "TypeError", message: "boom", stack: expect.stringContaining("TypeError: boom\n") as string },
   });
 });
 
@@ -148,4 +156,20 @@ test("lines below the level are not written", () => {
   logger({ logLevel: "warn", logFormat: "json" }, stream).info({}, "Run completed");
 
   expect(lines()).toEqual([]);
+});
+
+test("a line of the engine has its error in the shape of pino's serializer, in JSON and with a pino that an application hands in", () => {
+  const cause = new Error("why");
+  const line = { err: logged(new TypeError("boom", { cause })) };
+  const [ours, theirs] = [sink(), sink()];
+
+  logger({ logLevel: "info", logFormat: "json" }, ours.stream).error(line, "Run failed");
+  pino(theirs.stream).error(line, "Run failed");
+
+  for (const { lines } of [ours, theirs]) {
+    const { err } = JSON.parse(lines()[0]!) as { readonly err: { readonly stack: string } };
+    expect(Object.keys(err)).toEqual(["type", "message", "stack"]);
+    expect(err).toMatchObject({ type: "TypeError", message: "boom" });
+    expect(err.stack).toMatch(/^TypeError: boom\n {4}at [^]*\ncaused by: Error: why\n/);
+  }
 });

@@ -89,7 +89,7 @@ describe("the log", () => {
       {
         level: "warn",
         message: "Run failed, retrying in 1s",
-        fields: { error: expect.stringContaining("boom") as string },
+        fields: { err: { type: "Error", message: "boom", stack: expect.stringContaining("Error: boom\n") as string } },
       },
       { level: "debug", message: "Run started", fields: { attempt: 2 } },
       { level: "info", message: "Run completed", fields: { run: "run_1", attempt: 2, duration: "0ms" } },

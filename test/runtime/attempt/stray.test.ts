@@ -10,7 +10,7 @@ const program = (act: string): string => `
   let complete, hear;
   const completed = new Promise((resolve) => (complete = resolve));
   const heard = new Promise((resolve) => (hear = resolve));
-  const error = (fields, message) => hear(console.log(message, fields.error.split("\\n")[0]));
+  const error = (fields, message) => hear(console.log(message, fields.err.stack.split("\\n")[0]));
   const logger = { debug() {}, info() {}, warn() {}, error };
   const job = defineJob({ id: "job", schema: z.void(), handler: () => { ${act} } });
   const runtime = await testRuntime({ jobs: [job], logger });

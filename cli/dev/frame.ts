@@ -12,12 +12,13 @@ export interface Place {
   readonly column: number;
 }
 
-/** The place that a failure is about: what the compiler names, else the first frame of the author's code, else where the file speaks of
- *  the thing that is missing or doubled. Null where nothing tells. */
+/** The place that a failure is about: what the compiler names, else where the file speaks of the thing that is missing, doubled or wrong,
+ *  else the first frame of the author's code. Null where nothing tells. */
 export function placeOf({ message, stack, file }: Pick<Failure, "message" | "stack" | "file">): Place | null {
   const named = /^(\/[^\n]*?|[A-Za-z]:\\[^\n]*?):(\d+):(\d+): ERROR: /m.exec(message);
   if (named) return { file: named[1]!, line: Number(named[2]), column: Number(named[3]) + 1 };
-  return spokenOf(message, file) ?? headOf(stack) ?? firstFrame(stack);
+  const call = firstFrame(stack);
+  return spokenOf(message, file) ?? optionOf(message, call) ?? headOf(stack) ?? call;
 }
 
 /** A SyntaxError of Node begins with the place, and marks the column below the line. */
@@ -49,11 +50,26 @@ function firstFrame(stack: string | null): Place | null {
 /** Of a package that can't be found, its import; of an id that is taken, its definition. */
 function spokenOf(message: string, file: string | null): Place | null {
   const importer = / imported from (\/[^\n]+|[A-Za-z]:\\[^\n]+)$/m.exec(message)?.[1] ?? file;
-  const what = /^(?:Cannot find (?:package|module)|job) ['"]([^'"]+)['"]/.exec(message)?.[1];
+  const what = /^(?:Cannot find (?:package|module)|job) ['"]([^'"]+)['"](?!:)/.exec(message)?.[1];
   if (!importer || !what) return null;
   const lines = linesOf(importer);
   const at = lines.findIndex((line) => line.includes(`"${what}"`) || line.includes(`'${what}'`));
   return at < 0 ? null : { file: importer, line: at + 1, column: lines[at]!.indexOf(what) };
+}
+
+/** Of an option of a job that can't be right, its value, else its name, else the schedule that it belongs to: the first below the call of
+ *  `defineJob`. */
+function optionOf(message: string, call: Place | null): Place | null {
+  const [, said] = /^job "[^"]+": (?:a )?([^]*)/.exec(message) ?? [];
+  if (said === undefined || !call) return null;
+  const [value, name] = [/"([^"]+)"/.exec(said)?.[1], /^\w+/.exec(said)?.[0]];
+  const quoted = value === undefined ? [] : [`"${value}"`, `'${value}'`, `\`${value}\``];
+  const lines = linesOf(call.file);
+  for (const text of [...quoted, `${value}:`, `${name}:`, "schedule:"]) {
+    const at = lines.findIndex((line, i) => i >= call.line - 1 && line.includes(text));
+    if (at >= 0) return { file: call.file, line: at + 1, column: lines[at]!.indexOf(text) + 1 };
+  }
+  return null;
 }
 
 /** The lines around a place, the place itself marked; empty if the file can't be read. */

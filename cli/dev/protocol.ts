@@ -62,7 +62,8 @@ export function failureOf(thrown: unknown, file: string | null = null): Failure 
   if (!(thrown instanceof Error))
     return { name: "NonError", message: `${String(thrown)} was thrown`, stack: null, file };
   const { name, message, stack = null, cause } = thrown;
-  return cause instanceof Error && cause.stack
+  const isOption = (thrown as { readonly code?: unknown }).code === "INVALID_INPUT"; // its stack begins where the author called
+  return !isOption && cause instanceof Error && cause.stack
     ? { ...failureOf(cause, file), message: message || cause.message }
     : { name, message, stack, file };
 }

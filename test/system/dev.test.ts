@@ -169,6 +169,11 @@ describe("broken code", () => {
     ["a missing package", `import "nopackage";\nexport const word = "";`, /nopackage[^]*lib\/word\.ts:1:/],
     ["a missing export", `export const other = 1;`, /does not provide an export named 'word'[^]*jobs\/all\.ts:4:/],
     ["an exit", `export const word = ""; process.exit(3);`, /process\.exit\(3\) was called[^]*lib\/word\.ts:1:/],
+    [
+      "a wrong cron text",
+      `import { defineJob } from "tasker";\nimport { z } from "zod";\nexport const word = defineJob({\n  id: "word",\n  schema: z.void(),\n  schedule: [\n    { cron: "0 99 * * *" },\n  ],\n  handler: () => 1,\n}).id;`,
+      /hour "99"[^]*lib\/word\.ts:7:13\n[^]*> 7 \|/,
+    ],
     ["a duplicate id", `export const word = "";`, /job "hello" is given twice[^]*jobs\/(more|all)\.ts/],
     [
       "a late throw",

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { relative } from "node:path";
+import type { Held } from "../../runtime/store/postgres/bury.ts";
 import type { Database } from "../database.ts";
 import { Child } from "./child.ts";
 import { Files } from "./files.ts";
@@ -23,7 +24,10 @@ export interface FleetEvents {
   stray(failure: Failure): void;
   /** A handler keeps its thread to itself. */
   blocked(failure: Failure): void;
-  died(version: Version, how: string): void;
+  /** `at`: the call of `process.exit`, if it was one. */
+  died(version: Version, how: string, at: Failure | null): void;
+  /** What a process had under way that ended by itself, and now comes back. */
+  held(runs: readonly Held[]): void;
   played(outcome: number | Failure): void;
   reloading(files: readonly string[]): void;
 }
@@ -44,8 +48,8 @@ export interface FleetParts {
   readonly database: Promise<Database>;
   readonly files: Files;
   readonly events: FleetEvents;
-  /** A version's process died while it may have held runs. */
-  bury(pid: number): Promise<void>;
+  /** A version's process died while it may have held runs; answers those. */
+  bury(pid: number): Promise<readonly Held[]>;
 }
 
 type Hear = (message: Tell | { readonly tell: "exit"; readonly how: string }) => void;
@@ -59,6 +63,8 @@ interface Crew {
   readonly open: Set<string>;
   /** Where its thread stood when it had not moved for long. */
   blocked: string | null;
+  /** Where the project's code called `process.exit`. */
+  left: string | null;
   serves: boolean;
 }
 
@@ -147,6 +153,7 @@ export class Fleet {
       imports: new Set(),
       open: new Set(),
       blocked: null,
+      left: null,
       serves: false,
       hear: () => undefined,
       child: new Child(env, {
@@ -161,10 +168,11 @@ export class Fleet {
           else crew.hear(message);
         },
         logged: (line) => {
-          const stack = blockedOf(line);
-          if (stack === null) return events.logged(line);
-          crew.blocked = stack;
-          if (crew.serves) events.blocked(aFailure("the thread of a version does not move", null, stack));
+          const { blocked, left } = signOf(line);
+          crew.left ??= left ?? null;
+          if (blocked === undefined) return void (left ?? events.logged(line));
+          crew.blocked = blocked;
+          if (crew.serves) events.blocked(aFailure("the thread of a version does not move", null, blocked));
         },
         printed: (line, to) => events.printed(line, to),
         exited: (code, signal) =>
@@ -233,7 +241,7 @@ export class Fleet {
       child.kill();
       return void this.#parts.bury(child.pid);
     }
-    crew.hear = (message) => this.#heard(version, message);
+    crew.hear = (message) => this.#heard(version, crew, message);
     crew.serves = true;
     if (this.#closed || (this.#current && this.#current.n > n)) this.#drain(version);
     else this.#switch(version, since);
@@ -257,19 +265,22 @@ export class Fleet {
     setTimeout(() => child.kill(), 5000).unref(); // one whose thread is blocked hears nothing
   }
 
-  #heard(version: Version, message: Parameters<Hear>[0]): void {
+  #heard(version: Version, crew: Crew, message: Parameters<Hear>[0]): void {
     const { events } = this.#parts;
     if (message.tell === "played") events.played(message.runs);
     else if (message.tell === "failed") events.played(message.failure);
-    else if (message.tell === "exit") this.#gone(version, message.how);
+    else if (message.tell === "exit") this.#gone(version, message.how, crew.left);
   }
 
-  #gone(version: Version, how: string): void {
+  #gone(version: Version, how: string, left: string | null): void {
+    const { events, bury } = this.#parts;
     const at = this.#draining.indexOf(version);
     if (at >= 0) this.#draining.splice(at, 1);
-    if (how !== "exited with 0") {
-      void this.#parts.bury(version.pid);
-      if (!this.#closed) this.#parts.events.died(version, how);
+    const isAsked = left === null && how === "exited with 0" && (at >= 0 || this.#closed);
+    if (!isAsked) {
+      if (!this.#closed)
+        events.died(version, how, left === null ? null : aFailure(left.slice(7).split("\n", 1)[0]!, null, left));
+      void bury(version.pid).then((held) => this.#closed || events.held(held));
     }
     if (this.#current !== version || this.#closed) return;
     this.#current = null;
@@ -283,13 +294,13 @@ function aFailure(message: string, file: string | null, stack: string | null = n
   return { name: "Error", message, stack, file };
 }
 
-/** The stack that a runner wrote when its thread did not move. */
-function blockedOf(line: string): string | null {
-  if (!line.startsWith('{"blocked":')) return null;
+/** A stack that a runner wrote when its thread did not move, or as the project's code ended it. */
+function signOf(line: string): { readonly blocked?: string; readonly left?: string } {
+  if (!/^\{"(?:blocked|left)":/.test(line)) return {};
   try {
-    return (JSON.parse(line) as { readonly blocked: string }).blocked;
+    return JSON.parse(line) as { readonly blocked?: string; readonly left?: string };
   } catch {
-    return null; // the line of a process that was killed
+    return {}; // the line of a process that was killed
   }
 }
 

@@ -31,6 +31,15 @@ const log = new Writable({
   },
 });
 
+const exit = process.exit.bind(process);
+
+/** What `process.exit` is once the job files are loaded: says where it was called, at once. */
+function leave(code?: number | string | null): never {
+  const { stack } = new Error(`process.exit(${code ?? ""}) was called`);
+  writeSync(4, `${JSON.stringify({ left: stack })}\n`);
+  return exit(code);
+}
+
 /** A thread that has not moved for so long is told of. */
 const blockedMs = 5000;
 
@@ -86,7 +95,6 @@ async function preload(url: string): Promise<unknown> {
 }
 
 async function loadAll(line: CommandLine): Promise<void> {
-  const exit = process.exit.bind(process);
   process.exit = (code?: number) => {
     throw new Error(`process.exit(${code ?? ""}) was called while the job files were loaded`);
   };
@@ -99,7 +107,7 @@ async function loadAll(line: CommandLine): Promise<void> {
   } catch (error) {
     tell({ tell: "failed", at: "load", failure: failureOf(error) });
   } finally {
-    process.exit = exit;
+    process.exit = leave;
   }
 }
 
@@ -166,7 +174,7 @@ async function start(database: Database, version: string): Promise<void> {
 async function drain(graceMs: number | null): Promise<void> {
   if (runtime) await runtime.stop({ grace: graceMs === null ? "365d" : `${graceMs}ms` });
   else await store?.close();
-  process.exit(0);
+  exit(0);
 }
 
 async function playScript(file: string): Promise<void> {
@@ -201,7 +209,7 @@ function answer(ask: Ask): Promise<void> | void {
 // Written at once: a process that is blocked sends nothing.
 guard(blockedMs, (stack) => writeSync(4, `${JSON.stringify({ blocked: stack })}\n`));
 process.on("message", (ask: Ask) => void answer(ask));
-process.on("disconnect", () => process.exit(0)); // dev is gone
+process.on("disconnect", () => exit(0)); // dev is gone
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined); // Ctrl-C reaches the whole group: dev decides
 process.on("uncaughtException", (error) => tell({ tell: "stray", failure: failureOf(error) }));
 process.on("unhandledRejection", (error) => tell({ tell: "stray", failure: failureOf(error) }));

@@ -6,6 +6,7 @@ import { humanMs, toMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Logger } from "../../runtime/index.ts";
 import { logged, type LoggedError } from "../../runtime/core/log.ts";
+import type { Held } from "../../runtime/store/postgres/bury.ts";
 import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
 import type { Store } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
@@ -39,6 +40,8 @@ export interface SessionParts {
 const help = "r reload · t trigger the last payload again · p pause · o addresses · q quit";
 /** Errors of types that are shown at once. */
 const mostTypeErrors = 10;
+/** Runs that are named when their process ends. */
+const mostHeld = 10;
 
 /** One `tasker dev`, from its first line to its exit code. */
 export class Session {
@@ -164,13 +167,25 @@ export class Session {
     await bury(database, null);
   }
 
-  async #bury(pid: number): Promise<void> {
+  async #bury(pid: number): Promise<readonly Held[]> {
     try {
       const { bury } = await import("../../runtime/store/postgres/bury.ts");
-      if (this.#known) await bury(this.#known, `${hostname()}:${pid}`);
+      return this.#known ? await bury(this.#known, `${hostname()}:${pid}`) : [];
     } catch {
-      // then its leases run out
+      return []; // its leases run out
     }
+  }
+
+  /** What a process had under way that ended by itself. */
+  #held(runs: readonly Held[]): void {
+    const most = this.#parts.settings.crashes;
+    for (const { id, job, crashes, started } of runs.slice(0, mostHeld)) {
+      const about = { run: formatId(id), job };
+      if (started && crashes >= most)
+        this.#log.error(about, `Run failed as crashed: ${crashes} times its process ended while it ran`);
+      else this.#log.warn(about, `Run crashed with its process (${crashes} of ${most}); it starts again`);
+    }
+    if (runs.length > mostHeld) this.#log.warn({}, `${runs.length - mostHeld} more runs crashed with their process`);
   }
 
   /** Also of a project that has installed its compiler a moment ago. */
@@ -195,7 +210,11 @@ export class Session {
         this.#log.error({ err: errOf(failure) }, "An error that nobody catches: in production it ends the process"),
       blocked: (failure) =>
         this.#log.warn({ err: errOf(failure) }, "A handler blocks its process: nothing else runs there meanwhile"),
-      died: ({ id }, how) => this.#log.error({ version: id }, `The process of this version ${how}; starting it again`),
+      died: ({ id }, how, at) => {
+        const about = { version: id, ...(at && { err: errOf(at) }) };
+        this.#log.error(about, `The process of this version ${how}; starting it again`);
+      },
+      held: (runs) => this.#held(runs),
       played: (outcome) => this.#played(outcome),
     };
   }

@@ -245,6 +245,29 @@ describe("broken code", () => {
   );
 });
 
+test(
+  "a handler that ends its process is shown with its run, its place, and what becomes of the run",
+  { timeout: 60_000 },
+  async () => {
+    save("jobs/all.ts", job("hello", `\n    process.exit(ms); return word;`));
+    const dev = await started("--crashes", "2");
+
+    const id = await trigger({ ms: 0 });
+    await said(dev, "Run failed as crashed");
+
+    expect(dev.out()).toMatch(
+      /The process of this version exited with 0[^]*process\.exit\(0\) was called\n[^]*jobs\/all\.ts:7:\d+\n/,
+    );
+    expect(dev.out()).toMatch(
+      new RegExp(`Run crashed with its process \\(1 of 2\\); it starts again {2}${id} {2}hello`),
+    );
+    expect(dev.out()).toMatch(
+      new RegExp(`Run failed as crashed: 2 times its process ended while it ran {2}${id} {2}hello`),
+    );
+    expect(await result(id)).toMatchObject({ name: "Crashed" });
+  },
+);
+
 /** Processes whose command line names a text. */
 function processes(text: string): readonly string[] {
   return execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" })

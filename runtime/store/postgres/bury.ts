@@ -2,28 +2,46 @@ import pg from "pg";
 import { schemaName } from "./migrate.ts";
 import { connection } from "./pool.ts";
 
+/** A run that a node held as its process ended. */
+export interface Held {
+  readonly id: number;
+  readonly job: string;
+  /** With this one: a run that is not known to have started counts one at most. */
+  readonly crashes: number;
+  /** Whether it is known to have started: only such a run fails by a crash. */
+  readonly started: boolean;
+}
+
 /** Ends the leases of a node whose process is gone for certain, by its name, or with null those of all nodes: for whoever knows that
- *  better than a lease that runs out. What it had under way counts as crashed, as ever. A database without our tables is left alone. */
+ *  better than a lease that runs out. What it had under way counts as crashed, as ever,
+ *  and is answered. A database without our tables is left alone. */
 export async function bury(
   { url, schema }: { readonly url: string; readonly schema: string },
   name: string | null,
-): Promise<void> {
+): Promise<readonly Held[]> {
   const s = `"${schemaName(schema)}"`;
   const client = new pg.Client(connection(url));
   client.on("error", () => undefined); // the query fails, too
   await client.connect();
   try {
     const { rows } = await client.query("select to_regclass($1) is not null as there", [`${schema}.nodes`]);
-    if (!(rows[0] as { there: boolean }).there) return;
-    await client.query(
+    if (!(rows[0] as { there: boolean }).there) return [];
+    const held = await client.query<Held>(
       `with gone as (
          update ${s}.nodes set lease_until = clock_timestamp() - interval '1 ms', busy = 0, heap = 0
-         where lease_until > clock_timestamp() and ($1::text is null or name = $1) returning id)
-       update ${s}.runs set lease_until = clock_timestamp() - interval '1 ms'
-       where state = 0 and lease_until > clock_timestamp() and node in (select id from gone)`,
+         where lease_until > clock_timestamp() and ($1::text is null or name = $1) returning id),
+       freed as (
+         update ${s}.runs set lease_until = clock_timestamp() - interval '1 ms'
+         where state = 0 and lease_until > clock_timestamp() and node in (select id from gone)
+         returning id, lane, crashes, false as started)
+       select h.id::float8 id, l.job, h.started, case when h.started then h.crashes + 1 else greatest(h.crashes, 1) end crashes from (
+         select * from freed union all
+         select id, lane, crashes, started_at is not null from ${s}.runs where state = 1 and holder in (select id from gone)) h
+       join ${s}.lanes l on l.id = h.lane order by h.id`,
       [name],
     );
     await client.query("select pg_notify($1, 'd')", [`tasker:${schema}`]);
+    return held.rows;
   } finally {
     await client.end();
   }

@@ -1,11 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import type { Store } from "../runtime/store/port.ts";
-import { isAlive } from "../sdk/client/source.ts";
 import type { Logger } from "../runtime/index.ts";
+import type { Store } from "../runtime/store/port.ts";
 import type { Embedded } from "../runtime/store/postgres/embedded.ts";
 import type { Hold } from "../runtime/store/postgres/embedded/hold.ts";
-import type { Store } from "../runtime/store/store.ts";
+import { isAlive } from "../sdk/client/source.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
 import { redact } from "./view/redact.ts";

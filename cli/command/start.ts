@@ -1,13 +1,8 @@
 import type { Logger } from "../../runtime/index.ts";
 import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
-import { announce, hidden, locate, noDatabase, type Database } from "../database.ts";
+import { announce, embed, hidden, hold, locate, noDatabase, type Database } from "../database.ts";
 import { BadUsage } from "../error.ts";
-import type { Logger } from "../runtime/index.ts";
-import type { Command } from "./command.ts";
-import type { Settings } from "./config.ts";
-import { announce, embed, hidden, hold, locate, noDatabase, type Database } from "./database.ts";
-import { BadUsage } from "./error.ts";
 
 /** `tasker start`: runs jobs, for production. */
 export const start: Command = {
@@ -86,8 +81,6 @@ export async function withEmbedded(
   act: (database: Database) => Promise<number>,
 ): Promise<number> {
   logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
-  const { startEmbedded } = await import("../../runtime/store/postgres/embedded.ts");
-  const embedded = await startEmbedded({ dir: hidden });
   const { embedded, database } = await embed(settings.schema, logger);
   try {
     return await act(database);

@@ -30,6 +30,7 @@ import { until } from "../kit/until.ts";
 const module = fileURLToPath(new URL("../../runtime/store/postgres/embedded.ts", import.meta.url));
 const root = process.getuid?.() === 0;
 const { major } = findBinary();
+const nobody = { uid: 65534, gid: 65534 };
 const open = 0o755; // as a project's folder is: the server's user may enter it
 
 /** A folder with data, for the tests that need none of their own: making them is most of a test's time. */
@@ -66,15 +67,11 @@ async function start(dir = shared): Promise<Embedded> {
 
 type Shown = Omit<Embedded, "stop">;
 
-interface Starter {
-  readonly child: ChildProcess;
-  readonly shown: Promise<Shown>;
-  /** What it says when it gets none. */
-  readonly failed: Promise<string>;
-}
-
-/** A starter in a process of its own: it says what it got, and stops its server when its input ends. */
-function starter(dir = shared, user: { readonly uid?: number; readonly gid?: number } = {}): Starter {
+/** A starter in a process of its own: it shows the server that it got, or says why it got none, and stops it when its input ends. */
+function starter<Said = Shown>(
+  dir = shared,
+  user: Partial<typeof nobody> = {},
+): { readonly child: ChildProcess; readonly shown: Promise<Said> } {
   const script = `
     const { startEmbedded } = await import(${JSON.stringify(module)});
     const server = await startEmbedded({ dir: ${JSON.stringify(dir)}, fsync: false }).catch(({ message }) => message);
@@ -86,13 +83,7 @@ function starter(dir = shared, user: { readonly uid?: number; readonly gid?: num
   });
   undo.push(() => kill(child));
   const lines = createInterface({ input: child.stdout });
-  const said = once(lines, "line").then(([line]) => JSON.parse(String(line)) as unknown);
-  return { child, shown: said as Promise<Shown>, failed: said as Promise<string> };
-}
-
-function nobody(): { readonly uid: number; readonly gid: number } {
-  const [uid, gid] = ["-u", "-g"].map((flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })));
-  return { uid: uid!, gid: gid! };
+  return { child, shown: once(lines, "line").then(([line]) => JSON.parse(String(line)) as Said) };
 }
 
 /** Containers often forbid it, to root too. */
@@ -257,8 +248,7 @@ test("a server that was started by hand is joined, and left running", async () =
   const log = openLog(join(shared, "postgres.log"));
   const flags = ["-c", `port=${new URL(first.url).port}`, "-c", "unix_socket_directories="];
   const { uid, gid } = statSync(first.data);
-  const owner = root ? { uid, gid } : {};
-  const byHand = startChild([join(bin, "postgres"), "-D", first.data, ...flags], owner, log);
+  const byHand = startChild([join(bin, "postgres"), "-D", first.data, ...flags], root ? { uid, gid } : {}, log);
   undo.push(byHand.stop);
   await until(() => query(first.url, "select 1"), { what: "it answers" });
 
@@ -322,7 +312,7 @@ test.runIf(root)(
     const left = ["postgres.lock", "postgres.lock.4194304-1a2b3c4d.4711-89abcdef"];
     for (const name of left) writeFileSync(join(dir, name), "4194304 0123456789abcdef");
 
-    const shown = await starter(dir, nobody()).shown;
+    const shown = await starter(dir, nobody).shown;
 
     expect(shown).toMatchObject({ reused: false });
     expect(locks(dir)).toEqual(left);
@@ -333,9 +323,9 @@ test.runIf(root)("a folder of another user is refused with its name and a way ou
   const dir = folder(0o755);
   writeFileSync(join(dir, "postgres.lock"), "4194304 0123456789abcdef");
 
-  const { failed } = starter(dir, nobody());
+  const { shown } = starter<string>(dir, nobody);
 
-  expect(await failed).toMatch(/^this user can't write to the folder ".*" \(EACCES: .*\); make it writable, or/);
+  expect(await shown).toMatch(/^this user can't write to the folder ".*" \(EACCES: .*\); make it writable, or/);
 });
 
 test.runIf(mountable())("a disk that is read-only is refused by name, beside a stale lock too", async () => {

@@ -3,7 +3,7 @@ import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/port/error.ts";
 import { inRuntime } from "../sdk/client/scope.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import { StoreClock, wait, within } from "./core/clock.ts";
-import { Declarer } from "./schedule/declare.ts";
+import { Publisher } from "./schedule/publish.ts";
 import { Bus } from "./core/event.ts";
 import { Executor } from "./loop/executor.ts";
 import { Fetcher } from "./loop/fetch.ts";
@@ -85,7 +85,7 @@ class Engine implements Runtime {
   readonly #scheduler: Scheduler;
   readonly #fetcher: Fetcher;
   readonly #node: Node;
-  readonly #declarer: Declarer;
+  readonly #publisher: Publisher;
   readonly #ticker: Ticker;
   readonly #landed: () => Promise<void>;
   readonly #sweeper: Sweeper;
@@ -163,9 +163,9 @@ class Engine implements Runtime {
         if (lapsed) this.#ticker.lapsed();
         this.#ticker.rouse();
       },
-      heard: ({ tickMs, declare, sweep, coming }) => {
+      heard: ({ tickMs, publish, sweep, coming }) => {
         this.#ticker.expect(tickMs);
-        if (declare) this.#declare(true);
+        if (publish) this.#publish(true);
         if (sweep) this.#sweeper.want();
         this.#fetcher.beaten(coming);
       },
@@ -217,7 +217,7 @@ class Engine implements Runtime {
     });
     this.store = owned.store;
     this.#landed = owned.landed;
-    this.#declarer = new Declarer({ ...shared, node: later.node, timezone: settings.timezone });
+    this.#publisher = new Publisher({ ...shared, node: later.node, timezone: settings.timezone });
     this.#ticker = new Ticker({
       ...shared,
       ...standing,
@@ -229,7 +229,7 @@ class Engine implements Runtime {
     this.#sweeper = new Sweeper({
       ...shared,
       ...standing,
-      ...{ node: later.node, declarer: this.#declarer, sweepMs, maxCrashes, keep: settings.keep },
+      ...{ node: later.node, publisher: this.#publisher, sweepMs, maxCrashes, keep: settings.keep },
       recovered: () => this.#fetcher.wake(),
     });
   }
@@ -287,7 +287,7 @@ class Engine implements Runtime {
     slow.set(clock.ticks() + 2000);
     try {
       await this.#patiently(() => store.open(drain));
-      await Promise.all([this.#join(), this.#patiently(() => this.#node.publish())]);
+      await this.#join();
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -303,7 +303,7 @@ class Engine implements Runtime {
   async #join(): Promise<void> {
     await this.#patiently(() => this.#node.join());
     if (this.#drain.signal.aborted) return;
-    await Promise.all([this.#patiently(() => this.#declarer.start()), this.#listen()]);
+    await Promise.all([this.#patiently(() => this.#publisher.start()), this.#listen()]);
   }
 
   /** Tries again while the store is away, until it answers or the runtime is stopped. */
@@ -417,13 +417,12 @@ class Engine implements Runtime {
 
   #jobsChanged(): void {
     if (this.#state !== "running") return;
-    this.#node.publish().catch((error: unknown) => this.#health.failed("Publishing jobs", error));
-    this.#declare(false);
+    this.#publish(false);
     this.#fetcher.wake();
   }
 
-  #declare(again: boolean): void {
-    this.#declarer.follow(again).catch((error: unknown) => this.#health.failed("Declaring schedules", error));
+  #publish(again: boolean): void {
+    this.#publisher.follow(again).catch((error: unknown) => this.#health.failed("Publishing jobs", error));
   }
 
   #sayRegistered({ id, queue }: JobSpec): void {

@@ -41,7 +41,7 @@ export const queues: Command = {
 /** Pauses a queue, or lets it go on; one that no job uses too, for its runs may be still to come. */
 async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<number> {
   const used = await withStore(settings, async (store) => {
-    await (act === "pause" ? store.desk.pause(queue) : store.desk.unpause(queue));
+    await store.desk.pause(queue, act === "pause");
     return usedQueues(store);
   });
   const isUsed = used.includes(queue);

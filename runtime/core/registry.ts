@@ -12,29 +12,24 @@ export interface Registered {
   readonly hooks: readonly HookKind[];
 }
 
-/** The jobs of a runtime, by id, and what became of their runs since the last report. `version` grows with each change. */
+/** The jobs of a runtime, by id, and what became of their runs since the last report. */
 export class Registry {
   readonly #jobs = new Map<string, Registered>();
   readonly #counts = new Map<string, Map<string, Counts>>();
-  #version = 0;
   #ids: readonly string[] | null = null;
-
-  get version(): number {
-    return this.#version;
-  }
 
   /** @throws {DuplicateJob} if the id is taken */
   add(spec: JobSpec): void {
     const other = this.#jobs.get(spec.id);
     if (other) throw new DuplicateJob(spec.id, other.spec.file, spec.file);
     this.#jobs.set(spec.id, { spec, hooks: kinds(spec) });
-    this.#changed();
+    this.#ids = null;
   }
 
   /** Answers false if there was no such job. */
   remove(id: string): boolean {
     const had = this.#jobs.delete(id);
-    if (had) this.#changed();
+    if (had) this.#ids = null;
     return had;
   }
 
@@ -90,11 +85,6 @@ export class Registry {
       const counts = this.counts(job, queue);
       for (const [key, value] of Object.entries(numbers)) counts[key as keyof typeof numbers] += value;
     }
-  }
-
-  #changed(): void {
-    this.#version++;
-    this.#ids = null;
   }
 }
 

@@ -43,7 +43,7 @@ const doubtMs = 6000;
 /** A sleep of fewer polls is not worth its statements. */
 const leastPolls = 5;
 
-/** This process among those that share the store: it beats, which renews all that it holds, hears commands, and publishes its jobs.
+/** This process among those that share the store: it beats, which renews all that it holds, and hears commands.
  *  With nothing to do and nobody else there it may sleep: its last beats give it a lease until something falls due, for only live
  *  nodes are told of runs; it asks for nothing, and claims nothing before it has beaten again. */
 export class Node {
@@ -58,7 +58,6 @@ export class Node {
   #called = false;
   #id = 0;
   #heldUntil = -Infinity;
-  #published = -1;
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -135,11 +134,10 @@ export class Node {
    *  makes sure of all that it still has. Only then does the node stand again, and claims and sweeps: else it would take its
    *  own runs for a dead node's. Answers the beat, as the store did. */
   async beat(): Promise<Beat> {
-    const { clock, leaseMs, goodMs, health, settler } = this.#parts;
+    const { clock, leaseMs, goodMs, settler } = this.#parts;
     const slept = this.#sleep;
     const lapsed = !this.alive && !(slept && clock.ticks() < slept.until + goodMs);
     if (lapsed) await settler.flush(clock.ticks() + leaseMs / 3);
-    await this.publish().catch((error: unknown) => health.failed("Publishing jobs", error));
     const { beat, until } = await this.#beat(leaseMs, false);
     if (!lapsed) this.#heldUntil = until;
     await this.#hold(!beat.alive);
@@ -148,15 +146,6 @@ export class Node {
     this.#parts.heard(beat);
     if (lapsed || slept) this.#parts.revived(lapsed || !beat.alive);
     return beat;
-  }
-
-  /** Publishes the jobs, if they changed since. */
-  async publish(): Promise<void> {
-    const { store, registry } = this.#parts;
-    const { version } = registry;
-    if (this.#published === version) return;
-    await store.nodes.publish(registry.records());
-    this.#published = version;
   }
 
   /** The store has a command for this node: beats, for that brings it. A beat that is under way may have looked too early. */
@@ -190,9 +179,9 @@ export class Node {
   }
 
   /** Until when there is nothing to do, less what it takes to lease ahead; ticks. Null if it is not worth sleeping. */
-  #restUntil({ coming, tickMs, others, sweep, declare, cancel }: Beat): number | null {
+  #restUntil({ coming, tickMs, others, sweep, publish, cancel }: Beat): number | null {
     const { clock, storeClock, silent, pollMs, drain, idle, tidyAt } = this.#parts;
-    const busy = others || sweep || declare || cancel.length > 0 || drain.aborted;
+    const busy = others || sweep || publish || cancel.length > 0 || drain.aborted;
     if (!silent() || busy || !coming || !idle()) return null;
     const instants = [coming.dueMs, coming.expiresMs, tickMs].filter((ms) => ms !== null);
     const until = Math.min(tidyAt(), ...instants.map((ms) => storeClock.tickAt(ms) - pollMs * 2));

@@ -1,5 +1,5 @@
 import { Bell, every, type Clock } from "../core/clock.ts";
-import type { Declarer } from "../schedule/declare.ts";
+import type { Publisher } from "../schedule/publish.ts";
 import type { Health } from "../core/health.ts";
 import type { Logger } from "../core/log.ts";
 import type { Settings } from "../setting.ts";
@@ -15,7 +15,7 @@ export interface SweeperParts {
   readonly clock: Clock;
   readonly health: Health;
   readonly logger: Logger;
-  readonly declarer: Declarer;
+  readonly publisher: Publisher;
   readonly sweepMs: number;
   readonly maxCrashes: number;
   readonly keep: Settings["keep"];
@@ -63,10 +63,10 @@ export class Sweeper {
   }
 
   async #pass(): Promise<void> {
-    const { clock, declarer, sweepMs, alive, asleep, revive } = this.#parts;
+    const { clock, publisher, sweepMs, alive, asleep, revive } = this.#parts;
     if (!alive() && !asleep()) return revive(); // it would take its own runs for a dead node's
     if (alive() && this.#wanted && clock.ticks() >= this.#sweptAt + sweepMs * 0.9) await this.#sweep();
-    await declarer.follow();
+    await publisher.follow();
     if (alive()) await this.#prune();
   }
 

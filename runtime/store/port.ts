@@ -194,8 +194,9 @@ export interface Beat {
   readonly nowMs: number;
   /** When the next schedule is due, epoch ms; null if none is. */
   readonly tickMs: number | null;
-  /** True if the node's schedules are to be declared again: what they replaced has no live node any more, or the node was forgotten. */
-  readonly declare: boolean;
+  /** True if the node is to publish its jobs again: a version that their schedules replaced has no live node any more, or the node was
+   *  forgotten. */
+  readonly publish: boolean;
   /** Whether a sweep by this node would find something to do. */
   readonly sweep: boolean;
   /** Whether other nodes live. */
@@ -209,14 +210,20 @@ export interface Coming {
   readonly dueMs: number | null;
   readonly expiresMs: number | null;
 }
+/** What a node publishes of a job. `schedules`: all that its code declares; null where that can't be read, and then they stay as they are. */
+export interface Published extends Omit<JobRecord, "seenAt"> {
+  readonly schedules: readonly NewSchedule[] | null;
+}
 export interface Nodes {
   join(info: NodeInfo, ttlMs: number): Promise<number>;
   /** Renews the node's lease. A node that is awake wakes those that sleep, and ends their leases within `ttlMs`: alone they hold nothing,
    *  but they see to nobody either, and one that died asleep would pass for a live one. */
   beat(node: number, ttlMs: number, state: NodeState, tallies: readonly Tally[]): Promise<Beat>;
   leave(node: number): Promise<void>;
-  /** Publishes jobs; what other nodes published of other jobs stays. */
-  publish(jobs: readonly Omit<JobRecord, "seenAt">[]): Promise<void>;
+  /** Says which jobs the node has now, and which schedules they declare; what is known of other jobs stays. Of different schedules of a
+   *  job, those that were seen last win while a live, undraining node has them; the others become of force when no such node is
+   *  left. Paused ones stay paused, run-time ones of the same name are taken over. */
+  publish(node: number, jobs: readonly Published[]): Promise<void>;
 }
 
 /** A schedule that is due, as read: `rev` fences what is made of it. */
@@ -267,13 +274,6 @@ export interface TickRun {
 
 /** The way of a schedule. Each method is one atomic step. */
 export interface Ticks {
-  /** Says which schedules a node's jobs have now; a job without any is listed too. Of different declarations of a job, the one that was
-   *  seen last wins while a live, undraining node has it; the others become of force when no such node is left. Paused ones
-   *  stay paused, run-time ones of the same name are taken over. */
-  declare(
-    node: number,
-    jobs: readonly { readonly job: string; readonly schedules: readonly NewSchedule[] }[],
-  ): Promise<void>;
   /** Schedules that are fresh, or due within `aheadMs` (on the dot where overlap is not allowed), the earliest first. Nothing is changed. */
   due(query: {
     readonly node: number;

@@ -117,13 +117,13 @@ export const runs = {
   /** Makes a canceled run pending again, at its instant, or now if that has passed. */
   async resume(ref: RunRef): Promise<void> {
     const { to, id } = await found(ref);
-    outcome(id, (await to.desk.resume([id]))[0], "resumed");
+    outcome(id, (await to.desk.revive([id], "canceled"))[0], "resumed");
   },
 
   /** Makes a failed run pending again, now, with all its attempts. */
   async retry(ref: RunRef): Promise<void> {
     const { to, id } = await found(ref);
-    outcome(id, (await to.desk.retry([id]))[0], "retried");
+    outcome(id, (await to.desk.revive([id], "failed"))[0], "retried");
   },
 
   /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
@@ -205,10 +205,10 @@ export const queues = {
     return (await target()).find.queues();
   },
   async pause(queue: string): Promise<void> {
-    await (await target()).desk.pause(checkName("queue", queue));
+    await (await target()).desk.pause(checkName("queue", queue), true);
   },
   async resume(queue: string): Promise<void> {
-    await (await target()).desk.unpause(checkName("queue", queue));
+    await (await target()).desk.pause(checkName("queue", queue), false);
   },
 };
 

@@ -100,7 +100,7 @@ export const schedules = {
 
   /** The schedule, or null if there is none. */
   async get(ref: ScheduleRef): Promise<Schedule | null> {
-    const record = await (await target()).schedules.get(nameOf(ref));
+    const { record } = await read(ref);
     return record && toSchedule(record);
   },
 
@@ -114,13 +114,13 @@ export const schedules = {
   /** Makes no more runs, until it is resumed; code that declares it changes nothing about that. Runs that it made go on.
    *  @throws {ScheduleNotFound} */
   async pause(ref: ScheduleRef): Promise<Schedule> {
-    const record = await (await target()).schedules.pause(nameOf(ref));
+    const record = await (await target()).schedules.pause(nameOf(ref), true);
     return toSchedule(needed(record, ref));
   },
 
   /** Goes on with the next tick from now; a one-shot whose instant has passed starts now. @throws {ScheduleNotFound} */
   async resume(ref: ScheduleRef): Promise<Schedule> {
-    const record = await (await target()).schedules.resume(nameOf(ref));
+    const record = await (await target()).schedules.pause(nameOf(ref), false);
     return toSchedule(needed(record, ref));
   },
 
@@ -132,11 +132,9 @@ export const schedules = {
 
   /** Adds a run of it now, beside its ticks. @throws {ScheduleNotFound} */
   async trigger<J extends AnyJob = AnyJob>(ref: ScheduleRef): Promise<RunHandle<ResultOf<J>>> {
-    const { to, record } = await found(ref);
-    const tick = (await to.find.now()).getTime();
-    const added = await addOne(to, runOf(record, await ownOf(to, record.job), tick, null));
-    await to.schedules.attach(record, [added.id]);
-    return toHandle(to, added);
+    const { to, record, now } = await found(ref);
+    const run = runOf(record, await ownOf(to, record.job), now.getTime(), null);
+    return toHandle(to, await addOne(to, { ...run, attach: true }));
   },
 
   /** Adds a run for each tick in [from, to] that has none yet; they start now. `to` is the store's now by default. At most 1000 ticks
@@ -147,22 +145,22 @@ export const schedules = {
     span: { readonly from: Date; readonly to?: Date | undefined },
   ): Promise<{ readonly ticks: number; readonly runs: readonly string[] }> {
     checkKeys("range", span, new Set(["from", "to"]));
-    const { to, record } = await found(ref);
-    const now = await to.find.now();
+    const { to, record, now } = await found(ref);
     const range = {
       from: checkInstant("from", span.from),
       until: checkInstant("to", span.to === undefined ? now : span.to),
     };
     const instants = past(record, range, now);
     const own = await ownOf(to, record.job);
-    const batch = instants.map((tick) =>
-      runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
-    );
+    const attach = record.rule.overlap !== "cancel";
+    const batch = instants.map((tick) => ({
+      ...runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
+      attach,
+    }));
     const added = batch.length === 0 ? [] : await to.add(batch);
     const failed = added.find((one) => one instanceof Error);
     if (failed) throw failed;
     const made = added.flatMap((one) => (!(one instanceof Error) && one.created ? [one.id] : []));
-    if (made.length > 0 && record.rule.overlap !== "cancel") await to.schedules.attach(record, made);
     return { ticks: instants.length, runs: made.map(formatId) };
   },
 
@@ -178,13 +176,8 @@ export const schedules = {
       throw new InvalidInput(`count "${shown(count)}" is not a whole number from 1 to 1000`, { path: "count" });
     if (from !== undefined) checkInstant("from", from);
     if (typeof of !== "object" || of === null || "job" in of) {
-      const { to, record } = await found(of);
-      return previewOf(
-        record.rule,
-        spreadOf(record, record.rule),
-        from ?? (await to.find.now()),
-        Math.min(count, left(record)),
-      );
+      const { record, now } = await found(of);
+      return previewOf(record.rule, spreadOf(record, record.rule), from ?? now, Math.min(count, left(record)));
     }
     checkKeys("a rule", of, new Set(ruleKeys));
     const rule = ruleOf(of);
@@ -224,9 +217,21 @@ function nameOf(ref: ScheduleRef): ScheduleName {
   return { job: checkName("job", id), key: key === "" ? key : checkText("key", key, 128) };
 }
 
-async function found(ref: ScheduleRef): Promise<{ readonly to: Target; readonly record: ScheduleRecord }> {
+/** The schedule, if it is there, and the store's clock. */
+async function read(
+  ref: ScheduleRef,
+): Promise<{ readonly to: Target; readonly record: ScheduleRecord | null; readonly now: Date }> {
   const to = await target();
-  return { to, record: needed(await to.schedules.get(nameOf(ref)), ref) };
+  const { job, key } = nameOf(ref);
+  const { items, at } = await to.schedules.list({ job: [job], key }, { limit: 1 });
+  return { to, record: items[0] ?? null, now: at };
+}
+
+async function found(
+  ref: ScheduleRef,
+): Promise<{ readonly to: Target; readonly record: ScheduleRecord; readonly now: Date }> {
+  const { record, ...rest } = await read(ref);
+  return { ...rest, record: needed(record, ref) };
 }
 
 function needed(record: ScheduleRecord | null, ref: ScheduleRef): ScheduleRecord {

@@ -56,6 +56,8 @@ export interface NewRun {
   readonly options: RunOptions | null;
   /** The run whose input this one repeats. */
   readonly replayOf: number | null;
+  /** The schedule that `options.schedule` names counts it as its own: it is its last run, and overlap goes by it. Not within a transaction. */
+  readonly attach?: boolean;
 }
 
 /** Answer to one added run. `created: false`: the key already had a run, and `id` is that one;
@@ -275,14 +277,13 @@ export type Act = {
 /** Acts of people and application code. Each is one atomic step a run. */
 export interface Desk {
   cancel(ids: readonly number[], reason?: Reason): Promise<readonly Act[]>;
-  /** Canceled runs become pending again, at their instant or now; `attempt` and history stay. */
-  resume(ids: readonly number[]): Promise<readonly Act[]>;
-  /** Failed runs become pending now, attempts counting from 1 again; their history stays. */
-  retry(ids: readonly number[]): Promise<readonly Act[]>;
+  /** Runs that ended so become pending again, with their history. Canceled ones: at their instant or now, with the attempts that they had.
+   *  Failed ones: now, attempts counting from 1 again. */
+  revive(ids: readonly number[], from: "failed" | "canceled"): Promise<readonly Act[]>;
   /** Pending runs only; a leased one is refused. */
   edit(id: number, edit: Edit): Promise<Act>;
-  pause(queue: string): Promise<void>;
-  unpause(queue: string): Promise<void>;
+  /** Runs of a paused queue wait; those that started go on. */
+  pause(queue: string, paused: boolean): Promise<void>;
   /** Deletes finished runs with all that belongs to them; `before` compares with their end. At most `limit` a call. */
   purge(
     filter: {
@@ -361,20 +362,23 @@ export interface Schedules {
   /** Makes schedules, or changes them: a paused one stays paused; one whose rule changed takes the next tick of the new one.
    *  A bad item, or one that a job's code declares, answers an error alone. */
   put(batch: readonly NewSchedule[]): Promise<readonly (ScheduleRecord | Error)[]>;
-  get(name: ScheduleName): Promise<ScheduleRecord | null>;
-  /** By job, then key. */
-  list(filter: ScheduleFilter, page?: Paging): Promise<Page<ScheduleRecord>>;
-  /** Null if there is none. A resumed one takes its next tick from now on; a one-shot that has not ticked, its instant or now. */
-  pause(name: ScheduleName): Promise<ScheduleRecord | null>;
-  resume(name: ScheduleName): Promise<ScheduleRecord | null>;
+  /** By job, then key. One schedule alone by its job and key. */
+  list(filter: ScheduleFilter, page?: Paging): Promise<SchedulePage>;
+  /** Pauses it, or lets it go on; null if there is none. One that goes on takes its next tick from now on; a one-shot that has not ticked,
+   *  its instant or now. */
+  pause(name: ScheduleName, paused: boolean): Promise<ScheduleRecord | null>;
   /** Its runs stay. False: there is none. A declared one goes only while no live node has its job.
    *  @throws {InvalidInput} for a declared one whose job a live node has */
   remove(name: ScheduleName): Promise<boolean>;
-  /** Tells a schedule of runs that were made for it by hand: `overlap` counts them. */
-  attach(name: ScheduleName, runs: readonly number[]): Promise<void>;
+}
+/** `at`: the store's clock when it was read. */
+export interface SchedulePage extends Page<ScheduleRecord> {
+  readonly at: Date;
 }
 export interface ScheduleFilter {
   readonly job?: readonly string[];
+  /** Beside `job` alone. */
+  readonly key?: string;
   readonly paused?: boolean;
   readonly declared?: boolean;
 }

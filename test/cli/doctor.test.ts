@@ -211,7 +211,7 @@ test("due runs that a live node has the job for are fine, unless they have waite
 test("a paused queue with runs in it is told", async () => {
   const store = await stored("paused");
   await store.add([aRun({ queue: "mail" })]);
-  await store.desk.pause("mail");
+  await store.desk.pause("mail", true);
 
   const found = await examined("paused");
 
@@ -234,7 +234,7 @@ test("schedules that are overdue, or that no node has the job for, are told", as
     aSchedule({ job: "gone", key: "b" }),
     aSchedule({ job: "here", key: "paused" }),
   ]);
-  await store.schedules.pause({ job: "here", key: "paused" });
+  await store.schedules.pause({ job: "here", key: "paused" }, true);
   await (await session()).query("update late.schedules set next_ms = next_ms - 3600000 where key = 'a'");
 
   const found = of("schedules", await examined("late"));

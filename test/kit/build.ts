@@ -10,6 +10,7 @@ import type {
   NodeInfo,
   NodeState,
   Outcome,
+  Published,
   Released,
   Settlement,
   Store,
@@ -100,6 +101,22 @@ export async function release(store: Store, ...fences: readonly Fence[]): Promis
 
 export function aNode(overrides: Partial<NodeInfo> = {}): NodeInfo {
   return { name: "host:1", app: "app", version: "0", ...overrides };
+}
+
+/** What a node publishes of job `job`, whose schedules stay as they are. */
+export function aJob(overrides: Partial<Published> = {}): Published {
+  return {
+    id: "job",
+    description: null,
+    queue: "default",
+    priority: 5,
+    schema: null,
+    tags: [],
+    ttlMs: null,
+    hooks: [],
+    schedules: null,
+    ...overrides,
+  };
 }
 
 export function aState(overrides: Partial<NodeState> = {}): NodeState {
@@ -208,6 +225,12 @@ export async function putOne(store: Store, overrides: Partial<NewSchedule> = {})
   return answer;
 }
 
+/** The schedule of this name, or null. */
+export async function scheduleOf(store: Pick<Store, "schedules">, name: ScheduleName): Promise<ScheduleRecord | null> {
+  const { items } = await store.schedules.list({ job: [name.job], key: name.key });
+  return items[0] ?? null;
+}
+
 /** A schedule as a node reads it now.
  *  @throws {Error} if it is not due. */
 export async function dueOf(store: Store, node: number, { job, key }: ScheduleName = aSchedule()): Promise<Due> {
@@ -248,13 +271,13 @@ export async function planOne(
 ): Promise<ScheduleRecord> {
   const record = await putOne(store, overrides);
   await tickOne(store, await dueOf(store, node, record), { nextMs });
-  return (await store.schedules.get(record))!;
+  return (await scheduleOf(store, record))!;
 }
 
 /** Declares schedules of a job for a new node that lives 30 s; answers the node. */
 export async function declareOn(store: Store, schedules: readonly NewSchedule[], job = "job"): Promise<number> {
   const node = await store.nodes.join(aNode(), 30_000);
-  await store.ticks.declare(node, [{ job, schedules }]);
+  await store.nodes.publish(node, [aJob({ id: job, schedules })]);
   return node;
 }
 

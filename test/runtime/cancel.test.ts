@@ -226,7 +226,7 @@ describe("cancel", () => {
     const id = await bench.add({ delayMs: 60_000 });
     await bench.store.desk.cancel([id]);
 
-    await bench.store.desk.resume([id]);
+    await bench.store.desk.revive([id], "canceled");
     await bench.pass(60_000);
 
     expect(handler).toHaveBeenCalledOnce();

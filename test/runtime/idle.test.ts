@@ -252,12 +252,12 @@ test("what a node claimed before it died starts once its lease ends, though the 
   const { ran, store, add, clock, pass } = await aSleeper();
   const dead = await store.nodes.join(aNode(), 15_000);
   await store.nodes.beat(dead, 15_000, aState(), []);
-  await store.desk.pause("q");
+  await store.desk.pause("q", true);
   await add({ queue: "q" });
   const { leases } = await store.runs.lease({
     ...{ node: dead, jobs: ["job"], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 15 * minute, order: "oldest" },
   });
-  await store.desk.unpause("q");
+  await store.desk.pause("q", false);
   const { leases: taken } = await store.runs.lease({
     ...{ node: dead, jobs: ["job"], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 15 * minute, order: "oldest" },
   });

@@ -106,7 +106,7 @@ test("adds that are under way count: together they take no more than there is ro
 
 test("a run of a paused queue waits", async () => {
   const bench = await counted();
-  await bench.store.desk.pause("still");
+  await bench.store.desk.pause("still", true);
 
   const added = only(await bench.runtime.store.add([aRun({ queue: "still" })]));
   await turns();

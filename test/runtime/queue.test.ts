@@ -149,12 +149,12 @@ describe("queues", () => {
   test("a paused queue's runs wait, and start once it goes on", async () => {
     const handler = vi.fn();
     const bench = await aBench({ jobs: [aJob(handler)] });
-    await bench.store.desk.pause("default");
+    await bench.store.desk.pause("default", true);
     await bench.add();
     await bench.pass(3000);
     const during = handler.mock.calls.length;
 
-    await bench.store.desk.unpause("default");
+    await bench.store.desk.pause("default", false);
     await turns();
 
     expect(during).toBe(0);

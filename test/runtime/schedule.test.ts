@@ -102,11 +102,11 @@ describe("a declared schedule", () => {
     const bench = await aBench({ jobs: [ticker({ cron: () => every }).job], sweep: "5s" });
     const before = await only(bench);
 
-    await bench.store.schedules.pause({ job: "clean", key: "" });
+    await bench.store.schedules.pause({ job: "clean", key: "" }, true);
     every = "0 0 4 * * *";
     await bench.pass(6000);
     const paused = await only(bench);
-    await bench.store.schedules.resume({ job: "clean", key: "" });
+    await bench.store.schedules.pause({ job: "clean", key: "" }, false);
     await bench.pass(1000);
 
     expect(before.nextAt).toEqual(new Date("2030-01-01T03:00:00Z"));
@@ -193,10 +193,10 @@ describe("a schedule made at run time", () => {
     const bench = await aBench({ jobs: [job] });
     await at(bench.store, { atMs: Date.parse("2030-01-01T00:00:03Z") });
 
-    await bench.store.schedules.pause({ job: "clean", key: "user:7" });
+    await bench.store.schedules.pause({ job: "clean", key: "user:7" }, true);
     await bench.pass(10_000);
     const whilePaused = ticks();
-    await bench.store.schedules.resume({ job: "clean", key: "user:7" });
+    await bench.store.schedules.pause({ job: "clean", key: "user:7" }, false);
     await turns();
 
     expect(whilePaused).toEqual([]);

@@ -90,7 +90,7 @@ describe("testRuntime", () => {
     const job = defineJob({ id: "job", schema: z.void(), handler: () => undefined });
     const other = defineJob({ id: "other", schema: z.void(), handler: () => undefined });
     await using runtime = await testRuntime({ jobs: [job] });
-    await runtime.store.desk.pause("default");
+    await runtime.store.desk.pause("default", true);
 
     await job.trigger();
     await other.trigger();

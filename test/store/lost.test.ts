@@ -211,7 +211,7 @@ test("a resume and a trigger with the same key at once leave one live run", asyn
     const { id } = only(await store.add([aRun({ key })])) as Added;
     await store.desk.cancel([id]);
 
-    await Promise.all([store.desk.resume([id]), store.add([aRun({ key })])]);
+    await Promise.all([store.desk.revive([id], "canceled"), store.add([aRun({ key })])]);
 
     const { rows } = await client.query("select id from tasker.runs where key = $1", [key.key]);
     expect(rows).toHaveLength(1);
@@ -227,7 +227,7 @@ test("an open transaction that claims a key keeps nobody waiting who resumes or 
   const asked = performance.now();
 
   const acts = await Promise.allSettled([
-    ...Array.from({ length: 12 }, () => store.desk.resume([id])),
+    ...Array.from({ length: 12 }, () => store.desk.revive([id], "canceled")),
     store.desk.purge({ ids: [id] }, 10),
   ]);
   const tookMs = performance.now() - asked;
@@ -243,7 +243,7 @@ test("an open transaction that claims a key keeps nobody waiting who resumes or 
       cause: { code: "55P03" },
     });
   expect(tookMs).toBeLessThan(4500);
-  expect(only(await store.desk.resume([id])).done).toBe("done");
+  expect(only(await store.desk.revive([id], "canceled")).done).toBe("done");
 });
 
 test("a resume comes through once the open transaction that claims its key has ended, if that is soon", async () => {
@@ -253,7 +253,7 @@ test("a resume comes through once the open transaction that claims its key has e
   await client.query("begin");
   await store.add([aRun({ key })], client);
 
-  const resumed = store.desk.resume([id]);
+  const resumed = store.desk.revive([id], "canceled");
   await store.add([aRun()]);
   await client.query("rollback");
 

@@ -29,7 +29,7 @@ async function perSecond(count: number): Promise<void> {
 /** No more ticks, and all runs have ended: the runs. */
 async function finished(): Promise<readonly RunRecord[]> {
   const { items } = await store.schedules.list({}, { limit: 200 });
-  await Promise.all(items.map((name) => store.schedules.pause(name)));
+  await Promise.all(items.map((name) => store.schedules.pause(name, true)));
   await allEnded(store);
   return everything(store);
 }

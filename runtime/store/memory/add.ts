@@ -2,7 +2,8 @@ import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, Adds, NewKey, NewRun } from "../../../sdk/port/target.ts";
 import { isClean } from "../../../sdk/port/text.ts";
-import { frozen, insert, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
+import { attach } from "./schedule.ts";
+import { frozen, insert, keyName, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
 
 /** Adding runs, item by item. */
 export function adder(state: State): Adds["add"] {
@@ -27,6 +28,7 @@ export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   const { job, replayOf } = run;
   const row = insert(state, { job, replayOf, key: run.key?.key ?? null, ...contentOf(state, run) });
   if (run.key) state.keys.set(keyName(job, run.key.key), claimOf(row, run.key));
+  if (run.attach) attach(state, row);
   rows.push(row);
   return { id: row.id, created: true, conflict: false };
 }
@@ -92,10 +94,6 @@ export function holderOf(
 function isKept(state: State, row: Row | null, claim: KeyRow): boolean {
   if (!row) return claim.untilMs > state.now();
   return row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
-}
-
-export function keyName(job: string, key: string): string {
-  return JSON.stringify([job, key]);
 }
 
 /** What is wrong with a run, or null. */

@@ -1,23 +1,31 @@
 import type { Reason } from "../../../sdk/port/status.ts";
 import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
-import { claimOf, holderOf, instantOf, keyName } from "./add.ts";
-import { cancel, frozen, isHeld, makePending, type Row, type State, statusOf, step, tell, tellDue } from "./state.ts";
+import { claimOf, holderOf, instantOf } from "./add.ts";
+import {
+  cancel,
+  frozen,
+  isHeld,
+  keyName,
+  makePending,
+  type Row,
+  type State,
+  statusOf,
+  step,
+  tell,
+  tellDue,
+} from "./state.ts";
 
 /** Acts of people, in memory. */
 export function desk(state: State): Desk {
   const each = (act: (row: Row) => Act["done"]) => (ids: readonly number[]) => ids.map((id) => actOn(state, id, act));
   return {
     cancel: step((ids: readonly number[], reason: Reason = "user") => each((row) => end(state, row, reason))(ids)),
-    resume: step(each((row) => revive(state, row, "canceled"))),
-    retry: step(each((row) => revive(state, row, "failed"))),
+    revive: step((ids, from) => each((row) => revive(state, row, from))(ids)),
     edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
-    pause: step((queue) => void state.queues.set(queue, true)),
-    unpause: step((queue) => {
-      if (state.queues.has(queue)) state.queues.set(queue, false);
-      tellDue(
-        state,
-        [...state.live.values()].filter((row) => row.queue === queue),
-      );
+    pause: step((queue, paused) => {
+      state.queues.set(queue, paused);
+      const waiting = (): readonly Row[] => [...state.live.values()].filter((row) => row.queue === queue);
+      if (!paused) tellDue(state, waiting());
     }),
     purge: step((filter, limit) => {
       const matches = ({ id, job, end }: Row): boolean =>

@@ -12,7 +12,7 @@ import {
   tell,
   withJobs,
 } from "./state.ts";
-import { isToDeclare, ticking } from "./tick.ts";
+import { declare, isToPublish, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
 export function nodes(state: State): Nodes {
@@ -43,7 +43,7 @@ export function nodes(state: State): Nodes {
         cancel: askedOf(state, node),
         nowMs,
         tickMs: ticking(state)[0]?.nextMs ?? null,
-        declare: isToDeclare(state, node),
+        publish: isToPublish(state, node),
         sweep: isToSweep(state, node),
         others: [...state.nodes.values()].some((other) => other.id !== node && isAlive(state, other)),
         coming: report.busy + report.heap > 0 ? null : comingOf(state, report.jobs),
@@ -61,8 +61,10 @@ export function nodes(state: State): Nodes {
           heap: 0,
         });
     }),
-    publish: step((jobs) => {
-      for (const job of jobs) state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
+    publish: step((node, jobs) => {
+      for (const { schedules: _, ...job } of jobs)
+        state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
+      declare(state, node, jobs);
     }),
   };
 }

@@ -3,36 +3,45 @@ import { scheduleId } from "../../../sdk/port/id.ts";
 import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
-  Page,
   Paging,
   Rule,
   ScheduleFilter,
   ScheduleName,
+  SchedulePage,
   ScheduleRecord,
   Schedules,
 } from "../../../sdk/port/target.ts";
 import { isClean } from "../../../sdk/port/text.ts";
-import { keyName } from "./add.ts";
-import { dateOf, frozen, isAlive, type ScheduleRow, type State, statusOf, step, tell } from "./state.ts";
+import {
+  dateOf,
+  frozen,
+  isAlive,
+  keyName,
+  type Row,
+  type ScheduleRow,
+  type State,
+  statusOf,
+  step,
+  tell,
+} from "./state.ts";
 
 /** Schedules as people and application code see them, in memory. */
 export function schedules(state: State): Schedules {
   const seen = (row: ScheduleRow | null): ScheduleRecord | null => row && recordOf(state, row);
   return {
     put: step((batch) => batch.map((given) => put(state, given))),
-    get: step((name) => seen(find(state, name))),
     list: step((filter, page) => list(state, filter, page)),
-    pause: step((name) => seen(pause(state, name))),
-    resume: step((name) => seen(resume(state, name))),
+    pause: step((name, paused) => seen(paused ? pause(state, name) : resume(state, name))),
     remove: step((name) => remove(state, name)),
-    attach: step((name, runs) => {
-      const row = find(state, name);
-      if (!row || runs.length === 0) return;
-      const live = [...new Set([...row.live, ...runs])];
-      const rev = row.rule.overlap === "allow" ? row.rev - 1 : row.rev; // nobody decides by its runs: a tick under way stands
-      change(state, { ...row, rev }, { live, lastRun: Math.max(row.lastRun ?? 0, ...runs) });
-    }),
   };
+}
+
+/** Counts a run that was made by hand as one of its schedule. */
+export function attach(state: State, { id, job, options }: Row): void {
+  const row = options?.schedule && find(state, { job, key: options.schedule.key });
+  if (!row) return;
+  const rev = row.rule.overlap === "allow" ? row.rev - 1 : row.rev; // nobody decides by its runs: a tick under way stands
+  change(state, { ...row, rev }, { live: [...row.live, id], lastRun: id });
 }
 
 /** The schedule of this name, unless code took it out. */
@@ -127,15 +136,16 @@ export function byName(a: ScheduleName, b: ScheduleName): number {
 
 function list(
   state: State,
-  { job, paused, declared }: ScheduleFilter,
+  { job, key, paused, declared }: ScheduleFilter,
   { cursor, limit = 50 }: Paging = {},
-): Page<ScheduleRecord> {
+): SchedulePage {
   if (!Number.isInteger(limit) || limit < 1)
     throw new InvalidInput(`limit ${limit} is no whole number from 1 to 200; give it one`);
   const after = cursor === undefined ? null : placeOf(cursor);
   const matches = (row: ScheduleRow): boolean =>
     !row.removed &&
     (job?.includes(row.job) ?? true) &&
+    row.key === (key ?? row.key) &&
     row.paused === (paused ?? row.paused) &&
     row.declared === (declared ?? row.declared) &&
     (after === null || byName(row, after) > 0);
@@ -143,7 +153,7 @@ function list(
   const shown = rows.slice(0, Math.min(200, limit));
   const last = shown.length < rows.length ? shown.at(-1) : undefined;
   const next = last ? JSON.stringify([last.job, last.key]) : null;
-  return { items: shown.map((row) => recordOf(state, row)), next, complete: true };
+  return { items: shown.map((row) => recordOf(state, row)), next, complete: true, at: new Date(state.now()) };
 }
 
 function placeOf(cursor: string): ScheduleName {

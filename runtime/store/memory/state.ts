@@ -158,6 +158,11 @@ export function makeState(now: () => number): State {
   };
 }
 
+/** A job and a key as one text. */
+export function keyName(job: string, key: string): string {
+  return JSON.stringify([job, key]);
+}
+
 /** A step of the store as its callers see it: what it throws becomes a rejection. */
 export function step<A extends readonly unknown[], T>(act: (...args: A) => T): (...args: A) => Promise<T> {
   return (...args) => new Promise((resolve) => resolve(act(...args)));

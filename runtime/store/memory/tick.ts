@@ -1,15 +1,25 @@
 import { scheduleId, tickKey } from "../../../sdk/port/id.ts";
 import { tickKeepMs } from "../../../sdk/define/rule.ts";
 import type { NewSchedule } from "../../../sdk/port/target.ts";
-import type { Due, DueList, Tick, TickRun, Ticks } from "../port.ts";
-import { claimOf, instantOf, keyName } from "./add.ts";
+import type { Due, DueList, Published, Tick, TickRun, Ticks } from "../port.ts";
+import { claimOf, instantOf } from "./add.ts";
 import { byName, change, find, save, servedJobs, tellTick } from "./schedule.ts";
-import { frozen, insert, isAlive, type Row, type ScheduleRow, type State, step, tellDue, withJobs } from "./state.ts";
+import {
+  frozen,
+  insert,
+  isAlive,
+  keyName,
+  type Row,
+  type ScheduleRow,
+  type State,
+  step,
+  tellDue,
+  withJobs,
+} from "./state.ts";
 
 /** The way of a schedule, in memory. */
 export function ticks(state: State): Ticks {
   return {
-    declare: step((node, jobs) => declare(state, node, jobs)),
     due: step((query) => due(state, query)),
     tick: step((batch) => {
       const made: Row[] = [];
@@ -25,16 +35,17 @@ interface Declaration {
   readonly schedules: readonly NewSchedule[];
 }
 
-/** A node that was forgotten says nothing: its next beat asks for it again. */
-function declare(state: State, node: number, list: readonly Declaration[]): void {
+/** Notes which schedules a node's jobs declare. A node that was forgotten says nothing: its next beat asks for it again. */
+export function declare(state: State, node: number, jobs: readonly Published[]): void {
   const row = state.nodes.get(node);
   if (!row) return;
+  const list = jobs.flatMap(({ id: job, schedules }) => (schedules ? [{ job, schedules }] : []));
   for (const each of list) note(state, each);
   state.nodes.set(
     node,
     withJobs(
       row,
-      list.map(({ job }) => job),
+      jobs.map(({ id }) => id),
       state.now(),
     ),
   );
@@ -67,8 +78,8 @@ function isNews(state: State, job: string, version: number): boolean {
   return version === newest && state.applied.get(job) !== version;
 }
 
-/** Whether a node never declared, or one of its versions came into force behind its back. */
-export function isToDeclare(state: State, node: number): boolean {
+/** Whether a node never published, or one of its versions came into force behind its back. */
+export function isToPublish(state: State, node: number): boolean {
   const own = state.declared.get(node);
   return !own || [...own].some(([job, version]) => isNews(state, job, version));
 }

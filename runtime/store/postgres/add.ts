@@ -2,6 +2,7 @@ import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/port/e
 import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
 import type { AddedLeased, Lease, LeasedFor } from "../port.ts";
+import { attacher } from "./attach.ts";
 import { batch } from "./batch.ts";
 import { idBlocks, type Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";
@@ -127,16 +128,31 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     (items: readonly ForNode[]) => isolated(items, (some, again) => addLeased(sends(some, again), sql, some, again)),
     { size: chunk, ...weighed },
   );
+  async function addForNode(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> {
+    const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
+    if (numbered instanceof Error)
+      return (await apart(runs, numbered)).map((one) => (one instanceof Error ? one : anybodys(one)));
+    return leased(numbered.map((item) => ({ ...item, claim })));
+  }
+
+  const attach = attacher(pool, sql);
+  async function attached<A extends Added>(
+    runs: readonly NewRun[],
+    adding: Promise<readonly (A | Error)[]>,
+  ): Promise<readonly (A | Error)[]> {
+    const answers = await adding;
+    await attach(runs, answers);
+    return answers;
+  }
+  const isAttached = (run: NewRun): boolean => run.attach === true;
   return {
-    add: (runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> =>
-      (runs.length === 1 && !tx ? addOne(runs[0]!) : null) ?? add(runs, tx),
-    /** See `Runs.addLeased`: at most `chunk` runs. */
-    async addLeased(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> {
-      const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
-      if (numbered instanceof Error)
-        return (await apart(runs, numbered)).map((one) => (one instanceof Error ? one : anybodys(one)));
-      return leased(numbered.map((item) => ({ ...item, claim })));
+    add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+      if (runs.length === 1 && !tx && !runs[0]!.attach) return addOne(runs[0]!) ?? add(runs);
+      return !tx && runs.some(isAttached) ? attached(runs, add(runs)) : add(runs, tx);
     },
+    /** See `Runs.addLeased`: at most `chunk` runs. */
+    addLeased: (runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> =>
+      runs.some(isAttached) ? attached(runs, addForNode(runs, claim)) : addForNode(runs, claim),
   };
 }
 

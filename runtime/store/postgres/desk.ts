@@ -38,21 +38,17 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       if (nodes.length > 0) await pool.rows("tasker_tell", sql.tell, [`c${nodes.slice(0, 400).join(",")}`]);
       return answer(ids, rows);
     },
-    async resume(ids) {
-      return answer(ids, await patiently("tasker_resume", text.resume, [numbers(ids)]));
-    },
-    async retry(ids) {
-      return answer(ids, await patiently("tasker_retry_again", text.retry, [numbers(ids)]));
+    async revive(ids, from) {
+      const [name, statement] =
+        from === "canceled" ? ["tasker_resume", text.resume] : ["tasker_retry_again", text.retry];
+      return answer(ids, await patiently(name, statement, [numbers(ids)]));
     },
     async edit(id, edit) {
       const lane = edit.priority === undefined ? null : await laneFor(pool, text.lane, lanes, id, edit.priority);
       return (await answer([id], await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane))))[0]!;
     },
-    async pause(queue) {
-      await pool.rows("tasker_pause", text.pause, [queue, true]);
-    },
-    async unpause(queue) {
-      await pool.rows("tasker_pause", text.pause, [queue, false]);
+    async pause(queue, paused) {
+      await pool.rows("tasker_pause", text.pause, [queue, paused]);
     },
     async purge(filter, limit) {
       const statuses = (filter.status ?? (["completed", "failed", "canceled"] as const)).map(

@@ -13,6 +13,8 @@ export type LaneName = Omit<Lane, "id">;
 export interface Lanes {
   /** Numbers of these lanes, in order; new ones are made, in a statement of their own. */
   ensure(names: readonly LaneName[]): Promise<readonly number[]>;
+  /** Begins to read the lanes, if they never were. */
+  warm(): void;
   get(id: number): Promise<Lane>;
   known(id: number): Lane | undefined;
   /** The number of a lane that has been read already. */
@@ -38,6 +40,13 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
   let turn = 0;
   const keyOf = (lane: LaneName): string => `${lane.priority}\n${lane.queue}\n${lane.job}`;
 
+  let first: Promise<void> | null = null;
+
+  /** Reads for the first time, once for all who ask meanwhile. */
+  function begin(): Promise<void> {
+    return (first ??= read().finally(() => (first = null)));
+  }
+
   async function read(): Promise<void> {
     const rows = await pool.rows("tasker_all_lanes", sql.allLanes, []);
     const list = rows.filter((row) => row[1] !== null).map(laneOf);
@@ -48,7 +57,7 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
 
   async function ensure(names: readonly LaneName[]): Promise<readonly number[]> {
     const unknown = (): readonly LaneName[] => names.filter((name) => !known.has(keyOf(name)));
-    if (seen < 0 && unknown().length > 0) await read(); // a process that starts again makes none
+    if (seen < 0 && unknown().length > 0) await begin(); // a process that starts again makes none
     const missing = unknown();
     if (missing.length > 0) {
       const parts = [
@@ -64,6 +73,7 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
 
   return {
     ensure,
+    warm: () => void (seen < 0 && begin().catch(() => undefined)), // whoever needs them reads again
     known: (id) => byId.get(id),
     numberOf: (name) => known.get(keyOf(name))?.id,
     async get(id) {

@@ -1,11 +1,9 @@
-import type { HookKind } from "../../../sdk/port/target.ts";
 import type { Fence, Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./run.ts";
-import { jobsAt, redeclare, served } from "./schedule.ts";
+import { publisher } from "./publish.ts";
+import { isToPublish, jobsAt, served } from "./schedule.ts";
 import { numbers, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
-
-export const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
 
 /** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
 const mostLanes = 1000;
@@ -15,7 +13,9 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
   const text = statements(sql);
   return {
     async join(info, ttlMs) {
-      const [row] = await pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
+      const joined = pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
+      lanes.warm(); // beside it, for publishing follows
+      const [row] = await joined;
       return Number(row![0]);
     },
     async beat(node, ttlMs, state, tallies) {
@@ -39,12 +39,12 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
         throw error;
       });
       floors.beaten(mine, Number(rows[0]![11]));
-      const [alive, nowMs, tickMs, declare, sweep, others, dueMs, expiresMs] = rows[0]!;
+      const [alive, nowMs, tickMs, publish, sweep, others, dueMs, expiresMs] = rows[0]!;
       return {
         alive: alive === "t",
         nowMs: Number(nowMs),
         tickMs: instantOf(tickMs),
-        declare: declare === "t",
+        publish: publish === "t",
         sweep: sweep === "t",
         others: others === "t",
         coming: looked && { dueMs: instantOf(dueMs), expiresMs: instantOf(expiresMs) },
@@ -54,25 +54,7 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);
     },
-    async publish(jobs) {
-      if (jobs.length === 0) return;
-      const hooked = jobs.filter((job) => job.hooks.length > 0);
-      await lanes.ensure([
-        ...jobs.map((job) => ({ queue: job.queue, job: job.id, priority: job.priority })),
-        ...hooked.map((job) => ({ queue: "$hooks", job: job.id, priority: 5 })),
-      ]);
-      const columns = [
-        texts(jobs.map((job) => job.id)),
-        texts(jobs.map((job) => job.description)),
-        texts(jobs.map((job) => job.queue)),
-        numbers(jobs.map((job) => job.priority)),
-        texts(jobs.map((job) => job.schema)),
-        texts(jobs.map((job) => JSON.stringify(job.tags))),
-        numbers(jobs.map((job) => job.ttlMs)),
-        numbers(jobs.map((job) => job.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
-      ];
-      await pool.rows("tasker_publish", text.publish, columns);
-    },
+    publish: publisher(pool, sql, lanes),
   };
 }
 
@@ -152,20 +134,11 @@ function statements(sql: Statements) {
     insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
     select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
   select coalesce((select alive from renewed), false), ${epoch(clock)},
-    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${redeclare(sql)},
+    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${isToPublish(sql)},
     ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told), ${epoch(clock)} - ${epoch(now)}
   from (select 1) one left join asked a on true`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
     leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, asleep = false, busy = 0, heap = 0 where id = $1`,
-
-    /** $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits */
-    publish: `
-    insert into ${s}.jobs (id, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
-    select i.id, i.description, i.queue, i.priority, i.schema, array(select json_array_elements_text(i.tags::json)), i.ttl, i.hooks, ${clock}
-    from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::float8[], $8::int[])
-      i(id, description, queue, priority, schema, tags, ttl, hooks) order by i.id
-    on conflict (id) do update set description = excluded.description, queue = excluded.queue, priority = excluded.priority,
-      schema = excluded.schema, tags = excluded.tags, ttl_ms = excluded.ttl_ms, hooks = excluded.hooks, seen_at = excluded.seen_at`,
   };
 }

@@ -13,8 +13,14 @@ import type {
 } from "../../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../../sdk/port/text.ts";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
-import { hookBits } from "./node.ts";
 import type { Row } from "./pool.ts";
+
+const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
+
+/** Kinds of hooks as one number. */
+export function bitsOf(hooks: readonly HookKind[]): number {
+  return hooks.reduce((bits, hook) => bits | hookBits[hook], 0);
+}
 
 function date(text: string | null | undefined): Date | null {
   return text === null || text === undefined ? null : new Date(Number(text));

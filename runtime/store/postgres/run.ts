@@ -5,6 +5,7 @@ import { batch } from "./batch.ts";
 import type { Floors } from "./floor.ts";
 import type { Lane, Lanes } from "./lane.ts";
 import type { Ear } from "./listen.ts";
+import { bitsOf } from "./record.ts";
 import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
@@ -155,7 +156,6 @@ function leaseOf(row: Row, lane: Lane): Lease {
 }
 const none: readonly string[] = [];
 
-const hookBits = { success: 1, failure: 2, cancel: 4 } as const;
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
 /** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries and releases by theirs. */
@@ -236,7 +236,7 @@ function finishColumns(items: readonly Settlement[]): readonly string[] {
     texts(outcomes.map((outcome) => outcome.reason)),
     texts(outcomes.map((outcome) => ("error" in outcome ? errorText(outcome.error) : null))),
     texts(outcomes.map((outcome) => ("note" in outcome && outcome.note !== null ? clean(outcome.note, 4096) : null))),
-    numbers(items.map((item) => item.hooks.reduce((bits, hook) => bits | hookBits[hook], 0))),
+    numbers(items.map((item) => bitsOf(item.hooks))),
   ];
 }
 

@@ -3,11 +3,11 @@ import { scheduleId } from "../../../sdk/port/id.ts";
 import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
-  Page,
   Paging,
   Rule,
   ScheduleFilter,
   ScheduleName,
+  SchedulePage,
   ScheduleRecord,
   Schedules,
 } from "../../../sdk/port/target.ts";
@@ -28,8 +28,7 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
     (await read([name])).get(scheduleId(name)) ?? null;
 
   return {
-    get,
-    list: (filter, page = {}) => list(pool, text.list, filter, page),
+    list: (filter, page = {}) => list(pool, text, filter, page),
     async put(batch) {
       const good = batch.filter(isStorable);
       const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(good));
@@ -42,12 +41,10 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
         return done.has(id) ? (records.get(id) ?? gone(id)) : declaredInCode(id);
       });
     },
-    async pause(name) {
-      await pool.rows("tasker_schedules_pause", text.pause, [name.job, name.key]);
-      return get(name);
-    },
-    async resume(name) {
-      await pool.rows("tasker_schedules_resume", text.resume, [name.job, name.key]);
+    async pause(name, paused) {
+      const names = [name.job, name.key];
+      if (paused) await pool.rows("tasker_schedules_pause", text.pause, names);
+      else await pool.rows("tasker_schedules_resume", text.resume, names);
       return get(name);
     },
     async remove(name) {
@@ -59,9 +56,6 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
           `schedule "${scheduleId(name)}" is declared in code that runs now; take it out there, or pause it`,
         );
       return false;
-    },
-    async attach(name, runs) {
-      await pool.rows("tasker_schedules_attach", text.attach, [name.job, name.key, numbers(runs)]);
     },
   };
 }
@@ -101,24 +95,24 @@ export function columnsOf(list: readonly NewSchedule[]): readonly string[] {
 
 async function list(
   pool: Pool,
-  statement: string,
-  { job, paused, declared }: ScheduleFilter,
+  text: ReturnType<typeof statements>,
+  { job, key, paused, declared }: ScheduleFilter,
   page: Paging,
-): Promise<Page<ScheduleRecord>> {
+): Promise<SchedulePage> {
   const { cursor } = page;
   const limit = pageSize(page);
   const after = cursor === undefined ? null : placeOf(cursor);
-  const rows = await pool.rows("tasker_schedules_list", statement, [
-    job ? texts(job) : null,
-    paused ?? null,
-    declared ?? null,
-    after?.job ?? null,
-    after?.key ?? null,
-    limit + 1,
-  ]);
-  const items = rows.slice(0, limit).map(recordOf);
+  const jobs = job ? texts(job) : null;
+  const values = [jobs, paused ?? null, declared ?? null, after?.job ?? null, after?.key ?? null, limit + 1];
+  const rows =
+    key === undefined
+      ? await pool.rows("tasker_schedules_list", text.list, values)
+      : await pool.rows("tasker_schedules_named", text.named, [...values, key]);
+  const found = rows.filter((row) => row[1] !== null).map((row) => recordOf(row.slice(1)));
+  const items = found.slice(0, limit);
   const last = items.at(-1);
-  return { items, next: rows.length > limit && last ? JSON.stringify([last.job, last.key]) : null, complete: true };
+  const next = found.length > limit && last ? JSON.stringify([last.job, last.key]) : null;
+  return { items, next, complete: true, at: new Date(Number(rows[0]![0])) };
 }
 
 function placeOf(cursor: string): ScheduleName {
@@ -135,7 +129,7 @@ function nameOf(row: Row): ScheduleName {
   return { job: row[0]!, key: row[1]! };
 }
 
-/** Columns as `get` and `list` select them. */
+/** Columns as `get` selects them. */
 function recordOf(row: Row): ScheduleRecord {
   const [job, key, rule, input, meta, queue, priority, tags, declared, paused, next, fresh, lastTick] = row;
   const [run, status, reason, count, served, created, updated] = row.slice(13);
@@ -200,9 +194,9 @@ export function scheduleRows(sql: Statements, declared: string, from: string, an
       last_ms = case when ${reset} or (s.rule::json ->> 'atMs') is distinct from (excluded.rule::json ->> 'atMs') then null else s.last_ms end`;
 }
 
-/** Whether node $1 has a declaration that is in force and not applied, or none at all: it is the newest of its job among those of live
+/** Whether node $1 is to publish again: it has a declaration that is in force and not applied, or none at all. In force is the newest of its job among those of live
  *  nodes, and the schedules of the job are another one's. */
-export function redeclare(sql: Statements): string {
+export function isToPublish(sql: Statements): string {
   const { schema: s, clock } = sql;
   return `coalesce((
       select n.declared is null or exists (
@@ -236,17 +230,24 @@ function statements(sql: Statements) {
       s.count, ${hasNode(sql)}, ${epoch("s.created_at")}, ${epoch("s.updated_at")}
     from ${s}.schedules s left join ${s}.runs r on r.id = s.last_run
     left join lateral (select status, reason from ${s}.history where id = s.last_run limit 1) h on true`;
+  const page = (of: string) => `
+    select ${epoch(clock)}, x.* from (select 1) one left join (
+      select ${columns} where not s.removed and ${of}
+        and ($2::boolean is null or s.paused = $2) and ($3::boolean is null or (s.declared is not null) = $3)
+        and ($4::text is null or (s.job, s.key) > ($4 collate "C", $5::text collate "C"))
+      order by s.job, s.key limit $6) x on true
+    order by x.job, x.key`;
   return {
     /** $1 jobs · $2 keys */
     get: `
     select ${columns} join unnest($1::text[], $2::text[]) i(job, key) on s.job = i.job and s.key = i.key where not s.removed`,
 
-    /** $1 jobs or null · $2 paused or null · $3 declared or null · $4, $5 after this job and key, or null · $6 limit */
-    list: `
-    select ${columns} where not s.removed and ($1::text[] is null or s.job = any($1::text[]))
-      and ($2::boolean is null or s.paused = $2) and ($3::boolean is null or (s.declared is not null) = $3)
-      and ($4::text is null or (s.job, s.key) > ($4 collate "C", $5::text collate "C"))
-    order by s.job, s.key limit $6`,
+    /** Always answers a row: the clock, then a schedule or nulls.
+     *  $1 jobs or null · $2 paused or null · $3 declared or null · $4, $5 after this job and key, or null · $6 limit */
+    list: page("($1::text[] is null or s.job = any($1::text[]))"),
+
+    /** As `list`, of the jobs $1 and the key $7. Index: the primary key (job, key). */
+    named: page("s.job = any($1::text[]) and s.key = $7"),
 
     /** Makes or changes run-time schedules; answers those that it may. $1… as \`columnsOf\` */
     put: `
@@ -275,11 +276,5 @@ function statements(sql: Statements) {
     /** $1 job · $2 key */
     remove: `
     delete from ${s}.schedules s where job = $1 and key = $2 and not s.removed and (s.declared is null or not ${hasNode(sql)}) returning job`,
-
-    /** $1 job · $2 key · $3 runs */
-    attach: `
-    update ${s}.schedules set rev = rev + case when overlap = 0 then 0 else 1 end, live = case when overlap = 0 then '{}' else live || $3::bigint[] end,
-      last_run = greatest(last_run, (select max(id) from unnest($3::bigint[]) m(id)))
-    where job = $1 and key = $2 and not removed`,
   };
 }

@@ -1,34 +1,16 @@
-import { createHash } from "node:crypto";
 import { scheduleId, tickKey } from "../../../sdk/port/id.ts";
 import { tickKeepMs } from "../../../sdk/define/rule.ts";
-import type { NewSchedule, Rule } from "../../../sdk/port/target.ts";
+import type { Rule } from "../../../sdk/port/target.ts";
 import type { Due, Tick, TickRun, Ticks } from "../port.ts";
 import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
-import { columnsOf, inForce, isApplied, jobsAt, scheduleRows, served } from "./schedule.ts";
+import { served } from "./schedule.ts";
 import type { Statements } from "./sql.ts";
-
-/** How often a declaration is brought into force, at most; the next beat goes on. */
-const most = 5;
 
 /** The way of a schedule, in Postgres. */
 export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
   const text = statements(sql);
   return {
-    async declare(node, jobs) {
-      const seen = await pool.rows("tasker_declare", text.declare, [
-        node,
-        texts(jobs.map(({ job }) => job)),
-        texts(jobs.map(({ schedules }) => hashOf(schedules))),
-        numbers(jobs.map(({ schedules }) => schedules.length)),
-      ]);
-      if (seen.length === 0) return;
-      const all = jobs.flatMap(({ schedules }) => schedules);
-      const values = [...columnsOf(all), numbers(seen.map((row) => Number(row[0])))];
-      // Again until there is nothing to do: a step does not see what another version wrote while it waited for its lock.
-      for (let tries = 0, left = 1; left > 0 && tries < most; tries++)
-        left = Number((await pool.rows("tasker_declare_apply", text.apply, values))[0]![0]);
-    },
     async due({ node, aheadMs, limit, except = [] }) {
       const out = [texts(except.map(({ job }) => job)), texts(except.map(({ key }) => key))];
       const rows = await pool.rows("tasker_schedules_due", text.due, [node, aheadMs, limit + 1, ...out]);
@@ -95,14 +77,6 @@ function runColumns(
   ];
 }
 
-/** What tells one version of a job's schedules from another. */
-function hashOf(schedules: readonly NewSchedule[]): string {
-  const sorted = [...schedules].sort((a, b) => (a.key < b.key ? -1 : 1));
-  return createHash("sha1")
-    .update(JSON.stringify(sorted.map((one) => columnsOf([one]))))
-    .digest("hex");
-}
-
 function dueOf(row: Row): Due {
   const [job, key, rev, rule, input, meta, next, fresh, last, count, live, queue, priority, tags, ttl, served] =
     row.slice(5);
@@ -126,39 +100,12 @@ function dueOf(row: Row): Due {
 }
 
 function statements(sql: Statements) {
-  const { schema: s, clock, now: stable, epoch, ms, channel, live } = sql;
+  const { schema: s, clock, now: stable, epoch, ms, channel } = sql;
   const now = `floor(${epoch(stable)})::bigint`;
   const alive = (of: string) =>
     `array(select x from unnest(${of}) x where exists (select 1 from ${s}.runs where id = x))`;
-  const moved = jobsAt("$2::text[]", clock);
   const wanted = `not exists (select 1 from unnest($4::text[], $5::text[]) x(job, key) where x.job = s.job and x.key = s.key)`;
   return {
-    /** Notes what a node's jobs declare. Answers the numbers of the declarations.
-     *  $1 node · $2 jobs · $3 hashes · $4 how many schedules */
-    declare: `
-    with seen as (
-      insert into ${s}.declared (job, hash, size, seen_at)
-      select i.job, i.hash, i.size, ${clock} from unnest($2::text[], $3::text[], $4::int[]) i(job, hash, size)
-      order by i.job on conflict (job, hash) do update set seen_at = excluded.seen_at returning id),
-    noted as (update ${s}.nodes set declared = array(select id from seen), jobs = $2::text[], ${moved} where id = $1)
-    select id from seen`,
-
-    /** Brings the schedules of jobs to what their declarations $11 say, where those are in force. The rows of \`declared\` are locked
-     *  first, so that two versions come one after the other. $1… as \`columnsOf\` */
-    apply: `
-    with locked as materialized (
-      select id from ${s}.declared where job in (select job from ${s}.declared where id = any($11::int[])) order by id for update),
-    mine as materialized (
-      select d.id, d.job from ${s}.declared d where d.id = any($11::int[]) and (select count(*) from locked) > 0
-        and ${inForce(s, clock)} and not ${isApplied(s)}),
-    gone as (
-      update ${s}.schedules c set removed = true, next_ms = null, fresh = false, rev = rev + 1, declared = mine.id, updated_at = ${clock}
-      from mine where c.job = mine.job and c.declared is not null
-        and not exists (select 1 from unnest($1::text[], $2::text[]) i(job, key) where i.job = c.job and i.key = c.key) returning 1),
-    put as (${scheduleRows(sql, "mine.id", "join mine on mine.job = i.job")} returning 1),
-    told as (select pg_notify('${channel}', 's') where (exists (select 1 from put) or exists (select 1 from gone)) and ${live})
-    select (select count(*) from mine), (select count(*) from told)`,
-
     /** Always answers a row: the clock, whether others live, what comes after, then a schedule or nulls. $1 node · $2 ahead, ms · $3 limit · $4 jobs and $5 keys to leave out
      *  Index: schedules_due (next_ms). */
     due: `

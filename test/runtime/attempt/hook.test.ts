@@ -155,12 +155,12 @@ describe("hooks", () => {
         ),
       ],
     });
-    await bench.store.desk.pause("$hooks");
+    await bench.store.desk.pause("$hooks", true);
     await bench.add();
 
     bench.runtime.unregister("job");
     bench.runtime.register(aJob(() => undefined));
-    await bench.store.desk.unpause("$hooks");
+    await bench.store.desk.pause("$hooks", false);
     await turns();
 
     expect(await bench.get(2)).toMatchObject({ status: "completed", reason: "skipped" });

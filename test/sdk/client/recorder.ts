@@ -56,11 +56,9 @@ export function recorder(answers: Answers = {}): Recorder {
     schedules: { ...emptySchedules, ...answers.schedules },
     desk: {
       cancel: async (ids) => [await act("cancel", ids)],
-      resume: async (ids) => [await act("resume", ids)],
-      retry: async (ids) => [await act("retry", ids)],
+      revive: async (ids, from) => [await act("revive", ids, from)],
       edit: (id, edit) => act("edit", id, edit),
-      pause: async (queue) => void (await act("pause", queue)),
-      unpause: async (queue) => void (await act("unpause", queue)),
+      pause: async (queue, paused) => void (await act("pause", queue, paused)),
       purge: async (filter, limit) => {
         acts.push(["purge", filter, limit]);
         return purged.shift() ?? 0;
@@ -91,12 +89,9 @@ const emptyFind: Find = {
 };
 const emptySchedules: Schedules = {
   put: async (batch) => batch.map(() => new Error("the recorder keeps no schedules")),
-  get: async () => null,
-  list: async () => none,
+  list: async () => ({ ...none, at: new Date() }),
   pause: async () => null,
-  resume: async () => null,
   remove: async () => false,
-  attach: async () => undefined,
 };
 
 /** A pending run, number 1, of job `job`. */

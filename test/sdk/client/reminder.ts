@@ -16,7 +16,7 @@ export const named = { job: "remind", key: "user:7" };
 /** Publishes job `remind`, as a node does. */
 export async function publish(store: Store, overrides: Partial<JobRecord> = {}): Promise<void> {
   const { seenAt: _seenAt, ...job } = aJobRecord({ id: "remind", schema: jsonSchemaOf(schema), ...overrides });
-  await store.nodes.publish([job]);
+  await store.nodes.publish(0, [{ ...job, schedules: null }]);
 }
 
 /** As JavaScript would call it. */

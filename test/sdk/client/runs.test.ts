@@ -85,8 +85,8 @@ describe("acts", () => {
     expect(answer).toBe("asked");
     expect(to.acts).toEqual([
       ["cancel", [36]],
-      ["resume", [36]],
-      ["retry", [36]],
+      ["revive", [36], "canceled"],
+      ["revive", [36], "failed"],
       ["edit", 36, { delayMs: 0 }],
       ["forget", 36, 3],
     ]);
@@ -297,8 +297,8 @@ test("queues are listed, paused and resumed by name; nodes and stats are read", 
 
   expect(await queues.list()).toEqual([{ name: "mail", paused: true }]);
   expect(to.acts).toEqual([
-    ["pause", "mail"],
-    ["unpause", "mail"],
+    ["pause", "mail", true],
+    ["pause", "mail", false],
   ]);
   await expect(queues.pause("a b")).rejects.toThrow(InvalidInput);
   expect(await nodes.list()).toEqual([]);

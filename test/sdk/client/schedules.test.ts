@@ -230,7 +230,10 @@ describe("trigger", () => {
   test("adds nothing while the published jobs can't be read", async () => {
     const record = { ...(await store.schedules.put([aSchedule()]))[0]! };
     const find: Partial<Find> = { jobs: () => Promise.reject(new StoreUnavailable("memory", "away")) };
-    const to = recorder({ find, schedules: { get: async () => record as never } });
+    const to = recorder({
+      find,
+      schedules: { list: async () => ({ items: [record as never], next: null, complete: true, at: new Date() }) },
+    });
     configure({ store: to });
 
     await expect(schedules.trigger("job")).rejects.toThrow(StoreUnavailable);

@@ -201,16 +201,16 @@ const canceling = pick.map((n) =>
   }),
 );
 
-const reviving = fc.record({ pick, act: fc.constantFrom("resume", "retry") }).map(({ pick, act }) =>
-  onRun(act, pick, async (model, store, run) => {
-    const { done } = only(await store.desk[act]([run.id]));
-    const isMeant = run.final?.status === (act === "resume" ? "canceled" : "failed");
+const reviving = fc.record({ pick, from: fc.constantFrom("canceled", "failed") }).map(({ pick, from }) =>
+  onRun(`revive ${from}`, pick, async (model, store, run) => {
+    const { done } = only(await store.desk.revive([run.id], from));
+    const isMeant = run.final?.status === from;
     const holder = run.key === null ? null : model.holder(run.key);
     const isDone = isMeant && (holder === null || holder === run);
     expect(done).toBe(isDone ? "done" : "refused");
     if (isDone) Object.assign(run, { final: null, last: null });
     if (isDone && run.key !== null) retake(model, run, run.key);
-    if (isDone && act === "retry") Object.assign(run, { due: model.now, attempt: 0, crashes: 0 });
+    if (isDone && from === "failed") Object.assign(run, { due: model.now, attempt: 0, crashes: 0 });
   }),
 );
 
@@ -226,7 +226,7 @@ const editing = fc
 
 const pausing = fc.record({ queue: place.queue, on: fc.boolean() }).map(({ queue, on }) =>
   step(`${on ? "pause" : "unpause"}(${queue})`, async (model, store) => {
-    await (on ? store.desk.pause(queue) : store.desk.unpause(queue));
+    await store.desk.pause(queue, on);
     if (on) model.paused.add(queue);
     else model.paused.delete(queue);
   }),

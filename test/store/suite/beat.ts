@@ -121,11 +121,11 @@ export function beating(setup: () => Promise<Setup>): void {
     const { store, clock, node } = await setup();
     await addOne(store, { queue: "q" });
     await addOne(store, { delayMs: 10 * minute });
-    await store.desk.pause("q");
+    await store.desk.pause("q", true);
     await lease(store, node, { aheadMs: 0 }); // a node hears of settings by its claims
 
     const paused = await beat(store, node);
-    await store.desk.unpause("q");
+    await store.desk.pause("q", false);
     const unpaused = await beat(store, node);
 
     near(paused.coming!.dueMs, clock.nowMs() + 10 * minute);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { NewSchedule, ScheduleName } from "../../../sdk/port/target.ts";
 import type { Store } from "../../../runtime/store/port.ts";
 import {
+  aJob,
   aNode,
   aRule,
   aSchedule,
@@ -12,6 +13,7 @@ import {
   dueOf,
   planOne,
   putOne,
+  scheduleOf,
   tickOne,
   wire,
 } from "../../kit/build.ts";
@@ -31,12 +33,12 @@ export function declaring(setup: () => Promise<Setup>): void {
 }
 
 async function redeclare(store: Store, node: number, schedules: readonly NewSchedule[]): Promise<void> {
-  await store.ticks.declare(node, [{ job: "job", schedules }]);
+  await store.nodes.publish(node, [aJob({ schedules })]);
 }
 
 /** Whether a beat of a node that has job `job` says that it is to declare again. */
 async function isAsked(store: Store, node: number): Promise<boolean> {
-  return (await store.nodes.beat(node, 30_000, aState(), [])).declare;
+  return (await store.nodes.beat(node, 30_000, aState(), [])).publish;
 }
 
 async function inputs(store: Store): Promise<readonly (string | undefined)[]> {
@@ -48,9 +50,9 @@ function applying(setup: () => Promise<Setup>): void {
     const { store, clock, node } = await setup();
     const given = aSchedule({ key: "k", rule: aRule({ spreadMs: 5 }), queue: "q", priority: 3, tags: ["t"] });
 
-    await store.ticks.declare(node, [
-      { job: "job", schedules: [aSchedule(), given] },
-      { job: "other", schedules: [aSchedule({ job: "other" })] },
+    await store.nodes.publish(node, [
+      aJob({ schedules: [aSchedule(), given] }),
+      aJob({ id: "other", schedules: [aSchedule({ job: "other" })] }),
     ]);
 
     const { items } = await store.schedules.list({ declared: true });
@@ -108,7 +110,7 @@ function applying(setup: () => Promise<Setup>): void {
 
     await redeclare(store, node, one);
 
-    const record = (await store.schedules.get(name))!;
+    const record = (await scheduleOf(store, name))!;
     expect(record).toMatchObject({ declared: true, fresh: true, count: 1, lastTick: new Date(tickMs) });
     near(record.nextAt, clock.now());
   });
@@ -116,12 +118,12 @@ function applying(setup: () => Promise<Setup>): void {
   test("what comes back is paused if it was", async () => {
     const { store, node } = await setup();
     await redeclare(store, node, one);
-    await store.schedules.pause(name);
+    await store.schedules.pause(name, true);
     await redeclare(store, node, []);
 
     await redeclare(store, node, two);
 
-    expect(await store.schedules.get(name)).toMatchObject({ paused: true, nextAt: null, fresh: false, input: wire(2) });
+    expect(await scheduleOf(store, name)).toMatchObject({ paused: true, nextAt: null, fresh: false, input: wire(2) });
   });
 
   test("a run-time schedule of the same name is taken over, with its next tick and its pause", async () => {
@@ -129,7 +131,7 @@ function applying(setup: () => Promise<Setup>): void {
     const next = new Date(clock.nowMs() + hour);
     await planOne(store, node, next.getTime());
     await putOne(store, { key: "paused" });
-    await store.schedules.pause({ job: "job", key: "paused" });
+    await store.schedules.pause({ job: "job", key: "paused" }, true);
 
     await redeclare(store, node, [aSchedule({ tags: ["code"] }), aSchedule({ key: "paused" })]);
 
@@ -147,9 +149,9 @@ function applying(setup: () => Promise<Setup>): void {
     await tickOne(store, await dueOf(store, node), { nextMs: next });
 
     await redeclare(store, node, [aSchedule({ rule: aRule({ overlap: "skip" }), input: wire(2) })]);
-    const kept = await store.schedules.get(name);
+    const kept = await scheduleOf(store, name);
     await redeclare(store, node, [aSchedule({ rule: aRule({ everyMs: 90_000 }) })]);
-    const moved = await store.schedules.get(name);
+    const moved = await scheduleOf(store, name);
 
     expect(kept).toMatchObject({ nextAt: new Date(next), fresh: false, input: wire(2), rule: { overlap: "skip" } });
     expect(moved).toMatchObject({ fresh: true, rule: { everyMs: 90_000 } });
@@ -160,12 +162,12 @@ function applying(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     const list = [aSchedule(), aSchedule({ key: "a" }), aSchedule({ key: "b" })];
     await redeclare(store, node, list);
-    const before = await store.schedules.list({});
+    const before = (await store.schedules.list({})).items;
     const due = await dueOf(store, node);
 
     await declareOn(store, list.toReversed());
 
-    expect(await store.schedules.list({})).toEqual(before);
+    expect((await store.schedules.list({})).items).toEqual(before);
     await tickOne(store, due);
   });
 
@@ -202,7 +204,7 @@ function winning(setup: () => Promise<Setup>): void {
     const { store, node: old } = await setup();
     await redeclare(store, old, [...one, aSchedule({ key: "dropped" })]);
     const young = await declareOn(store, two);
-    await store.schedules.pause(name);
+    await store.schedules.pause(name, true);
     expect(await isAsked(store, old)).toBe(false);
 
     await store.nodes.leave(young);
@@ -210,8 +212,8 @@ function winning(setup: () => Promise<Setup>): void {
     await redeclare(store, old, [...one, aSchedule({ key: "dropped" })]);
 
     expect(await inputs(store)).toEqual(["1", "{}"]);
-    expect(await store.schedules.get(name)).toMatchObject({ paused: true, nextAt: null });
-    expect(await store.schedules.get({ job: "job", key: "dropped" })).toMatchObject({ paused: false, fresh: true });
+    expect(await scheduleOf(store, name)).toMatchObject({ paused: true, nextAt: null });
+    expect(await scheduleOf(store, { job: "job", key: "dropped" })).toMatchObject({ paused: false, fresh: true });
     expect(await isAsked(store, old)).toBe(false);
   });
 
@@ -313,7 +315,7 @@ function reminding(setup: () => Promise<Setup>): void {
   test("a node without jobs has declared, too", async () => {
     const { store, node } = await setup();
 
-    await store.ticks.declare(node, []);
+    await store.nodes.publish(node, []);
 
     expect(await isAsked(store, node)).toBe(false);
   });
@@ -338,7 +340,7 @@ function reminding(setup: () => Promise<Setup>): void {
 
     await redeclare(store, node, one);
 
-    expect(await store.nodes.beat(node, 30_000, aState(), [])).toMatchObject({ alive: false, declare: true });
+    expect(await store.nodes.beat(node, 30_000, aState(), [])).toMatchObject({ alive: false, publish: true });
   });
 
   test("a declared schedule is not due while no live node has its job, and is due as before when one has", async () => {

@@ -148,8 +148,8 @@ function canceling(setup: () => Promise<Setup>): void {
     const { store } = await setup();
 
     expect(await store.desk.cancel([])).toEqual([]);
-    expect(await store.desk.resume([])).toEqual([]);
-    expect(await store.desk.retry([])).toEqual([]);
+    expect(await store.desk.revive([], "canceled")).toEqual([]);
+    expect(await store.desk.revive([], "failed")).toEqual([]);
   });
 
   test("a cancel racing with claims either ends the run or asks its node", async () => {
@@ -174,7 +174,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const id = await addOne(store, { dueAt });
     await store.desk.cancel([id]);
 
-    const acts = await store.desk.resume([id]);
+    const acts = await store.desk.revive([id], "canceled");
 
     expect(acts).toEqual([{ id, done: "done", status: "pending" }]);
     expect(await store.find.get(id)).toMatchObject({ status: "pending", reason: null, dueAt, finishedAt: null });
@@ -189,7 +189,7 @@ function reviving(setup: () => Promise<Setup>): void {
     await store.desk.cancel([id]);
     await clock.advance("1h");
 
-    await store.desk.resume([id]);
+    await store.desk.revive([id], "canceled");
 
     expect(only(await lease(store, node)).id).toBe(id);
   });
@@ -200,7 +200,7 @@ function reviving(setup: () => Promise<Setup>): void {
     await store.desk.cancel([taken.id]);
     await store.runs.settle([settled(taken)]);
 
-    await store.desk.resume([taken.id]);
+    await store.desk.revive([taken.id], "canceled");
 
     const next = only(await lease(store, node));
     expect(next).toMatchObject({ id: taken.id, token: 2, attempt: 1, canceling: false, crashes: 0 });
@@ -214,7 +214,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const id = await addOne(store, { ttlMs: 60_000 });
     await store.desk.cancel([id]);
     await clock.advance("1h");
-    await store.desk.resume([id]);
+    await store.desk.revive([id], "canceled");
 
     await store.runs.sweep({ maxCrashes: 3 });
 
@@ -228,7 +228,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const held = await leased(store, node);
     const waiting = await addOne(store);
 
-    const acts = await store.desk.resume([done, lost, held.id, waiting, missing]);
+    const acts = await store.desk.revive([done, lost, held.id, waiting, missing], "canceled");
 
     expect(acts).toEqual([
       { id: done, done: "refused", status: "completed" },
@@ -246,7 +246,7 @@ function reviving(setup: () => Promise<Setup>): void {
     await store.runs.settle([settled(only(await lease(store, node)), failed())]);
     await clock.advance("1h");
 
-    const acts = await store.desk.retry([taken.id]);
+    const acts = await store.desk.revive([taken.id], "failed");
 
     expect(acts).toEqual([{ id: taken.id, done: "done", status: "pending" }]);
     const run = (await store.find.get(taken.id))!;
@@ -265,7 +265,7 @@ function reviving(setup: () => Promise<Setup>): void {
   test("a retried run keeps the records of its former attempts", async () => {
     const { store, node } = await setup();
     const id = await ended(store, node, failed("first"));
-    await store.desk.retry([id]);
+    await store.desk.revive([id], "failed");
 
     await store.runs.settle([settled(only(await lease(store, node)), failed("second"))]);
 
@@ -282,7 +282,7 @@ function reviving(setup: () => Promise<Setup>): void {
     await clock.advance("5m");
     await store.runs.sweep({ maxCrashes: 3 });
 
-    await store.desk.retry([id]);
+    await store.desk.revive([id], "failed");
 
     await store.runs.sweep({ maxCrashes: 3 });
     expect(only(await lease(store, node)).id).toBe(id);
@@ -294,7 +294,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const gone = await addOne(store);
     await store.desk.cancel([gone]);
 
-    const acts = await store.desk.retry([done, gone, missing]);
+    const acts = await store.desk.revive([done, gone, missing], "failed");
 
     expect(acts).toEqual([
       { id: done, done: "refused", status: "completed" },
@@ -308,11 +308,11 @@ function reviving(setup: () => Promise<Setup>): void {
     const run = { key: aKey("shared") };
     const [first, second] = [await ended(store, node, failed(), run), await ended(store, node, failed(), run)];
 
-    const retried = await store.desk.retry([second, first]);
+    const retried = await store.desk.revive([second, first], "failed");
     await store.desk.cancel([second]);
     const third = await addOne(store, run);
     await store.desk.cancel([third]);
-    const resumed = await store.desk.resume([second, third]);
+    const resumed = await store.desk.revive([second, third], "canceled");
 
     expect(retried).toEqual([
       { id: second, done: "done", status: "pending" },
@@ -325,7 +325,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     const id = await ended(store, node, failed());
 
-    const acts = await Promise.all(Array.from({ length: 8 }, () => store.desk.retry([id])));
+    const acts = await Promise.all(Array.from({ length: 8 }, () => store.desk.revive([id], "failed")));
 
     expect(acts.flat().filter(({ done }) => done === "done")).toHaveLength(1);
     expect(await lease(store, node)).toHaveLength(1);
@@ -431,12 +431,12 @@ function editing(setup: () => Promise<Setup>): void {
   test("pausing and unpausing twice is once", async () => {
     const { store, node } = await setup();
     await addOne(store);
-    await store.desk.pause("default");
-    await store.desk.pause("default");
+    await store.desk.pause("default", true);
+    await store.desk.pause("default", true);
 
-    await store.desk.unpause("default");
-    await store.desk.unpause("default");
-    await store.desk.unpause("never-heard-of");
+    await store.desk.pause("default", false);
+    await store.desk.pause("default", false);
+    await store.desk.pause("never-heard-of", false);
 
     expect(await lease(store, node)).toHaveLength(1);
   });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { DueList, Store } from "../../../runtime/store/port.ts";
 import {
+  aJob,
   aNode,
   aRule,
   aSchedule,
@@ -16,7 +17,6 @@ import {
   tickOne,
 } from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
-import { aJob } from "./hook.ts";
 import { near } from "./near.ts";
 
 const minute = 60_000;
@@ -143,7 +143,7 @@ function reading(setup: () => Promise<Setup>): void {
 function effective(setup: () => Promise<Setup>): void {
   test("what a schedule does not say is as its job was published", async () => {
     const { store, node } = await setup();
-    await store.nodes.publish([aJob({ queue: "slow", priority: 7, tags: ["job", "both"], ttlMs: minute })]);
+    await store.nodes.publish(node, [aJob({ queue: "slow", priority: 7, tags: ["job", "both"], ttlMs: minute })]);
     await putOne(store, { tags: ["both", "own"] });
 
     const due = await dueOf(store, node);
@@ -153,7 +153,7 @@ function effective(setup: () => Promise<Setup>): void {
 
   test("what a schedule says goes before what its job says", async () => {
     const { store, node } = await setup();
-    await store.nodes.publish([aJob({ queue: "slow", priority: 7 })]);
+    await store.nodes.publish(node, [aJob({ queue: "slow", priority: 7 })]);
     await putOne(store, { queue: "fast", priority: 0 });
 
     expect(await dueOf(store, node)).toMatchObject({ queue: "fast", priority: 0 });

@@ -108,8 +108,8 @@ function reading(setup: () => Promise<Setup>): void {
   test("queues are listed with their pause", async () => {
     const { store } = await setup();
     await addAll(store, [aRun({ queue: "a" }), aRun({ queue: "b" })]);
-    await store.desk.pause("b");
-    await store.desk.pause("c");
+    await store.desk.pause("b", true);
+    await store.desk.pause("c", true);
 
     const queues = await store.find.queues();
 

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import type { HookKind, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
+import type { HookKind, RunRecord } from "../../../sdk/port/target.ts";
 import type { Outcome, Store } from "../../../runtime/store/port.ts";
 import {
   addOne,
   again,
+  aJob,
   anError,
   completed,
   ended,
@@ -19,21 +20,6 @@ import { near } from "./near.ts";
 
 const all: readonly HookKind[] = ["success", "failure", "cancel"];
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
-
-/** What a node publishes of job `job`. */
-export function aJob(overrides: Partial<Omit<JobRecord, "seenAt">> = {}): Omit<JobRecord, "seenAt"> {
-  return {
-    id: "job",
-    description: null,
-    queue: "default",
-    priority: 5,
-    schema: null,
-    tags: [],
-    ttlMs: null,
-    hooks: [],
-    ...overrides,
-  };
-}
 
 /** Runs that execute hooks. */
 async function hookRuns(store: Store): Promise<readonly RunRecord[]> {
@@ -122,8 +108,8 @@ export function hooks(setup: () => Promise<Setup>): void {
   });
 
   test("a cancel of a waiting run fires the hook that nodes published", async () => {
-    const { store } = await setup();
-    await store.nodes.publish([aJob({ hooks: ["cancel"] })]);
+    const { store, node } = await setup();
+    await store.nodes.publish(node, [aJob({ hooks: ["cancel"] })]);
     const id = await addOne(store, { input: wire(1) });
 
     await store.desk.cancel([id]);
@@ -136,8 +122,8 @@ export function hooks(setup: () => Promise<Setup>): void {
   });
 
   test("a cancel fires nothing where no cancel hook is published", async () => {
-    const { store } = await setup();
-    await store.nodes.publish([aJob({ hooks: ["success", "failure"] })]);
+    const { store, node } = await setup();
+    await store.nodes.publish(node, [aJob({ hooks: ["success", "failure"] })]);
     const ids = [await addOne(store), await addOne(store, { job: "unpublished" })];
 
     await store.desk.cancel(ids);
@@ -147,7 +133,7 @@ export function hooks(setup: () => Promise<Setup>): void {
 
   test("a canceled hook run adds no hook", async () => {
     const { store, node } = await setup();
-    await store.nodes.publish([aJob({ hooks: all })]);
+    await store.nodes.publish(node, [aJob({ hooks: all })]);
     await store.runs.settle([settled(await leased(store, node), completed, { hooks: all })]);
     const hook = only(await hookRuns(store));
 
@@ -157,8 +143,8 @@ export function hooks(setup: () => Promise<Setup>): void {
   });
 
   test("an expired run fires the failure hook that nodes published", async () => {
-    const { store, clock } = await setup();
-    await store.nodes.publish([aJob({ hooks: ["failure"] })]);
+    const { store, clock, node } = await setup();
+    await store.nodes.publish(node, [aJob({ hooks: ["failure"] })]);
     const id = await addOne(store, { ttlMs: 60_000 });
     await clock.advance("5m");
 
@@ -169,7 +155,7 @@ export function hooks(setup: () => Promise<Setup>): void {
 
   test("a run that crashed too often fires the failure hook that nodes published", async () => {
     const { store, clock, node } = await setup();
-    await store.nodes.publish([aJob({ hooks: ["failure"] })]);
+    await store.nodes.publish(node, [aJob({ hooks: ["failure"] })]);
     const taken = await leased(store, node);
     await store.runs.hold(node, [{ id: taken.id, token: taken.token, startedMs: taken.dueMs }]);
     await clock.advance("5m");
@@ -191,7 +177,7 @@ export function hooks(setup: () => Promise<Setup>): void {
   test("a retried run fires its hook again when it ends again", async () => {
     const { store, node } = await setup();
     const id = await ended(store, node, failed());
-    await store.desk.retry([id]);
+    await store.desk.revive([id], "failed");
 
     await store.runs.settle([settled(only(await lease(store, node)), completed, { hooks: all })]);
 

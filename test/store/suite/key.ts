@@ -49,12 +49,12 @@ export function keys(setup: () => Promise<Setup>): void {
     await store.desk.cancel([old]);
     const heir = await addOne(store, { key: aKey("k") });
 
-    expect(await store.desk.resume([old])).toEqual([{ id: old, done: "refused", status: "canceled" }]);
+    expect(await store.desk.revive([old], "canceled")).toEqual([{ id: old, done: "refused", status: "canceled" }]);
 
     const taken = only(await lease(store, node));
     await store.runs.settle([settled(taken, failed())]);
-    expect(await store.desk.resume([old])).toMatchObject([{ done: "done" }]);
-    expect(await store.desk.retry([heir])).toEqual([{ id: heir, done: "refused", status: "failed" }]);
+    expect(await store.desk.revive([old], "canceled")).toMatchObject([{ done: "done" }]);
+    expect(await store.desk.revive([heir], "failed")).toEqual([{ id: heir, done: "refused", status: "failed" }]);
     expect(await store.find.keyed("job", "k")).toBe(old);
   });
 
@@ -297,7 +297,7 @@ export function keys(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     const id = await addOne(store, { key: aKey("k") });
     await store.runs.settle([settled(only(await lease(store, node)), failed())]);
-    await store.desk.retry([id]);
+    await store.desk.revive([id], "failed");
 
     const answer = only(await addAll(store, [aRun({ key: aKey("k") })]));
 

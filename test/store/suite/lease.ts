@@ -90,12 +90,12 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("a run of a paused queue is added without a lease", async () => {
     const { store, node } = await setup();
-    await store.desk.pause("still");
+    await store.desk.pause("still", true);
 
     const added = await store.runs.addLeased([aRun({ queue: "still" }), aRun()], { node, ttlMs: 10_000 });
 
     expect(added.map((each) => (each as AddedLeased).lease?.token ?? null)).toEqual([null, 1]);
-    await store.desk.unpause("still");
+    await store.desk.pause("still", false);
     expect(only(await lease(store, node))).toMatchObject({ id: (added[0] as AddedLeased).id, token: 1 });
   });
 
@@ -204,17 +204,17 @@ export function leasing(setup: () => Promise<Setup>): void {
   test("a paused queue gives nothing until it is unpaused", async () => {
     const { store, node } = await setup();
     await addOne(store, { queue: "a" });
-    await store.desk.pause("a");
+    await store.desk.pause("a", true);
 
     expect(await lease(store, node)).toEqual([]);
     expect(await lease(store, node, { queues: { only: ["a"] }, order: "oldest" })).toEqual([]);
-    await store.desk.unpause("a");
+    await store.desk.pause("a", false);
     expect(await lease(store, node)).toHaveLength(1);
   });
 
   test("a queue that was paused before its first run is paused", async () => {
     const { store, node } = await setup();
-    await store.desk.pause("late");
+    await store.desk.pause("late", true);
 
     await addOne(store, { queue: "late" });
 
@@ -224,7 +224,7 @@ export function leasing(setup: () => Promise<Setup>): void {
   test("pausing one queue leaves the others", async () => {
     const { store, node } = await setup();
     const [, b] = await addAll(store, [aRun({ queue: "a" }), aRun({ queue: "b" })]);
-    await store.desk.pause("a");
+    await store.desk.pause("a", true);
 
     expect(only(await lease(store, node)).id).toBe(b!.id);
   });
@@ -288,7 +288,7 @@ export function leasing(setup: () => Promise<Setup>): void {
       store,
       queues.map((queue) => aRun({ queue, priority: 9, delayMs: 60_000 })),
     );
-    await store.desk.pause("q9");
+    await store.desk.pause("q9", true);
     const open = (list: readonly { readonly id: number }[]) => list.filter((_, i) => i !== 9).map(({ id }) => id);
 
     const first = await lease(store, node, { limit: 9, aheadMs: 120_000 });

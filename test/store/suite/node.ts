@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { addOne, aNode, aState, aTally, leased, only, release } from "../../kit/build.ts";
+import { addOne, aJob, aNode, aState, aTally, leased, only, release } from "../../kit/build.ts";
 import { until } from "../../kit/until.ts";
-import { aJob } from "./hook.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -113,8 +112,8 @@ export function nodes(setup: () => Promise<Setup>): void {
   });
 
   test("published jobs are listed, and publishing again replaces them", async () => {
-    const { store, clock } = await setup();
-    await store.nodes.publish([aJob({ id: "a", description: "old" }), aJob({ id: "b" })]);
+    const { store, clock, node } = await setup();
+    await store.nodes.publish(node, [aJob({ id: "a", description: "old" }), aJob({ id: "b" })]);
     const newer = aJob({
       id: "a",
       description: "new",
@@ -126,29 +125,35 @@ export function nodes(setup: () => Promise<Setup>): void {
       hooks: ["success", "cancel"],
     });
 
-    await store.nodes.publish([newer]);
+    await store.nodes.publish(node, [newer]);
 
     const jobs = await store.find.jobs();
     expect(jobs.map(({ id }) => id).toSorted()).toEqual(["a", "b"]);
+    const { schedules: _, ...about } = newer;
     const a = jobs.find(({ id }) => id === "a")!;
-    expect({ ...a, hooks: a.hooks.toSorted() }).toMatchObject({ ...newer, hooks: ["cancel", "success"] });
+    expect({ ...a, hooks: a.hooks.toSorted() }).toMatchObject({ ...about, hooks: ["cancel", "success"] });
     near(a.seenAt, clock.now());
   });
 
   test("publishing no jobs changes nothing", async () => {
-    const { store } = await setup();
-    await store.nodes.publish([aJob()]);
+    const { store, node } = await setup();
+    await store.nodes.publish(node, [aJob()]);
 
-    await store.nodes.publish([]);
+    await store.nodes.publish(node, []);
 
     expect(await store.find.jobs()).toHaveLength(1);
   });
 
   test("two nodes publishing the same jobs at once both succeed", async () => {
-    const { store } = await setup();
+    const { store, node } = await setup();
+    const other = await store.nodes.join(aNode(), 30_000);
     const jobs = Array.from({ length: 20 }, (_, i) => aJob({ id: `j${i}` }));
 
-    await Promise.all([store.nodes.publish(jobs), store.nodes.publish(jobs.toReversed()), store.nodes.publish(jobs)]);
+    await Promise.all([
+      store.nodes.publish(node, jobs),
+      store.nodes.publish(other, jobs.toReversed()),
+      store.nodes.publish(node, jobs),
+    ]);
 
     expect(await store.find.jobs()).toHaveLength(20);
   });
@@ -184,11 +189,11 @@ export function listening(setup: () => Promise<Setup>): void {
 
   test("a node hears of a queue that was unpaused", async () => {
     const bench = await setup();
-    await bench.store.desk.pause("default");
+    await bench.store.desk.pause("default", true);
     await addOne(bench.store);
     const { hears, stop } = await ear(bench);
 
-    await bench.store.desk.unpause("default");
+    await bench.store.desk.pause("default", false);
 
     await hears("due");
     await stop();

@@ -30,7 +30,7 @@ export function purging(setup: () => Promise<Setup>): void {
     expect(await store.find.get(id)).toBeNull();
     expect((await store.find.attempts({ run: id })).items).toEqual([]);
     expect((await store.find.logs(id)).items).toEqual([]);
-    expect(await store.desk.retry([id])).toEqual([{ id, done: "missing", status: null }]);
+    expect(await store.desk.revive([id], "failed")).toEqual([{ id, done: "missing", status: null }]);
   });
 
   test("purging never deletes what is live", async () => {

@@ -11,6 +11,7 @@ import {
   only,
   planOne,
   putOne,
+  scheduleOf,
   takeOut,
   tickOne,
   wire,
@@ -45,7 +46,7 @@ function putting(setup: () => Promise<Setup>): void {
     const state = { declared: false, paused: false, fresh: true, lastTick: null, last: null, count: 0, served: false };
     expect(record).toMatchObject({ ...given, ...state });
     for (const at of [record.nextAt, record.createdAt, record.updatedAt]) near(at, clock.now());
-    expect(await store.schedules.get({ job: "job", key: "user:7" })).toEqual(record);
+    expect(await scheduleOf(store, { job: "job", key: "user:7" })).toEqual(record);
   });
 
   test("job and key together name a schedule", async () => {
@@ -54,9 +55,9 @@ function putting(setup: () => Promise<Setup>): void {
 
     await store.schedules.put(names.map((each, i) => aSchedule({ ...each, input: wire(i) })));
 
-    const found = await Promise.all(names.map((each) => store.schedules.get(each)));
+    const found = await Promise.all(names.map((each) => scheduleOf(store, each)));
     expect(found.map((each) => each?.input.json)).toEqual(["0", "1", "2", "3"]);
-    expect(await store.schedules.get({ job: "job", key: "other" })).toBeNull();
+    expect(await scheduleOf(store, { job: "job", key: "other" })).toBeNull();
   });
 
   test("answers are in the order of the batch", async () => {
@@ -200,11 +201,11 @@ function retiming(setup: () => Promise<Setup>): void {
   test("a paused schedule stays paused through a new timing, which counts from its resume", async () => {
     const { store, clock, node } = await setup();
     await planOne(store, node, clock.nowMs() + hour);
-    await store.schedules.pause(name);
+    await store.schedules.pause(name, true);
 
     const record = await putOne(store, { rule: aRule({ everyMs: 90_000, limit: 3 }) });
     await clock.advance("10m");
-    const resumed = (await store.schedules.resume(name))!;
+    const resumed = (await store.schedules.pause(name, false))!;
 
     expect(record).toMatchObject({ paused: true, nextAt: null, fresh: false, rule: { everyMs: 90_000 } });
     expect(resumed).toMatchObject({ paused: false, fresh: true });
@@ -231,13 +232,13 @@ function refusing(setup: () => Promise<Setup>): void {
   test("a schedule that code declares is refused alone, and stays as it is", async () => {
     const { store } = await setup();
     await declareOn(store, [aSchedule()]);
-    const before = await store.schedules.get(name);
+    const before = await scheduleOf(store, name);
 
     const answers = await store.schedules.put([aSchedule({ key: "1" }), aSchedule({ input: wire("new") })]);
 
     expect(answers).toMatchObject([{ key: "1" }, { code: "INVALID_INPUT" }]);
     expect((answers[1] as Error).message).toContain('schedule "job" is declared in code');
-    expect(await store.schedules.get(name)).toEqual(before);
+    expect(await scheduleOf(store, name)).toEqual(before);
   });
 
   test("the name of a schedule that code took out is free", async () => {
@@ -248,6 +249,6 @@ function refusing(setup: () => Promise<Setup>): void {
 
     expect(record).toMatchObject({ declared: false, fresh: true, input: wire("new") });
     near(record.nextAt, clock.now());
-    expect(await store.schedules.get(name)).toEqual(record);
+    expect(await scheduleOf(store, name)).toEqual(record);
   });
 }

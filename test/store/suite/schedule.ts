@@ -1,20 +1,26 @@
 import { expect, test } from "vitest";
 import { parseScheduleId, scheduleId } from "../../../sdk/port/id.ts";
-import type { ScheduleFilter, ScheduleName, ScheduleRecord } from "../../../sdk/port/target.ts";
+import type { Added, NewRun, ScheduleFilter, ScheduleName, ScheduleRecord } from "../../../sdk/port/target.ts";
 import type { Store } from "../../../runtime/store/port.ts";
 import {
+  addAll,
+  addMany,
   addOne,
+  aKey,
   aNode,
   aOneShot,
   aRule,
+  aRun,
   aSchedule,
   aState,
   aTick,
   aTickRun,
   declareOn,
   dueOf,
+  only,
   planOne,
   putOne,
+  scheduleOf,
   takeOut,
   tickOne,
 } from "../../kit/build.ts";
@@ -40,20 +46,20 @@ function pausing(setup: () => Promise<Setup>): void {
     const { store, clock, node } = await setup();
     await planOne(store, node, clock.nowMs() - hour);
 
-    const record = await store.schedules.pause(name);
+    const record = await store.schedules.pause(name, true);
 
     expect(record).toMatchObject({ paused: true, nextAt: null, fresh: false });
-    expect(await store.schedules.get(name)).toEqual(record);
+    expect(await scheduleOf(store, name)).toEqual(record);
     expect(await store.ticks.due({ node, aheadMs: hour, limit: 9 })).toMatchObject({ due: [], next: null });
   });
 
   test("pausing a paused schedule changes nothing", async () => {
     const { store, clock } = await setup();
     await putOne(store);
-    const first = await store.schedules.pause(name);
+    const first = await store.schedules.pause(name, true);
     await clock.advance("10m");
 
-    const second = await store.schedules.pause(name);
+    const second = await store.schedules.pause(name, true);
 
     expect(second).toEqual(first);
   });
@@ -61,10 +67,10 @@ function pausing(setup: () => Promise<Setup>): void {
   test("a resumed schedule takes its next tick from then on", async () => {
     const { store, clock, node } = await setup();
     await planOne(store, node, clock.nowMs() + hour);
-    await store.schedules.pause(name);
+    await store.schedules.pause(name, true);
     await clock.advance("10m");
 
-    const record = (await store.schedules.resume(name))!;
+    const record = (await store.schedules.pause(name, false))!;
 
     expect(record).toMatchObject({ paused: false, fresh: true });
     near(record.nextAt, clock.now());
@@ -75,7 +81,7 @@ function pausing(setup: () => Promise<Setup>): void {
     const before = await planOne(store, node, clock.nowMs() + hour);
     await clock.advance("10m");
 
-    const after = await store.schedules.resume(name);
+    const after = await store.schedules.pause(name, false);
 
     expect(after).toEqual(before);
   });
@@ -86,10 +92,10 @@ function pausing(setup: () => Promise<Setup>): void {
     await putOne(store, { key: "ticked", rule: aOneShot(atMs) });
     await putOne(store, { key: "waits", rule: aOneShot(atMs) });
     await tickOne(store, await dueOf(store, node, { job: "job", key: "ticked" }), { nextMs: null, lastMs: atMs });
-    for (const key of ["ticked", "waits"]) await store.schedules.pause({ job: "job", key });
+    for (const key of ["ticked", "waits"]) await store.schedules.pause({ job: "job", key }, true);
 
-    const ticked = await store.schedules.resume({ job: "job", key: "ticked" });
-    const waits = await store.schedules.resume({ job: "job", key: "waits" });
+    const ticked = await store.schedules.pause({ job: "job", key: "ticked" }, false);
+    const waits = await store.schedules.pause({ job: "job", key: "waits" }, false);
 
     expect(ticked).toMatchObject({ paused: false, nextAt: null, fresh: false });
     expect(waits).toMatchObject({ paused: false, fresh: true });
@@ -100,10 +106,10 @@ function pausing(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     await putOne(store);
     const due = await dueOf(store, node);
-    await store.schedules.pause(name);
+    await store.schedules.pause(name, true);
 
     const during = await store.ticks.tick([aTick(due), aTick({ ...due, rev: due.rev + 1 })]);
-    await store.schedules.resume(name);
+    await store.schedules.pause(name, false);
     const after = await store.ticks.tick([aTick(due)]);
 
     expect([...during, ...after]).toEqual([null, null, null]);
@@ -114,17 +120,17 @@ function pausing(setup: () => Promise<Setup>): void {
     const { store } = await setup();
     await putOne(store, { key: "other" });
 
-    expect(await store.schedules.pause(name)).toBeNull();
-    expect(await store.schedules.resume(name)).toBeNull();
+    expect(await store.schedules.pause(name, true)).toBeNull();
+    expect(await store.schedules.pause(name, false)).toBeNull();
   });
 
   test("a schedule that code took out is not there", async () => {
     const { store } = await setup();
     await takeOut(store);
 
-    expect(await store.schedules.get(name)).toBeNull();
-    expect(await store.schedules.pause(name)).toBeNull();
-    expect(await store.schedules.resume(name)).toBeNull();
+    expect(await scheduleOf(store, name)).toBeNull();
+    expect(await store.schedules.pause(name, true)).toBeNull();
+    expect(await store.schedules.pause(name, false)).toBeNull();
     expect((await store.schedules.list({})).items).toEqual([]);
   });
 }
@@ -138,7 +144,7 @@ function removing(setup: () => Promise<Setup>): void {
 
     expect(await store.schedules.remove(name)).toBe(true);
 
-    expect(await store.schedules.get(name)).toBeNull();
+    expect(await scheduleOf(store, name)).toBeNull();
     expect((await store.ticks.due({ node, aheadMs: hour, limit: 9 })).due).toEqual([]);
     expect(await store.find.get(run!)).toMatchObject({ status: "pending" });
   });
@@ -150,7 +156,7 @@ function removing(setup: () => Promise<Setup>): void {
     await store.schedules.remove(name);
 
     expect(await store.schedules.remove(name)).toBe(false);
-    expect(await store.schedules.get({ job: "job", key: "other" })).not.toBeNull();
+    expect(await scheduleOf(store, { job: "job", key: "other" })).not.toBeNull();
   });
 
   test("a declared schedule can't be removed while a live node has its job", async () => {
@@ -161,7 +167,7 @@ function removing(setup: () => Promise<Setup>): void {
 
     await expect(store.schedules.remove(name)).rejects.toMatchObject({ code: "INVALID_INPUT" });
 
-    expect(await store.schedules.get(name)).not.toBeNull();
+    expect(await scheduleOf(store, name)).not.toBeNull();
   });
 
   test("a declared schedule can be removed when no live node has its job, and comes back with its code", async () => {
@@ -170,9 +176,9 @@ function removing(setup: () => Promise<Setup>): void {
 
     expect(await store.schedules.remove(name)).toBe(true);
 
-    expect(await store.schedules.get(name)).toBeNull();
+    expect(await scheduleOf(store, name)).toBeNull();
     await declareOn(store, [aSchedule()]);
-    expect(await store.schedules.get(name)).toMatchObject({ declared: true, fresh: true });
+    expect(await scheduleOf(store, name)).toMatchObject({ declared: true, fresh: true });
   });
 }
 
@@ -198,7 +204,7 @@ function listing(setup: () => Promise<Setup>): void {
       aSchedule({ job: "b" }),
       aSchedule({ job: "b", key: "paused" }),
     ]);
-    for (const job of ["job", "b"]) await store.schedules.pause({ job, key: "paused" });
+    for (const job of ["job", "b"]) await store.schedules.pause({ job, key: "paused" }, true);
 
     const found = async (filter: ScheduleFilter) => idsOf((await store.schedules.list(filter)).items);
 
@@ -253,11 +259,11 @@ function recording(setup: () => Promise<Setup>): void {
     });
     const run = runs[1]!;
 
-    const waiting = await store.schedules.get(name);
+    const waiting = await scheduleOf(store, name);
     await store.desk.cancel([run]);
-    const canceled = await store.schedules.get(name);
+    const canceled = await scheduleOf(store, name);
     await store.desk.purge({ ids: [run] }, 1);
-    const purged = await store.schedules.get(name);
+    const purged = await scheduleOf(store, name);
 
     expect(waiting).toMatchObject({ last: { run, status: "pending", reason: null }, lastTick: new Date(ticks[1]!) });
     expect(canceled).toMatchObject({ last: { run, status: "canceled", reason: "user" } });
@@ -269,70 +275,85 @@ function recording(setup: () => Promise<Setup>): void {
     await putOne(store);
     await store.nodes.beat(node, 30_000, aState({ jobs: ["other"] }), []);
 
-    const before = await store.schedules.get(name);
+    const before = await scheduleOf(store, name);
     await store.nodes.beat(node, 30_000, aState({ jobs: ["other", "job"] }), []);
-    const during = await store.schedules.get(name);
+    const during = await scheduleOf(store, name);
     await clock.advance("5m");
-    const after = await store.schedules.get(name);
+    const after = await scheduleOf(store, name);
 
     expect([before!.served, during!.served, after!.served]).toEqual([false, true, false]);
   });
 }
 
+/** A run that is made by hand for the schedule "" of job `job`. */
+const own: Partial<NewRun> = {
+  attach: true,
+  options: { schedule: { key: "", tick: 0, previous: null, next: null } },
+};
+
 function attaching(setup: () => Promise<Setup>): void {
-  test("attached runs are live runs of the schedule, the newest is its last, and none counts", async () => {
+  test("runs that are added for a schedule are live runs of it, the newest is its last, and none counts", async () => {
     const { store, node } = await setup();
-    const runs = [await addOne(store), await addOne(store), await addOne(store)];
     await putOne(store, { rule: aRule({ overlap: "skip" }) });
     const { rev } = await dueOf(store, node);
 
-    await store.schedules.attach(name, [runs[1]!, runs[2]!, runs[0]!]);
+    const runs = await addMany(store, 3, own);
 
     const due = await dueOf(store, node);
-    expect([due.live.toSorted((a, b) => a - b), due.rev, due.count]).toEqual([runs, rev + 1, 0]);
-    expect(await store.schedules.get(name)).toMatchObject({ count: 0, last: { run: runs[2] } });
+    expect([due.live.toSorted((a, b) => a - b), due.count]).toEqual([runs, 0]);
+    expect(due.rev).toBeGreaterThan(rev);
+    expect(await scheduleOf(store, name)).toMatchObject({ count: 0, last: { run: runs[2] } });
   });
 
-  test("an attached run that is older than the last is live, and not the last", async () => {
-    const { store, clock, node } = await setup();
-    const old = await addOne(store);
+  test("a run that comes leased counts as well, and one whose key had a run already does not", async () => {
+    const { store, node } = await setup();
     await putOne(store, { rule: aRule({ overlap: "skip" }) });
-    const [made] = await tickOne(store, await dueOf(store, node), {
-      nextMs: clock.nowMs(),
-      runs: [aTickRun(clock.nowMs())],
-    });
+    const key = aKey("k");
+    const stranger = await addOne(store, { key });
 
-    await store.schedules.attach(name, [old]);
+    const again = only(await addAll(store, [aRun({ ...own, key })]));
+    const [leased] = await store.runs.addLeased([aRun(own)], { node, ttlMs: 10_000 });
 
-    expect(await store.schedules.get(name)).toMatchObject({ last: { run: made } });
-    expect((await dueOf(store, node)).live.toSorted((a, b) => a - b)).toEqual([old, made]);
+    expect(again).toMatchObject({ id: stranger, created: false });
+    expect((await dueOf(store, node)).live).toEqual([(leased as Added).id]);
   });
 
-  test("a tick that was worked out before runs were attached stands where nothing depends on them", async () => {
+  test("a run that names a schedule and does not say so is a stranger to it", async () => {
+    const { store, node } = await setup();
+    await putOne(store, { rule: aRule({ overlap: "skip" }) });
+
+    await addOne(store, { ...own, attach: false });
+
+    expect((await dueOf(store, node)).live).toEqual([]);
+    expect(await scheduleOf(store, name)).toMatchObject({ last: null });
+  });
+
+  test("a tick that was worked out before a run was added stands where nothing depends on it", async () => {
     const { store, node } = await setup();
     await putOne(store);
     const due = await dueOf(store, node);
 
-    await store.schedules.attach(name, [await addOne(store)]);
+    await addOne(store, own);
 
     expect(await store.ticks.tick([aTick(due)])).toEqual([[]]);
   });
 
-  test("a tick that was worked out before runs were attached is refused where overlap asks for them", async () => {
+  test("a tick that was worked out before a run was added is refused where overlap asks for it", async () => {
     const { store, node } = await setup();
     await putOne(store, { rule: aRule({ overlap: "skip" }) });
     const due = await dueOf(store, node);
 
-    await store.schedules.attach(name, [await addOne(store)]);
+    await addOne(store, own);
 
     expect(await store.ticks.tick([aTick(due)])).toEqual([null]);
   });
 
-  test("attaching runs to a schedule that is not there does nothing", async () => {
+  test("a run for a schedule that is not there is added all the same", async () => {
     const { store } = await setup();
 
-    await store.schedules.attach(name, [await addOne(store)]);
+    const id = await addOne(store, own);
 
+    expect((await store.find.get(id))!.status).toBe("pending");
     expect((await store.schedules.list({})).items).toEqual([]);
   });
 }
@@ -340,14 +361,14 @@ function attaching(setup: () => Promise<Setup>): void {
 function hearing(setup: () => Promise<Setup>): void {
   const acts: readonly (readonly [string, (store: Store) => Promise<unknown>])[] = [
     ["put", (store) => putOne(store)],
-    ["paused", (store) => store.schedules.pause({ job: "job", key: "runs" })],
-    ["resumed", (store) => store.schedules.resume({ job: "job", key: "paused" })],
+    ["paused", (store) => store.schedules.pause({ job: "job", key: "runs" }, true)],
+    ["resumed", (store) => store.schedules.pause({ job: "job", key: "paused" }, false)],
     ["declared", (store) => declareOn(store, [aSchedule({ key: "new" })])],
   ];
   test.each(acts)("nodes hear that a schedule was %s", async (_, act) => {
     const { store, node } = await setup();
     await store.schedules.put([aSchedule({ key: "runs" }), aSchedule({ key: "paused" })]);
-    await store.schedules.pause({ job: "job", key: "paused" });
+    await store.schedules.pause({ job: "job", key: "paused" }, true);
     const other = await store.nodes.join(aNode(), 30_000);
     const heard: string[] = [];
     const stops = await Promise.all(

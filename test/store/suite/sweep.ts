@@ -363,7 +363,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
   test("a paused queue's runs expire, too", async () => {
     const { store, clock } = await setup();
-    await store.desk.pause("default");
+    await store.desk.pause("default", true);
     const id = await addOne(store, { ttlMs: 60_000 });
     await clock.advance("5m");
 

@@ -17,6 +17,7 @@ import {
   only,
   planOne,
   putOne,
+  scheduleOf,
   settled,
   tickOne,
   wire,
@@ -49,7 +50,7 @@ function moving(setup: () => Promise<Setup>): void {
     expect(answers).toEqual([[]]);
     expect(await dueOf(store, node)).toEqual({ ...due, rev: due.rev + 1, nextMs, lastMs, fresh: false });
     const told = { nextAt: new Date(nextMs), fresh: false, lastTick: new Date(lastMs), last: null, count: 0 };
-    expect(await store.schedules.get(name)).toMatchObject(told);
+    expect(await scheduleOf(store, name)).toMatchObject(told);
   });
 
   test("a tick without a last one leaves the last one", async () => {
@@ -60,7 +61,7 @@ function moving(setup: () => Promise<Setup>): void {
 
     await tickOne(store, await dueOf(store, node), { lastMs: null });
 
-    expect(await store.schedules.get(name)).toMatchObject({ lastTick: new Date(lastMs) });
+    expect(await scheduleOf(store, name)).toMatchObject({ lastTick: new Date(lastMs) });
   });
 
   test("a schedule without a next tick has ended, and is not paused", async () => {
@@ -69,7 +70,7 @@ function moving(setup: () => Promise<Setup>): void {
 
     await tickOne(store, await dueOf(store, node), { nextMs: null });
 
-    expect(await store.schedules.get(name)).toMatchObject({ nextAt: null, fresh: false, paused: false });
+    expect(await scheduleOf(store, name)).toMatchObject({ nextAt: null, fresh: false, paused: false });
   });
 
   test("a tick of another revision changes nothing, and the others of its batch go on", async () => {
@@ -164,7 +165,7 @@ function making(setup: () => Promise<Setup>): void {
     expect(runs).toEqual([expect.any(Number), null, expect.any(Number)]);
     const keys = await Promise.all(runs.map(async (id) => id && (await store.find.get(id))!.key));
     expect(keys).toEqual([tickKey("", ticks[0]!), null, tickKey("", ticks[2]!)]);
-    expect(await store.schedules.get(name)).toMatchObject({ count: 2, last: { run: runs[2] } });
+    expect(await scheduleOf(store, name)).toMatchObject({ count: 2, last: { run: runs[2] } });
     expect(await store.find.keyed("job", tickKey("", ticks[1]!))).toBe(held);
   });
 
@@ -177,7 +178,7 @@ function making(setup: () => Promise<Setup>): void {
     const again = await tickOne(store, await dueOf(store, node), { runs });
 
     expect(again).toEqual([null]);
-    expect(await store.schedules.get(name)).toMatchObject({ count: 1, last: { run } });
+    expect(await scheduleOf(store, name)).toMatchObject({ count: 1, last: { run } });
   });
 
   test.each(["completed", "failed", "canceled", "completed a month ago"] as const)(
@@ -237,7 +238,7 @@ function racing(setup: () => Promise<Setup>): void {
 
     expect(answers.filter(([made]) => made)).toEqual([[[expect.any(Number)]]]);
     expect((await store.find.list({})).items).toHaveLength(1);
-    expect(await store.schedules.get(name)).toMatchObject({ count: 1 });
+    expect(await scheduleOf(store, name)).toMatchObject({ count: 1 });
   });
 
   test("concurrent batches of the same schedules in opposite order all end, each schedule ticking once", async () => {
@@ -275,11 +276,11 @@ function racing(setup: () => Promise<Setup>): void {
 
     const [[made], record] = await Promise.all([
       store.ticks.tick([aTick(due, { runs: [aTickRun(clock.nowMs())] })]),
-      store.schedules.pause(name),
+      store.schedules.pause(name, true),
     ]);
 
     expect(record).toMatchObject({ paused: true, nextAt: null });
-    expect(await store.schedules.get(name)).toMatchObject({ paused: true, nextAt: null, count: made ? 1 : 0 });
+    expect(await scheduleOf(store, name)).toMatchObject({ paused: true, nextAt: null, count: made ? 1 : 0 });
     expect((await store.find.list({})).items).toHaveLength(made ? 1 : 0);
   });
 }
@@ -308,7 +309,7 @@ function beating(setup: () => Promise<Setup>): void {
   test("a beat does not tell of schedules that are paused, ended or taken out", async () => {
     const { store, node } = await setup();
     await putOne(store, { key: "paused" });
-    await store.schedules.pause({ job: "job", key: "paused" });
+    await store.schedules.pause({ job: "job", key: "paused" }, true);
     await planOne(store, node, null, { key: "ended" });
     await declareOn(store, [aSchedule({ key: "out" })]);
     await declareOn(store, []);
@@ -337,7 +338,7 @@ function beating(setup: () => Promise<Setup>): void {
     await addOne(store, { key: aKey(tickKey("", at[1]!)) });
     const next = async (tickMs: number): Promise<Date | null> => {
       await tickOne(store, await dueOf(store, node), { nextMs: clock.nowMs(), runs: [aTickRun(tickMs)] });
-      return (await store.schedules.get({ job: "job", key: "" }))!.nextAt;
+      return (await scheduleOf(store, { job: "job", key: "" }))!.nextAt;
     };
 
     const [first, taken, last] = [await next(at[0]!), await next(at[1]!), await next(at[2]!)];

@@ -2,9 +2,9 @@ import { InvalidInput } from "../../sdk/port/error.ts";
 import type { NewSchedule } from "../../sdk/port/target.ts";
 import { logged, type Logger } from "../core/log.ts";
 import type { Registry } from "../core/registry.ts";
-import type { Store } from "../store/port.ts";
+import type { Published, Store } from "../store/port.ts";
 
-export interface DeclarerParts {
+export interface PublisherParts {
   readonly store: Store;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -13,12 +13,10 @@ export interface DeclarerParts {
   node(): number;
 }
 
-type Declared = { readonly job: string; readonly schedules: readonly NewSchedule[] };
-
-/** Tells the store which schedules this node's jobs declare, again whenever that changes: jobs come and go, and a schedule's
- *  functions may answer anew. */
-export class Declarer {
-  readonly #parts: DeclarerParts;
+/** Tells the store which jobs this node has, and which schedules they declare, again whenever that changes: jobs come and go, and a
+ *  schedule's functions may answer anew. */
+export class Publisher {
+  readonly #parts: PublisherParts;
   /** The last good reading of each job. */
   #read = new Map<string, readonly NewSchedule[]>();
   /** Jobs whose functions failed last time, so that each failure is said once. */
@@ -26,16 +24,16 @@ export class Declarer {
   #told = "";
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: DeclarerParts) {
+  constructor(parts: PublisherParts) {
     this.#parts = parts;
   }
 
-  /** Declares. @throws {InvalidInput} naming the job whose schedule can't be right; nothing is told then */
+  /** Publishes. @throws {InvalidInput} naming the job whose schedule can't be right; nothing is told then */
   async start(): Promise<void> {
     await this.#tell(await this.#all(true));
   }
 
-  /** Declares what changed since; with `again`, in any case. What can't be right is logged, and stays as it was. */
+  /** Publishes again if something changed since; with `again`, in any case. A schedule that can't be right is logged, and stays as it was. */
   async follow(again = false): Promise<void> {
     const turn = this.#turn.then(async () => {
       if (again) this.#told = "";
@@ -45,23 +43,22 @@ export class Declarer {
     return turn;
   }
 
-  async #tell(all: readonly Declared[]): Promise<void> {
+  async #tell(all: readonly Published[]): Promise<void> {
     const text = JSON.stringify(all);
     if (text === this.#told) return;
-    await this.#parts.store.ticks.declare(this.#parts.node(), all);
+    await this.#parts.store.nodes.publish(this.#parts.node(), all);
     this.#told = text;
   }
 
-  async #all(strict: boolean): Promise<readonly Declared[]> {
-    const { registry } = this.#parts;
-    const all: Declared[] = [];
-    for (const { id, schedules } of registry.specs()) {
+  async #all(strict: boolean): Promise<readonly Published[]> {
+    const read = new Map<string, readonly NewSchedule[]>();
+    for (const { id, schedules } of this.#parts.registry.specs()) {
       if (schedules.length > 0) await this.#one(id, schedules, strict);
-      const read = schedules.length > 0 ? this.#read.get(id) : [];
-      if (read) all.push({ job: id, schedules: read }); // one that was never read says nothing
+      const found = schedules.length > 0 ? this.#read.get(id) : [];
+      if (found) read.set(id, found);
     }
-    this.#read = new Map(all.map(({ job, schedules }) => [job, schedules]));
-    return all;
+    this.#read = read;
+    return this.#parts.registry.records().map((job) => ({ ...job, schedules: read.get(job.id) ?? null }));
   }
 
   async #one(

@@ -80,11 +80,11 @@ export function own(store: Store, parts: OwnParts): Owned {
     coming += batch.length;
     let kept = 0;
     try {
-      const answers = await runs.addLeased(batch, { node: parts.node(), ttlMs: parts.leaseMs });
+      const answers = await runs.add(batch, { lease: { node: parts.node(), ttlMs: parts.leaseMs } });
       announce(batch, answers);
       for (const answer of answers) {
         if (answer instanceof Error || !answer.lease) continue;
-        if (kept++ === 0) storeClock.observe(answer.nowMs, sentAt, clock.ticks());
+        if (kept++ === 0) storeClock.observe(answer.nowMs!, sentAt, clock.ticks());
         if (arrived.push(answer.lease) === 1) process.nextTick(start); // once all promises of this turn have gone on
         arrivedSentAt = Math.min(arrivedSentAt, sentAt);
       }

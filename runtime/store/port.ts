@@ -16,6 +16,7 @@ import type {
   ScheduleName,
   Schedules,
   Target,
+  Tx,
 } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 
@@ -130,19 +131,27 @@ export interface LeasedFor {
   readonly node: number;
   readonly ttlMs: number;
 }
-/** `lease`: null where the run was added as anybody's. `nowMs`: the store's clock at the write, NaN where there is no lease to go by. */
-export interface AddedLeased extends Added {
-  readonly lease: Lease | null;
-  readonly nowMs: number;
+export interface Adding {
+  /** The runs are there once this commits, and nobody is told before. */
+  readonly tx?: Tx | undefined;
+  /** Adds the runs under a lease of this node, so that they need no claim, and nobody is told. For at most 1000 runs that are due now, have no key
+   *  and repeat none; not together with `tx`. */
+  readonly lease?: LeasedFor | undefined;
+}
+/** Answer to one added run. Where a lease was asked for, the lease, or null if the run is anybody's: its queue is paused, or the first write
+ *  was not answered; and the store's clock at the write. */
+export interface Taken extends Added {
+  readonly lease?: Lease | null;
+  readonly nowMs?: number;
 }
 
 /** The way of a run. Every method is one atomic step; none keeps a transaction open for its caller. */
 export interface Runs {
+  /** Adds runs; answers are in order. They are durable when the promise resolves, or when `tx` commits. A bad item rejects alone: its
+   *  place holds the error. A call that the store repeats inside adds nothing twice. */
+  add(batch: readonly NewRun[], how?: Adding): Promise<readonly (Taken | Error)[]>;
   /** Claims due runs, in any order. Nobody else gets them for `ttlMs`. Never more than `limit`. */
   lease(claim: Claim): Promise<Claimed>;
-  /** Adds runs that are due now and have no key, under a lease of the node that adds them: no claim is needed, and nobody is told.
-   *  Runs of paused queues, and those whose first write was not answered, come without a lease. */
-  addLeased(batch: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]>;
   /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
   settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
   /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start. May be repeated.

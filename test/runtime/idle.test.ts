@@ -299,8 +299,8 @@ test("a run that is triggered in the process as it falls asleep wakes it, and is
   const jobs = [aJob(() => end.promise), aJob(() => undefined, { id: "first" })];
   const bench = await aBench({ jobs, poll: "silent" }, (store) => ({
     ...withRuns(store, (runs) => ({
-      addLeased: async (...args) => {
-        const answers = await runs.addLeased(...args);
+      add: async (...args) => {
+        const answers = await runs.add(...args);
         await landing.promise;
         return answers;
       },

@@ -15,7 +15,7 @@ async function counted(options: Parameters<typeof aBench>[0] = {}) {
   const bench = await aBench({ jobs: [aJob(() => undefined), slow], ...options }, (store) =>
     withRuns(store, (runs) => ({
       lease: (claim) => (claims.push(claim), runs.lease(claim)),
-      addLeased: (batch, claim) => (direct.push(batch.length), runs.addLeased(batch, claim)),
+      add: (batch, how) => (how?.lease && direct.push(batch.length), runs.add(batch, how)),
     })),
   );
   claims.length = 0;
@@ -127,7 +127,7 @@ test("a stopped runtime leases nothing for itself", async () => {
 test("a stop waits for runs that are being added under a lease, and gives them back", async () => {
   const gate = deferred();
   const bench = await aBench({ jobs: [aJob(() => undefined)] }, (store) =>
-    withRuns(store, (runs) => ({ addLeased: async (...args) => (await gate.promise, runs.addLeased(...args)) })),
+    withRuns(store, (runs) => ({ add: async (...args) => (await gate.promise, runs.add(...args)) })),
   );
 
   const adding = bench.runtime.store.add([aRun()]);

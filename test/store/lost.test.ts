@@ -9,7 +9,7 @@ import { postgres } from "../../runtime/store/postgres/index.ts";
 import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { AddedLeased, Store } from "../../runtime/store/port.ts";
+import type { Taken, Store } from "../../runtime/store/port.ts";
 import { aKey, aNode, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
@@ -49,7 +49,7 @@ async function losing(name: string, meanwhile: () => Promise<unknown>) {
     },
   };
   const text = sql("tasker", false);
-  return { ...adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
+  return { add: adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
 }
 
 async function liveAndPast(id: number): Promise<readonly number[]> {
@@ -175,7 +175,7 @@ test("runs added under a lease whose answer was lost are there once, and anybody
   const job = "direct";
   const cut = await losing("tasker_add_leased", () => Promise.resolve());
 
-  const added = only(await cut.addLeased([aRun({ job })], { node, ttlMs: 60_000 })) as AddedLeased;
+  const added = only(await cut.add([aRun({ job })], { lease: { node, ttlMs: 60_000 } })) as Taken;
 
   expect(cut.isLost()).toBe(true);
   expect(added.lease).toBeNull();

@@ -1,18 +1,16 @@
 import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
-import type { Added, Adds, NewKey, NewRun } from "../../../sdk/port/target.ts";
+import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
 import { isClean } from "../../../sdk/port/text.ts";
 import { attach } from "./schedule.ts";
 import { frozen, insert, keyName, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
 
-/** Adding runs, item by item. */
-export function adder(state: State): Adds["add"] {
-  return (batch, tx) => {
-    const rows: Row[] = [];
-    const answers = batch.map((run) => (tx ? noTransactions() : addOne(state, run, rows)));
-    tellDue(state, rows);
-    return Promise.resolve(answers);
-  };
+/** Adds runs, item by item. */
+export function addAll(state: State, batch: readonly NewRun[], tx: Tx | undefined): readonly (Added | Error)[] {
+  const rows: Row[] = [];
+  const answers = batch.map((run) => (tx ? noTransactions() : addOne(state, run, rows)));
+  tellDue(state, rows);
+  return answers;
 }
 
 function noTransactions(): Error {

@@ -1,5 +1,4 @@
 import type { Store } from "../port.ts";
-import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
 import { nodes } from "./node.ts";
@@ -18,16 +17,17 @@ export interface MemoryOptions {
  *  other process sees it, and it has no transactions: an add with `tx` is refused item by item. */
 export function memory(options: MemoryOptions = {}): Store {
   const state = makeState(options.now ?? steadyNow());
+  const way = runs(state);
   return {
     name: "memory",
-    runs: runs(state),
+    runs: way,
     nodes: nodes(state),
     keep: keep(state),
     ticks: ticks(state),
     find: find(state),
     desk: desk(state),
     schedules: schedules(state),
-    add: adder(state),
+    add: (batch, tx) => way.add(batch, { tx }),
     open: () => Promise.resolve(),
     close() {
       state.ears.clear();

@@ -1,7 +1,7 @@
 import type { NewRun } from "../../../sdk/port/target.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import type {
-  AddedLeased,
+  Adding,
   Claim,
   Fence,
   Keep,
@@ -12,8 +12,9 @@ import type {
   Settled,
   Settlement,
   Swept,
+  Taken,
 } from "../port.ts";
-import { addOne } from "./add.ts";
+import { addAll, addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
 import {
   cancel,
@@ -33,7 +34,7 @@ import {
 export function runs(state: State): Runs {
   return {
     lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now(), tookMs: 0 })),
-    addLeased: step((batch, claim) => batch.map((run) => addLeased(state, run, claim))),
+    add: step((batch, how) => add(state, batch, how)),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
     hold: step((node, started) =>
       started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
@@ -154,7 +155,12 @@ function crashesOf({ crashes, leaseUntil }: Row): number {
   return leaseUntil === null ? crashes : Math.max(crashes, 1);
 }
 
-function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): AddedLeased | Error {
+function add(state: State, batch: readonly NewRun[], { tx, lease }: Adding = {}): readonly (Taken | Error)[] {
+  if (lease) return batch.map((run) => addLeased(state, run, lease));
+  return addAll(state, batch, tx);
+}
+
+function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken | Error {
   const [added, nowMs] = [addOne(state, run, []), state.now()];
   if (added instanceof Error) return added;
   if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };

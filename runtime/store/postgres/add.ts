@@ -1,7 +1,7 @@
 import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
-import type { AddedLeased, Lease, LeasedFor } from "../port.ts";
+import type { Lease, LeasedFor, Runs, Taken } from "../port.ts";
 import { attacher } from "./attach.ts";
 import { batch } from "./batch.ts";
 import { idBlocks, type Ids } from "./id.ts";
@@ -29,7 +29,7 @@ const mostNamed = 16;
 const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.input.json.length };
 
 /** Adds runs. Unkeyed ones that are in flight together share a statement; so do keyed ones, apart from them. */
-export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
+export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
   const ids = idBlocks(pool, sql);
   const send: Send = (name, statement, values) => pool.rows(name, statement, values);
   /** What to send adds of these on: a repeat may add what was written by the earlier try, and is over by now. */
@@ -128,7 +128,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
     (items: readonly ForNode[]) => isolated(items, (some, again) => addLeased(sends(some, again), sql, some, again)),
     { size: chunk, ...weighed },
   );
-  async function addForNode(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> {
+  async function addForNode(runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (Taken | Error)[]> {
     const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
     if (numbered instanceof Error)
       return (await apart(runs, numbered)).map((one) => (one instanceof Error ? one : anybodys(one)));
@@ -136,23 +136,14 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes) {
   }
 
   const attach = attacher(pool, sql);
-  async function attached<A extends Added>(
-    runs: readonly NewRun[],
-    adding: Promise<readonly (A | Error)[]>,
-  ): Promise<readonly (A | Error)[]> {
-    const answers = await adding;
-    await attach(runs, answers);
-    return answers;
-  }
-  const isAttached = (run: NewRun): boolean => run.attach === true;
-  return {
-    add(runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
-      if (runs.length === 1 && !tx && !runs[0]!.attach) return addOne(runs[0]!) ?? add(runs);
-      return !tx && runs.some(isAttached) ? attached(runs, add(runs)) : add(runs, tx);
-    },
-    /** See `Runs.addLeased`: at most `chunk` runs. */
-    addLeased: (runs: readonly NewRun[], claim: LeasedFor): Promise<readonly (AddedLeased | Error)[]> =>
-      runs.some(isAttached) ? attached(runs, addForNode(runs, claim)) : addForNode(runs, claim),
+  return (runs, { tx, lease } = {}) => {
+    if (tx) return add(runs, tx);
+    const adding = lease ? addForNode(runs, lease) : ((runs.length === 1 ? addOne(runs[0]!) : null) ?? add(runs));
+    if (!runs.some((run) => run.attach)) return adding;
+    return adding.then(async (answers) => {
+      await attach(runs, answers);
+      return answers;
+    });
   };
 }
 
@@ -286,7 +277,7 @@ async function addLeased(
   sql: Statements,
   items: readonly ForNode[],
   again: boolean,
-): Promise<readonly (AddedLeased | Error)[]> {
+): Promise<readonly (Taken | Error)[]> {
   const { node, ttlMs } = items[0]!.claim;
   if (again) {
     await send("tasker_unlease", sql.unlease, [numbers(items.map((i) => i.id)), node]);
@@ -304,7 +295,7 @@ async function addLeased(
   });
 }
 
-function anybodys(added: Added): AddedLeased {
+function anybodys(added: Added): Taken {
   return { ...added, nowMs: Number.NaN, lease: null };
 }
 

@@ -44,14 +44,14 @@ export function postgres(options: PostgresOptions): Store {
   const text = sql(schema, options.skew ?? false);
   const known = lanes(pool, text);
   const heard = ear(options.url, text.channel);
-  const { add, addLeased } = adder(pool, text, known);
+  const add = adder(pool, text, known);
   const parts = { pool, sql: text, lanes: known, floors: floors() };
   let opening: Promise<void> | null = null;
 
   return {
     name,
-    add,
-    runs: { ...runs(parts, heard), addLeased },
+    add: (batch, tx) => add(batch, { tx }),
+    runs: { ...runs(parts, heard), add },
     nodes: nodes(parts),
     keep: keep(pool.guest, text),
     find: find(pool.guest, text, heard),

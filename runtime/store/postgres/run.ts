@@ -24,7 +24,7 @@ export interface Parts {
 }
 
 /** The way of a run, in Postgres. */
-export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, "addLeased"> {
+export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, "add"> {
   const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),

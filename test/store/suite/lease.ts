@@ -15,7 +15,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
-import type { AddedLeased } from "../../../runtime/store/port.ts";
+import type { Taken } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -60,15 +60,15 @@ export function leasing(setup: () => Promise<Setup>): void {
     const options = { retry: { attempts: 7 } };
     const about = { queue: "q", priority: 3, input, options, tags: ["a", "b"], ttlMs: 3_600_000 };
 
-    const [added] = await store.runs.addLeased([aRun(about)], { node, ttlMs: 10_000 });
+    const [added] = await store.runs.add([aRun(about)], { lease: { node, ttlMs: 10_000 } });
 
-    const { id, lease: taken, nowMs } = added as AddedLeased;
+    const { id, lease: taken, nowMs } = added as Taken;
     expect(taken).toMatchObject({ ...{ queue: "q", priority: 3, input, options, tags: ["a", "b"] }, id, job: "job" });
     expect(taken).toMatchObject({ token: 1, attempt: 0, crashes: 0, canceling: false, key: null });
     near(taken!.dueMs, clock.nowMs());
     near(taken!.createdMs, clock.nowMs());
     near(taken!.expiresMs, clock.nowMs() + 3_600_000);
-    near(nowMs, clock.nowMs());
+    near(nowMs!, clock.nowMs());
     expect(await lease(store, other)).toEqual([]);
     await clock.advance("11s");
     expect(only(await lease(store, other))).toMatchObject({ id, token: 2, crashes: 1 });
@@ -77,8 +77,8 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("a lease that came with its run is ended as any other", async () => {
     const { store, node } = await setup();
-    const added = await store.runs.addLeased([aRun(), aRun()], { node, ttlMs: 10_000 });
-    const [first, second] = added.map((each) => (each as AddedLeased).lease!);
+    const added = await store.runs.add([aRun(), aRun()], { lease: { node, ttlMs: 10_000 } });
+    const [first, second] = added.map((each) => (each as Taken).lease!);
 
     expect(await store.runs.hold(node, [{ ...first!, startedMs: null }])).toEqual([]);
     expect(await store.runs.settle([settled(first!)])).toEqual(["settled"]);
@@ -92,11 +92,11 @@ export function leasing(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     await store.desk.pause("still", true);
 
-    const added = await store.runs.addLeased([aRun({ queue: "still" }), aRun()], { node, ttlMs: 10_000 });
+    const added = await store.runs.add([aRun({ queue: "still" }), aRun()], { lease: { node, ttlMs: 10_000 } });
 
-    expect(added.map((each) => (each as AddedLeased).lease?.token ?? null)).toEqual([null, 1]);
+    expect(added.map((each) => (each as Taken).lease?.token ?? null)).toEqual([null, 1]);
     await store.desk.pause("still", false);
-    expect(only(await lease(store, node))).toMatchObject({ id: (added[0] as AddedLeased).id, token: 1 });
+    expect(only(await lease(store, node))).toMatchObject({ id: (added[0] as Taken).id, token: 1 });
   });
 
   test("a plain run's lease has null where there is nothing", async () => {

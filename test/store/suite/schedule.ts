@@ -312,7 +312,7 @@ function attaching(setup: () => Promise<Setup>): void {
     const stranger = await addOne(store, { key });
 
     const again = only(await addAll(store, [aRun({ ...own, key })]));
-    const [leased] = await store.runs.addLeased([aRun(own)], { node, ttlMs: 10_000 });
+    const [leased] = await store.runs.add([aRun(own)], { lease: { node, ttlMs: 10_000 } });
 
     expect(again).toMatchObject({ id: stranger, created: false });
     expect((await dueOf(store, node)).live).toEqual([(leased as Added).id]);

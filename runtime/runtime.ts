@@ -111,7 +111,8 @@ class Engine implements Runtime {
     for (const job of settings.jobs) registry.add(job);
     const health = (this.#health = new Health(clock, logger, () => storeClock.drop()));
     const lines = (this.#lines = new Lines({
-      write: (batch) => store.runs.log(batch),
+      write: (batch) => store.runs.note(batch),
+      lost: (leased) => this.#executor.lost(leased),
       logger,
       clock,
       now: () => storeClock.date(),

@@ -4,7 +4,7 @@ import type { HookKind } from "../../sdk/port/target.ts";
 import { Heap } from "./heap.ts";
 import type { ProgressWriter } from "./progress.ts";
 import type { Registered } from "./registry.ts";
-import type { Lease } from "../store/port.ts";
+import type { Fence, Lease } from "../store/port.ts";
 
 /** Where a lease stands in this process. `waiting`: in the heap · `recording`: its start is being written, because it has
  *  crashed before · `running`: its handler was called · `left`: its outcome is decided, but its handler goes on ·
@@ -110,6 +110,11 @@ export class Leased {
     this.stopped = reason;
     this.controller?.abort(reason);
   }
+}
+
+/** What the store checks a write about a lease by. */
+export function fence({ lease: { id, token } }: Leased): Fence {
+  return { id, token };
 }
 
 /** What every line about a run says: which it is, and, for one that executes a hook, of which run. */

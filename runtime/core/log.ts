@@ -2,7 +2,8 @@ import type { Log } from "../../sdk/define/context.ts";
 import type { LogRecord } from "../../sdk/port/target.ts";
 import { clean, errorRecord } from "../../sdk/port/text.ts";
 import type { Alarm, Clock } from "./clock.ts";
-import { fields, type Leased } from "./lease.ts";
+import type { Fence, Line, Note } from "../store/port.ts";
+import { fence, fields, type Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
 
@@ -74,27 +75,35 @@ const mostWaiting = 10_000;
 const longestWaiting = 2 ** 24;
 const flushMs = 250;
 
+interface Waiting {
+  readonly leased: Leased;
+  readonly line: Line;
+}
+
 /** The lines that handlers write with `ctx.log`: to the node's logger at once, to the store in batches. */
 export class Lines {
-  readonly #write: (batch: readonly LogRecord[]) => Promise<void>;
+  readonly #write: (batch: readonly Note[]) => Promise<readonly Fence[]>;
+  readonly #lost: (leased: Leased) => void;
   readonly #logger: Logger;
   readonly #now: () => Date;
   readonly #clock: Clock;
   readonly #alarm: Alarm;
-  #waiting: LogRecord[] = [];
+  #waiting: Waiting[] = [];
   /** Characters that wait. */
   #length = 0;
   #sending: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /** `write` stores a batch; `now` is the store's time. */
+  /** `write` stores a batch, and answers whose lease was lost; `lost` hears of those that still run. `now` is the store's time. */
   constructor(parts: {
-    readonly write: (batch: readonly LogRecord[]) => Promise<void>;
+    readonly write: (batch: readonly Note[]) => Promise<readonly Fence[]>;
+    readonly lost: (leased: Leased) => void;
     readonly logger: Logger;
     readonly clock: Clock;
     readonly now: () => Date;
   }) {
     this.#write = parts.write;
+    this.#lost = parts.lost;
     this.#logger = parts.logger;
     this.#now = parts.now;
     this.#clock = parts.clock;
@@ -139,16 +148,26 @@ export class Lines {
     return (this.#sending = this.#store(batch).finally(() => (this.#sending = null)));
   }
 
-  async #store(batch: readonly LogRecord[]): Promise<void> {
+  async #store(batch: readonly Waiting[]): Promise<void> {
+    const all = new Map<Leased, Line[]>();
+    for (const { leased, line } of batch) {
+      const lines = all.get(leased);
+      if (lines) lines.push(line);
+      else all.set(leased, [line]);
+    }
+    const fences = [...all.keys()].map((leased) => ({ leased, ...fence(leased) }));
+    const notes = fences.map(({ leased, id, token }) => ({ id, token, lines: all.get(leased)! }));
     try {
-      await this.#write(batch);
+      const lost = new Set((await this.#write(notes)).map(({ id }) => id));
+      for (const { leased, id, token } of fences)
+        if (lost.has(id) && leased.phase === "running" && leased.lease.token === token) this.#lost(leased);
     } catch (error) {
       this.#logger.warn({ lines: batch.length, err: logged(error) }, "Log lines of runs were not stored");
     }
   }
 
   #add(leased: Leased, counted: { lines: number }, level: Level, message: string, data: unknown): void {
-    const { lease, attempt } = leased;
+    const { attempt } = leased;
     const full = this.#waiting.length >= mostWaiting || this.#length >= longestWaiting;
     const isKept = leased.phase !== "over" && counted.lines < mostLines && !full;
     const isSaid = writes(this.#logger, level);
@@ -159,16 +178,10 @@ export class Lines {
     if (!isKept) return;
     const last = ++counted.lines === mostLines;
     const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : cut;
-    const line = {
-      run: lease.id,
-      attempt,
-      at: this.#now(),
-      level: last ? "warn" : level,
-      message: text,
-    } as const;
-    const record = { ...line, data: last ? null : kept.json };
-    this.#length += text.length + (record.data?.length ?? 0);
-    if (this.#waiting.push(record) === 1) this.#alarm.set(this.#clock.ticks() + flushMs);
+    const json = last ? null : kept.json;
+    const line = { attempt, at: this.#now(), level: last ? ("warn" as const) : level, message: text, data: json };
+    this.#length += text.length + (json?.length ?? 0);
+    if (this.#waiting.push({ leased, line }) === 1) this.#alarm.set(this.#clock.ticks() + flushMs);
   }
 }
 

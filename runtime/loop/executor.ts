@@ -1,12 +1,13 @@
 import { AttemptTimeout, LeaseLost, RunCanceled, Stopping } from "../../sdk/port/error.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { merge, policy } from "../../sdk/define/retry.ts";
+import type { Progress } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { begin, next, type Ending, type Tools } from "../attempt/attempt.ts";
 import type { Clock, StoreClock } from "../core/clock.ts";
 import type { Health } from "../core/health.ts";
-import type { Leased } from "../core/lease.ts";
+import { fence, type Leased } from "../core/lease.ts";
 import type { Lines, Logger } from "../core/log.ts";
 import { ProgressWriter, toProgress } from "../core/progress.ts";
 import type { Registry } from "../core/registry.ts";
@@ -238,12 +239,11 @@ export class Executor {
     this.#parts.reporter.progress(leased, progress);
   }
 
-  async #write(leased: Leased, progress: Parameters<Store["runs"]["progress"]>[1]): Promise<void> {
+  async #write(leased: Leased, progress: Progress): Promise<void> {
     const { store, health } = this.#parts;
-    const { id, token } = leased.lease;
     try {
-      const ours = await store.runs.progress({ id, token }, progress);
-      if (!ours && leased.phase === "running") this.lost(leased);
+      const lost = await store.runs.note([{ ...fence(leased), progress }]);
+      if (lost.length > 0 && leased.phase === "running") this.lost(leased);
     } catch (error) {
       health.failed("Writing progress", error);
     }

@@ -1,7 +1,7 @@
 import { Bell, type Clock, type StoreClock } from "../core/clock.ts";
 import type { Executor } from "./executor.ts";
 import type { Health } from "../core/health.ts";
-import type { Leased } from "../core/lease.ts";
+import { fence, type Leased } from "../core/lease.ts";
 import type { Registry } from "../core/registry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Settler } from "../attempt/settle.ts";
@@ -232,8 +232,4 @@ export class Node {
   #cancel(runs: readonly Fence[]): void {
     for (const run of runs) this.#parts.executor().cancel(run);
   }
-}
-
-function fence({ lease: { id, token } }: Leased): Fence {
-  return { id, token };
 }

@@ -166,9 +166,16 @@ export interface Runs {
     node: number,
     hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
   ): Promise<() => Promise<void>>;
-  progress(fence: Fence, progress: Progress): Promise<boolean>;
-  log(batch: readonly LogRecord[]): Promise<void>;
+  /** Keeps what attempts tell of themselves. Answers those whose lease was lost: nothing of them is kept. */
+  note(batch: readonly Note[]): Promise<readonly Fence[]>;
 }
+
+/** What an attempt tells of itself: how far it is, which replaces what it told before, and lines of its log, in order. */
+export interface Note extends Fence {
+  readonly progress?: Progress | undefined;
+  readonly lines?: readonly Line[] | undefined;
+}
+export type Line = Omit<LogRecord, "run">;
 
 export interface NodeInfo {
   readonly name: string;

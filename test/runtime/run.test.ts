@@ -483,11 +483,11 @@ describe("the context", () => {
         }),
       ],
     });
-    const log = vi.spyOn(bench.store.runs, "log");
+    const note = vi.spyOn(bench.store.runs, "note");
 
     await bench.add();
 
-    const stored = log.mock.calls.flatMap(([batch]) => batch);
+    const stored = note.mock.calls.flatMap(([batch]) => batch.flatMap(({ lines }) => lines ?? []));
     expect(stored).toHaveLength(1000);
     expect(stored.at(-1)?.message).toContain("1000 lines were kept");
   });
@@ -503,7 +503,7 @@ describe("the context", () => {
         }),
       ],
     });
-    const write = vi.spyOn(bench.store.runs, "progress");
+    const write = vi.spyOn(bench.store.runs, "note");
 
     const id = await bench.add();
     const atOnce = write.mock.calls.length;
@@ -533,11 +533,11 @@ describe("the context", () => {
         ],
       },
       (store) =>
-        withRuns(store, ({ progress, settle }) => ({
-          progress: async (held, value) => {
+        withRuns(store, ({ note, settle }) => ({
+          note: async (batch) => {
             await written.promise;
-            order.push(`progress ${value.value}`);
-            return progress(held, value);
+            order.push(`progress ${batch[0]!.progress!.value}`);
+            return note(batch);
           },
           settle: (batch) => (order.push("settle"), settle(batch)),
         })),

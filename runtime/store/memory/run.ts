@@ -7,6 +7,7 @@ import type {
   Keep,
   Lease,
   LeasedFor,
+  Note,
   Outcome,
   Runs,
   Settled,
@@ -45,16 +46,19 @@ export function runs(state: State): Runs {
       state.ears.add(ear);
       return step(() => void state.ears.delete(ear));
     }),
-    progress: step((held, progress) => {
-      const row = ours(state, held);
-      if (row) row.progress = frozen(progress);
-      return row !== null;
-    }),
-    log: step((batch) => {
-      for (const line of batch)
-        state.logs.set(state.next("record"), { ...line, at: new Date(line.at), message: clean(line.message, 8192) });
-    }),
+    note: step((batch) => batch.filter((each) => !note(state, each)).map(({ id, token }) => ({ id, token }))),
   };
+}
+
+function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
+  const row = ours(state, fence);
+  if (!row) return false;
+  if (progress) row.progress = frozen(progress);
+  for (const line of lines) {
+    const kept = { ...line, at: new Date(line.at), message: clean(line.message, 8192) };
+    state.logs.set(state.next("record"), { run: row.id, ...kept });
+  }
+  return true;
 }
 
 /** Retention, in memory. */

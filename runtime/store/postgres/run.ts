@@ -1,5 +1,5 @@
 import type { RunOptions } from "../../../sdk/port/target.ts";
-import type { Claim, Claimed, Fence, Lease, Outcome, Runs, Settled, Settlement } from "../port.ts";
+import type { Claim, Claimed, Fence, Lease, Line, Note, Outcome, Runs, Settled, Settlement } from "../port.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { batch } from "./batch.ts";
 import type { Floors } from "./floor.ts";
@@ -29,6 +29,7 @@ export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, 
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
   });
+  const note = batch((items: readonly Note[]) => noteAll(pool, sql, items), { size: 1000 });
   return {
     lease: (claim) => lease({ pool, sql, lanes, floors }, claim),
     settle,
@@ -44,27 +45,10 @@ export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, 
     },
     sweep: sweeper(pool, sql),
     listen: (node, hear) => ear.listen(node, hear),
-    async progress(held, progress) {
-      const rows = await pool.rows("tasker_progress", sql.progress, [
-        held.id,
-        held.token,
-        JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) }),
-      ]);
-      return rows.length > 0;
-    },
-    async log(lines) {
-      if (lines.length === 0) return;
-      const columns = [
-        numbers(lines.map((l) => l.run)),
-        numbers(lines.map((l) => l.attempt)),
-        numbers(lines.map((l) => l.at.getTime())),
-      ];
-      await pool.rows("tasker_log", sql.log, [
-        ...columns,
-        texts(lines.map((l) => l.level)),
-        texts(lines.map((l) => clean(l.message, lineBytes))),
-        texts(lines.map((l) => l.data && clean(l.data, lineBytes))),
-      ]);
+    async note(notes) {
+      if (notes.length === 0) return [];
+      const kept = await note(notes);
+      return notes.filter((_, i) => !kept[i]).map(({ id, token }) => ({ id, token }));
     },
   };
 }
@@ -74,6 +58,22 @@ function fence(list: readonly Fence[]): readonly [string, string] {
 }
 
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
+
+/** Answers of each whether it was kept. */
+async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Promise<readonly boolean[]> {
+  const progress = notes.map(({ progress }) =>
+    progress ? JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) }) : null,
+  );
+  const lines = notes.map(({ lines }) => (lines && lines.length > 0 ? JSON.stringify(lines.map(lineOf)) : null));
+  const rows = await pool.rows("tasker_note", sql.note, [...fence(notes), texts(progress), texts(lines)]);
+  const kept = new Set(rows.map((row) => Number(row[0])));
+  return notes.map((_, i) => kept.has(i + 1));
+}
+
+function lineOf({ attempt, at, level, message, data }: Line): object {
+  const texts = { message: clean(message, lineBytes), data: data && clean(data, lineBytes) };
+  return { attempt, at: at.getTime(), level, ...texts };
+}
 
 /** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
 async function lease(parts: Parts, claim: Claim): Promise<Claimed> {

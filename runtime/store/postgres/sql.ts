@@ -307,15 +307,17 @@ export function sql(schema: string, skew: boolean) {
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from back where ask is null))
   select id, (select count(*) from told) from back where ask is null`,
 
-    /** $1 id · $2 token · $3 progress, JSON */
-    progress: `
-    update ${s}.runs r set progress = $3 where id = $1 and token = $2 and (r.state = 1 or r.lease_until is not null) returning id`,
-
-    /** $1 runs · $2 attempts · $3 instants, epoch ms · $4 levels · $5 messages · $6 data, JSON or null */
-    log: `
+    /** Keeps what attempts tell of themselves, where id and token still match. Answers the places of those in the batch.
+     *  $1 ids · $2 tokens · $3 progress, JSON or null · $4 lines, a JSON array or null */
+    note: `
+  with ours as materialized (
+    select i.* from unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) with ordinality i(id, token, progress, lines, n) join ${s}.runs r on ${fenced}),
+  moved as (update ${s}.runs r set progress = o.progress from ours o where r.id = any(array[o.id]) and o.progress is not null),
+  said as (
     insert into ${s}.logs (run, attempt, at, level, message, data)
-    select run, attempt, to_timestamp(at / 1000), level, message, data
-    from unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::text[]) i(run, attempt, at, level, message, data)`,
+    select o.id, l.attempt, to_timestamp(l.at / 1000), l.level, l.message, l.data
+    from ours o cross join lateral json_to_recordset(o.lines::json) l(attempt int, at float8, level text, message text, data text) order by o.n)
+  select n from ours`,
 
     /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
     tell: `select pg_notify('${channel}', $1)`,

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import type { LogRecord } from "../../../sdk/port/target.ts";
+import type { Note } from "../../../runtime/store/port.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "../kit.ts";
 
@@ -12,11 +12,11 @@ describe("lines of a run", () => {
     ["halves of surrogate pairs, where it is cut", ["😀".repeat(4000)]],
   ])("have data that is JSON, within what a store keeps of it: %s", async (_what, data) => {
     const bench = await aBench({ jobs: [aJob((_payload, { log }) => log.info("long", data))] });
-    const write = vi.spyOn(bench.store.runs, "log");
+    const write = vi.spyOn(bench.store.runs, "note");
 
     await bench.add();
 
-    const [line] = write.mock.calls.flatMap(([batch]) => batch);
+    const [line] = write.mock.calls.flatMap(([batch]) => batch[0]!.lines!);
     expect(bench.lines.find(({ message }) => message === "long")?.fields["data"]).toEqual(JSON.parse(line!.data!));
     expect(clean(line!.data!, 8192)).toBe(line!.data);
     expect(JSON.parse(line!.data!)).toMatchObject({ cut: expect.stringMatching(/…$/) as string });
@@ -25,15 +25,15 @@ describe("lines of a run", () => {
   test("that fit are stored whole", async () => {
     const data = { t: "é".repeat(4000) };
     const bench = await aBench({ jobs: [aJob((_payload, { log }) => log.info("fits", data))] });
-    const write = vi.spyOn(bench.store.runs, "log");
+    const write = vi.spyOn(bench.store.runs, "note");
 
     await bench.add();
 
-    expect(JSON.parse(write.mock.calls[0]![0][0]!.data!)).toEqual(data);
+    expect(JSON.parse(write.mock.calls[0]![0][0]!.lines![0]!.data!)).toEqual(data);
   });
 
   test("that are written while a run's are stored do not hold up its end", async () => {
-    const writes: { readonly batch: readonly LogRecord[]; end(): void }[] = [];
+    const writes: { readonly batch: readonly Note[]; end(): void }[] = [];
     const chat = deferred();
     const bench = await aBench(
       {
@@ -45,7 +45,9 @@ describe("lines of a run", () => {
         ],
       },
       (store) =>
-        withRuns(store, () => ({ log: (batch) => new Promise((resolve) => writes.push({ batch, end: resolve })) })),
+        withRuns(store, () => ({
+          note: (batch) => new Promise((resolve) => writes.push({ batch, end: () => resolve([]) })),
+        })),
     );
     const id = await bench.add();
 
@@ -61,6 +63,9 @@ describe("lines of a run", () => {
     expect(first).toBe(1);
     expect([before, after]).toEqual(["leased", "completed"]);
     expect(writes).toHaveLength(2);
-    expect(writes[1]!.batch.map(({ message }) => message)).toEqual(['start of "chatty"', "more"]);
+    expect(writes[1]!.batch.flatMap(({ lines }) => lines!.map(({ message }) => message))).toEqual([
+      'start of "chatty"',
+      "more",
+    ]);
   });
 });

@@ -46,32 +46,53 @@ function reading(setup: () => Promise<Setup>): void {
 
   test("a run's logs come back in the order in which they were written, by page", async () => {
     const { store, clock, node } = await setup();
-    const { id } = await leased(store, node);
+    const [one, other] = [await leased(store, node), await leased(store, node)];
+    const { id } = one;
     const at = clock.now();
-    const line = (message: string) => ({ run: id, attempt: 1, at, level: "info", message, data: null }) as const;
-    await store.runs.log([line("one"), line("two")]);
-    await store.runs.log([
-      { ...line("three"), level: "error", data: '{"a":1}' },
-      { ...line("elsewhere"), run: id + 1 },
+    const line = (message: string) => ({ attempt: 1, at, level: "info", message, data: null }) as const;
+    await store.runs.note([{ ...one, lines: [line("one"), line("two")] }]);
+    const lost = await store.runs.note([
+      { ...one, lines: [{ ...line("three"), level: "error", data: '{"a":1}' }], progress: { value: 3, detail: null } },
+      { ...other, lines: [line("elsewhere")] },
     ]);
 
     const first = await store.find.logs(id, { limit: 2 });
     const second = await store.find.logs(id, { limit: 2, cursor: first.next! });
 
+    expect(lost).toEqual([]);
+    expect((await store.find.get(id))!.progress).toEqual({ value: 3, detail: null });
     expect(first.items.map(({ message }) => message)).toEqual(["one", "two"]);
     expect(second).toMatchObject({ next: null, complete: true });
     expect(second.items).toEqual([{ run: id, attempt: 1, at, level: "error", message: "three", data: '{"a":1}' }]);
   });
 
-  test("log lines that hold NUL or lone surrogates are stored cleaned", async () => {
+  test("log lines of a lost lease are refused, and those of another run in the batch are kept", async () => {
     const { store, clock, node } = await setup();
-    const { id } = await leased(store, node);
+    const stale = await leased(store, node);
+    await clock.advance("1m");
+    const taken = only(await lease(store, node));
+    const lines = [{ attempt: 1, at: clock.now(), level: "info", message: "late", data: null }] as const;
+    const other = await leased(store, node);
 
-    await store.runs.log([
-      { run: id, attempt: 1, at: clock.now(), level: "warn", message: "a\u0000b\ud800", data: null },
+    const lost = await store.runs.note([
+      { ...stale, lines },
+      { ...other, lines },
     ]);
 
-    const { message } = only((await store.find.logs(id)).items);
+    expect(lost).toEqual([{ id: stale.id, token: stale.token }]);
+    expect((await store.find.logs(taken.id)).items).toEqual([]);
+    expect((await store.find.logs(other.id)).items).toHaveLength(1);
+  });
+
+  test("log lines that hold NUL or lone surrogates are stored cleaned", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+
+    await store.runs.note([
+      { ...taken, lines: [{ attempt: 1, at: clock.now(), level: "warn", message: "a\u0000b\ud800", data: null }] },
+    ]);
+
+    const { message } = only((await store.find.logs(taken.id)).items);
     expect(message).not.toContain("\u0000");
     expect(message.isWellFormed()).toBe(true);
   });

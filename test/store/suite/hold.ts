@@ -129,8 +129,8 @@ export function holding(setup: () => Promise<Setup>): void {
     const { store, node } = await setup();
     const taken = await leased(store, node);
 
-    expect(await store.runs.progress(taken, { value: 10, detail: "ten" })).toBe(true);
-    expect(await store.runs.progress(taken, { value: 20.5, detail: null })).toBe(true);
+    expect(await store.runs.note([{ ...taken, progress: { value: 10, detail: "ten" } }])).toEqual([]);
+    expect(await store.runs.note([{ ...taken, progress: { value: 20.5, detail: null } }])).toEqual([]);
 
     expect((await store.find.get(taken.id))!.progress).toEqual({ value: 20.5, detail: null });
     await store.runs.settle([settled(taken)]);
@@ -143,9 +143,13 @@ export function holding(setup: () => Promise<Setup>): void {
     await clock.advance("1m");
     const taken = only(await lease(store, node));
 
-    expect(await store.runs.progress(stale, { value: 1, detail: null })).toBe(false);
+    expect(await store.runs.note([{ ...stale, progress: { value: 1, detail: null } }])).toEqual([
+      { id: stale.id, token: stale.token },
+    ]);
     await store.runs.settle([settled(taken)]);
-    expect(await store.runs.progress(taken, { value: 1, detail: null })).toBe(false);
+    expect(await store.runs.note([{ ...taken, progress: { value: 1, detail: null } }])).toEqual([
+      { id: taken.id, token: taken.token },
+    ]);
 
     expect((await store.find.get(taken.id))!.progress).toBeNull();
   });

@@ -22,8 +22,10 @@ export function purging(setup: () => Promise<Setup>): void {
   dayByDay(setup);
   test("purging deletes a finished run with all that belongs to it", async () => {
     const { store, clock, node } = await setup();
-    const id = await ended(store, node, failed());
-    await store.runs.log([{ ...line, run: id, at: clock.now() }]);
+    const taken = await leased(store, node);
+    const { id } = taken;
+    await store.runs.note([{ ...taken, lines: [{ ...line, at: clock.now() }] }]);
+    await store.runs.settle([settled(taken, failed())]);
 
     expect(await store.desk.purge({ ids: [id] }, 10)).toBe(1);
 

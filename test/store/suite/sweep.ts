@@ -71,7 +71,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
     expect(await store.runs.settle([settled(stale, completed)])).toEqual(["lost"]);
     expect(await store.runs.settle([settled(stale, again())])).toEqual(["lost"]);
     expect(await store.runs.hold(node, [start(stale)])).toHaveLength(1);
-    expect(await store.runs.progress(stale, { value: 1, detail: null })).toBe(false);
+    expect(await store.runs.note([{ ...stale, progress: { value: 1, detail: null } }])).toHaveLength(1);
     await release(store, stale);
 
     expect(await store.find.get(stale.id)).toEqual(before);

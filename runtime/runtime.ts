@@ -157,18 +157,16 @@ class Engine implements Runtime {
       silent: () => settings.silent && this.#unlisten !== null,
       idle: () => this.#idle(),
       tidyAt: () => this.#sweeper.pruneAt,
-      slept: () => this.#fetcher.rest(),
       revived: (lapsed) => {
         if (lapsed) this.#fetcher.wake();
-        this.#fetcher.rouse();
         if (lapsed) this.#ticker.lapsed();
         this.#ticker.rouse();
       },
-      heard: ({ tickMs, publish, sweep, coming }) => {
+      heard: ({ tickMs, publish, sweep }) => {
         this.#ticker.expect(tickMs);
         if (publish) this.#publish(true);
         if (sweep) this.#sweeper.want();
-        this.#fetcher.beaten(coming);
+        this.#fetcher.beaten();
       },
     });
     const standing = {
@@ -202,6 +200,7 @@ class Engine implements Runtime {
       scheduler: this.#scheduler,
       pollMs,
       leaseMs,
+      beat: () => this.#node.seen,
       beats: (ms) => this.#node.early(ms),
       unsettled: () => settler.size,
     });
@@ -393,8 +392,8 @@ class Engine implements Runtime {
   async #listen(): Promise<void> {
     const { store, logger } = this.#settings;
     try {
-      this.#unlisten = await store.runs.listen(this.#node.id, (what, lanes) => {
-        if (what === "due") this.#fetcher.wake(lanes);
+      this.#unlisten = await store.runs.listen(this.#node.id, (what) => {
+        if (what === "due") this.#fetcher.hint();
         else if (what === "tick") this.#ticker.wake();
         else this.#node.hear();
       });

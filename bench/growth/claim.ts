@@ -18,7 +18,17 @@ export interface Size {
 }
 
 const claim = (jobs: readonly string[], limit: number, about: Partial<Claim> = {}): Claim => ({
-  ...{ node: 1, jobs, queues: { not: [] }, limit, aheadMs: 2000, ttlMs: 15_000, order: "priority", ...about },
+  ...{
+    node: 1,
+    jobs,
+    queues: { not: [] },
+    limit,
+    aheadMs: 2000,
+    ttlMs: 15_000,
+    order: "priority",
+    poll: true,
+    ...about,
+  },
 });
 
 function settled(store: Store, leases: readonly (Fence & { readonly job: string })[]): Promise<unknown> {
@@ -30,11 +40,17 @@ function settled(store: Store, leases: readonly (Fence & { readonly job: string 
   );
 }
 
-/** Adds a few runs, claims as many, and ends them; answers how long the claim took. */
-export function cycle(store: Store, jobs: readonly string[], runs: () => readonly NewRun[], about?: Partial<Claim>) {
+/** Adds a few runs, waits until they are `told`, claims as many, and ends them; answers how long the claim took. */
+export function cycle(
+  store: Store,
+  jobs: readonly string[],
+  runs: () => readonly NewRun[],
+  about?: Partial<Claim>,
+  told?: () => Promise<void>,
+) {
   return async (): Promise<number> => {
     const added = runs();
-    await store.add(added);
+    await Promise.all([told?.(), store.add(added)]);
     let leases: Awaited<ReturnType<Store["runs"]["lease"]>>["leases"] = [];
     const ms = await took(async () => ({ leases } = await store.runs.lease(claim(jobs, added.length, about))));
     if (leases.length < added.length)
@@ -84,6 +100,14 @@ export async function waiting(place: Place, { scale, rounds }: Size): Promise<re
   return [...found, ...(await sweeps(name, rounds, base, grown))];
 }
 
+/** Makes node 1 listen; each call waits until it is told that runs may be due. */
+async function listening(store: Store): Promise<() => Promise<void>> {
+  let hear = (): void => undefined;
+  await store.nodes.join({ name: "growth", app: "growth", version: "1" }, hourMs);
+  await store.runs.listen(1, (what) => (what === "due" ? hear() : undefined));
+  return () => new Promise((resolve) => (hear = resolve));
+}
+
 /** A hundred queues of ten priorities; each round has its runs in other lanes. */
 export async function lanes(place: Place, { scale, rounds }: Size): Promise<readonly Line[]> {
   const [base, grown, schema] = await pair(place, "lanes");
@@ -96,17 +120,13 @@ export async function lanes(place: Place, { scale, rounds }: Size): Promise<read
   const some = await byTurns(rounds, cycle(base, ["noop"], few), cycle(grown, ["noop"], spread));
   const order = { order: "oldest" } as const;
   const oldest = await byTurns(rounds, cycle(base, ["noop"], few, order), cycle(grown, ["noop"], spread, order));
-  const { rows } = await place.control.query<{ id: number }>(
-    `select id from ${schema}.lanes where queue = any($1) and job = 'noop' and priority = 5`,
-    [queues.slice(0, namedLanes)],
-  );
-  const told = (): readonly NewRun[] =>
+  const spread5 = (): readonly NewRun[] =>
     Array.from({ length: batch }, (_, i) => aRun("noop", queues[i % namedLanes], 5));
-  const about = { lanes: rows.map(({ id }) => id), whole: false };
+  const hint = { poll: false };
   const named = await byTurns(
     rounds,
-    cycle(base, ["noop"], few, { whole: false }),
-    cycle(grown, ["noop"], told, about),
+    cycle(base, ["noop"], few, hint),
+    cycle(grown, ["noop"], spread5, hint, await listening(grown)),
   );
   const none = await byTurns(rounds, emptyClaim(base, ["noop"]), emptyClaim(grown, ["noop"]));
   return [

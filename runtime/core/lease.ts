@@ -134,11 +134,6 @@ export class Group {
   running = 0;
   /** Those that will fall due. */
   future = 0;
-  /** A look at everything is due: a claim that begins at the head of its lanes. When it may be made at the earliest (ticks), and whether the
-   *  last one took long. */
-  owed = false;
-  wholeAt = 0;
-  isSlow = false;
   /** Those that are due, by rank. */
   readonly ready = new Heap<Leased>();
 

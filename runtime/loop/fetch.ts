@@ -3,8 +3,9 @@ import { Bell, wait } from "../core/clock.ts";
 import type { Accepted, Group } from "../core/lease.ts";
 import type { Health } from "../core/health.ts";
 import type { Registry } from "../core/registry.ts";
+import type { Seen } from "./node.ts";
 import type { Load, Scheduler } from "./scheduler.ts";
-import type { Claim, Claimed, Store } from "../store/port.ts";
+import type { Claim, Store } from "../store/port.ts";
 
 /** A process leases what it could start within this, beyond its free slots. */
 const aheadOfSlotsMs = 100;
@@ -13,14 +14,6 @@ const mostPrefetched = 1000;
 const mostUnsettled = 4000;
 /** Every so many claims one goes by longest wait, so that a low priority can't starve. */
 const oldestEvery = 8;
-/** Under a held snapshot a claim that looks at everything walks over all that is gone. Where it takes longer than this, such claims go on
- *  beside the others, bring less, and take one part in so many of the time; ms. */
-const longMs = 5;
-const wholeShare = 20;
-const longestRestMs = 60_000;
-const mostAside = 100;
-/** Past so many lanes a claim asks all of them. */
-const mostNamed = 32;
 
 /** How many due runs to lease beyond the free slots: what the slots can start within 100 ms, at most 1000. `runMs` is the
  *  mean length of recent attempts; none known (NaN): 0. */
@@ -50,285 +43,207 @@ export function room(load: Omit<Load, "heap">): {
   };
 }
 
-/** What this process shall lease next, and when: the one fetcher for all its queues and jobs. */
+/** `poll`: a claim that sees everything · `hint`: runs were said to be due, or the last claim came back full · `asked`: a claim is in flight. */
+type Want = "poll" | "hint" | "asked";
+
+/** Leases runs for this process: one loop for all its queues and jobs, with one claim in flight at a time. */
 export class Fetcher {
   readonly #parts: FetcherParts;
   readonly #bell: Bell;
-  /** Groups whose last claim came back full, or that had no room when they were to be asked. */
-  readonly #backlog = new Set<Group>();
-  #all = true;
-  /** Where alone something may have fallen due since the last pass. */
-  #named = new Set<number>();
-  /** When to ask for everything again; ticks. 0: at once, for the first time or after a failure. Infinity: the node sleeps. */
-  #pollAt = 0;
+  /** The groups to claim for, in the order in which they come next. Those without room wait here. */
+  readonly #wanted = new Map<Group, Want>();
+  /** Groups whose last claim left out what falls due soon, because there was no room for it. */
+  readonly #heldBack = new Set<Group>();
+  /** When everything was looked at last, by claims or by a beat, and when a beat was asked to; ticks. */
+  #polledAt = -Infinity;
+  #askedAt = -Infinity;
   /** When a run falls due that could not be leased ahead; ticks. */
   #dueAt = Infinity;
-  /** The last claims passed by runs that crashed too often, for such runs were here already. */
-  #passedBy = false;
-  /** Groups of which a claim left out what falls due soon, for there was no room for it. */
-  readonly #heldBack = new Set<Group>();
   /** No claims before; ticks. */
   #restUntil = 0;
+  /** The last claims passed by runs that crashed too often, because such runs were here already. */
+  #passedBy = false;
   #claims = 0;
-  /** A claim that looks at everything, where that takes long: it goes on beside the others. */
-  #aside: Promise<unknown> | null = null;
-  /** Whether a claim has been answered: before, nobody knows what waits. */
-  #answered = false;
   #claiming: Promise<number> = Promise.resolve(0);
-  #turn = 0;
-  #passing = false;
-  /** A beat is under way in place of a poll; and the last such beat did not look. */
-  #stoodIn = false;
-  #beatsAreBlind = false;
 
   constructor(parts: FetcherParts) {
     this.#parts = parts;
     this.#bell = new Bell(parts.clock);
   }
 
-  /** Something may have fallen due: in these lanes, or anywhere. */
-  wake(lanes?: readonly number[]): void {
-    if (!lanes || this.#named.size > mostNamed) this.#all = true;
-    else for (const lane of lanes) this.#named.add(lane);
+  /** Claims at once, and sees everything. */
+  wake(): void {
+    this.#want("poll");
     this.#bell.ring();
   }
 
-  /** A run will fall due at `at` (ticks), within two polls: leases it ahead, or where there is no room for that, in time. */
+  /** The store said that runs may be due. */
+  hint(): void {
+    this.#want("hint");
+    this.#bell.ring();
+  }
+
+  /** A run falls due at `at` (ticks), within two polls: it is leased ahead, or if there is no room for that, in time. */
   expect(at: number): void {
     if (this.#room().future) return this.wake();
     this.#dueAt = Math.min(this.#dueAt, at);
     this.#bell.ring();
   }
 
-  /** A beat was answered. `coming`: it has looked as a poll does, and found that the next run can be leased at `dueMs` (epoch ms; null:
-   *  none can). Null: it did not look, so if it stood in for a poll, that is made up for. */
-  beaten(coming: { readonly dueMs: number | null } | null): void {
-    const { clock, storeClock, pollMs } = this.#parts;
-    const stoodIn = this.#stoodIn;
-    this.#stoodIn = false;
-    this.#beatsAreBlind = coming === null && stoodIn;
-    if (this.#beatsAreBlind) return this.wake();
-    if (coming === null) return;
-    this.#pollAt = clock.ticks() + pollMs;
-    if (coming.dueMs !== null && coming.dueMs <= storeClock.now() + pollMs * 2) this.wake();
-  }
-
-  /** Polls no more, until `rouse`; what is told meanwhile wakes the node. */
-  rest(): void {
-    this.#pollAt = Infinity;
-  }
-
-  /** The node stands again. */
-  rouse(): void {
-    const { clock, pollMs } = this.#parts;
-    this.#pollAt = Math.min(this.#pollAt, clock.ticks() + pollMs);
+  /** A beat was answered: the next poll may have become needless, or the node awake. */
+  beaten(): void {
     this.#bell.ring();
   }
 
-  /** Whether there is nothing to ask for before the next poll, and no claim is in flight. */
-  get quiet(): boolean {
-    return (
-      !this.#passing &&
-      this.#aside === null &&
-      !this.#passedBy &&
-      this.#dueAt === Infinity &&
-      this.#backlog.size === 0 &&
-      !this.#isTold() &&
-      !this.#parts.scheduler.groups().some(({ owed }) => owed)
-    );
-  }
-
-  /** Room may have come free: ask where there is a backlog, and for runs that were passed by. */
+  /** Room may have come free: claims for the groups that waited for it, and for runs that were passed by. */
   freed(): void {
     if (this.#passedBy && this.#parts.scheduler.crashesBelow() === undefined) {
       this.#passedBy = false;
       return this.wake();
     }
     if (this.#heldBack.size > 0) this.#refill();
-    if (this.#backlog.size > 0 && this.#room().want) this.#bell.ring();
+    if (this.#wanted.size > 0 && this.#room().want) this.#bell.ring();
   }
 
-  /** What falls due soon is asked for again once half of what was brought of it has started. */
-  #refill(): void {
-    if (!this.#room().refill) return;
-    for (const group of this.#heldBack) {
-      if (group.queue !== null && group.future > group.concurrency / 2) continue;
-      this.#heldBack.delete(group);
-      this.#backlog.add(group);
-    }
+  /** Whether there is nothing to claim before the next poll, and no claim is in flight. */
+  get quiet(): boolean {
+    return this.#wanted.size === 0 && !this.#passedBy && this.#dueAt === Infinity;
   }
 
-  /** How many runs of a queue may come leased without a claim: as many as a claim would bring, where none is known to wait. */
+  /** How many runs of a queue may come leased as they are added: as many as a claim would bring, if none is known to wait. */
   roomFor(queue: string): number {
     const group = this.#parts.scheduler.groupOf(queue);
-    if (!this.#answered || this.#backlog.has(group) || !this.#mayClaim()) return 0;
+    if (this.#polledAt === -Infinity || this.#wanted.has(group) || !this.#mayClaim()) return 0;
     return Math.min(this.#room().limit, group.free);
   }
 
   /** Resolves when the claim that is in flight, if any, has been answered and taken in. Never rejects. */
   claimed(): Promise<unknown> {
-    return Promise.all([this.#claiming.catch(() => 0), this.#aside]);
+    return this.#claiming.catch(() => 0);
   }
 
-  /** Leases until the signal aborts. One claim is in flight at a time. */
+  /** Leases until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, pollMs, health } = this.#parts;
     while (!signal.aborted) {
-      if (clock.ticks() >= this.#pollAt) this.#poll();
-      if (clock.ticks() >= this.#dueAt) {
-        this.#all = true;
-        this.#dueAt = Infinity;
-      }
+      const nextAt = this.#plan(clock.ticks());
       try {
-        // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
-        if (!this.#parts.alive()) {
-          if (this.#isTold()) this.#parts.revive();
-        } else if (await this.#pass(signal)) continue;
+        if (await this.#pass(signal)) continue;
       } catch (error) {
         health.failed("Leasing runs", error);
-        this.#pollAt = 0;
         await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
+        this.wake();
         continue;
       }
-      await this.#bell.next(Math.min(this.#pollAt, this.#dueAt, this.#owedAt()), signal);
+      await this.#bell.next(nextAt, signal);
     }
   }
 
-  /** When a group may look at everything, of those that have to wait with it; ticks. */
-  #owedAt(): number {
-    const now = this.#parts.clock.ticks();
-    const waiting = this.#parts.scheduler.groups().filter(({ owed, wholeAt }) => owed && wholeAt > now);
-    return Math.min(Infinity, ...waiting.map(({ wholeAt }) => wholeAt));
+  /** Notes what to claim for now. Answers when there will be something else, if nobody rings before; ticks. */
+  #plan(now: number): number {
+    const { storeClock, pollMs, asleep } = this.#parts;
+    const { at, coming } = this.#parts.beat();
+    if (coming && at > this.#polledAt) {
+      this.#polledAt = at;
+      if (coming.dueMs !== null && coming.dueMs <= storeClock.now() + pollMs * 2) this.#want("poll");
+    }
+    if (now >= this.#dueAt) {
+      this.#dueAt = Infinity;
+      this.#want("poll");
+    }
+    if (!asleep() && now >= this.#pollAt()) this.#poll(now);
+    return Math.min(asleep() ? Infinity : this.#pollAt(), this.#dueAt);
   }
 
-  /** Asks for everything, or where there is nothing else to do lets a beat look, which takes one statement for all groups. */
-  #poll(): void {
-    const { clock, pollMs, scheduler } = this.#parts;
-    const isFirst = this.#pollAt === 0;
-    this.#pollAt = clock.ticks() + pollMs * (isFirst ? Math.random() : 1); // nodes that start together poll apart
+  /** When to poll next: a poll after the last one, and while a beat was asked for that is not answered, a poll after that. */
+  #pollAt(): number {
+    const isAnswered = this.#parts.beat().at >= this.#askedAt;
+    return Math.max(this.#polledAt, isAnswered ? -Infinity : this.#askedAt) + this.#parts.pollMs;
+  }
+
+  /** Polls by claims, or if there is nothing else to do by a beat, which is one statement for all groups. */
+  #poll(now: number): void {
+    const { scheduler, pollMs, beats } = this.#parts;
+    const { at, coming } = this.#parts.beat();
     scheduler.tend(pollMs);
-    const beatsWithin = scheduler.groups().length > 1 ? Infinity : pollMs;
-    this.#stoodIn = !isFirst && !this.#beatsAreBlind && this.#parts.beats(beatsWithin);
-    if (!this.#stoodIn) this.#all = true;
-    this.#beatsAreBlind = false;
-  }
-
-  #isTold(): boolean {
-    return this.#all || this.#named.size > 0;
-  }
-
-  async #pass(signal: AbortSignal): Promise<boolean> {
-    this.#passing = true;
-    try {
-      return await this.#claimAll(signal);
-    } finally {
-      this.#passing = false;
+    const looks = coming !== null && at >= this.#askedAt; // the last beat did, and none failed since
+    if (looks && beats(scheduler.groups().length > 1 ? Infinity : pollMs)) {
+      this.#askedAt = now;
+      return;
     }
+    const isFirst = this.#polledAt === -Infinity;
+    this.#polledAt = isFirst ? now - pollMs * Math.random() : now; // nodes that start together poll apart
+    this.#want("poll");
   }
 
-  /** Claims once for each group that has room and may have runs. Answers whether another pass is worthwhile at once. */
-  async #claimAll(signal: AbortSignal): Promise<boolean> {
-    const { scheduler, registry } = this.#parts;
-    const [all, named] = [this.#all, [...this.#named]];
-    this.#all = false;
-    this.#named.clear();
-    if (registry.ids().length === 0) return false;
-    const groups = scheduler.groups();
-    if (all) for (const group of groups) group.owed = true;
-    this.#turn = (this.#turn + 1) % groups.length;
+  #want(want: "poll" | "hint"): void {
+    for (const group of this.#parts.scheduler.groups())
+      if (want === "poll" || this.#wanted.get(group) !== "poll") this.#wanted.set(group, want);
+  }
+
+  /** Claims once for each group that is wanted and has room. Answers whether another pass is worthwhile at once. */
+  async #pass(signal: AbortSignal): Promise<boolean> {
+    const { registry, alive, revive } = this.#parts;
+    // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
+    if (!alive() && this.#wanted.size > 0) revive();
+    else if (registry.ids().length === 0) this.#wanted.clear();
     let more = false;
-    for (const group of [...groups.slice(this.#turn), ...groups.slice(0, this.#turn)]) {
+    for (const [group, want] of [...this.#wanted]) {
       if (signal.aborted || !this.#mayClaim()) return false;
-      const every = all || this.#backlog.has(group) || this.#mayLookAtAll(group);
-      if (every || named.length > 0) more = (await this.#claim(group, every ? undefined : named)) || more;
+      more = (await this.#claim(group, want === "poll")) || more;
     }
     return more;
   }
 
-  /** Claims for one group. Answers whether it should be asked again at once. */
-  async #claim(group: Group, lanes: readonly number[] | undefined): Promise<boolean> {
+  /** Claims for one group, if it has room. Answers whether it should be asked again at once. */
+  async #claim(group: Group, poll: boolean): Promise<boolean> {
     const { limit, want, future } = this.#room();
     const most = Math.min(limit, group.free);
-    this.#backlog.add(group);
     if (!want || most <= 0) return false;
     const ahead = future && (group.queue === null || group.future < group.concurrency);
     if (!ahead) this.#heldBack.add(group);
-    const whole = this.#mayLookAtAll(group);
-    if (whole && group.isSlow) this.#lookAside(group, most);
-    this.#claiming = this.#lease(group, { limit: most, ahead, lanes, whole: whole && !group.isSlow });
-    const count = await this.#claiming;
-    if (count < most) this.#backlog.delete(group);
-    return count >= most && this.#room().want && group.free > 0;
+    this.#wanted.set(group, "asked");
+    this.#claiming = this.#lease(group, { limit: most, ahead, poll });
+    const isFull = (await this.#claiming) >= most;
+    if (this.#wanted.get(group) === "asked") this.#wanted.delete(group);
+    if (isFull && !this.#wanted.has(group)) this.#wanted.set(group, "hint"); // after the others
+    return isFull && this.#room().want && group.free > 0;
   }
 
-  #mayLookAtAll({ owed, wholeAt, isSlow }: Group): boolean {
-    return owed && !(isSlow && this.#aside) && this.#parts.clock.ticks() >= wholeAt;
-  }
-
-  /** Looks at everything beside the other claims, which go on from where it ended if it did not bring all. */
-  #lookAside(group: Group, most: number): void {
-    const limit = Math.min(most, mostAside);
-    const more = (count: number): void => {
-      if (count < limit) return;
-      this.#backlog.add(group);
-      this.#bell.ring();
-    };
-    this.#aside = this.#lease(group, { limit, ahead: false, lanes: undefined, whole: true })
-      .then(more, (error: unknown) => this.#parts.health.failed("Leasing runs", error))
-      .finally(() => (this.#aside = null));
-  }
-
-  async #lease(group: Group, { limit, ahead, lanes, whole }: Wanted): Promise<number> {
-    const { store, clock, storeClock, health, scheduler, registry } = this.#parts;
+  /** Answers how many runs it brought. */
+  async #lease(group: Group, { limit, ahead, poll }: Wanted): Promise<number> {
+    const { store, clock, storeClock, health, scheduler, registry, pollMs } = this.#parts;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
     const crashesBelow = scheduler.crashesBelow();
     this.#passedBy ||= crashesBelow !== undefined;
     const sentAt = clock.ticks();
-    const call = store.runs.lease({
+    const { leases, nowMs } = await store.runs.lease({
       node: this.#parts.node(),
       jobs: registry.ids(),
       queues: this.#queues(group),
       limit,
-      aheadMs: ahead ? this.#parts.pollMs * 2 : 0,
+      aheadMs: ahead ? pollMs * 2 : 0,
       ttlMs: this.#parts.leaseMs,
       order,
       crashesBelow,
-      lanes,
-      whole,
-      slow: group.isSlow,
+      poll,
     });
-    const { leases, nowMs } = await (whole ? this.#timed(group, call, limit) : call);
-    if (nowMs === null) return 0;
+    if (Number.isNaN(nowMs)) return 0;
     const receivedAt = clock.ticks();
     health.ok();
-    this.#answered = true;
     storeClock.observe(nowMs, sentAt, receivedAt);
     const back = scheduler.accept(leases, { sentAt, receivedAt, order } satisfies Accepted);
-    if (back * 2 > leases.length) this.#restUntil = this.#pollAt; // the next claim at once would bring the same
+    if (back * 2 > leases.length) this.#restUntil = this.#pollAt(); // the next claim at once would bring the same
     return leases.length;
   }
 
-  /** Notes how long a claim took that looks at everything; one that fails is owed still, and at once if only now it turns out to take long. */
-  async #timed(group: Group, call: Promise<Claimed>, limit: number): Promise<Claimed> {
-    const { clock } = this.#parts;
-    const sentAt = clock.ticks();
-    group.owed = false;
-    const wasSlow = group.isSlow;
-    let tookMs = Number.NaN;
-    let isPart = false;
-    try {
-      const claimed = await call;
-      tookMs = claimed.tookMs;
-      isPart = claimed.leases.length >= limit;
-      return claimed;
-    } catch (error) {
-      group.owed = true;
-      tookMs = clock.ticks() - sentAt;
-      throw error;
-    } finally {
-      group.isSlow = tookMs > longMs || (wasSlow && isPart); // what it found first says nothing of the rest
-      const rests = group.isSlow && (wasSlow || !group.owed);
-      group.wholeAt = rests ? clock.ticks() + Math.min(longestRestMs, tookMs * wholeShare) : 0;
+  /** Asks again for what falls due soon, once half of what was brought of it has started. */
+  #refill(): void {
+    if (!this.#room().refill) return;
+    for (const group of this.#heldBack) {
+      if (group.queue !== null && group.future > group.concurrency / 2) continue;
+      this.#heldBack.delete(group);
+      if (!this.#wanted.has(group)) this.#wanted.set(group, "hint");
     }
   }
 
@@ -351,11 +266,9 @@ export class Fetcher {
 /** What one claim is to bring. */
 interface Wanted {
   readonly limit: number;
-  /** From these lanes alone, or from all; also what earlier claims should have brought. */
-  readonly lanes: readonly number[] | undefined;
-  readonly whole: boolean;
   /** Also what falls due within two polls. */
   readonly ahead: boolean;
+  readonly poll: boolean;
 }
 
 export interface FetcherParts {
@@ -369,9 +282,12 @@ export interface FetcherParts {
   readonly leaseMs: number;
   /** This node's number; known once it has joined. */
   node(): number;
-  /** Whether the node's own lease stands; and makes it beat at once, after which it wakes the fetcher. */
+  /** Whether the node's own lease stands; whether it sleeps; and makes it beat at once. */
   alive(): boolean;
+  asleep(): boolean;
   revive(): void;
+  /** The last beat that was answered. */
+  beat(): Seen;
   /** Beats instead of a poll, if nothing is held and the next beat is due within `ms`. Answers whether it does. */
   beats(ms: number): boolean;
   /** Ended runs that the store has not taken yet. */

@@ -5,7 +5,7 @@ import { fence, type Leased } from "../core/lease.ts";
 import type { Registry } from "../core/registry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Settler } from "../attempt/settle.ts";
-import type { Beat, Fence, NodeInfo, Store } from "../store/port.ts";
+import type { Beat, Coming, Fence, NodeInfo, Store } from "../store/port.ts";
 
 export interface NodeParts {
   readonly store: Store;
@@ -28,14 +28,18 @@ export interface NodeParts {
   idle(): boolean;
   /** When there is housekeeping to do; ticks. */
   tidyAt(): number;
-  /** The node sleeps: nothing may ask the store for anything before it is revived. */
-  slept(): void;
   /** The node stands again, after it slept, or `lapsed`: after its lease had ended. */
   revived(lapsed: boolean): void;
   /** A beat was answered, and what is held was seen to. */
   heard(beat: Beat): void;
   scheduler(): Scheduler;
   executor(): Executor;
+}
+
+/** When the last beat that was answered was sent (ticks), and what it saw of what comes; null if it did not look. */
+export interface Seen {
+  readonly at: number;
+  readonly coming: Coming | null;
 }
 
 /** Statements that began before a node slept, and that it can't see and nobody tells it of, have ended after this; ms. */
@@ -58,6 +62,7 @@ export class Node {
   #called = false;
   #id = 0;
   #heldUntil = -Infinity;
+  #seen: Seen = { at: -Infinity, coming: null };
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -82,6 +87,10 @@ export class Node {
   /** Whether it sleeps; it is not `alive` then. */
   get asleep(): boolean {
     return this.#sleep !== null;
+  }
+
+  get seen(): Seen {
+    return this.#seen;
   }
 
   /** Beats at once. */
@@ -143,6 +152,7 @@ export class Node {
     await this.#hold(!beat.alive);
     this.#heldUntil = until;
     this.#sleep = null;
+    this.#seen = { at: until - goodMs, coming: beat.coming };
     this.#parts.heard(beat);
     if (lapsed || slept) this.#parts.revived(lapsed || !beat.alive);
     return beat;
@@ -174,7 +184,6 @@ export class Node {
     if (end === null) return false;
     this.#sleep = { until: Math.min(until, end), sure: this.#sleep !== null };
     this.#heldUntil = -Infinity;
-    this.#parts.slept();
     return true;
   }
 

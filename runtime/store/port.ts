@@ -59,22 +59,15 @@ export interface Claim {
   readonly order: "priority" | "oldest";
   /** Passes by runs that crashed this often, or more; none if it is left out. */
   readonly crashesBelow?: number | undefined;
-  /** False: rows that earlier claims should have brought may be passed by, which is cheaper where there are many leased ones, or much
-   *  that is gone. True by default. */
-  readonly whole?: boolean | undefined;
-  /** Looking at everything takes long at present: a claim that does may take its time, and another leaves out what has been due for seconds where
-   *  it does not know how far earlier ones came. */
-  readonly slow?: boolean | undefined;
-  /** Looks only where `listen` said that runs may be due; everywhere if it is left out. */
-  readonly lanes?: readonly number[] | undefined;
+  /** True: a poll, which finds every run that is due within a bounded time. False: something was said to be due, by `listen` or by a claim that
+   *  came back full; the store may look only where it knows that, and where that is cheap. */
+  readonly poll: boolean;
 }
 export interface Claimed {
   readonly leases: readonly Lease[];
-  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. Null: none of the claim's lanes is
-   *  one of its jobs and queues, so nothing was asked. */
-  readonly nowMs: number | null;
-  /** How long the store itself looked; ms. */
-  readonly tookMs: number;
+  /** The store's clock when the claim was answered, epoch ms: a lower bound of its time at receipt. NaN if the store knew that nothing is due
+   *  without looking. */
+  readonly nowMs: number;
 }
 
 /** How an attempt ended. All of it is written in one step with the end of the lease. */
@@ -160,12 +153,9 @@ export interface Runs {
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
    *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
   sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
-  /** Calls back when runs may have become due (with the lanes, where it is known that they are in few), a command for `node` waits, or a
-   *  schedule was changed. Best effort: polling must be enough alone. */
-  listen(
-    node: number,
-    hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
-  ): Promise<() => Promise<void>>;
+  /** Calls back when runs may have become due, a command for `node` waits, or a schedule was changed. Best effort: polling must be
+   *  enough alone. */
+  listen(node: number, hear: (what: "due" | "command" | "tick") => void): Promise<() => Promise<void>>;
   /** Keeps what attempts tell of themselves. Answers those whose lease was lost: nothing of them is kept. */
   note(batch: readonly Note[]): Promise<readonly Fence[]>;
 }

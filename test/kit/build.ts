@@ -56,6 +56,7 @@ export function aClaim(overrides: Partial<Claim> & Pick<Claim, "node">): Claim {
     aheadMs: 1000,
     ttlMs: 15_000,
     order: "priority",
+    poll: true,
     ...overrides,
   };
 }

@@ -255,11 +255,29 @@ test("what a node claimed before it died starts once its lease ends, though the 
   await store.desk.pause("q", true);
   await add({ queue: "q" });
   const { leases } = await store.runs.lease({
-    ...{ node: dead, jobs: ["job"], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 15 * minute, order: "oldest" },
+    ...{
+      node: dead,
+      jobs: ["job"],
+      queues: { not: [] },
+      limit: 1,
+      aheadMs: 0,
+      ttlMs: 15 * minute,
+      order: "oldest",
+      poll: true,
+    },
   });
   await store.desk.pause("q", false);
   const { leases: taken } = await store.runs.lease({
-    ...{ node: dead, jobs: ["job"], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 15 * minute, order: "oldest" },
+    ...{
+      node: dead,
+      jobs: ["job"],
+      queues: { not: [] },
+      limit: 1,
+      aheadMs: 0,
+      ttlMs: 15 * minute,
+      order: "oldest",
+      poll: true,
+    },
   });
   const endMs = clock.nowMs() + 15 * minute;
   await store.nodes.leave(dead);

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { DuplicateJob, StoreUnavailable } from "../../sdk/port/error.ts";
 import { addAll, addMany, aRun, wire } from "../kit/build.ts";
 import { wait } from "../../runtime/core/clock.ts";
-import type { Claim, Store } from "../../runtime/store/port.ts";
+import type { Claim, Claimed, Runs } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A job whose runs go on until the test ends them, and which knows how many run at once. */
@@ -260,138 +260,94 @@ describe("jobs", () => {
   });
 });
 
-describe("claims that look at everything", () => {
-  /** A bench whose claims that look at everything wait for a gate once `slow.on` is set, and are said to have taken `slow.tookMs`. */
-  async function slowly(options: Parameters<typeof aBench>[0]) {
-    const gates: (() => void)[] = [];
-    const whole: Claim["queues"][] = [];
-    const slow = { on: false, tookMs: 0 };
+describe("a claim", () => {
+  /** A bench that notes its claims: whether each is a poll, and for which queues. */
+  async function noting(options: Parameters<typeof aBench>[0], change: (claim: Claim, runs: Runs) => Promise<Claimed>) {
+    const claims: Claim[] = [];
     const bench = await aBench(options, (store) =>
-      withRuns(store, (runs) => ({
-        async lease(claim) {
-          if (claim.whole) whole.push(claim.queues);
-          if (slow.on && claim.whole) await new Promise<void>((resolve) => gates.push(resolve));
-          return { ...(await runs.lease(claim)), tookMs: claim.whole ? slow.tookMs : 0 };
-        },
-      })),
+      withRuns(store, (runs) => ({ lease: (claim) => (claims.push(claim), change(claim, runs)) })),
     );
-    return { bench, gates, whole, slow };
+    return { bench, claims };
   }
+  const polls = (claims: readonly Claim[]): readonly boolean[] => claims.map(({ poll }) => poll);
 
-  test("hold up no other where they take long", async () => {
-    const handler = vi.fn();
-    const { bench, gates, slow } = await slowly({ jobs: [aJob(handler)] });
-    Object.assign(slow, { on: true, tookMs: 100 });
-    await bench.pass(1000);
-    gates.pop()!();
-
-    await bench.pass(10_000);
-    const beside = gates.length;
-    await bench.add();
-
-    expect(beside).toBe(1);
-    expect(handler).toHaveBeenCalledTimes(1);
-    gates.pop()!();
-  });
-
-  test("hold up no other where the first is given up", async () => {
-    const handler = vi.fn();
-    const claims: Claim[] = [];
-    const givenUp = deferred();
-    const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
-      withRuns(store, (runs) => ({
-        async lease(claim) {
-          claims.push(claim);
-          if (claim.whole && !claim.slow) {
-            await givenUp.promise;
-            throw new StoreUnavailable("test", new Error("timeout"));
-          }
-          return claim.whole ? new Promise<never>(() => undefined) : runs.lease(claim);
-        },
-      })),
-    );
-    await bench.pass(5000);
-    givenUp.resolve();
-    await bench.pass(2000);
-
-    await bench.add();
-
-    expect(claims.filter(({ whole }) => whole).map(({ slow }) => slow)).toEqual([false, true]);
-    expect(handler).toHaveBeenCalledTimes(1);
-  });
-
-  /** A bench with 150 runs that only a look at everything finds, and that waits for `gate` to answer such a look, which is said to take `tookMs`. Once it
-   *  has looked, the store knows the way, and other claims go on from there. */
-  async function buried(tookMs: number) {
-    const handler = vi.fn();
-    const claims: Claim[] = [];
-    const gate = deferred();
-    let isHidden = false;
-    const bench = await aBench({ slots: 200, jobs: [aJob(handler)] }, (store) =>
-      withRuns(store, (runs) => ({
-        async lease(claim) {
-          claims.push(claim);
-          if (!claim.whole) return { ...(await runs.lease(isHidden ? { ...claim, jobs: [] } : claim)), tookMs: 0 };
-          if (!isHidden) return { ...(await runs.lease(claim)), tookMs: claims.length === 1 ? 100 : 0 };
-          await gate.promise;
-          isHidden = false;
-          return { ...(await runs.lease(claim)), tookMs };
-        },
-      })),
-    );
-    isHidden = true;
-    await addMany(bench.store, 150);
-    await bench.pass(3000);
-    return { bench, claims, gate, handler };
-  }
-
-  test("are gone on from at once where they did not bring all", async () => {
-    const { gate, handler } = await buried(100);
-    expect(handler).not.toHaveBeenCalled();
-
-    gate.resolve();
+  test("is a poll at the start and each poll, and no poll where the store told of runs or the last one came back full", async () => {
+    const options = { slots: 10, queues: { a: { concurrency: 1 } }, jobs: [aJob(() => undefined)] };
+    const { bench, claims } = await noting(options, (claim, runs) => runs.lease(claim));
+    const first = claims.splice(0);
+    await addMany(bench.store, 12);
     await turns();
+    const told = claims.splice(0);
 
-    expect(handler).toHaveBeenCalledTimes(150);
+    expect(polls(first)).toEqual([true, true]);
+    expect(first.map(({ queues }) => queues)).toEqual([{ not: ["a"] }, { only: ["a"] }]);
+    expect(told.length).toBeGreaterThanOrEqual(3);
+    expect(told.some(({ poll }) => poll)).toBe(false);
   });
 
-  test("count as slow until one that saw everything was quick", async () => {
-    const { bench, claims, gate } = await buried(0);
-
-    gate.resolve();
-    await turns();
-    const after = claims.at(-1);
-    await bench.pass(2000);
-
-    expect(after).toMatchObject({ whole: false, slow: true });
-    expect(claims.at(-1)).toMatchObject({ slow: false });
-  });
-
-  test("are each group's own: one that is slow costs another none", async () => {
-    const { bench, whole, slow } = await slowly({
-      queues: { a: { concurrency: 1 }, b: { concurrency: 1 } },
-      jobs: [aJob(() => undefined)],
+  test("that fails is made up for by a poll", async () => {
+    let isAway = false;
+    const handler = vi.fn();
+    const { bench, claims } = await noting({ jobs: [aJob(handler)] }, async (claim, runs) => {
+      if (isAway) throw new StoreUnavailable("test", new Error("away"));
+      return runs.lease(claim);
     });
-    whole.length = 0;
-    slow.tookMs = 100;
+    isAway = true;
+    claims.length = 0;
+    await bench.add();
+    isAway = false;
+    await bench.pass(1000);
 
-    await bench.add(); // heard without lanes: look everywhere
+    expect(polls(claims).slice(0, 2)).toEqual([false, true]);
+    expect(handler).toHaveBeenCalledTimes(1);
+  });
 
-    expect(whole).toHaveLength(3);
-    expect(whole).toEqual(expect.arrayContaining([{ not: ["a", "b"] }, { only: ["a"] }, { only: ["b"] }]));
+  test("that the store answers without looking tells nothing of its clock", async () => {
+    const handler = vi.fn();
+    let knows = true;
+    const { bench } = await noting({ jobs: [aJob(handler)] }, async (claim, runs) =>
+      knows && !claim.poll ? { leases: [], nowMs: Number.NaN } : runs.lease(claim),
+    );
+    await bench.add();
+    const before = handler.mock.calls.length;
+    knows = false;
+    await bench.add({ delayMs: 1500 });
+    await bench.pass(1500);
+
+    expect(before).toBe(0);
+    expect(handler).toHaveBeenCalledTimes(2);
   });
 });
 
-test("a beat that stood in for a poll, but did not look, is made up for", async () => {
+test("a beat that stood in for a poll, but did not look, is made up for, and the next polls are claims", async () => {
   const handler = vi.fn();
-  const blind = (store: Store): Store => ({
-    ...store,
-    nodes: { ...store.nodes, beat: async (...args) => ({ ...(await store.nodes.beat(...args)), coming: null }) },
-  });
-  const bench = await aBench({ queues: { narrow: { concurrency: 1 } }, jobs: [aJob(handler)] }, blind);
-
+  const calls: string[] = [];
+  let isBlind = false;
+  const bench = await aBench({ queues: { narrow: { concurrency: 1 } }, jobs: [aJob(handler)] }, (store) => ({
+    ...withRuns(store, (runs) => ({ lease: (claim) => (calls.push("lease"), runs.lease(claim)) })),
+    nodes: {
+      ...store.nodes,
+      async beat(...args) {
+        calls.push("beat");
+        const beat = await store.nodes.beat(...args);
+        return isBlind ? { ...beat, coming: null } : beat;
+      },
+    },
+  }));
+  await bench.pass(3000);
+  calls.length = 0;
+  await bench.pass(2000);
+  const sighted = new Set(calls.splice(0));
+  isBlind = true;
+  await bench.pass(1000);
+  const blind = calls.splice(0);
+  await bench.pass(1000);
+  const after = calls.splice(0);
   await bench.add({ delayMs: 4000 });
   await bench.pass(4000);
 
+  expect(sighted).toEqual(new Set(["beat"]));
+  expect(blind).toEqual(["beat", "lease", "lease"]);
+  expect(after).toEqual(["lease", "lease"]);
   expect(handler).toHaveBeenCalledTimes(1);
 });

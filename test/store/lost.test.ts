@@ -82,7 +82,7 @@ test("an add whose answer was lost runs nothing twice, also if its run was over 
   const cut = await losing("tasker_add_one", async () => {
     const { leases } = await store.runs.lease({
       ...{ node, jobs: [job], queues: { not: [] }, limit: 1, aheadMs: 0, ttlMs: 60_000 },
-      order: "priority",
+      ...{ order: "priority", poll: true },
     });
     await store.runs.settle([settled(leases[0]!)]);
   });

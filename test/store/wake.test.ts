@@ -10,19 +10,21 @@ import { until } from "../kit/until.ts";
 let database: Database;
 let store: Store;
 let node: number;
+let client: pg.Client;
 let heard = 0;
-let lanes: readonly number[] | undefined;
 beforeAll(async () => {
   database = await freshDatabase();
   store = postgres({ url: database.url });
   await store.open();
   node = await store.nodes.join(aNode(), 600_000);
-  await store.runs.listen(node, (what, named) => {
+  client = new pg.Client(database.url);
+  await client.connect();
+  await store.runs.listen(node, (what) => {
     if (what === "due") heard++;
-    if (what === "due") lanes = named;
   });
 });
 afterAll(async () => {
+  await client.end();
   await store.close();
   await database.drop();
 });
@@ -111,51 +113,93 @@ test("a claim that met a locked row gets it when it is told", async () => {
   await lock;
 });
 
-test("an add says in which lanes its runs are, and a claim that looks only there finds them and no others", async () => {
-  const id = await addOne(store, { job: "near" });
-  await addOne(store, { job: "far" });
-  const claim = { jobs: ["near", "far"], limit: 10 };
-  const only = async (among: readonly number[], about: Partial<Claim> = {}) => {
-    const { leases, nowMs } = await store.runs.lease(aClaim({ node, ...claim, lanes: among, ...about }));
-    return { jobs: leases.map(({ job }) => job), asked: nowMs !== null };
-  };
+/** What a claim brings once something was said to be due, and whether the database was asked. */
+async function hinted(about: Partial<Claim>): Promise<{ jobs: readonly string[]; asked: boolean }> {
+  const { leases, nowMs } = await store.runs.lease(aClaim({ node, limit: 10, poll: false, ...about }));
+  return { jobs: leases.map(({ job }) => job), asked: !Number.isNaN(nowMs) };
+}
 
-  const [far] = await laneOf("far");
-  const [near] = await laneOf("near");
+/** Adds a run by another process, and awaits that it is told. */
+async function addElsewhere(...runs: Parameters<typeof aRun>[0][]): Promise<void> {
+  const other = postgres({ url: database.url });
+  heard = 0;
+  await other.add(runs.map((run) => aRun(run)));
+  await until(() => heard > 0, { what: "the runs are told" });
+  await other.close();
+}
 
-  expect(await only([near!], { jobs: ["far"] })).toEqual({ jobs: [], asked: false });
-  expect(await only([near!], { queues: { only: ["other"] } })).toEqual({ jobs: [], asked: false });
-  expect(await only([near!])).toEqual({ jobs: ["near"], asked: true });
-  expect(await only([near!, far!])).toEqual({ jobs: ["far"], asked: true });
-  expect((await store.find.get(id))?.status).toBe("leased");
+test("a claim that is no poll looks only where runs were told of, and asks nothing if that is nowhere of its own", async () => {
+  const jobs = ["near", "far"];
+  await addElsewhere({ job: "near" }, { job: "far" });
+  await store.runs.lease(aClaim({ node, jobs, limit: 10 }));
+
+  const before = await hinted({ jobs });
+  await addElsewhere({ job: "near" });
+  const [otherJob, otherQueue] = [await hinted({ jobs: ["far"] }), await hinted({ jobs, queues: { only: ["other"] } })];
+  await untold("far");
+  const near = await hinted({ jobs });
+  const after = await hinted({ jobs });
+  const polled = await store.runs.lease(aClaim({ node, jobs, limit: 10 }));
+
+  expect([before, otherJob, otherQueue]).toEqual(Array(3).fill({ jobs: [], asked: false }));
+  expect([near, after]).toEqual([
+    { jobs: ["near"], asked: true },
+    { jobs: [], asked: false },
+  ]);
+  expect(polled.leases.map(({ job }) => job)).toEqual(["far"]);
+});
+
+test("a claim that came back full, or left out what falls due soon, is gone on from", async () => {
+  await addElsewhere({ job: "three" }, { job: "three" }, { job: "three", delayMs: 500 });
+  const jobs = ["three"];
+
+  const taken = [
+    await hinted({ jobs, limit: 1 }),
+    await hinted({ jobs, aheadMs: 0 }),
+    await hinted({ jobs }),
+    await hinted({ jobs }),
+  ];
+
+  expect(taken).toEqual([...Array<unknown>(3).fill({ jobs: ["three"], asked: true }), { jobs: [], asked: false }]);
+});
+
+test("what is told while a claim is under way, or before one that fails, counts", async () => {
+  const jobs = ["meanwhile"];
+  await addElsewhere({ job: "meanwhile" });
+  const claim = hinted({ jobs });
+  await addElsewhere({ job: "meanwhile" });
+  const [first, second] = [await claim, await hinted({ jobs })];
+  await addElsewhere({ job: "meanwhile" });
+  await expect(hinted({ jobs, limit: -1 })).rejects.toThrow("LIMIT must not be negative");
+
+  expect([...first.jobs, ...second.jobs]).toHaveLength(2);
+  expect(await hinted({ jobs })).toEqual({ jobs, asked: true });
 });
 
 test("a lane that the node has not read yet is looked for", async () => {
-  const other = postgres({ url: database.url });
-  await other.runs.lease(aClaim({ node })); // it knows the lanes of now
-  await addOne(store, { job: "new" });
-  const named = await laneOf("new");
+  await store.runs.lease(aClaim({ node })); // it knows the lanes of now
+  await addElsewhere({ job: "new" });
 
-  const { leases } = await other.runs.lease(aClaim({ node, jobs: ["new"], lanes: named }));
-
-  expect(leases.map(({ job }) => job)).toEqual(["new"]);
-  await other.close();
+  expect(await hinted({ jobs: ["new"] })).toEqual({ jobs: ["new"], asked: true });
 });
 
-test("a batch over many lanes names none of them", async () => {
-  heard = 0;
-  await store.add(Array.from({ length: 40 }, (_, i) => aRun({ job: `many-${i}` })));
+test("a batch over many lanes, which names none, may be anywhere, also below the marks", async () => {
+  await addElsewhere({ job: "deep" });
+  await store.runs.lease(aClaim({ node, jobs: ["deep"], limit: 10 }));
+  await untold("deep", "1 h");
+  const before = await hinted({ jobs: ["deep"] });
 
-  await until(() => heard > 0, { what: "the batch is told" });
+  await addElsewhere(...Array.from({ length: 40 }, (_, i) => ({ job: `many-${i}` })));
 
-  expect(lanes).toBeUndefined();
+  expect(before).toEqual({ jobs: [], asked: false });
+  expect(await hinted({ jobs: ["deep"] })).toEqual({ jobs: ["deep"], asked: true });
 });
 
-/** The number of a job's lane, as a notification of another run of it names it. */
-async function laneOf(job: string): Promise<readonly number[]> {
-  heard = 0;
-  const id = await addOne(store, { job });
-  await until(() => heard > 0, { what: `a run of ${job} is told` });
-  await store.desk.cancel([id], "user");
-  return lanes!;
+/** A run that has been due for a while, which nobody is told of. */
+async function untold(job: string, ago = "0 s"): Promise<void> {
+  await client.query(
+    `insert into tasker.runs (id, lane, due_at, ready_at, created_at, input)
+     select nextval('tasker.run_id'), id, t.at, t.at, t.at, '1' from tasker.lanes, (select now() - $2::interval as at) t where job = $1`,
+    [job, ago],
+  );
 }

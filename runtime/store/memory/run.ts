@@ -34,7 +34,7 @@ import {
 /** The way of a run, in memory. */
 export function runs(state: State): Runs {
   return {
-    lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now(), tookMs: 0 })),
+    lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
     add: step((batch, how) => add(state, batch, how)),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
     hold: step((node, started) =>

@@ -331,8 +331,8 @@ function isBare({ run }: Numbered): boolean {
 }
 
 /** Payload of the notification: the lanes to look at, all if they are many. What is due much later than any node looks ahead is told to
- *  nodes that sleep. Inside a caller's transaction it names no lanes, for its runs may come in below where claims of named ones begin to
- *  look (floor.ts). */
+ *  nodes that sleep. Inside a caller's transaction it names no lanes, because its runs may turn up below their low-water marks
+ *  (mark.ts). */
 function wakes(items: readonly Numbered[], inside = false): string {
   const soon = items.filter(({ run }) => run.delayMs < 60_000);
   const lanes = new Set((soon.length > 0 ? soon : items).map(({ lane }) => lane));

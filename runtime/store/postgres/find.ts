@@ -1,7 +1,7 @@
 import { isFinal } from "../../../sdk/port/status.ts";
 import { liveColumns, pastColumns } from "./column.ts";
 import type { Find, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
-import type { Ear } from "./listen.ts";
+import type { Listener } from "./listen.ts";
 import { type Pool, texts } from "./pool.ts";
 import { jobOf, laneStatOf, nodeOf, rateOf, runOf } from "./record.ts";
 import type { Statements } from "./sql.ts";
@@ -11,7 +11,7 @@ const depthCap = 10_000;
 const rateWindowMs = 5 * 60_000;
 
 /** Reading, in Postgres. */
-export function find(pool: Pool, sql: Statements, ear: Ear): Find {
+export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   const text = statements(sql);
   const get: Get = async (id) => {
     const rows = await pool.rows("tasker_get", text.get, [id]);
@@ -52,7 +52,7 @@ export function find(pool: Pool, sql: Statements, ear: Ear): Find {
         paused: row[1] === "t",
       }));
     },
-    awaited: (id, waitMs, signal) => awaited(pool, text.watch, ear, get, id, waitMs, signal),
+    awaited: (id, waitMs, signal) => awaited(pool, text.watch, listener, get, id, waitMs, signal),
   };
 }
 
@@ -64,7 +64,7 @@ type Get = (id: number) => Promise<RunRecord | null>;
 async function awaited(
   pool: Pool,
   watch: string,
-  ear: Ear,
+  listener: Listener,
   get: Get,
   id: number,
   waitMs: number,
@@ -77,7 +77,7 @@ async function awaited(
     told = true;
     wake();
   };
-  const stop = ear.ended((ids) => (ids.length === 0 || ids.includes(id) ? rouse() : undefined));
+  const stop = listener.ended((ids) => (ids.length === 0 || ids.includes(id) ? rouse() : undefined));
   signal?.addEventListener("abort", rouse, { once: true });
   try {
     for (let marked = false; ;) {

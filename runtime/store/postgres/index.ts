@@ -3,10 +3,10 @@ import type { Store } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
-import { floors } from "./floor.ts";
 import { keep } from "./keep.ts";
 import { lanes } from "./lane.ts";
-import { ear } from "./listen.ts";
+import { listener } from "./listen.ts";
+import { marks } from "./mark.ts";
 import { placeOf } from "./applied.ts";
 import { isCurrent, migrate, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
@@ -43,9 +43,9 @@ export function postgres(options: PostgresOptions): Store {
   const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare ?? true, name });
   const text = sql(schema, options.skew ?? false);
   const known = lanes(pool, text);
-  const heard = ear(options.url, text.channel);
+  const heard = listener(options.url, text.channel);
   const add = adder(pool, text, known);
-  const parts = { pool, sql: text, lanes: known, floors: floors() };
+  const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;
 
   return {

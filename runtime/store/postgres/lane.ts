@@ -19,17 +19,17 @@ export interface Lanes {
   known(id: number): Lane | undefined;
   /** The number of a lane that has been read already. */
   numberOf(name: LaneName): number | undefined;
-  /** Lanes of these jobs and queues, highest priority first, equal ones by turns; of those with these numbers, if there are any given. */
+  /** Numbers of the lanes of these jobs and queues, highest priority first, equal ones by turns; without those in `except`. */
   pick(
     jobs: readonly string[],
     queues: { readonly only: readonly string[] } | { readonly not: readonly string[] },
-    among?: readonly number[],
-  ): readonly Lane[];
+    except?: ReadonlySet<number>,
+  ): readonly number[];
   /** The revision of the settings at which the lanes were read; -1 before. */
   readonly rev: number;
   /** Numbers of the lanes of these jobs, as last read. */
   of(jobs: readonly string[]): readonly number[];
-  /** Where the settings stand; reads the lanes again if `rev` is new. True if it was. */
+  /** Reads the lanes again if the settings stand at another revision than when they were read. True if so. */
   follow(rev: number): Promise<boolean>;
 }
 
@@ -82,15 +82,16 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
       if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
       return lane;
     },
-    pick(jobs, queues, among) {
+    pick(jobs, queues, except) {
       const wanted = new Set(jobs);
       const named = new Set("only" in queues ? queues.only : queues.not);
       const only = "only" in queues;
-      const all = among ? among.flatMap((id) => byId.get(id) ?? []) : [...known.values()];
-      const list = all.filter((lane) => wanted.has(lane.job) && named.has(lane.queue) === only);
+      const list = [...known.values()].filter(
+        ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
+      );
       const first = list.length > 0 ? turn++ % list.length : 0;
       const turned = [...list.slice(first), ...list.slice(0, first)];
-      return turned.sort((a, b) => b.priority - a.priority); // stable: equal priorities keep their turn
+      return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
     },
     get rev() {
       return seen;

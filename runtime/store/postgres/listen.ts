@@ -1,10 +1,13 @@
 import pg from "pg";
-import type { Runs } from "../port.ts";
 import { connection } from "./pool.ts";
 
 /** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
-export interface Ear {
-  listen: Runs["listen"];
+export interface Listener {
+  /** As `listen` of `Runs`. `lanes`: where runs may be due; anywhere if they are left out. */
+  listen(
+    node: number,
+    hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
+  ): Promise<() => Promise<void>>;
   /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
   ended(hear: (ids: readonly number[]) => void): () => void;
   close(): Promise<void>;
@@ -12,7 +15,7 @@ export interface Ear {
 
 type Hear = (kind: string, rest: string) => void;
 
-export function ear(url: string, channel: string): Ear {
+export function listener(url: string, channel: string): Listener {
   const heard = new Set<Hear>();
   let client: pg.Client | null = null;
   let timer: NodeJS.Timeout | null = null;
@@ -27,10 +30,10 @@ export function ear(url: string, channel: string): Ear {
     fresh.on("error", () => lose(fresh));
     fresh.on("end", () => lose(fresh));
     fresh.on("notification", ({ payload = "" }) => tell(payload.slice(0, 1), payload.slice(1)));
-    return hearken(fresh).catch(() => lose(fresh));
+    return subscribe(fresh).catch(() => lose(fresh));
   }
 
-  async function hearken(fresh: pg.Client): Promise<void> {
+  async function subscribe(fresh: pg.Client): Promise<void> {
     await fresh.connect();
     unref(fresh);
     await fresh.query(`listen "${channel}"`);

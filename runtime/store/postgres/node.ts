@@ -1,5 +1,5 @@
 import type { Fence, Nodes, NodeState } from "../port.ts";
-import type { Parts } from "./run.ts";
+import type { Parts } from "./claim.ts";
 import { publisher } from "./publish.ts";
 import { isToPublish, jobsAt, served } from "./schedule.ts";
 import { numbers, type Row, texts } from "./pool.ts";
@@ -9,7 +9,7 @@ import type { Statements } from "./sql.ts";
 const mostLanes = 1000;
 
 /** Nodes and what they publish, in Postgres. */
-export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
+export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
   const text = statements(sql);
   return {
     async join(info, ttlMs) {
@@ -31,14 +31,14 @@ export function nodes({ pool, sql, lanes, floors }: Parts): Nodes {
         numbers(tallies.map((t) => t.runMs)),
       ];
       const mine = lanes.of(state.jobs);
-      const slow = floors.isSlow(mine);
+      const slow = marks.isTooSlowForBeats(mine);
       const looked = slow || !looksOut(mine, state) ? null : mine;
       const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev, slow];
       const rows = await pool.rows("tasker_beat", text.beat, [...values, ...rates, ...look]).catch((error: unknown) => {
-        floors.beaten(mine, Infinity);
+        marks.beat(mine, Infinity);
         throw error;
       });
-      floors.beaten(mine, Number(rows[0]![11]));
+      marks.beat(mine, Number(rows[0]![11]));
       const [alive, nowMs, tickMs, publish, sweep, others, dueMs, expiresMs] = rows[0]!;
       return {
         alive: alive === "t",

@@ -1,37 +1,27 @@
-import type { RunOptions } from "../../../sdk/port/target.ts";
-import type { Claim, Claimed, Fence, Lease, Line, Note, Outcome, Runs, Settled, Settlement } from "../port.ts";
+import type { Fence, Line, Note, Outcome, Runs, Settled, Settlement } from "../port.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { batch } from "./batch.ts";
-import type { Floors } from "./floor.ts";
-import type { Lane, Lanes } from "./lane.ts";
-import type { Ear } from "./listen.ts";
+import { claims, type Parts } from "./claim.ts";
+import type { Lanes } from "./lane.ts";
+import type { Listener } from "./listen.ts";
 import { bitsOf } from "./record.ts";
 import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
 
-/** More crashes than any run can have. */
-const everyCrashes = 32_768;
 /** A line of a run's log is cut here. */
 const lineBytes = 8192;
 
-/** What claims and beats work with. */
-export interface Parts {
-  readonly pool: Pool;
-  readonly sql: Statements;
-  readonly lanes: Lanes;
-  readonly floors: Floors;
-}
-
 /** The way of a run, in Postgres. */
-export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, "add"> {
+export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
+  const { pool, sql, lanes } = parts;
   const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
   });
   const note = batch((items: readonly Note[]) => noteAll(pool, sql, items), { size: 1000 });
   return {
-    lease: (claim) => lease({ pool, sql, lanes, floors }, claim),
+    ...claims(parts, listener),
     settle,
     async hold(node, started) {
       if (started.length === 0) return [];
@@ -44,7 +34,6 @@ export function runs({ pool, sql, lanes, floors }: Parts, ear: Ear): Omit<Runs, 
       return started.filter(({ id, token }) => !ours.has(`${id} ${token}`));
     },
     sweep: sweeper(pool, sql),
-    listen: (node, hear) => ear.listen(node, hear),
     async note(notes) {
       if (notes.length === 0) return [];
       const kept = await note(notes);
@@ -74,87 +63,6 @@ function lineOf({ attempt, at, level, message, data }: Line): object {
   const texts = { message: clean(message, lineBytes), data: data && clean(data, lineBytes) };
   return { attempt, at: at.getTime(), level, ...texts };
 }
-
-/** Claims once; if lanes are new since the last look and there is room left, claims from those at once too. */
-async function lease(parts: Parts, claim: Claim): Promise<Claimed> {
-  const { lanes } = parts;
-  if (claim.lanes && !claim.lanes.every((lane) => lanes.known(lane)))
-    return lease(parts, { ...claim, lanes: undefined });
-  const first = await claimOnce(parts, claim);
-  if (first.nowMs === null || !(await lanes.follow(first.rev)) || first.leases.length >= claim.limit) return first;
-  const second = await claimOnce(parts, { ...claim, limit: claim.limit - first.leases.length });
-  return { ...second, leases: [...first.leases, ...second.leases] };
-}
-
-/** Where everything takes long to look at, a claim that knows no floor begins so long ago. */
-const recentMs = 2000;
-/** From how many lanes on it pays to see first which have something. */
-const fewLanes = 32;
-
-async function claimOnce({ pool, sql, lanes, floors }: Parts, claim: Claim): Promise<Claimed & { rev: number }> {
-  const picked = lanes.pick(claim.jobs, claim.queues, claim.lanes);
-  if (claim.lanes && picked.length === 0) return { leases: [], rev: Number.NaN, nowMs: null, tookMs: 0 };
-  const oldest = claim.order === "oldest";
-  const whole = claim.whole ?? true;
-  const order = picked.map((lane) => lane.id);
-  const unknown = claim.slow ? -recentMs : 0;
-  const low = whole ? "{}" : numbers(order.map((lane) => floors.of(lane) || unknown));
-  const many =
-    order.length > fewLanes ? (["tasker_lease_many", sql.leaseMany] as const) : (["tasker_lease", sql.lease] as const);
-  const [name, statement] = oldest ? ["tasker_lease_oldest", sql.leaseOldest] : many;
-  const below = claim.crashesBelow ?? everyCrashes;
-  const sentAt = performance.now();
-  const { node, ttlMs, limit, aheadMs } = claim;
-  const values = [numbers(order), low, node, ttlMs, limit, aheadMs, below];
-  const patient = whole && claim.slow ? pool.guest : pool;
-  if (whole) floors.looks();
-  const rows = await patient.rows(name, statement, values).catch((error: unknown) => {
-    floors.forget(order); // it may be what was too far to walk
-    if (whole) floors.looked(order, Infinity, false);
-    throw error;
-  });
-  const tookMs = performance.now() - sentAt;
-  const ownMs = Number(rows[0]![17]);
-  const exhausted = rows[0]![2] === null || rows.length < limit;
-  if (whole) floors.looked(order, ownMs, exhausted);
-  const nowMs = Number(rows[0]![1]);
-  const leases: Lease[] = [];
-  const lastMs = new Map<number, number>();
-  let lateMs = 0;
-  for (const row of rows) {
-    if (row[2] === null) continue;
-    const lane = Number(row[4]);
-    leases.push(leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane)))); // awaits only what is new: a promise a row is dear
-    const readyMs = Number(row[16]);
-    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
-    if (row[3] === "1" && readyMs < floors.of(lane)) lateMs = Math.max(lateMs, nowMs - readyMs);
-  }
-  // Where a slow claim knew no floor it left out what is older, so there is none yet.
-  const seen = whole || !claim.slow ? order : order.filter((lane) => floors.of(lane) > 0);
-  floors.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs });
-  return { leases, rev: Number(rows[0]![0]), nowMs, tookMs: ownMs };
-}
-
-function leaseOf(row: Row, lane: Lane): Lease {
-  return {
-    id: Number(row[2]),
-    token: Number(row[3]),
-    job: lane.job,
-    queue: lane.queue,
-    priority: lane.priority,
-    dueMs: Number(row[5]),
-    createdMs: Number(row[6]),
-    expiresMs: row[7] === null ? null : Number(row[7]),
-    attempt: Number(row[8]),
-    crashes: Number(row[9]),
-    canceling: row[10] !== null,
-    input: { json: row[11]!, meta: row[12]! },
-    tags: row[13] ? (JSON.parse(row[13]) as string[]) : none,
-    key: row[14]!,
-    options: row[15] ? (JSON.parse(row[15]) as RunOptions) : null,
-  };
-}
-const none: readonly string[] = [];
 
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 

@@ -39,22 +39,28 @@ export function sql(schema: string, skew: boolean) {
   const soonIn = (lanes: string) =>
     `select lane, ${now}, ${now} + ${ms("$6")} from ${lanes} where $6::float8 > 0 limit cardinality($1)`;
   const all = { begin: "with", due: given, ahead: soonIn("unnest($1::int[]) w(lane)") };
-  const lease = ({ begin, due, ahead } = all) => `
+  const paused = `array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)`;
+  const claimed = (ids: string, begin = "with") => `
   ${begin} taken as (
     update ${s}.runs r set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashed}
-    where id = any(array(                       -- an array is a fence: a join may lock more rows than $5
-      select c.id from ((${due}) union all (${ahead})) l
-      cross join lateral (
-        select id from ${s}.runs
-        where lane = l.lane and ${free} and ready_at > l.low and ready_at <= l.high
-          and l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)) -- once, not once a lane
-        order by ready_at, id limit $5 for update skip locked) c
-      limit $5))
+    where id = any(array(${ids}))               -- an array is a fence: a join may lock more rows than $5
     returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)
   select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
     case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options,
     floor(${epoch("t.ready_at")}), ${epoch(clock)} - ${epoch(now)}
   from (select 1) one left join taken t on true`;
+  const lease = ({ begin, due, ahead } = all) =>
+    claimed(
+      `
+      select c.id from ((${due}) union all (${ahead})) l
+      cross join lateral (
+        select id from ${s}.runs
+        where lane = l.lane and ${free} and ready_at > l.low and ready_at <= l.high
+          and l.lane <> all(${paused})          -- once, not once a lane
+        order by ready_at, id limit $5 for update skip locked) c
+      limit $5`,
+      begin,
+    );
   const due = `case when i.at is not null then greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${now}))
       when i.delay = 0 then date_trunc('milliseconds', ${now}) else ${up(`${now} + ${ms("i.delay")}`)} end due`;
   const tags = `case when i.tags is not null then array(select json_array_elements_text(i.tags::json)) end`;
@@ -209,7 +215,7 @@ export function sql(schema: string, skew: boolean) {
 
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
      *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
-     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms; those left out: from the start, negative: from now · $3 node · $4 ttl, ms · $5 limit ·
+     *  $1 lanes, in order · $2 of each, ready since later than that, epoch ms; 0: from the head, negative: from now · $3 node · $4 ttl, ms · $5 limit ·
      *  $6 also what falls due within this, ms · $7 crashes: only fewer.  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: lease(),
 
@@ -227,6 +233,26 @@ export function sql(schema: string, skew: boolean) {
       due: `select i.* from (${given}) i cross join lateral (select (select ready_at from ${s}.runs
           where lane = i.lane and ${free} and ready_at > i.low and ready_at <= i.high order by ready_at, id limit 1) head) h order by head nulls last`,
     }),
+
+    /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there */
+    leaseFound: claimed(`
+      select id from ${s}.runs
+      where id = any($1::bigint[]) and lane = any($2::int[]) and ${free} and ready_at <= ${now} + ${ms("$6")} and lane <> all(${paused})
+      order by ready_at, id limit $5 for update skip locked`),
+
+    /** Reads which runs wait below the low-water marks: the first of each lane. Changes nothing, and may take long: it walks the index from
+     *  its head. Answers one row: the clock, how long it took, then lanes, ids and instants, JSON arrays or null.
+     *  $1 lanes · $2 their marks, epoch ms; null: now · $3 limit a lane.  Index: runs_ready */
+    scan: `
+  with found as materialized (
+    select c.lane, c.id, c.ready_at from unnest($1::int[], $2::float8[]) l(lane, mark)
+    cross join lateral (
+      select lane, id, ready_at from ${s}.runs
+      where lane = l.lane and state = 0 and (lease_until is null or lease_until < ${clock}) and ready_at <= coalesce(to_timestamp(l.mark / 1000), ${now})
+        and l.lane <> all(${paused})
+      order by ready_at, id limit $3) c)
+  select ${epoch(clock)}, ${epoch(clock)} - ${epoch(now)}, f.lanes, f.ids, f.instants
+  from (select to_json(array_agg(lane)) lanes, to_json(array_agg(id)) ids, to_json(array_agg(floor(${epoch("ready_at")}))) instants from found) f`,
 
     /** Moves completed runs to history, where id and token still match and no cancel came first.
      *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */

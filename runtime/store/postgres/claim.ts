@@ -1,0 +1,197 @@
+/** How a node finds runs to claim. Three things make it cheap: claims begin at the low-water mark of each lane; where a notification named
+ *  lanes, the next claim looks in these alone; and where the index is slow to walk, full scans go on beside the claims. */
+import type { RunOptions } from "../../../sdk/port/target.ts";
+import type { Claim, Claimed, Lease, Runs } from "../port.ts";
+import type { Lane, Lanes } from "./lane.ts";
+import type { Listener } from "./listen.ts";
+import type { Marks } from "./mark.ts";
+import { numbers, type Pool, type Row } from "./pool.ts";
+import { scanner, type Scanner } from "./scan.ts";
+import type { Statements } from "./sql.ts";
+
+/** What claims and beats work with. */
+export interface Parts {
+  readonly pool: Pool;
+  readonly sql: Statements;
+  readonly lanes: Lanes;
+  readonly marks: Marks;
+}
+
+/** A node of this process that listens. */
+interface Told {
+  readonly hear: (what: "due" | "command" | "tick") => void;
+  /** Lanes in which its last claim left nothing, and nobody told of more since. */
+  readonly quiet: Set<number>;
+  /** It was told of a lane that has not been read yet. */
+  hasNew: boolean;
+}
+
+/** More crashes than any run can have. */
+const everyCrash = 32_768;
+/** Where a full scan takes long, a claim in a lane without a mark begins this long ago; ms. */
+const recentMs = 2000;
+/** From how many lanes on it pays to see first which have something. */
+const fewLanes = 32;
+const nothing: readonly string[] = [];
+
+export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "listen"> {
+  const { lanes } = parts;
+  const nodes = new Map<number, Told>();
+  const scans = scanner(parts, (found) => {
+    for (const told of nodes.values()) {
+      notice(parts, told, found);
+      told.hear("due");
+    }
+  });
+
+  async function lease(claim: Claim): Promise<Claimed> {
+    const told = nodes.get(claim.node);
+    if (told?.hasNew) await readLanes(lanes, told);
+    const list = lanes.pick(claim.jobs, claim.queues, claim.poll ? undefined : told?.quiet);
+    if (!claim.poll && told && list.length === 0) return { leases: [], nowMs: Number.NaN };
+    if (claim.poll) scanAll(parts, scans, list);
+    for (const lane of list) told?.quiet.add(lane); // before the claim: what is told meanwhile counts
+    let isRest = true;
+    try {
+      const { rev, ...claimed } = await claimFrom(parts, scans, list, claim);
+      const left = claim.limit - claimed.leases.length;
+      isRest = left <= 0 || claim.aheadMs === 0;
+      if (!(await lanes.follow(rev)) || left <= 0) return claimed;
+      const more = await claimOnce(parts, lanes.pick(claim.jobs, claim.queues), { ...claim, limit: left });
+      return { leases: [...claimed.leases, ...more.leases], nowMs: more.nowMs };
+    } finally {
+      if (isRest) for (const lane of list) told?.quiet.delete(lane);
+    }
+  }
+
+  async function listen(node: number, hear: Told["hear"]): Promise<() => Promise<void>> {
+    const told: Told = { hear, quiet: new Set(), hasNew: false };
+    nodes.set(node, told);
+    const stop = await listener.listen(node, (what, named) => {
+      if (what === "due") notice(parts, told, named);
+      hear(what);
+    });
+    return async () => {
+      if (nodes.get(node) === told) nodes.delete(node);
+      await stop();
+    };
+  }
+
+  return { lease, listen };
+}
+
+/** Runs may be due in these lanes; anywhere, also below the marks, if none are given. */
+function notice({ lanes, marks }: Parts, told: Told, named: readonly number[] | undefined): void {
+  if (!named) {
+    told.quiet.clear();
+    marks.forgetQuick();
+    return;
+  }
+  for (const lane of named) {
+    told.quiet.delete(lane);
+    told.hasNew ||= lanes.known(lane) === undefined;
+  }
+}
+
+async function readLanes(lanes: Lanes, told: Told): Promise<void> {
+  told.hasNew = false;
+  await lanes.follow(Number.NaN);
+}
+
+/** A full scan: by this claim if that is quick, else beside it. */
+function scanAll({ marks }: Parts, scans: Scanner, list: readonly number[]): void {
+  if (marks.isSlow(list)) scans.start(list);
+  else marks.forget(list);
+}
+
+type Once = Claimed & { readonly rev: number };
+
+/** Claims what scans have found, then what is above the marks. */
+async function claimFrom(parts: Parts, scans: Scanner, list: readonly number[], claim: Claim): Promise<Once> {
+  const ids = scans.take(list, claim.limit);
+  if (ids.length === 0) return claimOnce(parts, list, claim);
+  const found = await claimFound(parts, ids, list, claim);
+  const left = claim.limit - found.leases.length;
+  if (left <= 0) return found;
+  const rest = await claimOnce(parts, list, { ...claim, limit: left });
+  return { ...rest, leases: [...found.leases, ...rest.leases] };
+}
+
+async function claimFound(parts: Parts, ids: readonly number[], list: readonly number[], claim: Claim): Promise<Once> {
+  const { pool, sql, marks } = parts;
+  const rows = await pool.rows("tasker_lease_found", sql.leaseFound, [numbers(ids), numbers(list), ...rest(claim)]);
+  const { lateMs, leases, nowMs, rev } = await read(parts, rows);
+  marks.saw({ lanes: [], lastMs: new Map(), lateMs, exhausted: false, nowMs, tookMs: 0 });
+  return { leases, nowMs, rev };
+}
+
+async function claimOnce(parts: Parts, list: readonly number[], claim: Claim): Promise<Once> {
+  const { pool, marks } = parts;
+  const isSlow = marks.isSlow(list);
+  const isFull = !isSlow && list.some((lane) => marks.of(lane) === 0);
+  const low = list.map((lane) => marks.of(lane) || (isSlow ? -recentMs : 0));
+  const sentAt = performance.now();
+  if (isFull) marks.begin();
+  const [name, statement] = statementOf(parts, list, claim);
+  const rows = await pool
+    .rows(name, statement, [numbers(list), numbers(low), ...rest(claim)])
+    .catch((error: unknown) => {
+      marks.forget(list); // it may be what was too far to walk
+      if (isFull) marks.end(list, performance.now() - sentAt, 0, false);
+      throw error;
+    });
+  const { lateMs, lastMs, leases, nowMs, rev } = await read(parts, rows);
+  const exhausted = leases.length < claim.limit;
+  if (isFull) marks.end(list, Number(rows[0]![17]), leases.length, exhausted);
+  // Without a mark a claim of what is recent left out what is older, so there is none yet.
+  const seen = isSlow ? list.filter((lane) => marks.of(lane) > 0) : list;
+  marks.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs: performance.now() - sentAt });
+  return { leases, nowMs, rev };
+}
+
+function statementOf({ sql }: Parts, list: readonly number[], { order }: Claim): readonly [string, string] {
+  if (order === "oldest") return ["tasker_lease_oldest", sql.leaseOldest];
+  return list.length > fewLanes ? ["tasker_lease_many", sql.leaseMany] : ["tasker_lease", sql.lease];
+}
+
+/** The parameters from $3 on. */
+function rest({ node, ttlMs, limit, aheadMs, crashesBelow }: Claim): readonly number[] {
+  return [node, ttlMs, limit, aheadMs, crashesBelow ?? everyCrash];
+}
+
+/** What a claim's rows say. `lateMs` and `lastMs` as in `Seen`. */
+async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
+  const [rev, nowMs] = [Number(rows[0]![0]), Number(rows[0]![1])];
+  const leases: Lease[] = [];
+  const lastMs = new Map<number, number>();
+  let lateMs = 0;
+  for (const row of rows) {
+    if (row[2] === null) continue;
+    const lane = Number(row[4]);
+    leases.push(leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane)))); // awaits only what is new: a promise a row is dear
+    const readyMs = Number(row[16]);
+    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
+    if (row[3] === "1" && marks.isBelow(lane, readyMs)) lateMs = Math.max(lateMs, nowMs - readyMs);
+  }
+  return { rev, nowMs, leases, lastMs, lateMs };
+}
+
+function leaseOf(row: Row, lane: Lane): Lease {
+  return {
+    id: Number(row[2]),
+    token: Number(row[3]),
+    job: lane.job,
+    queue: lane.queue,
+    priority: lane.priority,
+    dueMs: Number(row[5]),
+    createdMs: Number(row[6]),
+    expiresMs: row[7] === null ? null : Number(row[7]),
+    attempt: Number(row[8]),
+    crashes: Number(row[9]),
+    canceling: row[10] !== null,
+    input: { json: row[11]!, meta: row[12]! },
+    tags: row[13] ? (JSON.parse(row[13]) as string[]) : nothing,
+    key: row[14]!,
+    options: row[15] ? (JSON.parse(row[15]) as RunOptions) : null,
+  };
+}

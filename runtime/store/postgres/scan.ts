@@ -1,0 +1,92 @@
+import type { Marks } from "./mark.ts";
+import { numbers, type Pool, type Row } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+
+/** Full scans beside the claims, for lanes whose index is slow to walk: they only read which runs wait below the low-water marks.
+ *  The next claim takes those by id, so that no claim walks the index from its head. */
+export interface Scanner {
+  /** Starts a scan of these lanes, unless one is under way or the last one ended too recently. */
+  start(lanes: readonly number[]): void;
+  /** Ids of runs that were found in these lanes, `limit` at most; each is answered once. */
+  take(lanes: readonly number[], limit: number): readonly number[];
+}
+
+interface Parts {
+  readonly pool: Pool;
+  readonly sql: Statements;
+  readonly marks: Marks;
+}
+interface Found {
+  readonly lane: number;
+  readonly id: number;
+  readonly readyMs: number;
+}
+
+/** A scan may be under way for one part in so many of the time; more often if it failed, for the server may have been away. */
+const share = 20;
+const failedShare = 2;
+const longestRestMs = 60_000;
+/** How many runs a scan brings at most, and at least from each lane that has them. */
+const mostFound = 1000;
+const leastEach = 10;
+
+/** `ring`: runs were found in these lanes. */
+export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly number[]) => void): Scanner {
+  let found: readonly Found[] = [];
+  let mayStartAt = 0;
+
+  async function scan(lanes: readonly number[]): Promise<void> {
+    const sentAt = performance.now();
+    const limit = Math.max(leastEach, Math.ceil(mostFound / lanes.length));
+    mayStartAt = Infinity;
+    let rests = failedShare;
+    marks.begin();
+    try {
+      const values = [numbers(lanes), numbers(lanes.map((lane) => marks.of(lane) || null)), limit];
+      const [row] = await pool.guest.rows("tasker_scan", sql.scan, values);
+      rests = share;
+      takeIn(lanes, limit, row!, performance.now() - sentAt);
+    } catch {
+      marks.end(lanes, Infinity, 0, false); // the next poll starts another
+    }
+    const endedAt = performance.now();
+    mayStartAt = endedAt + Math.min(longestRestMs, (endedAt - sentAt) * rests);
+  }
+
+  function takeIn(lanes: readonly number[], limit: number, row: Row, tookMs: number): void {
+    const runs = runsOf(row);
+    const counts = new Map<number, number>();
+    for (const { lane } of runs) counts.set(lane, (counts.get(lane) ?? 0) + 1);
+    const last = new Map(runs.map(({ lane, readyMs }) => [lane, readyMs]));
+    const isCut = (lane: number): boolean => (counts.get(lane) ?? 0) >= limit;
+    marks.end(lanes, Number(row[1]), runs.length, !lanes.some(isCut));
+    if (!marks.isSlow(lanes)) {
+      marks.forget([...last.keys()]); // claims may begin at the head again
+    } else {
+      found = runs;
+      const unknown = lanes.filter((lane) => marks.of(lane) === 0);
+      marks.saw({ lanes: unknown, lastMs: new Map(), lateMs: 0, exhausted: true, nowMs: Number(row[0]), tookMs });
+      for (const [lane, readyMs] of last) if (isCut(lane)) marks.lower(lane, readyMs - 1); // claims go on from there
+    }
+    if (runs.length > 0) ring([...last.keys()]);
+  }
+
+  return {
+    start(lanes) {
+      if (lanes.length > 0 && performance.now() >= mayStartAt) void scan(lanes);
+    },
+    take(lanes, limit) {
+      if (found.length === 0) return [];
+      const among = new Set(lanes);
+      const taken = new Set(found.filter(({ lane }) => among.has(lane)).slice(0, limit));
+      found = found.filter((run) => !taken.has(run));
+      return [...taken].map(({ id }) => id);
+    },
+  };
+}
+
+function runsOf([, , lanes, ids, instants]: Row): readonly Found[] {
+  const list = (text: string | null | undefined): readonly number[] => (text ? (JSON.parse(text) as number[]) : []);
+  const [inLanes, readyMs] = [list(lanes), list(instants)];
+  return list(ids).map((id, i) => ({ id, lane: inLanes[i]!, readyMs: readyMs[i]! }));
+}

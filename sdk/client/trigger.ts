@@ -51,12 +51,26 @@ export async function triggerJob<Result>(
   payload: unknown,
   options?: TriggerOptions,
 ): Promise<RunHandle<Result>> {
-  const checked = check(job.schema, payload);
+  const checked = checkPayload(job, payload);
   const { issues } = checked instanceof Promise ? await checked : checked;
   if (issues) throw new InvalidPayload(job.id, issues);
   const run = newRun(job, encode(payload, "payload"), options);
   const to = await target();
   return toHandle(to, await addOne(to, run, options?.tx));
+}
+
+/** A payload that can't even be read (a revoked proxy) is refused as such, whatever a schema throws over it. */
+function checkPayload(job: JobSpec, payload: unknown): ReturnType<typeof check> {
+  const unreadable = (error: unknown): never => {
+    encode(payload, "payload");
+    throw error;
+  };
+  try {
+    const checked = check(job.schema, payload);
+    return checked instanceof Promise ? checked.catch(unreadable) : checked;
+  } catch (error) {
+    return unreadable(error);
+  }
 }
 
 const chunk = 1000;
@@ -89,7 +103,7 @@ function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Prom
       if (issues) throw new InvalidPayload(job.id, issues);
       return newRun(job, encode(item.payload, "payload"), item.options);
     };
-    const checked = check(job.schema, item.payload);
+    const checked = checkPayload(job, item.payload);
     return checked instanceof Promise ? checked.then(run).catch(asError) : run(checked);
   } catch (error) {
     return asError(error);

@@ -22,11 +22,20 @@ export const deepest = 64;
  *  Date, more than 64 levels or 256 KiB, a getter that throws, a key with NUL or a lone surrogate. */
 export function encode(value: unknown, what: string): Wire {
   const walk: Walk = { what, trail: [], inside: [], left: largestBytes, plain: true };
-  visit(value, walk);
-  const wire = walk.plain ? { json: JSON.stringify(value), meta: null } : enrich(value);
+  const wire = walked(value, walk);
   const bytes = Buffer.byteLength(wire.json) + (wire.meta === null ? 0 : Buffer.byteLength(wire.meta));
   if (bytes > largestBytes) throw tooBig(what);
   return wire;
+}
+
+function walked(value: unknown, walk: Walk): Wire {
+  try {
+    visit(value, walk);
+    return walk.plain ? { json: JSON.stringify(value), meta: null } : enrich(value);
+  } catch (cause) {
+    if (cause instanceof NotStorable) throw cause;
+    throw refuse(walk, `can't be read (${cause instanceof Error ? cause.message : String(cause)})`, "pass plain data");
+  }
 }
 
 /** The value of a wire. A note that is not one of ours is refused: it can neither reach a prototype nor allocate at

@@ -1,5 +1,5 @@
 /** Runs that are triggered inside a caller's transaction, on a real Postgres. */
-import { CamelCasePlugin, Kysely, PostgresDialect } from "kysely";
+import { CamelCasePlugin, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
@@ -139,6 +139,76 @@ test("of two transactions that wait for each other's keys one is aborted, and it
     },
   });
   await other.end();
+});
+
+test("what a failed transaction refuses is said by what to do next, by pg and by Kysely", async () => {
+  const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+  const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
+  const refusal = {
+    code: "INVALID_INPUT",
+    message: expect.stringMatching(/had already failed.*roll it back/) as string,
+  };
+  await client.query("begin");
+  await client.query("select 1 / 0").catch(() => undefined);
+
+  const byPg = store.add([aRun()], client);
+  const byKysely = kysely.transaction().execute(async (tx) => {
+    await sql`select 1 / 0`.execute(tx).catch(() => undefined);
+    return store.add([aRun()], tx);
+  });
+
+  await expect(byPg).rejects.toMatchObject(refusal);
+  await expect(byKysely).rejects.toMatchObject(refusal);
+  await client.query("rollback");
+  await kysely.destroy();
+});
+
+test("a lock that keeps an add waiting is said by what to do next, outside of a transaction and within one", async () => {
+  const url = new URL(database.url);
+  url.searchParams.set("options", "-c lock_timeout=50ms");
+  const hasty = postgres({ url: url.href, migrate: false });
+  const other = new pg.Client(url.href);
+  await other.connect();
+  await store.add([aRun({ key: aKey("made") })]);
+  await client.query("begin; lock table tasker.runs in share mode");
+  await other.query("begin");
+
+  const inside = store.add([aRun()], other);
+  const keyed = hasty.add([aRun({ key: aKey("made") })]);
+  const plain = hasty.add([aRun()]);
+  await expect(inside).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringMatching(/roll it back and repeat/) as string,
+  });
+  await expect(hasty.desk.cancel([1])).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringMatching(/another session holds a lock.*repeat the call/) as string,
+  });
+  await client.query("rollback");
+
+  expect((await Promise.all([keyed, plain])).flat()).toMatchObject([{ created: false }, { created: true }]);
+  await other.end();
+  await hasty.close();
+});
+
+test("what is added after its store was closed is refused by a sentence of ours", async () => {
+  const brief = postgres({ url: database.url });
+  const during = brief.add([aRun()]).catch((error: Error) => [error]);
+  const closing = brief.close();
+
+  const after = [
+    await during,
+    await brief.add([aRun()]),
+    await brief.find.get(1).catch((error: Error) => error),
+  ].flat();
+  await closing;
+
+  for (const answer of after.filter((one) => one instanceof Error))
+    expect(answer).toMatchObject({
+      code: "STORE_UNUSABLE",
+      message: expect.stringMatching(/is closed.*make another/) as string,
+    });
+  expect(after.at(-1)).toBeInstanceOf(Error);
 });
 
 test("a claimed key stalls none of the others that are added with it, and they are written together", async () => {

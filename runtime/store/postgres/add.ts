@@ -1,4 +1,4 @@
-import { InvalidInput, KeyConflict, StoreUnavailable } from "../../../sdk/port/error.ts";
+import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
 import type { Lease, LeasedFor, Runs, Taken } from "../port.ts";
@@ -6,7 +6,7 @@ import { attacher } from "./attach.ts";
 import { batch } from "./batch.ts";
 import { idBlocks, type Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";
-import { gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts } from "./pool.ts";
+import { gateOf, isAway, isBusy, isData, numbers, type Pool, type Row, texts, unavailable } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { type Send, sender } from "./transaction.ts";
 
@@ -48,8 +48,12 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
     await turns.enter();
     return claim(items, again).finally(() => turns.leave());
   };
-  const keyed = batch((items: readonly Keyed[]) => isolated(items, claim), { size: 500, width: 2, ...weighed });
-  const few = batch((items: readonly Keyed[]) => isolated(items, (some) => claimInTurn(some, true)), {
+  const keyed = batch((items: readonly Keyed[]) => isolated(items, claim, isAwayOnly), {
+    size: 500,
+    width: 2,
+    ...weighed,
+  });
+  const few = batch((items: readonly Keyed[]) => isolated(items, (some) => claimInTurn(some, true), isAwayOnly), {
     size: 25,
     ...weighed,
   });
@@ -100,7 +104,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
     const numbered = await patiently(() => number(runs, ids, lanes)).catch((error: Error) => error);
     if (numbered instanceof Error) return apart(runs, numbered, tx);
     const answers = new Array<Added | Error>(runs.length);
-    const own = tx ? undeadlocked(sender(tx)) : null;
+    const own = tx ? sender(tx) : null;
     const place = async (
       list: readonly Numbered[],
       go: (items: readonly Numbered[]) => Promise<readonly (Added | Error)[]>,
@@ -180,14 +184,14 @@ async function number(runs: readonly NewRun[], ids: Ids, lanes: Lanes): Promise<
   return runs.map((run, i) => ({ id: first + i, lane: numbersOfLanes[i]!, run }));
 }
 
-/** Repeats while the server is away; `again` tells the call that an earlier try may have been written. */
-async function patiently<T>(call: (again: boolean) => Promise<T>): Promise<T> {
+/** Repeats while the server is away, or what else is `isPassing`; `again` tells the call that an earlier try may have been written. */
+async function patiently<T>(call: (again: boolean) => Promise<T>, isPassing = isAway): Promise<T> {
   const deadline = performance.now() + patienceMs;
   for (let tries = 0; ; tries++) {
     try {
       return await call(tries > 0);
     } catch (error) {
-      if (!isAway(error) || performance.now() > deadline) throw error;
+      if (!isPassing(error) || performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 25 * 2 ** tries) * (0.75 + Math.random() / 2)));
     }
   }
@@ -202,46 +206,29 @@ export async function outwait<T>(write: () => Promise<T>, forMs: number, what: s
       return await write();
     } catch (error) {
       if (!isBusy(error)) throw error;
-      if (performance.now() > deadline) throw unavailable(what, error);
+      if (performance.now() > deadline) throw unavailable(what, (error as Error).cause ?? error);
     }
     await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
   }
 }
 
-/** The store answers, but others are in the way. */
-function unavailable(message: string, cause: unknown): StoreUnavailable {
-  const error = new StoreUnavailable("what others hold", cause);
-  error.message = message;
-  Error.captureStackTrace(error, unavailable); // its first line repeats the message
-  return error;
-}
-
-/** Sends on a caller's transaction, and says what to do about a deadlock: the transaction is lost, and only its owner can repeat it. */
-function undeadlocked(send: Send): Send {
-  return async (...statement) => {
-    try {
-      return await send(...statement);
-    } catch (error) {
-      if ((error as { code?: string }).code !== "40P01") throw error;
-      throw unavailable(
-        "another open transaction and this one wait for each other's idempotency keys, so this one was aborted: repeat it, and let all transactions claim keys in one order",
-        error,
-      );
-    }
-  };
+/** A key that others claim is outwaited apart from the rest. */
+function isAwayOnly(error: unknown): boolean {
+  return isAway(error) && !isBusy(error);
 }
 
 /** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
 async function isolated<T extends Numbered, A>(
   items: readonly T[],
   write: (items: readonly T[], again: boolean) => Promise<readonly (A | Error)[]>,
+  isPassing = isAway,
 ): Promise<readonly (A | Error)[]> {
   try {
-    return await patiently((again) => write(items, again));
+    return await patiently((again) => write(items, again), isPassing);
   } catch (error) {
     const refused = error as Error;
     if (items.length === 1 || !isData(error)) return items.map(() => refused);
-    return (await Promise.all(items.map((item) => isolated([item], write)))).flat();
+    return (await Promise.all(items.map((item) => isolated([item], write, isPassing)))).flat();
   }
 }
 

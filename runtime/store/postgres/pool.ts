@@ -69,6 +69,7 @@ export function openPool(options: PoolOptions): Pool {
     const use = async (act: (client: pg.PoolClient) => Promise<readonly Row[]>): Promise<readonly Row[]> => {
       for (const gate of gates) await gate.enter();
       try {
+        if (closing) throw new Error(closed);
         return await hands.use(act, patienceMs);
       } catch (error) {
         throw explain(error, options.name);
@@ -173,22 +174,45 @@ export function isAway(error: unknown): boolean {
 
 /** True if another open transaction holds what the statement needs. */
 export function isBusy(error: unknown): boolean {
-  return (error as { code?: string }).code === "55P03";
+  return stateOf(error) === "55P03";
 }
 
 /** True if the server refused what it was given, so that one bad row of many may be to blame. */
 export function isData(error: unknown): boolean {
-  return /^2[23]/.test((error as { code?: string }).code ?? "");
+  return /^2[23]/.test(stateOf(error));
 }
 
-/** Turns a driver's error into one that says what to do; our own pass through. */
+/** The server's code for an error, also for one that has been explained; "" for what is not the server's. */
+export function stateOf(error: unknown): string {
+  const { code, cause } = (error ?? {}) as { readonly code?: unknown; readonly cause?: unknown };
+  if (typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)) return code;
+  return error instanceof TaskerError ? stateOf(cause) : "";
+}
+
+/** The store answers, but others are in the way. */
+export function unavailable(message: string, cause: unknown): StoreUnavailable {
+  const error = new StoreUnavailable("what others hold", cause);
+  error.message = message;
+  Error.captureStackTrace(error, unavailable); // its first line repeats the message
+  return error;
+}
+
+/** What the pool of `pg` says, too. */
+const closed = "Cannot use a pool after calling end on the pool";
+
+/** Turns a driver's error into one that says what to do; our own pass through, and so do mistakes of this code. */
 export function explain(error: unknown, name: string): Error {
   if (error instanceof TaskerError) return error;
   if (isAway(error)) return new StoreUnavailable(name, error);
-  const { code, message } = error as { code?: string; message?: string };
-  const hint = hints[code ?? ""];
-  if (hint) return new StoreUnusable(`${name}: ${message}; ${hint}`, { cause: error });
-  return error instanceof Error ? error : new Error(String(error));
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  const state = stateOf(error);
+  if (state === "55P03")
+    return unavailable(`${name}: ${message}: another session holds a lock that this needs; repeat the call`, error);
+  if (message === closed)
+    return new StoreUnusable(`${name} is closed, for its runtime has stopped; make another store for what comes after`);
+  if (state === "") return error instanceof Error ? error : new Error(message);
+  const hint = hints[state] ?? `look up error ${state} of PostgreSQL, and the log of the server`;
+  return new StoreUnusable(`${name}: ${message}; ${hint}`, { cause: error });
 }
 
 const hints: Readonly<Record<string, string>> = {

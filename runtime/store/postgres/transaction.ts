@@ -1,6 +1,6 @@
 import { InvalidInput } from "../../../sdk/port/error.ts";
 import type { Tx } from "../../../sdk/port/target.ts";
-import { type Queryable, type Row, rowsOn } from "./pool.ts";
+import { explain, type Queryable, type Row, rowsOn, stateOf, unavailable } from "./pool.ts";
 
 /** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
 export type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
@@ -11,18 +11,47 @@ export function sender(tx: Tx): Send {
   if ("isTransaction" in tx && "executeQuery" in tx) {
     if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
     const client = tx as unknown as KyselyTransaction;
-    return (_name, statement, values) => kyselyRows(client, statement, values);
+    return explained((_name, statement, values) => kyselyRows(client, statement, values));
   }
   if ("query" in tx && typeof tx.query === "function") {
     if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
-    if (statusOf(tx) === "I")
-      throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
+    const status = statusOf(tx);
+    if (status === "I") throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
+    if (status === "E") throw new InvalidInput(failed);
     const client = tx as unknown as Queryable;
-    return (_name, statement, values) => rowsOn(client, statement, values);
+    return explained((_name, statement, values) => rowsOn(client, statement, values));
   }
   throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
 }
+const failed =
+  "the transaction of tx had already failed, so nothing can be added in it; roll it back and repeat all of it";
 const pass = "pass the client that runs your BEGIN, or Kysely's trx";
+
+/** Says what to do about an error inside a caller's transaction, which it aborts: only its owner can repeat that. */
+function explained(send: Send): Send {
+  return async (...statement) => {
+    try {
+      return await send(...statement);
+    } catch (error) {
+      const { message } = error as Error;
+      switch (stateOf(error)) {
+        case "25P02":
+          throw new InvalidInput(failed, { cause: error });
+        case "40P01":
+          throw unavailable(
+            "another open transaction and this one wait for each other's idempotency keys, so this one was aborted: repeat it, and let all transactions claim keys in one order",
+            error,
+          );
+        case "40001":
+        case "55P03":
+        case "57014":
+          throw unavailable(`the transaction of tx was aborted: ${message}; roll it back and repeat all of it`, error);
+        default:
+          throw explain(error, "the transaction of tx");
+      }
+    }
+  };
+}
 
 /** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
 function statusOf(client: object): unknown {

@@ -86,6 +86,15 @@ describe("job.trigger", () => {
     await expect(job.trigger({ a: { f: () => 1 } })).rejects.toThrow("payload.a.f is a function");
   });
 
+  test("refuses a payload that can't even be read", async () => {
+    const { proxy, revoke } = Proxy.revocable(payload, {});
+    revoke();
+
+    await expect(remind.trigger(proxy)).rejects.toThrow(NotStorable);
+    expect(await remind.batchTrigger([{ payload: proxy }])).toEqual([expect.any(NotStorable)]);
+    expect(to.adds).toEqual([]);
+  });
+
   test("passes the transaction on", async () => {
     const tx = { query: () => undefined };
 

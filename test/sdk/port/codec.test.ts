@@ -199,6 +199,13 @@ describe("what can't be stored is refused by its path", () => {
     expect(error.message).toContain(problem);
   });
 
+  test("what can't be read, by its path", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+
+    expect(refusal({ deep: proxy }).message).toMatch(/^payload\.deep can't be read \(.*revoked\); pass plain data$/);
+  });
+
   test("a getter that throws, with what it threw", () => {
     const value = {
       get secret() {

@@ -1,5 +1,7 @@
 import pg from "pg";
-import { connection } from "./pool.ts";
+import { connectMs, connection } from "./pool.ts";
+
+const partMs = 1000;
 
 /** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
 export interface Listener {
@@ -35,8 +37,8 @@ export function listener(url: string, channel: string): Listener {
 
   async function subscribe(fresh: pg.Client): Promise<void> {
     await fresh.connect();
-    unref(fresh);
-    await fresh.query(`listen "${channel}"`);
+    await fresh.query({ text: `listen "${channel}"`, query_timeout: connectMs } as pg.QueryConfig);
+    streamOf(fresh)?.unref?.(); // not before: who awaits this may have nothing else that keeps the process up
     if (tries > 0) tell("r", ""); // whatever was missed while nobody listened
     tries = 0;
   }
@@ -44,7 +46,7 @@ export function listener(url: string, channel: string): Listener {
   function lose(lost: pg.Client): void {
     if (client !== lost) return;
     client = null;
-    void lost.end().catch(() => undefined);
+    void part(lost);
     if (closed) return;
     if (heard.size === 0) return void (first = null); // the next listener connects anew
     const wait = Math.min(5000, 100 * 2 ** tries++) * (0.75 + Math.random() / 2);
@@ -86,16 +88,23 @@ export function listener(url: string, channel: string): Listener {
       if (timer) clearTimeout(timer);
       const last = client;
       client = null;
-      await last?.end().catch(() => undefined);
+      if (last) await part(last);
     },
   };
 }
 
+/** What the types of `pg` leave out. */
 interface Socketed {
-  readonly connection?: { readonly stream?: { unref?(): void } };
+  readonly connection?: { readonly stream?: { unref?(): void; destroy(): void } };
 }
 
-/** A listener alone doesn't keep a process up. */
-function unref(client: pg.Client): void {
-  (client as unknown as Socketed).connection?.stream?.unref?.();
+function streamOf(client: pg.Client) {
+  return (client as unknown as Socketed).connection?.stream;
+}
+
+/** Ends a connection; one whose far end says nothing more is cut off. */
+async function part(client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => streamOf(client)?.destroy(), partMs);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }

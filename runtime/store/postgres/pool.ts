@@ -35,7 +35,8 @@ const pinned = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enabl
   .map((name) => `set ${name} = off`)
   .join("; ");
 
-const connectMs = 5000;
+/** How long a new connection may take to become ready, and then to answer its first statement. */
+export const connectMs = 5000;
 
 /** The pool stops its clock for connecting before this. */
 function pin(prepare: boolean): object {

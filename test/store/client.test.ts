@@ -1,9 +1,11 @@
 /** Connections that a store keeps at hand between statements. */
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { postgres } from "../../runtime/store/postgres/index.ts";
 import { clients } from "../../runtime/store/postgres/client.ts";
 import { openPool } from "../../runtime/store/postgres/pool.ts";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
+import { aRun } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";
@@ -76,6 +78,40 @@ test("an answer that came while the process was blocked counts, however long tha
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200);
 
   expect(await answer).toBe(first);
+});
+
+test("a statement that met a lock leaves its connection at hand", async () => {
+  const first = await pid();
+  await other.query("create table locked ()");
+  await other.query("begin; lock table locked");
+
+  const failed = ask("set lock_timeout = 1; select 1 from locked");
+
+  await expect(failed).rejects.toThrow("lock timeout");
+  await other.query("rollback");
+  expect(await pid()).toBe(first);
+});
+
+test("a lock that is held for long leaves no backend behind, and what has failed is not written later", async () => {
+  const store = postgres({ url: database.url, max: 2 });
+  await store.open();
+  await store.add([aRun()]);
+  await other.query("begin; lock table tasker.runs in share mode");
+  const others = async (): Promise<number> =>
+    (await other.query("select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))
+      .rows.length;
+  const before = await others();
+
+  const adding = store.add([aRun()]);
+  const [answer] = await adding;
+  const after = await others();
+  await other.query("commit");
+
+  expect(answer).toMatchObject({ code: "STORE_UNAVAILABLE", message: expect.stringMatching(/holds a lock/) as string });
+  expect(after).toBe(before);
+  await store.add([aRun()]);
+  expect((await store.find.list({})).items).toHaveLength(2);
+  await store.close();
 });
 
 test("a statement that fails takes its connection along, for nobody knows its state", async () => {

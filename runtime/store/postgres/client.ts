@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { isBusy } from "./pool.ts";
 
 /** How long a connection stays at hand after a statement; then it goes back to the pool, which closes what nobody wants. */
 const atHandMs = 10_000;
@@ -68,7 +69,8 @@ export function clients(pool: pg.Pool) {
         return answer;
       } catch (error) {
         if (!busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
-        hand.client.release(error as Error);
+        if (isBusy(error)) give(hand);
+        else hand.client.release(error as Error); // nobody knows its state
         throw error;
       }
     },

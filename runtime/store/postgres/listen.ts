@@ -1,5 +1,6 @@
 import pg from "pg";
-import { connectMs, connection } from "./pool.ts";
+import { connection } from "./pool.ts";
+import { connectMs } from "./session.ts";
 
 const partMs = 1000;
 

@@ -4,6 +4,7 @@ import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/
 import type { ErrorRecord } from "../../../sdk/port/text.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { clients } from "./client.ts";
+import { connectMs, prepareSession } from "./session.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
 export type Row = readonly (string | null)[];
@@ -30,20 +31,6 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-// Planner settings for statements that must walk an index: without statistics a new table would be scanned instead.
-const pinned = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"]
-  .map((name) => `set ${name} = off`)
-  .join("; ");
-
-/** How long a new connection may take to become ready, and then to answer its first statement. */
-export const connectMs = 5000;
-
-/** The pool stops its clock for connecting before this. */
-function pin(prepare: boolean): object {
-  const settings = { text: pinned, query_timeout: connectMs };
-  return prepare ? { onConnect: async (client: pg.PoolClient) => void (await client.query(settings)) } : {};
-}
-
 export interface PoolOptions {
   readonly url: string;
   readonly max: number;
@@ -58,7 +45,7 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...pin(options.prepare),
+    ...(options.prepare && ({ onConnect: prepareSession })), // it is awaited, whatever the types say
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const hands = clients(pool);
@@ -84,10 +71,15 @@ export function openPool(options: PoolOptions): Pool {
       rowsThen: (first, then) =>
         use(async (client) => {
           await client.query("begin isolation level read committed"); // whatever the role's default is
-          const rows = await rowsOn(client, ...first);
-          await rowsOn(client, ...then);
-          await client.query("commit");
-          return rows;
+          try {
+            const rows = await rowsOn(client, ...first);
+            await rowsOn(client, ...then);
+            await client.query("commit");
+            return rows;
+          } catch (error) {
+            if (isBusy(error)) await client.query("rollback"); // its connection is kept
+            throw error;
+          }
         }),
       close: () => (closing ??= hands.close()),
     };

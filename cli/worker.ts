@@ -6,6 +6,7 @@ import { openStore } from "../runtime/store/open.ts";
 import type { Settings } from "./config.ts";
 import type { Database } from "./database.ts";
 import { exit } from "./error.ts";
+import { byNpx, watchParent } from "./parent.ts";
 import { watch } from "./watch.ts";
 
 /** A runtime for the settings; nothing is opened yet. */
@@ -32,7 +33,7 @@ export interface Work {
 }
 
 /** Starts the runtime, and stops it at the first SIGINT or SIGTERM, or when `until` resolves. Answers the exit code: 0, or what
- *  `until` answered. A second signal exits at once with 130 or 143, and so does the first if a handler blocks the process; what
+ *  `until` answered. The end of the npx that started it counts as a signal. A second signal exits at once with 130 or 143, and so does the first if a handler blocks the process; what
  *  hangs past grace + 1 s exits with 1.
  *  @throws whatever `runtime.start()` or `until` throws; the runtime is stopped by then. */
 export async function work(runtime: Runtime, { grace, logger, ready, until }: Work): Promise<number> {
@@ -85,9 +86,17 @@ function listen(logger: Logger, graceMs: number): Signals {
   const onSignal = (signal: keyof typeof numbers): void => {
     if (heard.signal.aborted) process.exit(numbers[signal]);
     logger.info({ signal }, "Runtime stopping; a second signal exits now");
+    stop();
+  };
+  const stop = (): void => {
+    unwatch(); // Ctrl-C ends npx and its shell, too: that is not a second signal
     limit();
     heard.abort();
   };
+  const unwatch = watchParent(byNpx, () => {
+    logger.info({}, "Runtime stopping: npx has ended");
+    stop();
+  });
   for (const signal of Object.keys(numbers) as (keyof typeof numbers)[]) process.on(signal, onSignal);
   return {
     first: new Promise((resolve) => heard.signal.addEventListener("abort", () => resolve(), { once: true })),
@@ -96,6 +105,7 @@ function listen(logger: Logger, graceMs: number): Signals {
     end() {
       if (deadline) clearTimeout(deadline);
       guard.end();
+      unwatch();
       for (const signal of Object.keys(numbers) as (keyof typeof numbers)[]) process.off(signal, onSignal);
     },
   };

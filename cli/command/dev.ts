@@ -6,6 +6,7 @@ import type { Given } from "../given.ts";
 import type { Settings } from "../config.ts";
 import { link } from "../dev/link.ts";
 import { jobFiles } from "../load.ts";
+import { byScript, watchParent } from "../parent.ts";
 import { flagName, options } from "../option.ts";
 import { withPaths } from "./start.ts";
 import type { Script } from "../dev/script.ts";
@@ -58,11 +59,16 @@ export const dev: Command = {
     pressed = (key) => session.press(key);
     const restore = readKeys(pressed);
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    const onSignal = (): void => session.press("q");
+    const onSignal = (): void => {
+      unwatch(); // Ctrl-C ends npm and its shell, too: that is not a second signal
+      session.press("q");
+    };
+    const unwatch = watchParent(byScript, onSignal);
     for (const signal of signals) process.on(signal, onSignal);
     try {
       return await session.run();
     } finally {
+      unwatch();
       for (const signal of signals) process.off(signal, onSignal);
       restore();
       place.host.close();
@@ -96,7 +102,9 @@ async function look(
   const left = new Promise<void>((done) => (leave = done));
   const restore = readKeys((key) => (key === "q" ? leave() : view.press(key)));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, leave);
+  const unwatch = watchParent(byScript, leave);
   await Promise.race([left, view.over]);
+  unwatch();
   view.leave();
   restore();
   return exit.ok;

@@ -7,6 +7,7 @@ import { write } from "../file.ts";
 import { ignore } from "../init/ignore.ts";
 import { amend } from "../init/package.ts";
 import { config, hello, payload, tsconfig } from "../init/template.ts";
+import { named } from "../init/types.ts";
 
 /** `tasker init`: what a project needs to run its first job. It asks nothing, installs nothing, and needs no network. */
 export const init: Command = {
@@ -55,7 +56,9 @@ interface Planned {
 
 function plan(folder: string): readonly Planned[] {
   const before = read(join(folder, "package.json"));
-  const after = amend(before, wanted());
+  const typed = read(join(folder, "tsconfig.json"));
+  const isTyped = typed !== null || !existsSync(join(folder, "jsconfig.json")); // with a jsconfig.json it wants to be JavaScript
+  const after = amend(before, wanted(isTyped));
   const ignored = read(join(folder, ".gitignore"));
   const ignoring = ignore(ignored, [".tasker/", "node_modules/"]);
   return [
@@ -65,10 +68,19 @@ function plan(folder: string): readonly Planned[] {
       config,
     ),
     fresh(folder, ["jobs/hello.ts"], hello),
-    fresh(folder, ["tsconfig.json", "jsconfig.json"], tsconfig(after.esm)), // with a jsconfig.json it wants to be JavaScript
+    typed === null
+      ? fresh(folder, ["tsconfig.json", "jsconfig.json"], tsconfig(after.esm))
+      : grown("tsconfig.json", typed, named(typed, compilerOf(folder, before))),
     grown("package.json", before, after),
     grown(".gitignore", ignored, ignoring),
   ];
+}
+
+/** The major version of the project's TypeScript: what is installed, or what its package.json asks for; null: it has none. */
+function compilerOf(folder: string, manifest: string | null): number | null {
+  const version = /"version":\s*"(\d+)/.exec(read(join(folder, "node_modules/typescript/package.json")) ?? "")?.[1];
+  const range = /"typescript":\s*"\D*(\d+)/.exec(manifest ?? "")?.[1];
+  return Number(version ?? range) || null;
 }
 
 /** The first of the names is written, unless there is one of them. */
@@ -88,22 +100,25 @@ function grown(
   return { path, does: "change", text, why: `added ${added.join(", ")}` };
 }
 
-/** This package, and the zod that it was tested with. */
-function wanted(): Parameters<typeof amend>[1] {
-  const { version, dependencies } = createRequire(import.meta.url)("tasker/package.json") as {
+/** This package, the zod that it was tested with, and for TypeScript the types of the oldest Node that it runs on. */
+function wanted(isTyped: boolean): Parameters<typeof amend>[1] {
+  const { version, dependencies, devDependencies } = createRequire(import.meta.url)("tasker/package.json") as {
     readonly version: string;
     readonly dependencies: { readonly zod: string };
+    readonly devDependencies: { readonly "@types/node": string };
   };
   return {
-    scripts: { dev: "tasker dev", start: "tasker start" },
+    // In place of the shell, which would pass no signal on; that of Windows has no such word.
+    scripts: { dev: "tasker dev", start: process.platform === "win32" ? "tasker start" : "exec tasker start" },
     dependencies: { tasker: `^${version}`, zod: `^${dependencies.zod}` },
+    devDependencies: isTyped ? { "@types/node": `^${devDependencies["@types/node"]}` } : {},
   };
 }
 
 /** The command lines that come next. */
 function nextOf(folder: string): readonly string[] {
   const path = relative(process.cwd(), folder);
-  const isThere = ["tasker", "zod"].every((name) => isInstalled(name, folder));
+  const isThere = ["tasker", "zod", "@types/node"].every((name) => isInstalled(name, folder));
   return [
     ...(path === "" ? [] : [`cd ${/^[\w./\\:-]+$/.test(path) ? path : JSON.stringify(path)}`]),
     ...(isThere ? [] : [installers.find(([lock]) => existsSync(join(folder, lock)))?.[1] ?? "npm install"]),

@@ -19,11 +19,12 @@ const leash = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "leash.ts" : "../cli/dev/leash.js", import.meta.url),
 );
 
-/** Checks types beside the running code, by the TypeScript that the project has installed, after each change. Null if it has none, or no
- *  tsconfig.json. */
-export function watchTypes(folder: string, heard: (verdict: Verdict) => void): { stop(): void } | null {
+/** Checks types beside the running code, by the TypeScript that the project has installed, after each change. If it can't, the answer is
+ *  what is missing. */
+export function watchTypes(folder: string, heard: (verdict: Verdict) => void): { stop(): void } | string {
   const tsc = compilerOf(folder);
-  if (!tsc || !existsSync(resolve(folder, "tsconfig.json"))) return null;
+  if (!tsc) return "the package typescript is not installed; npm install --save-dev typescript @types/node";
+  if (!existsSync(resolve(folder, "tsconfig.json"))) return "there is no tsconfig.json; npx tasker init writes one";
   const flags = ["--noEmit", "--watch", "--pretty", "false", "--preserveWatchOutput"];
   const child = fork(leash, [tsc, ...flags], {
     cwd: folder,

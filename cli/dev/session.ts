@@ -14,7 +14,7 @@ import { names as configNames, type Settings } from "../config.ts";
 import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
 import type { Script } from "./script.ts";
 import { exit } from "../error.ts";
-import { isJobFile } from "../load.ts";
+import { isJobFile, jobFiles } from "../load.ts";
 import { logger } from "../view/logger.ts";
 import type { Board } from "./board.ts";
 import { watchTypes, type Verdict } from "./compiler.ts";
@@ -56,7 +56,8 @@ export class Session {
   readonly #over: Promise<number>;
   #typesFailed = false;
   #verdict = "[]";
-  #compiler: ReturnType<typeof watchTypes> = null;
+  #compiler: { stop(): void } | null = null;
+  #saidUnchecked = false;
   #ready = false;
   #closing = false;
 
@@ -187,8 +188,13 @@ export class Session {
 
   /** Also of a project that has installed its compiler a moment ago. */
   #checkTypes(): void {
-    if (this.#parts.types && !this.#closing)
-      this.#compiler ??= watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
+    const { types, settings } = this.#parts;
+    if (!types || this.#closing || this.#compiler) return;
+    const compiler = watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
+    if (typeof compiler !== "string") return void (this.#compiler = compiler);
+    if (this.#saidUnchecked || !jobFiles(settings.jobs, settings.base).some((file) => /\.m?ts$/.test(file))) return;
+    this.#saidUnchecked = true;
+    this.#log.info({}, `Types are not checked: ${compiler}`);
   }
 
   #changed(files: readonly string[]): void {

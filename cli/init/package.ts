@@ -4,6 +4,7 @@ import { ActFailed } from "../error.ts";
 export interface Wanted {
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
 }
 
 /** A package.json that has all that is wanted. */
@@ -18,21 +19,28 @@ export interface Amended {
 /** Adds what is missing; null: there is none yet. Nothing that is there is changed, moved or laid out anew, save lists that stand in one
  *  line. A script whose name is taken is added as `tasker:name`; a dependency counts wherever it is declared.
  *  @throws {ActFailed} if it is no package.json */
-export function amend(before: string | null, { scripts, dependencies }: Wanted): Amended {
+export function amend(before: string | null, wanted: Wanted): Amended {
+  const { scripts } = wanted;
   if (before === null) {
-    const made = { private: true, type: "module", scripts, dependencies };
+    const made = { private: true, type: "module", ...wanted };
     return { text: laidOut(made, "  ", "\n"), added: [], esm: true };
   }
   const found = parsed(before);
   const declared = kinds.map((kind) => section(found, kind));
-  const missing = entries(dependencies).filter(([name]) => !declared.some((list) => Object.hasOwn(list, name)));
+  const missing = (["dependencies", "devDependencies"] as const).flatMap((kind) => {
+    const isMissing = ([name]: readonly [string, string]): boolean =>
+      !declared.some((list) => Object.hasOwn(list, name));
+    return entries(wanted[kind])
+      .filter(isMissing)
+      .map(([name, range]) => ({ kind, name, range }));
+  });
   const lacking = entries(scripts).flatMap(([name, line]) => addedScript(section(found, "scripts"), name, line));
-  const after = { ...found };
+  const after: Record<string, unknown> = { ...found };
   if (lacking.length > 0) after["scripts"] = { ...section(found, "scripts"), ...Object.fromEntries(lacking) };
-  if (missing.length > 0) after["dependencies"] = { ...section(found, "dependencies"), ...Object.fromEntries(missing) };
+  for (const { kind, name, range } of missing) after[kind] = { ...section(after, kind), [name]: range };
   const added = [
     ...lacking.map(([name]) => `script ${name}`),
-    ...missing.map(([name, version]) => `dependency ${name} ${version}`),
+    ...missing.map(({ name, range }) => `dependency ${name} ${range}`),
   ];
   return { text: added.length === 0 ? before : inStyleOf(before, after), added, esm: found["type"] === "module" };
 }

@@ -33,6 +33,7 @@ export function tsconfig(esm: boolean): string {
   const compilerOptions = {
     target: "es2023",
     module: esm ? "nodenext" : "preserve", // as tasker loads it: imports of packages that are ES modules work in CommonJS, too
+    types: ["node"], // from TypeScript 6 on none is taken unless it is named
     strict: true,
     noEmit: true,
     allowImportingTsExtensions: true,

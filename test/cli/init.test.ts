@@ -6,13 +6,18 @@ import { settings } from "../../cli/config.ts";
 import { amend } from "../../cli/init/package.ts";
 import { ignore } from "../../cli/init/ignore.ts";
 import { payload } from "../../cli/init/template.ts";
+import { named } from "../../cli/init/types.ts";
 import { loadJobs } from "../../cli/load.ts";
 import { complaints, install } from "./compile.ts";
 import { folder } from "./folder.ts";
 import { flags } from "./given.ts";
 import { tasker, type Answer } from "./line.ts";
 
-const { version } = createRequire(import.meta.url)("tasker/package.json") as { version: string };
+const { version, devDependencies } = createRequire(import.meta.url)("tasker/package.json") as {
+  readonly version: string;
+  readonly devDependencies: { readonly "@types/node": string };
+};
+const types = `^${devDependencies["@types/node"]}`;
 
 function init(path: string, ...more: readonly string[]): Promise<Answer> {
   return tasker(["init", path, ...more], path);
@@ -46,8 +51,9 @@ test("an empty folder becomes a project, and is told what to do next", async () 
   expect(JSON.parse(files["package.json"]!)).toEqual({
     private: true,
     type: "module",
-    scripts: { dev: "tasker dev", start: "tasker start" },
+    scripts: { dev: "tasker dev", start: "exec tasker start" },
     dependencies: { tasker: `^${version}`, zod: expect.stringMatching(/^\^4\.\d+\.\d+$/) },
+    devDependencies: { "@types/node": expect.stringMatching(/^\^\d+\.\d+\.\d+$/) },
   });
   expect(files[".gitignore"]).toBe(".tasker/\nnode_modules/\n");
   expect(out).toMatch(/^wrote tasker\.config\.ts\nwrote jobs\/hello\.ts\nwrote tsconfig\.json\nwrote package\.json\n/);
@@ -105,13 +111,13 @@ test("in a project, what is there stays as it is, and what is missing is added",
   expect(contents(path)).toEqual({
     ...own,
     ".gitignore": "dist/\r\nnode_modules\r\n*.log\r\n.tasker/\r\n",
-    "package.json": `{\n\t"name": "shop",\n\t"scripts": {\n\t\t"dev": "vite",\n\t\t"test": "vitest",\n\t\t"tasker:dev": "tasker dev",\n\t\t"start": "tasker start"\n\t},\n\t"devDependencies": {\n\t\t"zod": "^4.0.0"\n\t},\n\t"dependencies": {\n\t\t"tasker": "^${version}"\n\t}\n}`,
+    "package.json": `{\n\t"name": "shop",\n\t"scripts": {\n\t\t"dev": "vite",\n\t\t"test": "vitest",\n\t\t"tasker:dev": "tasker dev",\n\t\t"start": "exec tasker start"\n\t},\n\t"devDependencies": {\n\t\t"zod": "^4.0.0",\n\t\t"@types/node": "${types}"\n\t},\n\t"dependencies": {\n\t\t"tasker": "^${version}"\n\t}\n}`,
   });
   expect(out).toContain("kept jobs/hello.ts (it exists)\n");
   expect(out).toContain("kept tasker.config.mjs (it exists)\n");
-  expect(out).toContain("kept tsconfig.json (it exists)\n");
+  expect(out).toContain("kept tsconfig.json (nothing is missing)\n");
   expect(out).toContain(
-    `changed package.json (added script tasker:dev, script start, dependency tasker ^${version})\n`,
+    `changed package.json (added script tasker:dev, script start, dependency tasker ^${version}, dependency @types/node ${types})\n`,
   );
   expect(out).toContain("changed .gitignore (added .tasker/)\n");
 });
@@ -123,6 +129,7 @@ test("a project that is JavaScript by its jsconfig.json gets no tsconfig.json", 
 
   expect(written).not.toContain("tsconfig.json");
   expect(kept).toEqual(["jsconfig.json"]);
+  expect(contents(path)["package.json"]).not.toContain("@types");
 });
 
 test.each([
@@ -198,18 +205,18 @@ describe.each([
     expect(await jobs[0]!.schema["~standard"].validate(JSON.parse(payload))).toEqual({ value: { name: "Ada" } });
   });
 
-  test("all of it compiles", async () => {
-    const path = folder(files);
+  test.each(["typescript", "typescript7"])("all of it compiles with %s, also what speaks of Node", async (compiler) => {
+    const path = folder({ ...files, "jobs/more.ts": "export const more = [process.env, Buffer.from([])];\n" });
     await init(path);
     install(path);
 
-    const said = complaints(path);
+    const said = complaints(path, compiler);
 
     expect(said).toEqual([]);
   });
 });
 
-const wanted = { scripts: { dev: "tasker dev" }, dependencies: { tasker: "^1.0.0" } };
+const wanted = { scripts: { dev: "tasker dev" }, dependencies: { tasker: "^1.0.0" }, devDependencies: {} };
 
 test.each([
   ["two spaces", `{\n  "a": 1\n}\n`],
@@ -257,4 +264,43 @@ test.each([
   [".tasker/x\nold_node_modules\n", [".tasker/", "node_modules/"]],
 ])("to the .gitignore %j is added %j", (before, added) => {
   expect(ignore(before, [".tasker/", "node_modules/"]).added).toEqual(added);
+});
+
+test.each([
+  [
+    "a list without it",
+    5,
+    `{ "compilerOptions": { "types": ["jest"] } }`,
+    `{ "compilerOptions": { "types": ["node", "jest"] } }`,
+  ],
+  ["an empty list", 6, `{ "compilerOptions": { "types": [] } }`, `{ "compilerOptions": { "types": ["node"] } }`],
+  ["a list that has it", 6, `{ "compilerOptions": { "types": ["node"] } }`, null],
+  [
+    "no list, with comments",
+    6,
+    `{\n  "compilerOptions": {\n    // why\n    "strict": true\n  }\n}`,
+    `{\n  "compilerOptions": {\n    "types": ["node"],\n    // why\n    "strict": true\n  }\n}`,
+  ],
+  [
+    "no list",
+    7,
+    `{\n  "compilerOptions": {\n    "strict": true, // so\n  },\n}`,
+    `{\n  "compilerOptions": {\n    "types": ["node"],\n    "strict": true, // so\n  },\n}`,
+  ],
+  [
+    "no list, and no compiler yet",
+    null,
+    `{"compilerOptions":{"strict":true}}`,
+    `{"compilerOptions":{"types": ["node"],"strict":true}}`,
+  ],
+  ["no list, which takes all there are", 5, `{ "compilerOptions": { "strict": true } }`, null],
+  [
+    "a list that it may have from elsewhere",
+    6,
+    `{ "extends": "./base.json", "compilerOptions": { "strict": true } }`,
+    null,
+  ],
+  ["no options", 6, `{ "extends": "./base.json" }`, null],
+])("a tsconfig.json with %s gets Node's types as TypeScript %s needs it", (_, major, before, after) => {
+  expect(named(before, major).text).toBe(after ?? before);
 });

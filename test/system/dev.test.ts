@@ -453,6 +453,16 @@ test("types are checked by the project's own TypeScript, as warnings", { timeout
   expect(dev.out()).toMatch(/TS2322/);
 });
 
+test("a project whose types are not checked is told why, once", async () => {
+  const dev = launch(["dev"], { cwd, env: env() });
+  await said(dev, "Types are not checked: the package typescript is not installed; npm install --save-dev typescript");
+
+  save("package.json", `{ "type": "module", "description": "changed" }`);
+  await said(dev, "Reloaded");
+
+  expect(dev.out().split("Types are not checked").length).toBe(2);
+});
+
 test("with --json every line is an entry, from the database to each run", async () => {
   const dev = launch(["dev", "--skip-types", "--json"], { cwd, env: env() });
   await dev.says(`"Ready"`);

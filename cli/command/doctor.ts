@@ -43,7 +43,7 @@ export const doctor: Command = {
 async function machine(): Promise<readonly Finding[]> {
   const { engines } = createRequire(import.meta.url)("tasker/package.json") as { engines: { node: string } };
   return [
-    nodeVersion(process.versions.node, /\d+\.\d+\.\d+/.exec(engines.node)![0]),
+    nodeVersion(process.versions.node, engines.node),
     platform(process.platform, process.arch),
     ...(await folder(process.cwd())),
   ];

@@ -6,15 +6,23 @@ import { isAlive } from "../../sdk/client/source.ts";
 import { hidden } from "../database.ts";
 import { fine, type Finding } from "./finding.ts";
 
-/** Whether this Node is new enough; both like "20.19.0". */
-export function nodeVersion(version: string, least: string): Finding {
-  if (rank(version) >= rank(least)) return fine("node", `Node ${version}`);
+/** Whether this Node, "20.19.0" for example, is in the range of `engines`: parts like "^20.19.0" and ">=22.12.0", between "||". */
+export function nodeVersion(version: string, range: string): Finding {
+  const isWithin = range.split("||").some((part) => {
+    const [, sign, least] = /^(\^|>=)(.+)$/.exec(part.trim())!;
+    return rank(version) >= rank(least!) && (sign === ">=" || major(version) === major(least!));
+  });
+  if (isWithin) return fine("node", `Node ${version}`);
   return {
     level: "error",
     check: "node",
-    found: `Node ${version} is older than ${least}, the first that tasker runs on`,
+    found: `Node ${version} is not one that tasker runs on: ${range}`,
     todo: "install a newer Node",
   };
+}
+
+function major(version: string): number {
+  return Number.parseInt(version, 10);
 }
 
 function rank(version: string): number {

@@ -34,7 +34,7 @@ export interface TriggerOptions {
   /** Replaces parts of the job's policy, for this run. */
   readonly retry?: RetryOptions | undefined;
   readonly timeout?: DurationText | undefined;
-  /** A pg client in a transaction, or a Kysely transaction: the run exists exactly if that commits. */
+  /** A pg client in a transaction, or a transaction of Kysely, Drizzle or postgres.js: the run exists exactly if that commits. */
   readonly tx?: Tx | undefined;
 }
 

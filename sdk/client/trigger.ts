@@ -191,8 +191,13 @@ export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun
 }
 
 function checkTx(tx: unknown): void {
-  if (tx === undefined || (typeof tx === "object" && tx !== null)) return;
-  throw new InvalidInput("tx is not a transaction; pass a pg client or a Kysely transaction", { path: "tx" });
+  if (tx === undefined || (typeof tx === "object" && tx !== null) || typeof tx === "function") return; // postgres.js has functions
+  throw new InvalidInput(
+    "tx is not a transaction; pass the pg client that runs your BEGIN, or your library's transaction",
+    {
+      path: "tx",
+    },
+  );
 }
 
 /** When a run shall start, as stores take it.

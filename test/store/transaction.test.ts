@@ -79,7 +79,7 @@ test("what is no open transaction is refused, for its runs would not be undone",
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
 
   for (const [wrong, text] of [
-    [{ begin: true }, /neither/],
+    [{ begin: true }, /not a transaction of/],
     [pool, /a pg pool/],
     [kysely, /Kysely database without a transaction/],
     [client, /without an open transaction/],

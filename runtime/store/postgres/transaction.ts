@@ -5,13 +5,18 @@ import { explain, type Queryable, type Row, rowsOn, stateOf, unavailable } from 
 /** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
 export type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
 
-/** A caller's transaction as something to send statements on: a pg client, or a Kysely transaction.
- *  @throws {InvalidInput} for anything else, also for what has no transaction open: its runs would not be undone. */
+/** A caller's transaction as something to send statements on, told by its shape: what made it need not be installed.
+ *  @throws {InvalidInput} for what is none, also for what has no transaction open: its runs would not be undone. */
 export function sender(tx: Tx): Send {
   if ("isTransaction" in tx && "executeQuery" in tx) {
     if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
     const client = tx as unknown as KyselyTransaction;
     return explained((_name, statement, values) => kyselyRows(client, statement, values));
+  }
+  if ("unsafe" in tx && typeof tx.unsafe === "function") {
+    if (!("savepoint" in tx)) throw new InvalidInput(`tx is postgres.js without a transaction; ${pass}`);
+    const client = tx as unknown as PostgresTransaction;
+    return explained(async (_name, statement, values) => texts(await client.unsafe(statement, [...values]).values()));
   }
   if ("query" in tx && typeof tx.query === "function") {
     if ("totalCount" in tx) throw new InvalidInput(`tx is a pg pool, whose queries run on any connection; ${pass}`);
@@ -19,13 +24,25 @@ export function sender(tx: Tx): Send {
     if (status === "I") throw new InvalidInput(`tx is a pg client without an open transaction; await its BEGIN first`);
     if (status === "E") throw new InvalidInput(failed);
     const client = tx as unknown as Queryable;
-    return explained((_name, statement, values) => rowsOn(client, statement, values));
+    return explained(async (_name, statement, values) => texts(await rowsOn(client, statement, values)));
   }
-  throw new InvalidInput(`tx is neither a pg client nor a Kysely transaction; ${pass}`);
+  const client = drizzleClient(tx);
+  if (client) return sender(client);
+  throw new InvalidInput(`tx is not a transaction of pg, Kysely, Drizzle or postgres.js; ${pass}`);
+}
+const pass = "pass the client that runs your BEGIN, or what the library hands to the function of its transaction";
+
+/** What Drizzle's session sends its statements on: a pg client, or a transaction of postgres.js. */
+function drizzleClient(tx: object): Tx | null {
+  const { client } = ((tx as { readonly _?: { readonly session?: object } })._?.session ?? {}) as {
+    readonly client?: Tx;
+  };
+  if (!client) return null;
+  if (!("rollback" in tx)) throw new InvalidInput(`tx is a Drizzle database without a transaction; ${pass}`);
+  return client;
 }
 const failed =
   "the transaction of tx had already failed, so nothing can be added in it; roll it back and repeat all of it";
-const pass = "pass the client that runs your BEGIN, or Kysely's trx";
 
 /** Says what to do about an error inside a caller's transaction, which it aborts: only its owner can repeat that. */
 function explained(send: Send): Send {
@@ -61,6 +78,9 @@ function statusOf(client: object): unknown {
 interface KyselyTransaction {
   withoutPlugins(): { executeQuery(query: object): Promise<{ rows: readonly Record<string, unknown>[] }> };
 }
+interface PostgresTransaction {
+  unsafe(statement: string, values: unknown[]): { values(): Promise<readonly (readonly unknown[])[]> };
+}
 
 /** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
 async function kyselyRows(
@@ -70,7 +90,11 @@ async function kyselyRows(
 ): Promise<readonly Row[]> {
   const { CompiledQuery } = await import("kysely");
   const result = await tx.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...values]));
-  return result.rows.map((row) => Object.values(row).map(asText));
+  return texts(result.rows.map((row) => Object.values(row)));
+}
+
+function texts(rows: readonly (readonly unknown[])[]): readonly Row[] {
+  return rows.map((row) => row.map(asText));
 }
 
 function asText(value: unknown): string | null {

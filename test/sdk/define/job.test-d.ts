@@ -1,5 +1,7 @@
 /** Types, both ways: what must compile, and what must not. `tsc -p tsconfig.json` is the check; nothing here runs. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type { Sql } from "postgres";
 import { expectTypeOf } from "vitest";
 import { z } from "zod";
 import {
@@ -122,6 +124,10 @@ void bare.trigger(undefined, {
 void bare.trigger(undefined, { tx: { query: () => undefined, totalCount: 1 } });
 // @ts-expect-error nor is a Kysely database
 void bare.trigger(undefined, { tx: { isTransaction: false as boolean, executeQuery: () => undefined } });
+// @ts-expect-error nor is a Drizzle database
+void bare.trigger(undefined, { tx: {} as NodePgDatabase });
+// @ts-expect-error nor is postgres.js itself
+void bare.trigger(undefined, { tx: {} as Sql });
 // @ts-expect-error not a duration
 void bare.trigger(undefined, { delay: "5 minutes" });
 // @ts-expect-error raw milliseconds are no duration

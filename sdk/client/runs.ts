@@ -176,7 +176,7 @@ export const runs = {
     return to.desk.forget(id, token);
   },
 
-  /** The attempts of a run that did not complete it, with node, times and error. */
+  /** A page of the attempts of a run that did not complete it, with node, times and error. */
   async attempts(ref: RunRef, paging: Paging = {}): Promise<Page<Attempt>> {
     const { to, id } = await found(ref);
     return attemptsOf(await to.find.attempts({ run: id }, checkPaging(paging)));
@@ -191,7 +191,7 @@ export const runs = {
     return attemptsOf(await (await target()).find.attempts(job, checkPaging(paging)));
   },
 
-  /** What a run's handler logged. */
+  /** A page of what a run's handler logged. */
   async logs(ref: RunRef, paging: Paging = {}): Promise<Page<LogLine>> {
     const { to, id } = await found(ref);
     const page = await to.find.logs(id, checkPaging(paging));

@@ -46,7 +46,7 @@ export interface Context {
   /** Aborts at the timeout, on cancel, when the lease is lost, and when the grace of a shutdown ends. */
   readonly signal: AbortSignal;
   readonly log: Log;
-  /** Stores how far the run is; the newest value wins, at most two writes a second. */
+  /** Stores how far the run is, in numbers and in words; the newest value wins, at most two writes a second. */
   progress(value: number, detail?: string): void;
   /** The same for every attempt of this run: hand it to services that forget repeats. */
   readonly idempotencyKey: string;

@@ -1,6 +1,7 @@
 import { statuses, type Status } from "../sdk/port/status.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import type { Priority } from "../sdk/port/option.ts";
+import { each } from "../sdk/client/page.ts";
 import { parseId } from "../sdk/port/id.ts";
 import type { RunFilter, Target } from "../sdk/port/target.ts";
 import type { Flag, Given } from "./given.ts";
@@ -84,17 +85,11 @@ export function numbers(ids: readonly string[]): readonly number[] {
  *  @throws {ActFailed} if there are more. */
 export async function matching(target: Target, wanted: RunFilter, most = 100_000): Promise<readonly number[]> {
   const ids: number[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: Awaited<ReturnType<Target["find"]["list"]>> = await target.find.list(wanted, {
-      limit: 200,
-      cursor: cursor ?? undefined,
-    });
-    ids.push(...page.items.map((run) => run.id));
-    cursor = page.next;
-  } while (cursor !== null && ids.length <= most);
-  if (ids.length > most)
-    throw new ActFailed(`more than ${most} runs match; narrow the filter, with --since and --until for example`);
+  for await (const run of each((paging) => target.find.list(wanted, paging))) {
+    ids.push(run.id);
+    if (ids.length > most)
+      throw new ActFailed(`more than ${most} runs match; narrow the filter, with --since and --until for example`);
+  }
   return ids;
 }
 

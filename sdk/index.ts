@@ -1,17 +1,8 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
 export type { Hooks, JobOptions, ResultBy, Returnable } from "./define/job.ts";
-export type {
-  AnyJob,
-  BatchItem,
-  BatchOptions,
-  InputOf,
-  Job,
-  KeyOptions,
-  ResultOf,
-  TriggerArgs,
-  TriggerOptions,
-} from "./client/job.ts";
+export type { AnyJob, BatchItem, BatchOptions, InputOf, Job, ResultOf, TriggerArgs } from "./client/job.ts";
+export type { KeyOptions, TriggerOptions } from "./client/option.ts";
 export type * from "./client/jobs.ts"; // all of it: only what `export *` gives can be merged into from outside
 export { trigger } from "./client/trigger.ts";
 export type { ById } from "./client/trigger.ts";

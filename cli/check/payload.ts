@@ -2,7 +2,8 @@ import { decode, type Wire } from "../../sdk/port/codec.ts";
 import { formatId, scheduleId } from "../../sdk/port/id.ts";
 import { check } from "../../sdk/define/schema.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
-import type { Page, Paging, Target } from "../../sdk/port/target.ts";
+import { each } from "../../sdk/client/page.ts";
+import type { Paging, Target } from "../../sdk/port/target.ts";
 import type { Group, Pending } from "./report.ts";
 
 /** More kinds of complaint about one job than that are told as one. */
@@ -30,10 +31,18 @@ export async function payloads(
     count.broken++;
     groups.add(stored, why);
   };
-  for await (const run of all((page) => find.list({ status: ["pending", "waiting"] }, page), before))
+  const pending = (page: Paging): ReturnType<typeof find.list> => {
+    before(null);
+    return find.list({ status: ["pending", "waiting"] }, page);
+  };
+  for await (const run of each(pending))
     await look(counts.run, { what: "pending run", job: run.job, id: formatId(run.id), input: run.input });
   if (!schedules) return { ...counts.run, schedules: counts.schedule, groups: groups.list() };
-  for await (const one of all((page) => schedules.list({ declared: false }, page), before))
+  const made = (page: Paging): ReturnType<typeof schedules.list> => {
+    before(null);
+    return schedules.list({ declared: false }, page);
+  };
+  for await (const one of each(made))
     await look(counts.schedule, { what: "schedule", job: one.job, id: scheduleId(one), input: one.input });
   return { ...counts.run, schedules: counts.schedule, groups: groups.list() };
 }
@@ -43,16 +52,6 @@ interface Stored {
   readonly job: string;
   readonly id: string;
   readonly input: Wire;
-}
-
-async function* all<T>(read: (page: Paging) => Promise<Page<T>>, before: (nobody: null) => void): AsyncGenerator<T> {
-  let cursor: string | undefined;
-  do {
-    before(null);
-    const page = await read({ limit: 200, cursor });
-    yield* page.items;
-    cursor = page.next ?? undefined;
-  } while (cursor !== undefined);
 }
 
 /** What an attempt would have to say against a stored payload; null: nothing. */

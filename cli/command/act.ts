@@ -1,7 +1,8 @@
 /** What cancel, resume, retry and replay have in common: runs by id or by filter, in batches, and what became of each. */
 import { formatId } from "../../sdk/port/id.ts";
 import type { Status } from "../../sdk/port/status.ts";
-import type { Act, RunFilter, Target } from "../../sdk/port/target.ts";
+import { act, nextOf, type Acted } from "../../sdk/client/act.ts";
+import type { RunFilter } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import type { Flag, Given } from "../given.ts";
 import { withStore } from "../database.ts";
@@ -9,22 +10,16 @@ import { ActFailed, BadUsage, exit } from "../error.ts";
 import { filter, filterFlags, matching, numbers } from "../filter.ts";
 import type { Output } from "../view/output.ts";
 
-/** An act on one run and what came of it; `made` is the new run, where the act makes one. */
-export type Acted = Act & { readonly made?: number };
-
 export interface Deed {
   /** `cancel`, and `canceled` for what became of a run. */
-  readonly verb: string;
+  readonly verb: Parameters<typeof act>[1];
   readonly past: string;
   readonly about: string;
   /** The statuses that a filter stands for when it names none. */
   readonly of: readonly Status[];
   readonly flags?: readonly Flag[];
   readonly examples: readonly string[];
-  act(target: Target, ids: readonly number[]): Promise<readonly Acted[]>;
 }
-
-const batch = 500;
 
 /** The command of a deed: with ids at once, with a filter only after `--yes`. */
 export function deed(parts: Deed): Command {
@@ -41,8 +36,7 @@ export function deed(parts: Deed): Command {
     run: async ({ args, given, out, settings }) => {
       const wanted = chosen(args, given, parts);
       return withStore(await settings(), async (store) => {
-        if (Array.isArray(wanted))
-          return report(await inBatches(store, wanted as readonly number[], parts), out, parts);
+        if (Array.isArray(wanted)) return report(await act(store, parts.verb, wanted as readonly number[]), out, parts);
         const ids = await matching(store, wanted as RunFilter);
         if (ids.length === 0)
           throw new ActFailed(`no run matches, so none was ${parts.past}; see what there is with: tasker runs`);
@@ -50,7 +44,7 @@ export function deed(parts: Deed): Command {
           throw new BadUsage(
             `${ids.length} ${ids.length === 1 ? "run matches" : "runs match"}; add --yes to ${parts.verb} ${ids.length === 1 ? "it" : "them"}`,
           );
-        return summary(await inBatches(store, ids, parts), out, parts);
+        return summary(await act(store, parts.verb, ids), out, parts);
       });
     },
   };
@@ -65,23 +59,17 @@ function chosen(args: readonly string[], given: Given, { verb, of }: Deed): read
   throw new BadUsage(`nothing to ${verb}; give run ids, or a filter like --job or --status with --yes`);
 }
 
-async function inBatches(target: Target, ids: readonly number[], { act }: Deed): Promise<readonly Acted[]> {
-  const results: Acted[] = [];
-  for (let at = 0; at < ids.length; at += batch) results.push(...(await act(target, ids.slice(at, at + batch))));
-  return results;
-}
-
 function report(acts: readonly Acted[], out: Output, parts: Deed): number {
   out.answer(documentOf(acts), () =>
-    acts.map((act) => `${out.colors.cyan(formatId(act.id))}  ${said(act, parts)}`).join("\n"),
+    acts.map((acted) => `${out.colors.cyan(formatId(acted.id))}  ${said(acted, parts)}`).join("\n"),
   );
   return acts.every(isDone) ? exit.ok : exit.failed;
 }
 
 function summary(acts: readonly Acted[], out: Output, { past }: Deed): number {
-  const count = (done: Act["done"]): number => acts.filter((act) => act.done === done).length;
+  const count = (done: Acted["done"]): number => acts.filter((acted) => acted.done === done).length;
   const asked = count("asked") ? `, ${count("asked")} asked of the nodes that run them` : "";
-  const refused = acts.some((act) => !isDone(act)) ? `, ${count("refused") + count("missing")} had moved on` : "";
+  const refused = !acts.every(isDone) ? `, ${count("refused") + count("missing")} had moved on` : "";
   out.answer(documentOf(acts), () => `${count("done")} ${past}${asked}${refused}`);
   return acts.some(isDone) ? exit.ok : exit.failed;
 }
@@ -96,14 +84,14 @@ function documentOf(acts: readonly Acted[]): object {
   return { items, next: null };
 }
 
-function said({ done, status, made }: Acted, { verb, past }: Deed): string {
+function said(acted: Acted, { verb, past }: Deed): string {
+  const { done, status, made } = acted;
   if (done === "done") return made === undefined ? past : `${past} as ${formatId(made)}`;
   if (done === "asked") return "asked: a node holds it, and stops it now";
-  return done === "missing"
-    ? "does not exist, or was purged"
-    : `refused to ${verb}: it is ${status ?? "in another state"}`;
+  if (done === "missing") return "does not exist, or was purged";
+  return `refused to ${verb}: it is ${status ?? "in another state"}; ${nextOf(acted, verb)}`;
 }
 
-function isDone(act: Act): boolean {
-  return act.done === "done" || act.done === "asked";
+function isDone({ done }: Acted): boolean {
+  return done === "done" || done === "asked";
 }

@@ -1,4 +1,4 @@
-import { deed, type Acted } from "./act.ts";
+import { deed } from "./act.ts";
 
 /** `tasker cancel`: ends runs that are not over; a running one hears it on its signal. */
 export const cancel = deed({
@@ -7,10 +7,4 @@ export const cancel = deed({
   about: "Cancel runs, by id or by filter",
   of: ["pending", "leased", "running", "waiting"],
   examples: ["tasker cancel run_2n9c", "tasker cancel --job remind --tag user:7 --yes"],
-  act: async (target, ids) => (await target.desk.cancel(ids, "user")).map(again),
 });
-
-/** Canceling twice is as canceling once. */
-function again(act: Acted): Acted {
-  return act.done === "refused" && act.status === "canceled" ? { ...act, done: "done" } : act;
-}

@@ -1,5 +1,4 @@
-import { configure } from "../../sdk/client/config.ts";
-import { runs, type Change } from "../../sdk/client/runs.ts";
+import { runsOf, type Change } from "../../sdk/client/runs.ts";
 import type { DurationText } from "../../sdk/port/duration.ts";
 import { formatId, parseId } from "../../sdk/port/id.ts";
 import type { Command } from "../command.ts";
@@ -27,10 +26,7 @@ export const edit: Command = {
   run: async ({ args: [ref, text], given, out, settings }) => {
     const id = formatId(parsed("run id", () => parseId(ref!)));
     const change = changeOf(text, given);
-    await withStore(await settings(), async (store) => {
-      configure({ store });
-      await runs.edit(id, change);
-    });
+    await withStore(await settings(), (store) => runsOf(async () => store).edit(id, change));
     out.answer({ id, changed: true }, () => `${out.colors.cyan(id)}  changed; look at it with: tasker run ${id}`);
     return exit.ok;
   },

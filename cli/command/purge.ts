@@ -1,22 +1,12 @@
-import { RunNotFound } from "../../sdk/port/error.ts";
+import { filterOf, runsOf, type PurgeQuery } from "../../sdk/client/runs.ts";
 import { formatId } from "../../sdk/port/id.ts";
-import { finals, type Final } from "../../sdk/port/status.ts";
-import type { RunFilter, Target } from "../../sdk/port/target.ts";
+import { finals } from "../../sdk/port/status.ts";
+import type { Target } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
 import { instant, matching, numbers, whole } from "../filter.ts";
-
-/** What is to be deleted; at least one field is set. */
-interface Wanted {
-  readonly ids?: readonly number[];
-  readonly status?: readonly Final[];
-  readonly job?: readonly string[];
-  readonly before?: Date;
-}
-
-const batch = 1000;
 
 /** `tasker purge`: deletes finished runs and all that belongs to them, or one attempt's record. */
 export const purge: Command = {
@@ -41,7 +31,8 @@ export const purge: Command = {
     if (attempt !== undefined && wanted.ids?.length !== 1) throw new BadUsage("--attempt needs the id of one run");
     const purged = await withStore(await settings(), async (store) => {
       if (!given.on("yes")) throw await unconfirmed(store, wanted);
-      return attempt === undefined ? everything(store, wanted) : forget(store, wanted.ids![0]!, attempt);
+      const runs = runsOf(async () => store);
+      return attempt === undefined ? runs.purge(wanted) : forget(runs, wanted.ids![0]!, attempt);
     });
     const what = attempt === undefined ? "run" : "attempt record";
     out.answer(
@@ -53,7 +44,7 @@ export const purge: Command = {
   },
 };
 
-function chosen(args: readonly string[], given: Given): Wanted {
+function chosen(args: readonly string[], given: Given): PurgeQuery {
   const status = given.list("status").map((text) => {
     const found = finals.find((each) => each === text);
     if (!found)
@@ -65,7 +56,7 @@ function chosen(args: readonly string[], given: Given): Wanted {
   const before = instant("--before", given.text("before"));
   const job = given.list("job");
   const wanted = {
-    ...(args.length > 0 && { ids: numbers(args) }),
+    ...(args.length > 0 && { ids: numbers(args).map(formatId) }),
     ...(status.length > 0 && { status }),
     ...(job.length > 0 && { job }),
     ...(before && { before }),
@@ -75,33 +66,19 @@ function chosen(args: readonly string[], given: Given): Wanted {
   return wanted;
 }
 
-async function unconfirmed(target: Target, { ids, status, job, before }: Wanted): Promise<Error> {
-  const like: RunFilter = {
-    status: status ?? finals,
-    hooks: true,
-    ...(ids && { ids }),
-    ...(job && { job }),
-    ...(before && { finishedBefore: before }),
-  };
+async function unconfirmed(target: Target, { ids, before, ...same }: PurgeQuery): Promise<Error> {
+  const like = filterOf({ status: finals, hooks: true, ...same, ids, finishedBefore: before });
   const count = (await matching(target, like)).length;
   if (count === 0)
     return new ActFailed("no finished run matches, so none was deleted; see what there is with: tasker runs");
   return new BadUsage(`${count} finished ${count === 1 ? "run matches" : "runs match"}; add --yes to delete for good`);
 }
 
-async function everything(target: Target, wanted: Wanted): Promise<number> {
-  let total = 0;
-  for (let count = batch; count === batch; total += count) count = await target.desk.purge(wanted, batch);
-  return total;
-}
-
-async function forget(target: Target, run: number, attempt: number): Promise<number> {
-  if (!(await target.find.get(run))) throw new RunNotFound(formatId(run));
-  const { items } = await target.find.attempts({ run }, { limit: 200 });
+async function forget(runs: ReturnType<typeof runsOf>, run: string, attempt: number): Promise<number> {
+  await runs.need(run);
+  const { items } = await runs.attempts(run, { limit: 200 });
   const record = items.find(({ n }) => n === attempt);
   if (!record)
-    throw new ActFailed(
-      `run "${formatId(run)}" has no record of attempt ${attempt}; see them with: tasker run ${formatId(run)}`,
-    );
-  return (await target.desk.forget(run, record.token)) ? 1 : 0;
+    throw new ActFailed(`run "${run}" has no record of attempt ${attempt}; see them with: tasker run ${run}`);
+  return (await runs.forget(run, record.token)) ? 1 : 0;
 }

@@ -1,3 +1,5 @@
+import { queuesOf } from "../../sdk/client/runs.ts";
+import { hookQueue } from "../../sdk/port/option.ts";
 import type { Target } from "../../sdk/port/target.ts";
 import { oneLine } from "../view/color.ts";
 import type { Command } from "../command.ts";
@@ -41,13 +43,13 @@ export const queues: Command = {
 /** Pauses a queue, or lets it go on; one that no job uses too, for its runs may be still to come. */
 async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<number> {
   const used = await withStore(settings, async (store) => {
-    await store.desk.pause(queue, act === "pause");
+    await queuesOf(async () => store)[act](queue);
     return usedQueues(store);
   });
   const isUsed = used.includes(queue);
   const next = act === "pause" ? `paused; let it go on with: tasker queues resume ${queue}` : "running";
   out.answer({ queue, paused: act === "pause", used: isUsed }, () => `queue "${oneLine(queue)}" is ${oneLine(next)}`);
-  const known = used.filter((name) => name !== "$hooks");
+  const known = used.filter((name) => name !== hookQueue);
   const warning = `warning: no job uses queue "${queue}" (known: ${known.join(", ") || "none"})${hint(queue, known)}`;
   if (!isUsed) out.note(oneLine(warning));
   return exit.ok;
@@ -56,7 +58,7 @@ async function turn(act: "pause" | "resume", queue: string, out: Output, setting
 /** The queues of published jobs and of runs that are there, sorted. */
 async function usedQueues(target: Target): Promise<readonly string[]> {
   const [jobs, { lanes }] = await Promise.all([target.find.jobs(), target.find.stats()]);
-  const hooks = jobs.some((job) => job.hooks.length > 0) ? ["$hooks"] : [];
+  const hooks = jobs.some((job) => job.hooks.length > 0) ? [hookQueue] : [];
   return [...new Set([...jobs.map(({ queue }) => queue), ...lanes.map(({ queue }) => queue), ...hooks])].sort();
 }
 

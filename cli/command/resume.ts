@@ -7,5 +7,4 @@ export const resume = deed({
   about: "Make canceled runs pending again, by id or by filter",
   of: ["canceled"],
   examples: ["tasker resume run_2n9c", "tasker resume --queue mail --since 1d --yes"],
-  act: (target, ids) => target.desk.revive(ids, "canceled"),
 });

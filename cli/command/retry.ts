@@ -8,5 +8,4 @@ export const retry = deed({
   of: ["failed"],
   flags: [{ flag: "--failed", about: "All failed runs that match" }],
   examples: ["tasker retry run_2n9c", "tasker retry --failed --job remind --yes"],
-  act: (target, ids) => target.desk.revive(ids, "failed"),
 });

@@ -1,9 +1,11 @@
+import { runDocument } from "../../sdk/client/document.ts";
+import { all } from "../../sdk/client/page.ts";
+import type { RunFilter } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import { withStore } from "../database.ts";
 import { exit } from "../error.ts";
 import { filter, filterFlags, whole } from "../filter.ts";
-import { runDocument, runTable } from "../view/show.ts";
-import type { Page, RunFilter, RunRecord, Target } from "../../sdk/port/target.ts";
+import { runTable } from "../view/show.ts";
 
 /** `tasker runs`: lists and searches runs, the newest first. */
 export const runs: Command = {
@@ -25,10 +27,9 @@ export const runs: Command = {
   run: async ({ given, out, settings }) => {
     const wanted: RunFilter = { ...filter(given), ...(given.on("hooks") && { hooks: true }) };
     const paging = { limit: whole("--limit", given.text("limit"), 1, 200), cursor: given.text("cursor") ?? undefined };
-    const page = await withStore(await settings(), (store) =>
-      given.on("all") ? everything(store, wanted, paging.cursor) : store.find.list(wanted, paging),
+    const { items, next, complete } = await withStore(await settings(), ({ find }) =>
+      given.on("all") ? all((page) => find.list(wanted, page), paging.cursor) : find.list(wanted, paging),
     );
-    const { items, next, complete } = page;
     out.answer({ items: items.map(runDocument), next, complete }, () =>
       items.length > 0 ? runTable(items, out.colors) : nothing(wanted),
     );
@@ -37,18 +38,6 @@ export const runs: Command = {
     return items.length > 0 || Object.keys(wanted).length === 0 ? exit.ok : exit.failed;
   },
 };
-
-async function everything(target: Target, wanted: RunFilter, from: string | undefined): Promise<Page<RunRecord>> {
-  const items: RunRecord[] = [];
-  let complete = true;
-  for (let cursor: string | null | undefined = from; cursor !== null;) {
-    const page: Page<RunRecord> = await target.find.list(wanted, { limit: 200, cursor });
-    items.push(...page.items);
-    complete &&= page.complete;
-    cursor = page.next;
-  }
-  return { items, next: null, complete };
-}
 
 function nothing(wanted: RunFilter): string {
   if (Object.keys(wanted).length > 0) return "no runs match; leave out a filter, or see all with: tasker runs";

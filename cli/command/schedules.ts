@@ -1,12 +1,12 @@
-import { configure } from "../../sdk/client/config.ts";
-import { schedules as desk, type ScheduleQuery } from "../../sdk/client/schedules.ts";
+import { scheduleDocument } from "../../sdk/client/document.ts";
+import { schedulesOf, type ScheduleQuery } from "../../sdk/client/schedules.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { exit } from "../error.ts";
 import { whole } from "../filter.ts";
 import { quoted } from "./schedules/name.ts";
-import { scheduleDocument, scheduleTable } from "../view/schedule.ts";
+import { scheduleTable } from "../view/schedule.ts";
 import { ownZone } from "../view/wall.ts";
 
 /** `tasker schedules`: lists schedules, by job, then key. */
@@ -25,10 +25,9 @@ export const schedules: Command = {
   run: async ({ given, out, settings }) => {
     const query = queryOf(given);
     const paging = { limit: whole("--limit", given.text("limit"), 1, 200), cursor: given.text("cursor") ?? undefined };
-    const { items, next } = await withStore(await settings(), (store) => {
-      configure({ store });
-      return desk.list(query, paging);
-    });
+    const { items, next } = await withStore(await settings(), (store) =>
+      schedulesOf(async () => store).list(query, paging),
+    );
     const isFiltered = Object.keys(query).length > 0;
     out.answer({ items: items.map(scheduleDocument), next }, () =>
       items.length > 0

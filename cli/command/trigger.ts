@@ -1,9 +1,9 @@
-import { configure } from "../../sdk/client/config.ts";
 import type { DurationText } from "../../sdk/port/duration.ts";
 import { RunFailed, WaitTimeout } from "../../sdk/port/error.ts";
 import { parseId } from "../../sdk/port/id.ts";
-import type { TriggerOptions } from "../../sdk/client/job.ts";
-import { trigger as send } from "../../sdk/client/trigger.ts";
+import type { TriggerOptions } from "../../sdk/client/option.ts";
+import { triggerOf } from "../../sdk/client/trigger.ts";
+import { natural } from "../../sdk/client/document.ts";
 import type { RunHandle } from "../../sdk/client/handle.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
@@ -12,7 +12,6 @@ import { document, exit } from "../error.ts";
 import { priorityOf } from "../filter.ts";
 import type { Output } from "../view/output.ts";
 import { atOf, payloadOf } from "../payload.ts";
-import { natural } from "../view/show.ts";
 import type { Find } from "../../sdk/port/target.ts";
 
 /** `tasker trigger`: adds one run of a job that some process has published. */
@@ -42,8 +41,7 @@ export const trigger: Command = {
     return withStore(
       await settings(),
       async (store) => {
-        configure({ store });
-        const run = await send(job!, payload, options);
+        const run = await triggerOf(async () => store)(job!, payload, options);
         return given.on("wait") ? await ended(run, store.find, given, out) : added(run, out);
       },
       true,

@@ -1,7 +1,6 @@
 import { hostname } from "node:os";
 import { basename, relative, resolve } from "node:path";
-import { configure } from "../../sdk/client/config.ts";
-import { runs } from "../../sdk/client/runs.ts";
+import { runsOf } from "../../sdk/client/runs.ts";
 import { humanMs, toMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Logger } from "../../runtime/index.ts";
@@ -284,11 +283,12 @@ export class Session {
     if (!this.#known) return;
     const { openStore } = await import("../../runtime/store/open.ts");
     this.#store ??= await openStore(this.#known.url, { schema: this.#known.schema });
-    configure({ store: this.#store });
-    const [last] = (await this.#store.find.list({}, { limit: 1 })).items;
+    const store = this.#store;
+    const runs = runsOf(async () => store);
+    const [last] = (await runs.list({}, { limit: 1 })).items;
     if (!last) return this.#log.info({}, "There is no run yet: npx tasker trigger <job> [payload]");
-    const { id } = await runs.replay(formatId(last.id));
-    this.#log.info({ of: formatId(last.id), job: last.job }, `Triggered again: ${id}`);
+    const { id } = await runs.replay(last.id);
+    this.#log.info({ of: last.id, job: last.job }, `Triggered again: ${id}`);
   }
 }
 

@@ -1,9 +1,10 @@
 /** Schedules as people and programs read them. */
 import { encode } from "../../sdk/port/codec.ts";
+import { natural } from "../../sdk/client/document.ts";
 import type { PreviewTick, Schedule } from "../../sdk/client/schedules.ts";
 import type { Rule } from "../../sdk/port/target.ts";
 import { oneLine, plain, type Colors, type Paint } from "./color.ts";
-import { natural, statusPaint, when } from "./show.ts";
+import { statusPaint, when } from "./show.ts";
 import { pairs, table, type Column } from "./table.ts";
 import { ruleText, spanText } from "./rule.ts";
 import { tickLines } from "./tick.ts";
@@ -13,11 +14,6 @@ import { wallText } from "./wall.ts";
 export interface Viewer {
   readonly zone: string;
   readonly now: Date;
-}
-
-/** A schedule as a JSON document: its payload as natural JSON, instants as ISO text. */
-export function scheduleDocument(schedule: Schedule): object {
-  return { ...schedule, payload: payloadOf(schedule) };
 }
 
 /** A table of schedules. The next run is shown by the clock of the schedule's zone, and by the viewer's where that differs. */
@@ -44,7 +40,7 @@ export function scheduleText(
   const { ticks, colors: paint, zone, now } = more;
   const { id, rule } = schedule;
   const next = tickLines(ticks, { rule, zone: rule.timezone ?? zone, paint });
-  const payload = plain(JSON.stringify(payloadOf(schedule), null, 2));
+  const payload = plain(JSON.stringify(natural(encode(schedule.payload, "payload")), null, 2));
   return [
     `${paint.cyan(oneLine(id))}  ${paint.bold(oneLine(ruleText(rule)))}  ${statePaint(schedule, paint)(stateOf(schedule))}`,
     facts(schedule, paint, { zone, now }),
@@ -76,10 +72,6 @@ function statePaint(schedule: Schedule, paint: Colors): Paint {
 function lastOf({ last }: Schedule): string {
   if (!last) return "";
   return last.reason ? `${last.status} (${last.reason})` : last.status;
-}
-
-function payloadOf({ payload }: Schedule): unknown {
-  return natural(encode(payload, "payload"));
 }
 
 function shown(at: Date | null, zone: string): string {

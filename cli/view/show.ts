@@ -1,40 +1,17 @@
 /** Records as people and programs read them. */
 import { humanMs } from "../../sdk/port/duration.ts";
-import { formatId, scheduleId } from "../../sdk/port/id.ts";
+import { formatId } from "../../sdk/port/id.ts";
 import type { Wire } from "../../sdk/port/codec.ts";
 import type { Status } from "../../sdk/port/status.ts";
-import type { AttemptRecord, LogRecord, RunRecord } from "../../sdk/port/target.ts";
+import { natural } from "../../sdk/client/document.ts";
+import { viewOf } from "../../sdk/client/run.ts";
+import type { Attempt, LogLine } from "../../sdk/client/runs.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 import { oneLine, plain, type Colors, type Paint } from "./color.ts";
 import { isAuthors } from "../error.ts";
 import { fields } from "./field.ts";
 import { pairs, table, type Column } from "./table.ts";
-
-/** A run as a JSON document: its id as `run_…`, payload and result as natural JSON, instants as ISO text; `hook` says which run's hook
- *  it executes, `schedule` for which tick it was made, if so. */
-export function runDocument(run: RunRecord): object {
-  const { id, input, result, options, replayOf, ...rest } = run;
-  return {
-    id: formatId(id),
-    ...rest,
-    payload: natural(input),
-    result: result && natural(result),
-    options,
-    replayOf: replayOf === null ? null : formatId(replayOf),
-    hook: options?.hook ? { kind: options.hook.kind, of: formatId(options.hook.of) } : null,
-    schedule: tickOf(run),
-  };
-}
-
-function tickOf({ job, options }: RunRecord): { readonly id: string; readonly tick: Date } | null {
-  const { schedule } = options ?? {};
-  return schedule ? { id: scheduleId({ job, key: schedule.key }), tick: new Date(schedule.tick) } : null;
-}
-
-/** The natural JSON of a stored value. */
-export function natural(wire: Wire): unknown {
-  return JSON.parse(wire.json);
-}
 
 /** A table of runs. */
 export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = new Date()): string {
@@ -59,8 +36,8 @@ export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = 
 export function runText(
   run: RunRecord,
   more: {
-    readonly attempts: readonly AttemptRecord[];
-    readonly logs: readonly LogRecord[];
+    readonly attempts: readonly Attempt[];
+    readonly logs: readonly LogLine[];
     readonly colors: Colors;
     readonly now?: Date;
   },
@@ -111,7 +88,7 @@ function took(run: RunRecord): string {
 
 function facts(run: RunRecord, paint: Colors, now: Date): string {
   const instant = (at: Date | null): string | null => at && `${at.toISOString()}  ${when(at, now)}`;
-  const schedule = tickOf(run);
+  const { schedule } = viewOf(run);
   return pairs(
     [
       ["note", run.note],
@@ -142,10 +119,10 @@ function optionsOf({ options }: RunRecord): string | null {
   return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
 }
 
-function attemptTable(attempts: readonly AttemptRecord[], paint: Colors): string {
-  const span = (row: AttemptRecord): string =>
+function attemptTable(attempts: readonly Attempt[], paint: Colors): string {
+  const span = (row: Attempt): string =>
     row.startedAt ? humanMs(Math.max(0, row.endedAt.getTime() - row.startedAt.getTime())) : "";
-  const columns: Column<AttemptRecord>[] = [
+  const columns: Column<Attempt>[] = [
     { title: "N", cell: (row) => row.n, align: "right" },
     { title: "OUTCOME", cell: (row) => row.outcome },
     { title: "STARTED", cell: (row) => row.startedAt?.toISOString() ?? "never" },
@@ -157,9 +134,9 @@ function attemptTable(attempts: readonly AttemptRecord[], paint: Colors): string
   return table(attempts, columns, paint.dim);
 }
 
-function logLine(line: LogRecord, paint: Colors): string {
+function logLine(line: LogLine, paint: Colors): string {
   const tint = line.level === "error" ? paint.red : line.level === "warn" ? paint.yellow : (text: string) => text;
-  const data = line.data === null ? "" : `  ${fields(JSON.parse(line.data), "", paint.dim)}`;
+  const data = line.data === null ? "" : `  ${fields(line.data, "", paint.dim)}`;
   return `${paint.dim(line.at.toISOString())}  ${tint(`${line.level.padEnd(5)}  ${plain(line.message)}`)}${data}`;
 }
 

@@ -1,10 +1,9 @@
 /** For tests of jobs: a runtime on a store in memory, with a clock that the test moves. */
-import { configure } from "../../sdk/client/config.ts";
+import { configured } from "../../sdk/client/config.ts";
 import { toMs, type DurationText } from "../../sdk/port/duration.ts";
 import { WaitTimeout } from "../../sdk/port/error.ts";
-import { formatId } from "../../sdk/port/id.ts";
-import { slot } from "../../sdk/client/scope.ts";
-import type { RunRecord } from "../../sdk/port/target.ts";
+import type { Run } from "../../sdk/client/run.ts";
+import { queuesOf, runsOf } from "../../sdk/client/runs.ts";
 import { createRuntime, type Runtime } from "../runtime.ts";
 import type { RuntimeOptions } from "../setting.ts";
 import { memory } from "../store/memory/index.ts";
@@ -43,10 +42,10 @@ export async function testRuntime({ now, ...options }: TestRuntimeOptions): Prom
     lease: "5m",
     sweep: "1m",
   });
-  configure({ store: runtime.store });
+  const forget = configured(runtime.store);
   await runtime.start();
   const stop: Runtime["stop"] = async (stopping) => {
-    forget(runtime);
+    forget();
     await ticking(clock, runtime.stop(stopping));
   };
   return {
@@ -90,7 +89,7 @@ async function nextTick({ store }: Runtime): Promise<number> {
 }
 
 /** Gives what is due its turns of the event loop, but no more than it can use. Answers the runs that are live. */
-async function quiet(runtime: Runtime, clock: FakeClock): Promise<readonly RunRecord[]> {
+async function quiet(runtime: Runtime, clock: FakeClock): Promise<readonly Run[]> {
   for (let turns = 1; ; turns++) {
     for (let i = 0; i < 5; i++) await turn();
     const live = await liveRuns(runtime);
@@ -104,34 +103,27 @@ async function idle(runtime: Runtime, clock: FakeClock): Promise<void> {
     const [run] = await stirring(runtime, clock, await quiet(runtime, clock));
     if (!run && runtime.stats().busy === 0) return;
     if (performance.now() > end)
-      throw new WaitTimeout(
-        run ? `the end of run "${formatId(run.id)}" of job "${run.job}"` : "the end of a handler",
-        "10s",
-      );
+      throw new WaitTimeout(run ? `the end of run "${run.id}" of job "${run.job}"` : "the end of a handler", "10s");
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
 /** Runs that are due, and that nothing keeps from starting and ending. */
-async function stirring(runtime: Runtime, clock: FakeClock, live: readonly RunRecord[]): Promise<readonly RunRecord[]> {
+async function stirring(runtime: Runtime, clock: FakeClock, live: readonly Run[]): Promise<readonly Run[]> {
   const jobs = new Set(runtime.jobs().map(({ id }) => id));
-  const paused = new Set((await runtime.store.find.queues()).filter((queue) => queue.paused).map(({ name }) => name));
+  const paused = new Set(
+    (await queuesOf(async () => runtime.store).list()).filter((queue) => queue.paused).map(({ name }) => name),
+  );
   return live.filter(
     (run) =>
       run.dueAt.getTime() <= clock.nowMs() && jobs.has(run.job) && (run.status !== "pending" || !paused.has(run.queue)),
   );
 }
 
-async function liveRuns({ store }: Runtime): Promise<readonly RunRecord[]> {
-  const runs: RunRecord[] = [];
-  for (let cursor: string | null | undefined; cursor !== null;) {
-    const page = await store.find.list(
-      { status: ["pending", "leased", "running"], hooks: true },
-      { limit: 200, cursor },
-    );
-    runs.push(...page.items);
-    cursor = page.next;
-  }
+async function liveRuns({ store }: Runtime): Promise<readonly Run[]> {
+  const runs: Run[] = [];
+  for await (const run of runsOf(async () => store).each({ status: ["pending", "leased", "running"], hooks: true }))
+    runs.push(run);
   return runs;
 }
 
@@ -148,10 +140,4 @@ async function ticking(clock: FakeClock, work: Promise<void>): Promise<void> {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function forget({ store }: Runtime): void {
-  const place = slot();
-  if (place.configured?.kind === "store" && place.configured.store === store) place.configured = null;
-  if (place.opened?.source.kind === "store" && place.opened.source.store === store) place.opened = null;
 }

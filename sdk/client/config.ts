@@ -61,6 +61,17 @@ export function configure(connection: Connection): void {
   slot().configured = sourceOf(connection);
 }
 
+/** As `configure({ store })`, until what it answers is called. What was configured since then stays. */
+export function configured(store: Openable): () => void {
+  const place = slot();
+  const source: Source = { kind: "store", store };
+  place.configured = source;
+  return () => {
+    if (place.configured && isSame(place.configured, source)) place.configured = null;
+    if (place.opened && isSame(place.opened.source, source)) place.opened = null;
+  };
+}
+
 function sourceOf({ store, url, schema }: Connection): Source {
   if ((store === undefined) === (url === undefined))
     throw new InvalidInput("configure takes either a store or a url; give one of them");
@@ -82,6 +93,9 @@ export async function close(): Promise<void> {
     () => undefined,
   ); // what never opened needs no end
 }
+
+/** What verbs are bound to: it is asked for its target at each call. */
+export type Open = () => Promise<Target>;
 
 /** The target of this call: the runtime that the handler runs in, else what was configured, else the environment's,
  *  else that of `tasker dev`. Opened at most once; after a failure the next call tries again.

@@ -2,7 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { humanMs, toMs, type DurationText } from "../port/duration.ts";
 import { RunFailed, RunNotFound, WaitTimeout } from "../port/error.ts";
 import { formatId } from "../port/id.ts";
-import { outcome, resultOf, toRun, type Run } from "./run.ts";
+import { act, outcome } from "./act.ts";
+import { resultOf, toRun, type Run } from "./run.ts";
 import type { Added, RunRecord, Target } from "../port/target.ts";
 import { revive } from "../port/text.ts";
 
@@ -34,7 +35,7 @@ export function toHandle<Result>(target: Target, added: Added): RunHandle<Result
     created: added.created,
     conflict: added.conflict,
     result: async (options) => ended<Result>(await wait(target, id, options?.timeout)),
-    cancel: async () => outcome(id, (await target.desk.cancel([id]))[0], "canceled"),
+    cancel: async () => outcome(id, (await act(target, "cancel", [id]))[0], "cancel"),
     get: async () => {
       const record = await target.find.get(id);
       return record && toRun<Result>(record);

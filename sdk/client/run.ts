@@ -1,9 +1,8 @@
 import { decode } from "../port/codec.ts";
-import { RunNotFound, WrongState } from "../port/error.ts";
 import { formatId, scheduleId } from "../port/id.ts";
 import type { Priority } from "../port/option.ts";
 import type { Reason, Status } from "../port/status.ts";
-import type { Act, HookKind, Progress, RunRecord } from "../port/target.ts";
+import type { HookKind, Progress, RunRecord } from "../port/target.ts";
 import type { ErrorRecord } from "../port/text.ts";
 
 /** A run as it was when it was read. Instants are the store's. */
@@ -48,23 +47,31 @@ export interface Run<Result = unknown> {
   readonly schedule: { readonly id: string; readonly tick: Date } | null;
 }
 
-/** The public view of a stored run. */
-export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
-  const { id, token: _token, input, result, options, replayOf, ...same } = record;
+/** A stored run as people see it, but for payload and result. */
+export function viewOf(record: RunRecord): Omit<Run, "payload" | "result"> {
+  const { id, token: _token, input: _input, result: _result, options, replayOf, ...same } = record;
   const { hook, schedule } = options ?? {};
   return {
     id: formatId(id),
     ...same,
     priority: same.priority as Priority, // it was checked when it was added
+    replayOf: replayOf === null ? null : formatId(replayOf),
+    hook: hook ? { kind: hook.kind, of: formatId(hook.of) } : null,
+    schedule: schedule ? { id: scheduleId({ job: same.job, key: schedule.key }), tick: new Date(schedule.tick) } : null,
+  };
+}
+
+/** The public view of a stored run. */
+export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
+  const { input, result } = record;
+  return {
+    ...viewOf(record),
     get payload() {
       return decode(input);
     },
     get result() {
       return resultOf<Result>(result);
     },
-    replayOf: replayOf === null ? null : formatId(replayOf),
-    hook: hook ? { kind: hook.kind, of: formatId(hook.of) } : null,
-    schedule: schedule ? { id: scheduleId({ job: same.job, key: schedule.key }), tick: new Date(schedule.tick) } : null,
   };
 }
 
@@ -72,25 +79,3 @@ export function toRun<Result = unknown>(record: RunRecord): Run<Result> {
 export function resultOf<Result>(result: RunRecord["result"]): Result | undefined {
   return result === null ? undefined : (decode(result) as Result); // the handler's type: it was encoded from that value
 }
-
-/** Which states each act takes, for people. */
-const hints = {
-  canceled: "only a run that has not ended can be",
-  resumed: 'only a canceled run can be; make a new one with "replay"',
-  retried: 'only a failed run can be; make a new one with "replay"',
-  changed: "only a pending run can be: cancel it, or replay it",
-} as const;
-
-/** What became of an act on one run: done at once, or asked of the node that holds it.
- *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if the act does not fit its state. */
-export function outcome(id: number, act: Act | undefined, verb: keyof typeof hints): "done" | "asked" {
-  if (act === undefined || act.done === "missing") throw new RunNotFound(formatId(id));
-  if (act.done !== "refused") return act.done;
-  if (verb === "canceled" && act.status === "canceled") return "done";
-  const hint =
-    act.status === fits[verb] ? "its idempotency key is another run's now: replay it, without the key" : hints[verb];
-  throw new WrongState(formatId(id), act.status ?? "in another state", verb, hint);
-}
-
-/** The state that an act takes, where there is but one: refused in that, the run has lost its key. */
-const fits: Partial<Record<keyof typeof hints, string>> = { resumed: "canceled", retried: "failed" };

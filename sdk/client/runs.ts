@@ -1,13 +1,15 @@
 /** Looking at what there is, and acting on it, from application code. */
 import { encode, type Wire } from "../port/codec.ts";
-import { target } from "./config.ts";
+import { target, type Open } from "./config.ts";
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
+import { act, again, outcome } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "../port/id.ts";
-import { checkKeys, checkName, checkPaging, checkPriority, type Priority } from "../port/option.ts";
+import { checkKeys, checkPaging, checkPriority, checkQueue, type Priority } from "../port/option.ts";
 import { overrides } from "../define/retry.ts";
-import { outcome, toRun, type Run } from "./run.ts";
+import { each } from "./page.ts";
+import { toRun, type Run } from "./run.ts";
 import { finals, type Final, type Reason, type Status, statuses } from "../port/status.ts";
 import type {
   AttemptRecord,
@@ -22,7 +24,8 @@ import type {
   Stats,
   Target,
 } from "../port/target.ts";
-import { addOne, encodePublished, instant, published } from "./trigger.ts";
+import { instant } from "./option.ts";
+import { addOne, encodePublished, published } from "./trigger.ts";
 
 /** A run: its id (`run_…`), or the job and idempotency key that hold it. */
 export type RunRef = string | { readonly job: string; readonly key: string };
@@ -74,155 +77,168 @@ export type Attempt = Omit<AttemptRecord, "run"> & { readonly run: string };
 /** One line of `ctx.log`. */
 export type LogLine = Omit<LogRecord, "run" | "data"> & { readonly run: string; readonly data: unknown };
 
+/** `runs`, of a target of one's own: a table of verbs, so longer than a function should be. */
+export function runsOf(open: Open) {
+  const found = async (ref: RunRef): Promise<{ readonly to: Target; readonly id: number }> => {
+    const to = await open();
+    const id = await numberOf(to, ref);
+    if (id === null) throw new RunNotFound(nameOf(ref));
+    return { to, id };
+  };
+  const needed = async (ref: RunRef): Promise<{ readonly to: Target; readonly record: RunRecord }> => {
+    const { to, id } = await found(ref);
+    const record = await to.find.get(id);
+    if (!record) throw new RunNotFound(nameOf(ref));
+    return { to, record };
+  };
+
+  const verbs = {
+    /** The run, or null. */
+    async get(ref: RunRef): Promise<Run | null> {
+      const to = await open();
+      const id = await numberOf(to, ref);
+      const record = id === null ? null : await to.find.get(id);
+      return record && toRun(record);
+    },
+
+    /** The run. @throws {RunNotFound} */
+    async need(ref: RunRef): Promise<Run> {
+      return toRun((await needed(ref)).record);
+    },
+
+    /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it.
+     *  */
+    async list(query: RunQuery = {}, paging: Paging = {}): Promise<Page<Run>> {
+      const page = await (await open()).find.list(filterOf(query), checkPaging(paging));
+      return { ...page, items: page.items.map((record) => toRun(record)) };
+    },
+
+    /** All of them, newest first, page by page as they are read. */
+    async *each(query: RunQuery = {}): AsyncGenerator<Run, void, undefined> {
+      yield* each((paging) => verbs.list(query, paging));
+    },
+
+    /** A waiting run will not start; of a running one the handler's signal aborts (`asked`), on whichever node it is. */
+    async cancel(ref: RunRef): Promise<"done" | "asked"> {
+      const { to, id } = await found(ref);
+      return outcome(id, (await act(to, "cancel", [id]))[0], "cancel");
+    },
+
+    /** Makes a canceled run pending again, at its instant, or now if that has passed. */
+    async resume(ref: RunRef): Promise<void> {
+      const { to, id } = await found(ref);
+      outcome(id, (await act(to, "resume", [id]))[0], "resume");
+    },
+
+    /** Makes a failed run pending again, now, with all its attempts. */
+    async retry(ref: RunRef): Promise<void> {
+      const { to, id } = await found(ref);
+      outcome(id, (await act(to, "retry", [id]))[0], "retry");
+    },
+
+    /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
+     *  and ttl. */
+    async replay(ref: RunRef): Promise<RunHandle> {
+      const { to, record } = await needed(ref);
+      return toHandle(to, await addOne(to, again(record)));
+    },
+
+    /** Starts a pending run without waiting for its instant. */
+    async runNow(ref: RunRef): Promise<void> {
+      await verbs.edit(ref, { delay: "0s" });
+    },
+
+    /** Changes a pending run; one that a node has claimed is refused. */
+    async edit(ref: RunRef, change: Change): Promise<void> {
+      const { to, id } = await found(ref);
+      outcome(id, await to.desk.edit(id, await editOf(to, id, change)), "edit");
+    },
+
+    /** Deletes finished runs with all that belongs to them: one, or all that match. Answers how many. */
+    async purge(which: RunRef | PurgeQuery): Promise<number> {
+      const to = await open();
+      const filter =
+        typeof which === "string" || "key" in which ? { ids: [(await found(which)).id] } : purgeFilter(which);
+      for (let total = 0; ;) {
+        const count = await to.desk.purge(filter, purgeChunk);
+        total += count;
+        if (count < purgeChunk) return total;
+      }
+    },
+
+    /** Deletes one attempt's record; `token` is in `attempts`. False if it is not there. */
+    async forget(ref: RunRef, token: number): Promise<boolean> {
+      const { to, id } = await found(ref);
+      return to.desk.forget(id, token);
+    },
+
+    /** A page of the attempts of a run that did not complete it, with node, times and error. */
+    async attempts(ref: RunRef, paging: Paging = {}): Promise<Page<Attempt>> {
+      const { to, id } = await found(ref);
+      return attemptsOf(await to.find.attempts({ run: id }, checkPaging(paging)));
+    },
+
+    /** Attempts across runs, the newest first: of these jobs, or of all. */
+    async failures(
+      query: { readonly job?: string | readonly string[] | undefined } = {},
+      paging: Paging = {},
+    ): Promise<Page<Attempt>> {
+      const job = query.job === undefined ? {} : { job: listOf(query.job) };
+      return attemptsOf(await (await open()).find.attempts(job, checkPaging(paging)));
+    },
+
+    /** A page of what a run's handler logged. */
+    async logs(ref: RunRef, paging: Paging = {}): Promise<Page<LogLine>> {
+      const { to, id } = await found(ref);
+      const page = await to.find.logs(id, checkPaging(paging));
+      return { ...page, items: page.items.map(lineOf) };
+    },
+  };
+  return verbs;
+}
+
+/** `queues`, of a target of one's own. */
+export function queuesOf(open: Open) {
+  return {
+    async list(): Promise<readonly QueueRecord[]> {
+      return (await open()).find.queues();
+    },
+    async pause(queue: string): Promise<void> {
+      await (await open()).desk.pause(checkQueue(queue), true);
+    },
+    async resume(queue: string): Promise<void> {
+      await (await open()).desk.pause(checkQueue(queue), false);
+    },
+  };
+}
+
+/** `nodes`, of a target of one's own. */
+export function nodesOf(open: Open) {
+  return {
+    async list(): Promise<readonly NodeStat[]> {
+      return (await open()).find.stats().then((found) => found.nodes);
+    },
+  };
+}
+
 /** Runs: looking and acting. A run is named by its id, or by its job and idempotency key.
  *  All throw RunNotFound for a run that is not there, WrongState where an act does not fit its state, InvalidInput for
  *  what is no id. */
-export const runs = {
-  /** The run, or null. */
-  async get(ref: RunRef): Promise<Run | null> {
-    const to = await target();
-    const id = await numberOf(to, ref);
-    const record = id === null ? null : await to.find.get(id);
-    return record && toRun(record);
-  },
+export const runs = runsOf(target);
 
-  /** The run. @throws {RunNotFound} */
-  async need(ref: RunRef): Promise<Run> {
-    return toRun((await needed(ref)).record);
-  },
-
-  /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it.
-   *  */
-  async list(query: RunQuery = {}, paging: Paging = {}): Promise<Page<Run>> {
-    const page = await (await target()).find.list(filterOf(query), checkPaging(paging));
-    return { ...page, items: page.items.map((record) => toRun(record)) };
-  },
-
-  /** All of them, newest first, page by page as they are read. */
-  async *each(query: RunQuery = {}): AsyncGenerator<Run, void, undefined> {
-    let cursor: string | undefined;
-    do {
-      const page = await runs.list(query, { cursor, limit: 200 });
-      yield* page.items;
-      cursor = page.next ?? undefined;
-    } while (cursor !== undefined);
-  },
-
-  /** A waiting run will not start; of a running one the handler's signal aborts (`asked`), on whichever node it is. */
-  async cancel(ref: RunRef): Promise<"done" | "asked"> {
-    const { to, id } = await found(ref);
-    return outcome(id, (await to.desk.cancel([id]))[0], "canceled");
-  },
-
-  /** Makes a canceled run pending again, at its instant, or now if that has passed. */
-  async resume(ref: RunRef): Promise<void> {
-    const { to, id } = await found(ref);
-    outcome(id, (await to.desk.revive([id], "canceled"))[0], "resumed");
-  },
-
-  /** Makes a failed run pending again, now, with all its attempts. */
-  async retry(ref: RunRef): Promise<void> {
-    const { to, id } = await found(ref);
-    outcome(id, (await to.desk.revive([id], "failed"))[0], "retried");
-  },
-
-  /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
-   *  and ttl. */
-  async replay(ref: RunRef): Promise<RunHandle> {
-    const { to, record } = await needed(ref);
-    const { job, queue, priority, tags, input, options, id } = record;
-    const added = await addOne(to, {
-      job,
-      queue,
-      priority,
-      tags,
-      input,
-      options,
-      dueAt: null,
-      delayMs: 0,
-      key: null,
-      ttlMs: null,
-      replayOf: id,
-    });
-    return toHandle(to, added);
-  },
-
-  /** Starts a pending run without waiting for its instant. */
-  async runNow(ref: RunRef): Promise<void> {
-    await runs.edit(ref, { delay: "0s" });
-  },
-
-  /** Changes a pending run; one that a node has claimed is refused. */
-  async edit(ref: RunRef, change: Change): Promise<void> {
-    const { to, id } = await found(ref);
-    outcome(id, await to.desk.edit(id, await editOf(to, id, change)), "changed");
-  },
-
-  /** Deletes finished runs with all that belongs to them: one, or all that match. Answers how many. */
-  async purge(which: RunRef | PurgeQuery): Promise<number> {
-    const to = await target();
-    const filter =
-      typeof which === "string" || "key" in which ? { ids: [(await found(which)).id] } : purgeFilter(which);
-    for (let total = 0; ;) {
-      const count = await to.desk.purge(filter, purgeChunk);
-      total += count;
-      if (count < purgeChunk) return total;
-    }
-  },
-
-  /** Deletes one attempt's record; `token` is in `attempts`. False if it is not there. */
-  async forget(ref: RunRef, token: number): Promise<boolean> {
-    const { to, id } = await found(ref);
-    return to.desk.forget(id, token);
-  },
-
-  /** A page of the attempts of a run that did not complete it, with node, times and error. */
-  async attempts(ref: RunRef, paging: Paging = {}): Promise<Page<Attempt>> {
-    const { to, id } = await found(ref);
-    return attemptsOf(await to.find.attempts({ run: id }, checkPaging(paging)));
-  },
-
-  /** Attempts across runs, the newest first: of these jobs, or of all. */
-  async failures(
-    query: { readonly job?: string | readonly string[] | undefined } = {},
-    paging: Paging = {},
-  ): Promise<Page<Attempt>> {
-    const job = query.job === undefined ? {} : { job: listOf(query.job) };
-    return attemptsOf(await (await target()).find.attempts(job, checkPaging(paging)));
-  },
-
-  /** A page of what a run's handler logged. */
-  async logs(ref: RunRef, paging: Paging = {}): Promise<Page<LogLine>> {
-    const { to, id } = await found(ref);
-    const page = await to.find.logs(id, checkPaging(paging));
-    return { ...page, items: page.items.map(lineOf) };
-  },
-};
-
-/** Queues: what there is, pausing, resuming. A paused queue's runs wait; those that started go on. */
-export const queues = {
-  async list(): Promise<readonly QueueRecord[]> {
-    return (await target()).find.queues();
-  },
-  async pause(queue: string): Promise<void> {
-    await (await target()).desk.pause(checkName("queue", queue), true);
-  },
-  async resume(queue: string): Promise<void> {
-    await (await target()).desk.pause(checkName("queue", queue), false);
-  },
-};
+/** Queues: what there is, pausing, resuming. A paused queue's runs wait; those that started go on. `$hooks` is the queue of hooks. */
+export const queues = queuesOf(target);
 
 /** Nodes: the processes that run jobs of this store. */
-export const nodes = {
-  async list(): Promise<readonly NodeStat[]> {
-    return (await stats()).nodes;
-  },
-};
+export const nodes = nodesOf(target);
+
+/** `stats`, of a target of one's own. */
+export function statsOf(open: Open): () => Promise<Stats> {
+  return async () => (await open()).find.stats();
+}
 
 /** Depth by queue, job and priority, what ended in the last minutes, and the nodes. */
-export async function stats(): Promise<Stats> {
-  return (await target()).find.stats();
-}
+export const stats = statsOf(target);
 
 const purgeChunk = 1000;
 
@@ -231,20 +247,6 @@ async function numberOf(to: Target, ref: RunRef): Promise<number | null> {
   if (typeof ref !== "object" || ref === null || typeof ref.job !== "string" || typeof ref.key !== "string")
     throw new InvalidInput('a run is named by its id, "run_…", or by { job, key }');
   return to.find.keyed(ref.job, ref.key);
-}
-
-async function found(ref: RunRef): Promise<{ readonly to: Target; readonly id: number }> {
-  const to = await target();
-  const id = await numberOf(to, ref);
-  if (id === null) throw new RunNotFound(nameOf(ref));
-  return { to, id };
-}
-
-async function needed(ref: RunRef): Promise<{ readonly to: Target; readonly record: RunRecord }> {
-  const { to, id } = await found(ref);
-  const record = await to.find.get(id);
-  if (!record) throw new RunNotFound(nameOf(ref));
-  return { to, record };
 }
 
 function nameOf(ref: RunRef): string {
@@ -291,7 +293,8 @@ function statusesOf<S extends Status>(value: S | readonly S[], known: readonly S
   throw new InvalidInput(`status "${String(wrong).slice(0, 80)}" is none of ${known.join(", ")}`, { path: "status" });
 }
 
-function filterOf(query: RunQuery): RunFilter {
+/** @throws {InvalidInput} */
+export function filterOf(query: RunQuery): RunFilter {
   checkKeys("a query of runs", query, queryKeys);
   const { ids, status, reason, job, queue, payload, ...same } = query;
   const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)) as RunFilter;

@@ -1,6 +1,6 @@
 /** Schedules made at run time, and acts of people on all of them. */
 import { decode } from "../port/codec.ts";
-import { target } from "./config.ts";
+import { target, type Open } from "./config.ts";
 import { changes } from "../cron/cron.ts";
 import { InvalidInput, JobNotFound, ScheduleNotFound } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
@@ -29,6 +29,7 @@ import type {
   ScheduleRecord,
   Target,
 } from "../port/target.ts";
+import { plainRun } from "./option.ts";
 import { addOne, published } from "./trigger.ts";
 import { upsertAll, type Upsert } from "./upsert.ts";
 
@@ -79,111 +80,135 @@ export interface PreviewTick {
   readonly changes: readonly { readonly at: Date; readonly before: number; readonly after: number }[];
 }
 
-export const schedules = {
-  /** Makes a schedule, or replaces it as a whole: what is left out goes to its default. A paused one stays paused; a changed rule
-   *  takes its own next tick. A cron without a zone is read in TASKER_TIMEZONE, else in UTC.
-   *  @throws {InvalidInput} {InvalidPayload} {JobNotFound} {NotConfigured} {StoreUnavailable} */
-  async upsert<J extends AnyJob = AnyJob>(schedule: Upsert<J>): Promise<Schedule> {
-    const [made] = await schedules.upsertMany([schedule]);
-    if (made instanceof Error) throw made;
-    return made!;
-  },
-
-  /** Makes or changes many, any number, of one job or several; a schedule or an error per item, in order. */
-  async upsertMany<const Jobs extends readonly AnyJob[] = readonly AnyJob[]>(list: {
-    readonly [I in keyof Jobs]: Upsert<Jobs[I]>;
-  }): Promise<readonly (Schedule | Error)[]> {
-    if (!isList(list)) throw new InvalidInput("schedules are not a list; write [{ key, job, cron }]", { path: "list" });
-    const answers = await upsertAll(await target(), list);
-    return answers.map((one) => (one instanceof Error ? one : toSchedule(one)));
-  },
-
-  /** The schedule, or null if there is none. */
-  async get(ref: ScheduleRef): Promise<Schedule | null> {
-    const { record } = await read(ref);
-    return record && toSchedule(record);
-  },
-
-  /** By job, then key. */
-  async list(query: ScheduleQuery = {}, paging: Paging = {}): Promise<Page<Schedule>> {
-    const filter = filterOf(query);
-    const page = await (await target()).schedules.list(filter, checkCursor(checkPaging(paging)));
-    return { ...page, items: page.items.map(toSchedule) };
-  },
-
-  /** Makes no more runs, until it is resumed; code that declares it changes nothing about that. Runs that it made go on.
-   *  @throws {ScheduleNotFound} */
-  async pause(ref: ScheduleRef): Promise<Schedule> {
-    const record = await (await target()).schedules.pause(nameOf(ref), true);
-    return toSchedule(needed(record, ref));
-  },
-
-  /** Goes on with the next tick from now; a one-shot whose instant has passed starts now. @throws {ScheduleNotFound} */
-  async resume(ref: ScheduleRef): Promise<Schedule> {
-    const record = await (await target()).schedules.pause(nameOf(ref), false);
-    return toSchedule(needed(record, ref));
-  },
-
-  /** Deletes it; its runs stay. False if there was none.
-   *  @throws {InvalidInput} for one that code declares, while a live node has the job: take it out of the code, or pause it */
-  async remove(ref: ScheduleRef): Promise<boolean> {
-    return (await target()).schedules.remove(nameOf(ref));
-  },
-
-  /** Adds a run of it now, beside its ticks. @throws {ScheduleNotFound} */
-  async trigger<J extends AnyJob = AnyJob>(ref: ScheduleRef): Promise<RunHandle<ResultOf<J>>> {
-    const { to, record, now } = await found(ref);
-    const run = runOf(record, await ownOf(to, record.job), now.getTime(), null);
-    return toHandle(to, await addOne(to, { ...run, attach: true }));
-  },
-
-  /** Adds a run for each tick in [from, to] that has none yet; they start now. `to` is the store's now by default. At most 1000 ticks
-   *  a call. To a schedule with overlap `cancel` they are strangers, else its next tick would cancel them all.
-   *  @throws {ScheduleNotFound}. @throws {InvalidInput} for more ticks, and for a range that is not over */
-  async backfill(
+/** `schedules`, of a target of one's own: a table of verbs, so longer than a function should be. */
+export function schedulesOf(open: Open) {
+  /** The schedule, if it is there, and the store's clock. */
+  const read = async (
     ref: ScheduleRef,
-    span: { readonly from: Date; readonly to?: Date | undefined },
-  ): Promise<{ readonly ticks: number; readonly runs: readonly string[] }> {
-    checkKeys("range", span, new Set(["from", "to"]));
-    const { to, record, now } = await found(ref);
-    const range = {
-      from: checkInstant("from", span.from),
-      until: checkInstant("to", span.to === undefined ? now : span.to),
-    };
-    const instants = past(record, range, now);
-    const own = await ownOf(to, record.job);
-    const attach = record.rule.overlap !== "cancel";
-    const batch = instants.map((tick) => ({
-      ...runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
-      attach,
-    }));
-    const added = batch.length === 0 ? [] : await to.add(batch);
-    const failed = added.find((one) => one instanceof Error);
-    if (failed) throw failed;
-    const made = added.flatMap((one) => (!(one instanceof Error) && one.created ? [one.id] : []));
-    return { ticks: instants.length, runs: made.map(formatId) };
-  },
+  ): Promise<{ readonly to: Target; readonly record: ScheduleRecord | null; readonly now: Date }> => {
+    const to = await open();
+    const { job, key } = nameOf(ref);
+    const { items, at } = await to.schedules.list({ job: [job], key }, { limit: 1 });
+    return { to, record: items[0] ?? null, now: at };
+  };
+  const found = async (
+    ref: ScheduleRef,
+  ): Promise<{ readonly to: Target; readonly record: ScheduleRecord; readonly now: Date }> => {
+    const { record, ...rest } = await read(ref);
+    return { ...rest, record: needed(record, ref) };
+  };
 
-  /** The coming ticks of a schedule, or of a rule that need not be stored: no more than its limit leaves.
-   *  @throws {ScheduleNotFound} {InvalidInput} */
-  async preview(
-    of: ScheduleRef | (When & TickPolicy),
-    span: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
-  ): Promise<readonly PreviewTick[]> {
-    checkKeys("span", span, new Set(["from", "count"]));
-    const { from, count = 5 } = span;
-    if (!Number.isInteger(count) || count < 1 || count > 1000)
-      throw new InvalidInput(`count "${shown(count)}" is not a whole number from 1 to 1000`, { path: "count" });
-    if (from !== undefined) checkInstant("from", from);
-    if (typeof of !== "object" || of === null || "job" in of) {
-      const { record, now } = await found(of);
-      return previewOf(record.rule, spreadOf(record, record.rule), from ?? now, Math.min(count, left(record)));
-    }
-    checkKeys("a rule", of, new Set(ruleKeys));
-    const rule = ruleOf(of);
-    return previewOf(rule, 0, from ?? new Date(), Math.min(count, left({ rule, count: 0 })));
-  },
-};
+  const verbs = {
+    /** Makes a schedule, or replaces it as a whole: what is left out goes to its default. A paused one stays paused; a changed rule
+     *  takes its own next tick. A cron without a zone is read in TASKER_TIMEZONE, else in UTC.
+     *  @throws {InvalidInput} {InvalidPayload} {JobNotFound} {NotConfigured} {StoreUnavailable} */
+    async upsert<J extends AnyJob = AnyJob>(schedule: Upsert<J>): Promise<Schedule> {
+      const [made] = await verbs.upsertMany([schedule]);
+      if (made instanceof Error) throw made;
+      return made!;
+    },
+
+    /** Makes or changes many, any number, of one job or several; a schedule or an error per item, in order. */
+    async upsertMany<const Jobs extends readonly AnyJob[] = readonly AnyJob[]>(list: {
+      readonly [I in keyof Jobs]: Upsert<Jobs[I]>;
+    }): Promise<readonly (Schedule | Error)[]> {
+      if (!isList(list))
+        throw new InvalidInput("schedules are not a list; write [{ key, job, cron }]", { path: "list" });
+      const answers = await upsertAll(await open(), list);
+      return answers.map((one) => (one instanceof Error ? one : toSchedule(one)));
+    },
+
+    /** The schedule, or null if there is none. */
+    async get(ref: ScheduleRef): Promise<Schedule | null> {
+      const { record } = await read(ref);
+      return record && toSchedule(record);
+    },
+
+    /** By job, then key. */
+    async list(query: ScheduleQuery = {}, paging: Paging = {}): Promise<Page<Schedule>> {
+      const filter = filterOf(query);
+      const page = await (await open()).schedules.list(filter, checkCursor(checkPaging(paging)));
+      return { ...page, items: page.items.map(toSchedule) };
+    },
+
+    /** Makes no more runs, until it is resumed; code that declares it changes nothing about that. Runs that it made go on.
+     *  @throws {ScheduleNotFound} */
+    async pause(ref: ScheduleRef): Promise<Schedule> {
+      const record = await (await open()).schedules.pause(nameOf(ref), true);
+      return toSchedule(needed(record, ref));
+    },
+
+    /** Goes on with the next tick from now; a one-shot whose instant has passed starts now. @throws {ScheduleNotFound} */
+    async resume(ref: ScheduleRef): Promise<Schedule> {
+      const record = await (await open()).schedules.pause(nameOf(ref), false);
+      return toSchedule(needed(record, ref));
+    },
+
+    /** Deletes it; its runs stay. False if there was none.
+     *  @throws {InvalidInput} for one that code declares, while a live node has the job: take it out of the code, or pause it */
+    async remove(ref: ScheduleRef): Promise<boolean> {
+      return (await open()).schedules.remove(nameOf(ref));
+    },
+
+    /** Adds a run of it now, beside its ticks. @throws {ScheduleNotFound} */
+    async trigger<J extends AnyJob = AnyJob>(ref: ScheduleRef): Promise<RunHandle<ResultOf<J>>> {
+      const { to, record, now } = await found(ref);
+      const run = runOf(record, await ownOf(to, record.job), now.getTime(), null);
+      return toHandle(to, await addOne(to, { ...run, attach: true }));
+    },
+
+    /** Adds a run for each tick in [from, to] that has none yet; they start now. `to` is the store's now by default. At most 1000 ticks
+     *  a call. To a schedule with overlap `cancel` they are strangers, else its next tick would cancel them all.
+     *  @throws {ScheduleNotFound}. @throws {InvalidInput} for more ticks, and for a range that is not over */
+    async backfill(
+      ref: ScheduleRef,
+      span: { readonly from: Date; readonly to?: Date | undefined },
+    ): Promise<{ readonly ticks: number; readonly runs: readonly string[] }> {
+      checkKeys("range", span, new Set(["from", "to"]));
+      const { to, record, now } = await found(ref);
+      const range = {
+        from: checkInstant("from", span.from),
+        until: checkInstant("to", span.to === undefined ? now : span.to),
+      };
+      const instants = past(record, range, now);
+      const own = await ownOf(to, record.job);
+      const attach = record.rule.overlap !== "cancel";
+      const batch = instants.map((tick) => ({
+        ...runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
+        attach,
+      }));
+      const added = batch.length === 0 ? [] : await to.add(batch);
+      const failed = added.find((one) => one instanceof Error);
+      if (failed) throw failed;
+      const made = added.flatMap((one) => (!(one instanceof Error) && one.created ? [one.id] : []));
+      return { ticks: instants.length, runs: made.map(formatId) };
+    },
+
+    /** The coming ticks of a schedule, or of a rule that need not be stored: no more than its limit leaves.
+     *  @throws {ScheduleNotFound} {InvalidInput} */
+    async preview(
+      of: ScheduleRef | (When & TickPolicy),
+      span: { readonly from?: Date | undefined; readonly count?: number | undefined } = {},
+    ): Promise<readonly PreviewTick[]> {
+      checkKeys("span", span, new Set(["from", "count"]));
+      const { from, count = 5 } = span;
+      if (!Number.isInteger(count) || count < 1 || count > 1000)
+        throw new InvalidInput(`count "${shown(count)}" is not a whole number from 1 to 1000`, { path: "count" });
+      if (from !== undefined) checkInstant("from", from);
+      if (typeof of !== "object" || of === null || "job" in of) {
+        const { record, now } = await found(of);
+        return previewOf(record.rule, spreadOf(record, record.rule), from ?? now, Math.min(count, left(record)));
+      }
+      checkKeys("a rule", of, new Set(ruleKeys));
+      const rule = ruleOf(of);
+      return previewOf(rule, 0, from ?? new Date(), Math.min(count, left({ rule, count: 0 })));
+    },
+  };
+  return verbs;
+}
+
+/** Schedules: making, looking and acting. */
+export const schedules = schedulesOf(target);
 
 const mostBackfilled = 1000;
 
@@ -215,23 +240,6 @@ function nameOf(ref: ScheduleRef): ScheduleName {
   if (id === undefined || id === null)
     throw new InvalidInput('a schedule is named by its id, "job@key", or by { job, key }', { path: "ref" });
   return { job: checkName("job", id), key: key === "" ? key : checkText("key", key, 128) };
-}
-
-/** The schedule, if it is there, and the store's clock. */
-async function read(
-  ref: ScheduleRef,
-): Promise<{ readonly to: Target; readonly record: ScheduleRecord | null; readonly now: Date }> {
-  const to = await target();
-  const { job, key } = nameOf(ref);
-  const { items, at } = await to.schedules.list({ job: [job], key }, { limit: 1 });
-  return { to, record: items[0] ?? null, now: at };
-}
-
-async function found(
-  ref: ScheduleRef,
-): Promise<{ readonly to: Target; readonly record: ScheduleRecord; readonly now: Date }> {
-  const { record, ...rest } = await read(ref);
-  return { ...rest, record: needed(record, ref) };
 }
 
 function needed(record: ScheduleRecord | null, ref: ScheduleRef): ScheduleRecord {
@@ -276,19 +284,17 @@ function runOf(
   tick: number,
   bound: { readonly key: string; readonly keepMs: number } | null,
 ): NewRun {
-  const { previous, next } = around(rule, tick);
-  return {
-    job,
+  const base = {
+    id: job,
     queue: queue ?? own.queue,
     priority: priority ?? own.priority,
     tags: [...new Set([...own.tags, ...tags])],
     ttlMs: own.ttlMs,
-    dueAt: null,
-    delayMs: 0,
-    input,
+  };
+  return {
+    ...plainRun(base, input),
     key: bound && { ...bound, onConflict: "return", hash: "" },
-    options: { schedule: { key, tick, previous, next } },
-    replayOf: null,
+    options: { schedule: { key, tick, ...around(rule, tick) } },
   };
 }
 

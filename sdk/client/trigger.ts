@@ -1,49 +1,44 @@
-import { createHash } from "node:crypto";
 import { encode, type Wire } from "../port/codec.ts";
-import { target } from "./config.ts";
+import { target, type Open } from "./config.ts";
 import { InvalidInput, InvalidPayload, JobNotFound } from "../port/error.ts";
-import { tickMark } from "../port/id.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
-import type { AnyJob, BatchItem, InputOf, KeyOptions, ResultOf, TriggerArgs, TriggerOptions } from "./job.ts";
+import { checkTx, newRun, type TriggerOptions } from "./option.ts";
+import type { AnyJob, BatchItem, InputOf, ResultOf, TriggerArgs } from "./job.ts";
 import type { JobId, KnownJob, Triggerable } from "./jobs.ts";
 import { lift, type JsonSchema } from "../define/lift.ts";
 import { near } from "../port/near.ts";
-import {
-  checkDelay,
-  checkInstant,
-  checkKeys,
-  checkName,
-  checkPriority,
-  checkSpan,
-  checkTags,
-  checkText,
-  isList,
-} from "../port/option.ts";
-import { overrides } from "../define/retry.ts";
+import { checkKeys, isList } from "../port/option.ts";
 import { check, checkJson, type Checked } from "../define/schema.ts";
 import type { JobSpec } from "../define/spec.ts";
-import type { Added, JobRecord, NewKey, NewRun, RunOptions, Target, Tx } from "../port/target.ts";
+import type { Added, JobRecord, NewRun, Target, Tx } from "../port/target.ts";
 
 /** Id, payload and options of a job, by its type; of several jobs, a union of such lists. */
 export type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
 
-/** Triggers a job by its id: one that a file of `tasker types` declares, or with no more than its type:
- *  `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON Schema that nodes publish; plain
- *  JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
- *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
- *  {KeyConflict} {NotConfigured} */
-export function trigger<Id extends JobId>(
-  id: Id,
-  ...args: TriggerArgs<InputOf<KnownJob<Id>>>
-): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
-export function trigger<J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
-export async function trigger(...args: readonly unknown[]): Promise<RunHandle> {
-  const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
-  const to = await target();
-  const job = await published(to, id);
-  const input = await encodePublished(job, payload);
-  return toHandle(to, await addOne(to, newRun(base(job), input, options), options?.tx));
+/** Triggers a job by its id. */
+export interface Trigger {
+  /** Triggers a job by its id: one that a file of `tasker types` declares, or with no more than its type:
+   *  `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON Schema that nodes publish; plain
+   *  JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
+   *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
+   *  {KeyConflict} {NotConfigured} */
+  <Id extends JobId>(id: Id, ...args: TriggerArgs<InputOf<KnownJob<Id>>>): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
+  <J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
 }
+
+/** `trigger`, to a target of one's own. */
+export function triggerOf(open: Open): Trigger {
+  return async (...args: readonly unknown[]): Promise<RunHandle<never>> => {
+    const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
+    const to = await open();
+    const job = await published(to, id);
+    const input = await encodePublished(job, payload);
+    return toHandle(to, await addOne(to, newRun(job, input, options), options?.tx));
+  };
+}
+
+/** Triggers a job by its id, where this process triggers to. */
+export const trigger: Trigger = triggerOf(target);
 
 /** `job.trigger`: checks, encodes, adds. */
 export async function triggerJob<Result>(
@@ -142,113 +137,13 @@ function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
+const itemKeys = new Set(["payload", "options"]);
+
 /** Adds one run. @throws what the store answers for it. */
 export async function addOne(to: Target, run: NewRun, tx?: Tx): Promise<Added> {
   const [added] = await to.add([run], tx);
   if (added instanceof Error) throw added;
   return added!;
-}
-
-/** What a run takes from its job. */
-type Base = Pick<JobSpec, "id" | "queue" | "priority" | "tags" | "ttlMs">;
-
-const itemKeys = new Set(["payload", "options"]);
-const optionKeys: ReadonlySet<string> = new Set<keyof TriggerOptions>([
-  ...(["delay", "runAt", "idempotencyKey", "priority", "queue", "tags", "ttl", "retry", "timeout", "tx"] as const),
-]);
-
-/** A run as stores take it.
- *  @throws {InvalidInput} naming the option that can't be right. */
-export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun {
-  const { id, queue, priority, tags, ttlMs } = job;
-  const run: NewRun = {
-    job: id,
-    queue,
-    priority,
-    tags,
-    ttlMs,
-    input,
-    dueAt: null,
-    delayMs: 0,
-    key: null,
-    options: null,
-    replayOf: null,
-  };
-  if (options === undefined) return run;
-  if (typeof options !== "object" || options === null) throw new InvalidInput("trigger's options are not an object");
-  checkKeys("trigger", options, optionKeys);
-  checkTx(options.tx);
-  return {
-    ...run,
-    ...instant(options),
-    ...(options.queue !== undefined && { queue: checkName("queue", options.queue) }),
-    ...(options.priority !== undefined && { priority: checkPriority(options.priority) }),
-    ...(options.tags !== undefined && { tags: checkTags([...tags, ...checkTags(options.tags)]) }),
-    ...(options.ttl !== undefined && { ttlMs: checkSpan("ttl", options.ttl) }),
-    key: options.idempotencyKey === undefined ? null : newKey(options.idempotencyKey, input),
-    options: runOptions(options),
-  };
-}
-
-function checkTx(tx: unknown): void {
-  if (tx === undefined || (typeof tx === "object" && tx !== null) || typeof tx === "function") return; // postgres.js has functions
-  throw new InvalidInput(
-    "tx is not a transaction; pass the pg client that runs your BEGIN, or your library's transaction",
-    {
-      path: "tx",
-    },
-  );
-}
-
-/** When a run shall start, as stores take it.
- *  @throws {InvalidInput} for both, a negative or absurd delay, or what is no Date. */
-export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt">): Pick<NewRun, "dueAt" | "delayMs"> {
-  if (delay !== undefined && runAt !== undefined)
-    throw new InvalidInput("delay and runAt are both given; keep one of them", { path: "runAt" });
-  if (runAt !== undefined) return { dueAt: checkInstant("runAt", runAt), delayMs: 0 };
-  return { dueAt: null, delayMs: delay === undefined ? 0 : checkDelay(delay) };
-}
-
-function newKey(given: string | KeyOptions, input: Wire): NewKey {
-  const { key, keep = "24h", onConflict = "return" } = typeof given === "string" ? { key: given } : (given ?? {});
-  if (onConflict !== "return" && onConflict !== "replace" && onConflict !== "error")
-    throw new InvalidInput(`onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`, {
-      path: "idempotencyKey.onConflict",
-    });
-  const keepMs = checkSpan("keep", keep);
-  if (String(key).startsWith(tickMark))
-    throw new InvalidInput(`idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`, {
-      path: "idempotencyKey",
-    });
-  return { key: checkText("idempotencyKey", key, 256), keepMs, onConflict, hash: hash(input) };
-}
-
-/** Tells payloads apart; the order of an object's keys does not count. */
-function hash(input: Wire): string {
-  return createHash("sha1")
-    .update(sorted(input.json))
-    .update("\0")
-    .update(input.meta === null ? "" : sorted(input.meta))
-    .digest("hex");
-}
-
-function sorted(json: string): string {
-  return JSON.stringify(JSON.parse(json), (_, part: unknown) => {
-    if (typeof part !== "object" || part === null || Array.isArray(part)) return part;
-    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
-}
-
-function runOptions({ retry, timeout }: TriggerOptions): RunOptions | null {
-  if (retry === undefined && timeout === undefined) return null;
-  return {
-    ...(retry !== undefined && { retry: overrides(retry) }),
-    ...(timeout !== undefined && { timeoutMs: checkSpan("timeout", timeout) }),
-  };
-}
-
-function base({ id, queue, priority, tags, ttlMs }: JobRecord): Base {
-  return { id, queue, priority, tags, ttlMs };
 }
 
 /** Checks and encodes a payload by what nodes published of the job, lifting plain JSON.

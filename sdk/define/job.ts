@@ -13,7 +13,7 @@ import {
 } from "../port/option.ts";
 import type { Context } from "./context.ts";
 import { policy, type RetryDelay, type RetryOptions } from "./retry.ts";
-import { schedulesOf, type ScheduleOptions, type Several } from "./schedule.ts";
+import { declaredOf, type ScheduleOptions, type Several } from "./schedule.ts";
 import { isSchema } from "./schema.ts";
 import type { Ended, HookSpecs, JobSpec } from "./spec.ts";
 import { refuseTaken, type ContextOf, type Extension } from "./use.ts";
@@ -131,7 +131,7 @@ export function specOf<
       ttlMs: given.ttl === undefined ? null : checkSpan("ttl", given.ttl),
       hooks: hooksOf(given.hooks ?? {}),
       use: extensionsOf(given.use ?? []),
-      schedules: schedulesOf({ id, schema: given.schema }, given.schedule),
+      schedules: declaredOf({ id, schema: given.schema }, given.schedule),
       handler: given.handler,
       file,
     };

@@ -34,7 +34,7 @@ const optionKeys = new Set<string>([...ruleKeys, "key", "payload", "queue", "pri
 
 /** Checks the schedules of a job.
  *  @throws {InvalidInput} {InvalidPayload} for what can't be right; of functions and async schemas only `read` can tell */
-export function schedulesOf(job: Pick<JobSpec, "id" | "schema">, given: unknown): readonly DeclaredSchedule[] {
+export function declaredOf(job: Pick<JobSpec, "id" | "schema">, given: unknown): readonly DeclaredSchedule[] {
   if (given === undefined) return [];
   const list = (isList(given) ? given : [given]) as readonly ScheduleOptions[];
   const seen = new Set<string>();

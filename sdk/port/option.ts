@@ -19,6 +19,15 @@ export function checkName(what: string, name: unknown): string {
   });
 }
 
+/** The queue of the runs that execute hooks. */
+export const hookQueue = "$hooks";
+
+/** A queue as people act on it: that of hooks, too.
+ *  @throws {InvalidInput} */
+export function checkQueue(queue: unknown): string {
+  return queue === hookQueue ? queue : checkName("queue", queue);
+}
+
 /** Of the due runs of a queue those with a higher one start first. */
 export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 

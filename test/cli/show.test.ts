@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { formatId } from "../../sdk/port/id.ts";
-import type { AttemptRecord, RunRecord } from "../../sdk/port/target.ts";
+import { runDocument } from "../../sdk/client/document.ts";
+import type { Attempt, LogLine } from "../../sdk/client/runs.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
 import { colors } from "../../cli/view/color.ts";
-import { runDocument, runTable, runText } from "../../cli/view/show.ts";
+import { runTable, runText } from "../../cli/view/show.ts";
 
 const paint = colors({}, {});
 const at = new Date("2030-01-01T00:00:00Z");
@@ -54,11 +56,21 @@ test("no text of a run steers the terminal", () => {
     ...{ job: bad, queue: bad, node: bad, key: bad, tags: [bad], note: bad, error },
     ...{ input: { json: JSON.stringify(bad), meta: null }, progress: { value: 1, detail: bad } },
   });
-  const log = { run: 7, attempt: 1, at, level: "info", message: bad, data: JSON.stringify({ x: bad }) } as const;
+  const log: LogLine = { run: "run_7", attempt: 1, at, level: "info", message: bad, data: { x: bad } };
   const attempt = {
-    ...{ run: 7, token: 1, n: 1, job: bad, node: bad, startedAt: at, endedAt: at, outcome: "error" as const, error },
+    ...{
+      run: "run_7",
+      token: 1,
+      n: 1,
+      job: bad,
+      node: bad,
+      startedAt: at,
+      endedAt: at,
+      outcome: "error" as const,
+      error,
+    },
     retryAt: null,
-  } satisfies AttemptRecord;
+  } satisfies Attempt;
 
   const text = runText(run, { attempts: [attempt], logs: [log], colors: paint, now: at });
 
@@ -66,9 +78,17 @@ test("no text of a run steers the terminal", () => {
 });
 
 test("what a handler logged is shown with its data", () => {
-  const log = { run: 7, attempt: 1, at, level: "info", message: "sent", data: `{"to":"Ada"}` } as const;
+  const log: LogLine = { run: "run_7", attempt: 1, at, level: "info", message: "sent", data: { to: "Ada" } };
 
   const text = runText(aRecord(), { attempts: [], logs: [log], colors: paint, now: at });
 
   expect(text).toMatch(/info +sent {2}to=Ada$/m);
+});
+
+test("progress is shown to two places, and the list says when a run ended", () => {
+  const run = aRecord({ progress: { value: 0.19166666666666668, detail: "of all" } });
+  const later = new Date(at.getTime() + 90_000);
+
+  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at })).toMatch(/^progress +0\.19 of all$/m);
+  expect(runTable([run], paint, later)).toMatch(/ FINISHED .*\n.* 1m 30s ago +0ms/);
 });

@@ -102,7 +102,7 @@ test("a failed run is found, tried again, and purged; each needs --yes for many"
   expect([unsure.code, unsure.err]).toEqual([2, "error: 1 run matches; add --yes to retry it\n"]);
   expect(retried.items).toMatchObject([{ id: found.items[0]!.id, done: "done" }]);
   expect([unsureToo.code, purged]).toEqual([2, { purged: 1 }]);
-  expect([nothing.code, nothing.err]).toMatchObject([1, /no run matches/]);
+  expect([nothing.code, nothing.err]).toEqual([1, expect.stringContaining("no run matches")]);
 });
 
 test("runs are changed, canceled, resumed and replayed by id", { timeout: 90_000 }, async () => {
@@ -121,7 +121,10 @@ test("runs are changed, canceled, resumed and replayed by id", { timeout: 90_000
 
   expect([canceled.items, resumed.items]).toMatchObject([[{ done: "done" }], [{ done: "done" }]]);
   expect(edited.code).toBe(0);
-  expect([refused.code, refused.out]).toEqual([1, `${later}  refused to cancel: it is completed\n`]);
+  expect([refused.code, refused.out]).toEqual([
+    1,
+    expect.stringContaining(`${later}  refused to cancel: it is completed; `),
+  ]);
   expect(await json(["run", replayed.items[0]!.made], place)).toMatchObject({
     replayOf: later,
     payload: { name: "Eve" },
@@ -290,7 +293,7 @@ test("migrate says from where to where, and --check what is missing", { timeout:
   const empty = await tasker(["runs"], place);
 
   expect([before.code, before.out]).toMatchObject([1, /^missing: 001/]);
-  expect([early.code, early.err]).toMatchObject([1, /run "tasker migrate"/]);
+  expect([early.code, early.err]).toEqual([1, expect.stringContaining(`run "tasker migrate"`)]);
   expect([first.code, first.out]).toMatchObject([0, /^schema "fresh" brought from nothing to \d{3}\n$/]);
   expect(again).toMatchObject({ applied: [] });
   expect([after.code, empty.code, empty.out]).toEqual([

@@ -1,13 +1,12 @@
 /** What pause, resume, remove and trigger have in common: schedules by id, and what became of each. */
-import { configure } from "../../../sdk/client/config.ts";
 import { InvalidInput, ScheduleNotFound } from "../../../sdk/port/error.ts";
-import { schedules } from "../../../sdk/client/schedules.ts";
+import { schedulesOf } from "../../../sdk/client/schedules.ts";
 import { oneLine } from "../../view/color.ts";
 import type { Command } from "../../command.ts";
 import { withStore } from "../../database.ts";
 import { exit } from "../../error.ts";
 import { when } from "../../view/show.ts";
-import { idsOf, likely, quoted } from "./name.ts";
+import { idsOf, likely, quoted, type Verbs } from "./name.ts";
 
 /** What became of an act on one schedule: for people in `said`, and more for programs. */
 interface Done {
@@ -28,27 +27,35 @@ interface Acted {
 export const pause = command(
   "pause",
   "Make no more runs of schedules until they are resumed; runs go on",
-  async (id) => {
+  async (id, schedules) => {
     await schedules.pause(id);
     return { said: `paused; let it go on with: tasker schedules resume ${quoted(id)}`, more: { nextAt: null } };
   },
 );
 
 /** `tasker schedules resume`: goes on with the next tick from now. */
-export const resume = command("resume", "Let paused schedules go on with the next tick from now", async (id) => {
-  const { nextAt } = await schedules.resume(id);
-  const next = nextAt ? `the next run is due ${when(nextAt, new Date())}` : "it has ended, so no run is to come";
-  return { said: `resumed; ${next}`, more: { nextAt } };
-});
+export const resume = command(
+  "resume",
+  "Let paused schedules go on with the next tick from now",
+  async (id, schedules) => {
+    const { nextAt } = await schedules.resume(id);
+    const next = nextAt ? `the next run is due ${when(nextAt, new Date())}` : "it has ended, so no run is to come";
+    return { said: `resumed; ${next}`, more: { nextAt } };
+  },
+);
 
 /** `tasker schedules remove`: deletes schedules that were made at run time. */
-export const remove = command("remove", "Delete schedules that no code declares; their runs stay", async (id) => {
-  if (await schedules.remove(id)) return { said: "removed; its runs stay" };
-  throw new ScheduleNotFound(id);
-});
+export const remove = command(
+  "remove",
+  "Delete schedules that no code declares; their runs stay",
+  async (id, schedules) => {
+    if (await schedules.remove(id)) return { said: "removed; its runs stay" };
+    throw new ScheduleNotFound(id);
+  },
+);
 
 /** `tasker schedules trigger`: a run now, beside the ticks. */
-export const trigger = command("trigger", "Add a run of schedules now, beside their ticks", async (id) => {
+export const trigger = command("trigger", "Add a run of schedules now, beside their ticks", async (id, schedules) => {
   const run = await schedules.trigger(id);
   const schedule = await schedules.get(id);
   return {
@@ -58,7 +65,9 @@ export const trigger = command("trigger", "Add a run of schedules now, beside th
   };
 });
 
-function command(verb: string, about: string, one: (id: string) => Promise<Done>): Command {
+type Act = (id: string, schedules: Verbs) => Promise<Done>;
+
+function command(verb: string, about: string, one: Act): Command {
   return {
     usage: `schedules ${verb} <...ids>`,
     about,
@@ -68,9 +77,9 @@ function command(verb: string, about: string, one: (id: string) => Promise<Done>
     run: async ({ args, out, settings }) => {
       const ids = idsOf(args);
       const acts = await withStore(await settings(), async (store) => {
-        configure({ store });
+        const schedules = schedulesOf(async () => store);
         const answers: Acted[] = [];
-        for (const id of ids) answers.push(await acted(id, one));
+        for (const id of ids) answers.push(await acted(id, one, schedules));
         return answers;
       });
       const items = acts.map(({ id, done, said, more }) => ({
@@ -87,11 +96,12 @@ function command(verb: string, about: string, one: (id: string) => Promise<Done>
   };
 }
 
-async function acted(id: string, one: (id: string) => Promise<Done>): Promise<Acted> {
+async function acted(id: string, one: Act, schedules: Verbs): Promise<Acted> {
   try {
-    return { id, done: "done", ...(await one(id)) };
+    return { id, done: "done", ...(await one(id, schedules)) };
   } catch (error) {
-    if (error instanceof ScheduleNotFound) return { id, done: "missing", said: `does not exist${await likely(id)}` };
+    if (error instanceof ScheduleNotFound)
+      return { id, done: "missing", said: `does not exist${await likely(id, schedules)}` };
     if (error instanceof InvalidInput) return { id, done: "refused", said: `refused: ${error.message}` };
     throw error;
   }

@@ -1,5 +1,4 @@
-import { configure } from "../../../sdk/client/config.ts";
-import { schedules } from "../../../sdk/client/schedules.ts";
+import { schedulesOf } from "../../../sdk/client/schedules.ts";
 import type { Command } from "../../command.ts";
 import { withStore } from "../../database.ts";
 import { BadUsage, exit } from "../../error.ts";
@@ -30,8 +29,8 @@ export const backfill: Command = {
     if (!from) throw new BadUsage("--from is missing; say where the range begins, like --from 2026-10-01T00:00:00Z");
     const to = instant("--to", given.text("to"), now);
     const { ticks, runs } = await withStore(await settings(), (store) => {
-      configure({ store });
-      return inFlags(given, () => hinted(id, () => schedules.backfill(id, { from, ...(to && { to }) })));
+      const schedules = schedulesOf(async () => store);
+      return inFlags(given, () => hinted(id, schedules, () => schedules.backfill(id, { from, ...(to && { to }) })));
     });
     out.answer({ id, ticks, runs }, () =>
       ticks === 0 ? "the range has no tick, so no run was added" : added(ticks, runs),

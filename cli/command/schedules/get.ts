@@ -1,11 +1,11 @@
-import { configure } from "../../../sdk/client/config.ts";
+import { scheduleDocument } from "../../../sdk/client/document.ts";
 import { ScheduleNotFound } from "../../../sdk/port/error.ts";
-import { schedules } from "../../../sdk/client/schedules.ts";
+import { schedulesOf } from "../../../sdk/client/schedules.ts";
 import type { Command } from "../../command.ts";
 import { withStore } from "../../database.ts";
 import { exit } from "../../error.ts";
 import { hinted, idsOf } from "./name.ts";
-import { scheduleDocument, scheduleText } from "../../view/schedule.ts";
+import { scheduleText } from "../../view/schedule.ts";
 import { tickDocuments } from "../../view/tick.ts";
 import { ownZone } from "../../view/wall.ts";
 
@@ -19,9 +19,9 @@ export const get: Command = {
   run: async ({ args, out, settings }) => {
     const [id] = idsOf(args) as [string];
     const { schedule, ticks } = await withStore(await settings(), async (store) => {
-      configure({ store });
+      const schedules = schedulesOf(async () => store);
       const found = await schedules.get(id);
-      if (!found) return hinted(id, () => Promise.reject(new ScheduleNotFound(id)));
+      if (!found) return hinted(id, schedules, () => Promise.reject(new ScheduleNotFound(id)));
       return { schedule: found, ticks: await schedules.preview(id, { count: 3 }) };
     });
     const viewer = { zone: ownZone(), now: new Date() };

@@ -1,7 +1,6 @@
-import { configure } from "../../../sdk/client/config.ts";
 import { ScheduleNotFound } from "../../../sdk/port/error.ts";
 import { ruleOf } from "../../../sdk/define/rule.ts";
-import { schedules, type PreviewTick } from "../../../sdk/client/schedules.ts";
+import { schedules as free, schedulesOf, type PreviewTick } from "../../../sdk/client/schedules.ts";
 import type { Rule } from "../../../sdk/port/target.ts";
 import type { Command } from "../../command.ts";
 import type { Given } from "../../given.ts";
@@ -69,7 +68,7 @@ async function ofRule(text: string | null, { given, settings, span }: Asked): Pr
       'which rule? give a cron text in quotes, like "0 9 * * MON-FRI", --every 90s, or the id of a schedule',
     );
   const when = whenOf(given, text, settings.timezone);
-  return inFlags(given, async () => ({ rule: ruleOf(when), ticks: await schedules.preview(when, span) }));
+  return inFlags(given, async () => ({ rule: ruleOf(when), ticks: await free.preview(when, span) }));
 }
 
 async function ofSchedule(id: string, { given, settings, span }: Asked): Promise<Preview> {
@@ -81,8 +80,8 @@ async function ofSchedule(id: string, { given, settings, span }: Asked): Promise
   const own = ["every", "anchor", "sub-second", "timezone", "dst-gap", "dst-overlap"].find((flag) => given.on(flag));
   if (own) throw new BadUsage(`--${own} is for a rule, and schedule "${id}" has its own; leave out one of them`);
   return withStore(settings, async (store) => {
-    configure({ store });
-    return hinted(id, async () => {
+    const schedules = schedulesOf(async () => store);
+    return hinted(id, schedules, async () => {
       const found = await schedules.get(id);
       if (!found) throw new ScheduleNotFound(id);
       return { rule: found.rule, ticks: await schedules.preview(id, span) };

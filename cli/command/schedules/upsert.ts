@@ -1,10 +1,10 @@
-import { configure } from "../../../sdk/client/config.ts";
+import { scheduleDocument } from "../../../sdk/client/document.ts";
 import type { DurationText } from "../../../sdk/port/duration.ts";
 import { JobNotFound } from "../../../sdk/port/error.ts";
 import { parseScheduleId } from "../../../sdk/port/id.ts";
 import type { TickPolicy } from "../../../sdk/define/rule.ts";
-import type { Find } from "../../../sdk/port/target.ts";
-import { schedules, type Schedule, type Upsert } from "../../../sdk/client/schedules.ts";
+import type { Target } from "../../../sdk/port/target.ts";
+import { schedulesOf, type Schedule, type Upsert } from "../../../sdk/client/schedules.ts";
 import { oneLine } from "../../view/color.ts";
 import type { Command } from "../../command.ts";
 import type { Given } from "../../given.ts";
@@ -15,7 +15,7 @@ import { hint } from "../../hint.ts";
 import { atOf, payloadOf } from "../../payload.ts";
 import { when } from "../../view/show.ts";
 import { idsOf, quoted } from "./name.ts";
-import { scheduleDocument, stateOf } from "../../view/schedule.ts";
+import { stateOf } from "../../view/schedule.ts";
 import { ownZone, wallText } from "../../view/wall.ts";
 import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
 
@@ -62,26 +62,19 @@ export const upsert: Command = {
       ...policyOf(given),
       ...runsOf(given),
     } as Upsert; // upsert checks it
-    const made = await withStore(
-      read,
-      (store) => {
-        configure({ store });
-        return inFlags(given, () => upserted(wanted, store.find));
-      },
-      true,
-    );
+    const made = await withStore(read, (store) => inFlags(given, () => upserted(wanted, store)), true);
     out.answer(scheduleDocument(made), () => `${out.colors.cyan(oneLine(id))}  ${oneLine(said(made))}`);
     return exit.ok;
   },
 };
 
-async function upserted(wanted: Upsert, find: Find): Promise<Schedule> {
+async function upserted(wanted: Upsert, store: Target): Promise<Schedule> {
   try {
-    return await schedules.upsert(wanted);
+    return await schedulesOf(async () => store).upsert(wanted);
   } catch (error) {
     if (!(error instanceof JobNotFound)) throw error;
     const job = String(wanted.job);
-    const known = (await find.jobs()).map(({ id }) => id);
+    const known = (await store.find.jobs()).map(({ id }) => id);
     const next = hint(job, known) || "; start a process that has it, or see those that there are with: tasker jobs";
     error.message = `no node has published job "${job}"${next}`;
     throw error;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { encode } from "../../../sdk/port/codec.ts";
 import { close, configure } from "../../../sdk/client/config.ts";
-import { nodes, queues, runs, stats } from "../../../sdk/client/runs.ts";
+import { nodes, queues, queuesOf, runs, runsOf, stats } from "../../../sdk/client/runs.ts";
 import { InvalidInput, InvalidPayload, RunNotFound, WrongState } from "../../../sdk/port/error.ts";
 import { jsonSchemaOf } from "../../../sdk/define/schema.ts";
 import type { Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
@@ -303,4 +303,18 @@ test("queues are listed, paused and resumed by name; nodes and stats are read", 
   await expect(queues.pause("a b")).rejects.toThrow(InvalidInput);
   expect(await nodes.list()).toEqual([]);
   expect((await stats()).windowMs).toBe(60_000);
+});
+
+test("verbs that are bound to a target act on that one, and leave the process's own alone", async () => {
+  const own = use();
+  const other = recorder({ act: { id: 36, done: "done", status: "canceled" } });
+
+  await runsOf(async () => other).cancel("run_10");
+  await queuesOf(async () => other).pause("mail");
+
+  expect(other.acts).toEqual([
+    ["cancel", [36]],
+    ["pause", "mail", true],
+  ]);
+  expect(own.acts).toEqual([]);
 });

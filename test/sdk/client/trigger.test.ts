@@ -4,7 +4,7 @@ import { close, configure } from "../../../sdk/client/config.ts";
 import { InvalidInput, InvalidPayload, JobNotFound, KeyConflict, NotStorable } from "../../../sdk/port/error.ts";
 import { defineJob } from "../../../sdk/job.ts";
 import { jsonSchemaOf } from "../../../sdk/define/schema.ts";
-import type { TriggerOptions } from "../../../sdk/client/job.ts";
+import type { TriggerOptions } from "../../../sdk/client/option.ts";
 import { trigger } from "../../../sdk/client/trigger.ts";
 import type { NewRun } from "../../../sdk/port/target.ts";
 import { aJobRecord, recorder, type Recorder } from "./recorder.ts";

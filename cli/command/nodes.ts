@@ -35,7 +35,8 @@ export function nodeTable(list: readonly NodeStat[], paint: Colors, at: Date): s
       { title: "HEAP", cell: (node) => node.heap, align: "right" },
       {
         title: "UPTIME",
-        cell: (node) => humanMs(Math.max(0, node.seenAt.getTime() - node.startedAt.getTime())),
+        cell: ({ alive, startedAt, seenAt }) =>
+          humanMs(Math.max(0, (alive ? at : seenAt).getTime() - startedAt.getTime())),
         align: "right",
       },
       { title: "SEEN", cell: (node) => when(node.seenAt, at) },

@@ -15,16 +15,18 @@ export const stats: Command = {
   flags: [],
   examples: ["tasker stats", "tasker stats --json"],
   run: async ({ out, settings }) => {
-    const found = await withStore(await settings(), (store) => store.find.stats());
-    out.answer(document(found), () => text(found, out.colors));
+    const [found, queues] = await withStore(await settings(), ({ find }) => Promise.all([find.stats(), find.queues()]));
+    const paused = queues.filter((queue) => queue.paused).map(({ name }) => name);
+    out.answer(document(found, paused), () => text(found, paused, out.colors));
     return exit.ok;
   },
 };
 
-/** Stats for programs: in `rates`, `waitMs` and `runMs` are sums over what ended, and `meanWaitMs` and `meanRunMs` are means. */
-export function document(found: Stats): object {
+/** Stats for programs, each lane with whether its queue is paused: in `rates`, `waitMs` and `runMs` are sums over what ended, and `meanWaitMs` and `meanRunMs` are means. */
+export function document(found: Stats, paused: readonly string[]): object {
+  const lanes = found.lanes.map((lane) => ({ ...lane, paused: paused.includes(lane.queue) }));
   const rates = found.rates.map((rate) => ({ ...rate, ...means(rate) }));
-  return { ...found, rates, totals: totals(found) };
+  return { ...found, lanes, rates, totals: totals(found) };
 }
 
 /** Sums over all lanes and rates. Means are in ms; null while nothing ended. */
@@ -74,7 +76,7 @@ function means({ completed, failed, waitMs, runMs }: Sums): Pick<Totals, "meanWa
   return { meanWaitMs: mean(waitMs), meanRunMs: mean(runMs) };
 }
 
-function text(found: Stats, paint: Colors): string {
+function text(found: Stats, paused: readonly string[], paint: Colors): string {
   const sum = totals(found);
   const span = humanMs(found.windowMs);
   const head = pairs(
@@ -93,7 +95,7 @@ function text(found: Stats, paint: Colors): string {
   );
   const lanes =
     found.lanes.length + found.rates.length > 0
-      ? laneTable(found, paint)
+      ? laneTable(found, paused, paint)
       : "no runs yet; add one with: tasker trigger <job> [payload]";
   const nodes =
     found.nodes.length > 0
@@ -107,7 +109,7 @@ interface Row {
   readonly rate: RateStat | null;
 }
 
-function laneTable({ lanes, rates }: Stats, paint: Colors): string {
+function laneTable({ lanes, rates }: Stats, paused: readonly string[], paint: Colors): string {
   const rows: Row[] = [
     ...lanes.map((lane, at) => ({
       lane,
@@ -121,11 +123,12 @@ function laneTable({ lanes, rates }: Stats, paint: Colors): string {
     const ms = rate && means(rate)[field];
     return ms === null ? "" : humanMs(ms);
   };
+  const named = (queue: string): string => (paused.includes(queue) ? `${queue} (paused)` : queue);
   const right = "right" as const;
   return table(
     rows,
     [
-      { title: "QUEUE", cell: ({ lane, rate }) => (lane ?? rate)!.queue },
+      { title: "QUEUE", cell: ({ lane, rate }) => named((lane ?? rate)!.queue) },
       { title: "JOB", cell: ({ lane, rate }) => (lane ?? rate)!.job },
       { title: "PRIORITY", cell: ({ lane }) => lane?.priority ?? "", align: right },
       { title: "READY", cell: ({ lane }) => lane?.ready ?? 0, align: right },

@@ -22,6 +22,7 @@ export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = 
     { title: "ATTEMPT", cell: (run) => run.attempt, align: "right" },
     { title: "QUEUE", cell: (run) => run.queue, max: 24 },
     { title: "DUE", cell: (run) => when(run.dueAt, now) },
+    { title: "FINISHED", cell: (run) => when(run.finishedAt, now) },
     { title: "TOOK", cell: took, align: "right" },
     {
       title: "ERROR OR NOTE",
@@ -106,7 +107,11 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
       ["version", run.version === "0" ? null : run.version],
       ["key", run.key],
       ["tags", run.tags.join(", ") || null],
-      ["progress", run.progress && `${run.progress.value}${run.progress.detail ? ` ${run.progress.detail}` : ""}`],
+      [
+        "progress",
+        run.progress &&
+          `${Number(run.progress.value.toFixed(2))}${run.progress.detail ? ` ${run.progress.detail}` : ""}`,
+      ],
       ["options", optionsOf(run)],
       ["replay of", run.replayOf === null ? null : formatId(run.replayOf)],
     ],

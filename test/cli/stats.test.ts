@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import type { RateStat, Stats } from "../../sdk/port/target.ts";
+import { nodeTable } from "../../cli/command/nodes.ts";
+import { colors } from "../../cli/view/color.ts";
 import { document } from "../../cli/command/stats.ts";
 
 function aRate(parts: Partial<RateStat>): RateStat {
@@ -17,7 +19,7 @@ test("means are named apart from sums, in each rate and in the totals", () => {
   ];
   const found: Stats = { at: new Date("2030-01-01T00:00:00Z"), lanes: [], rates, windowMs: 60_000, nodes: [] };
 
-  const shown = document(found) as { readonly rates: readonly object[]; readonly totals: object };
+  const shown = document(found, []) as { readonly rates: readonly object[]; readonly totals: object };
 
   expect(shown.rates).toMatchObject([
     { waitMs: 40, runMs: 400, meanWaitMs: 10, meanRunMs: 100 },
@@ -26,4 +28,23 @@ test("means are named apart from sums, in each rate and in the totals", () => {
   ]);
   expect(shown.totals).toMatchObject({ meanWaitMs: 10, meanRunMs: 100 });
   expect(shown.totals).not.toHaveProperty("waitMs");
+});
+
+test("the uptime of a node goes on while it is alive, and ends when it was last seen", () => {
+  const startedAt = new Date("2030-01-01T00:00:00Z");
+  const node = {
+    ...{ id: 1, name: "a", startedAt, seenAt: new Date(startedAt.getTime() + 56), draining: false, asleep: false },
+    ...{ slots: 1, busy: 0, heap: 0, jobs: [] },
+  };
+  const shown = nodeTable(
+    [
+      { ...node, alive: true },
+      { ...node, alive: false },
+    ],
+    colors({}, {}),
+    new Date(startedAt.getTime() + 9000),
+  );
+
+  expect(shown).toMatch(/^a +alive .* 9s /m);
+  expect(shown).toMatch(/^a +gone .* 56ms /m);
 });

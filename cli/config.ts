@@ -6,31 +6,19 @@ import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
 import { load } from "./module.ts";
 import { hint } from "./hint.ts";
+import { settings as table, type SettingKey, type Value } from "../sdk/setting.ts";
 import { flagName, options, type Option } from "./option.ts";
 import { redact } from "./view/redact.ts";
 
+/** A setting of each key, read. */
+type Read = { readonly [K in Exclude<SettingKey, `keep.${string}` | Nameless>]: Value<K> } & {
+  readonly [K in Nameless]: Value<K> | null; // no database · pretty on a terminal and for `dev`, else json · host:pid
+};
+type Nameless = "databaseUrl" | "logFormat" | "name";
+
 /** The configuration of one command: defaults, the config file, the environment and the flags, later ones above. */
-export interface Settings {
-  readonly databaseUrl: string | null;
-  readonly schema: string;
-  readonly jobs: readonly string[];
-  readonly slots: number;
-  readonly queues: Readonly<Record<string, { readonly concurrency: number }>>;
-  readonly poll: DurationText | "silent";
-  readonly lease: DurationText;
-  readonly sweep: DurationText;
-  readonly grace: DurationText;
-  readonly crashes: number;
+export interface Settings extends Read {
   readonly keep: { readonly completed: DurationText; readonly other: DurationText };
-  /** IANA name. */
-  readonly timezone: string;
-  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
-  /** Null: pretty on a terminal and for `dev`, else json. */
-  readonly logFormat: "pretty" | "json" | null;
-  readonly app: string;
-  readonly version: string;
-  /** Null: host:pid. */
-  readonly name: string | null;
   /** The folder that `jobs` is relative to: the config file's if the key comes from there, else the current one. */
   readonly base: string;
   /** The config file, if there is one. */
@@ -41,23 +29,6 @@ export interface Settings {
 
 /** Names of the config file, the first that is there counts. */
 export const names = ["ts", "mts", "js", "mjs"].map((end) => `tasker.config.${end}`);
-const defaults: Readonly<Record<string, unknown>> = {
-  schema: "tasker",
-  jobs: ["jobs/"],
-  slots: 50,
-  queues: {},
-  poll: "1s",
-  lease: "15s",
-  sweep: "5s",
-  grace: "30s",
-  crashes: 3,
-  "keep.completed": "7d",
-  "keep.other": "30d",
-  timezone: "UTC",
-  logLevel: "info",
-  app: "app",
-  version: "0",
-};
 
 /** Reads the configuration.
  *  @throws {BadUsage} naming flag, variable or key, for a value that can't be right or a key that is none.
@@ -71,7 +42,7 @@ export async function settings(
   const content = file ? flat(await exported(file), file) : {};
   const values = new Map<string, { readonly value: unknown; readonly source: string | null }>();
   for (const option of options) values.set(option.key, pick(option, { given, env, content, file }));
-  const value = (key: string): unknown => values.get(key)?.value ?? defaults[key] ?? null;
+  const value = (key: SettingKey): unknown => values.get(key)?.value ?? table[key].default;
   const source = (key: string): string | null => values.get(key)?.source ?? null;
   return {
     ...Object.fromEntries(options.filter(({ key }) => !key.includes(".")).map(({ key }) => [key, value(key)])),
@@ -128,7 +99,7 @@ async function exported(file: string): Promise<object> {
 
 /** The file's keys by dotted path, each checked against the table. */
 function flat(config: object, file: string): Readonly<Record<string, unknown>> {
-  const keys = options.map((option) => option.key);
+  const keys: readonly string[] = options.map((option) => option.key);
   const result: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config)) {
     const inside = keys.some((known) => known.startsWith(`${key}.`)) && typeof value === "object" && value !== null;

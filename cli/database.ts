@@ -13,6 +13,8 @@ import { redact } from "./view/redact.ts";
 export interface Database {
   readonly url: string;
   readonly schema: string;
+  /** False: no named prepared statements. */
+  readonly prepare?: boolean | undefined;
   readonly from: string;
   /** The data folder, if the server is an embedded one. */
   readonly data?: string | undefined;
@@ -35,12 +37,12 @@ export const hidden = ".tasker";
  *  `tasker dev` (or `start --embedded`) of this folder or one above. Null: none of them. Other variables and local servers are never tried.
  *  @throws {BadUsage} for an address that is none of a Postgres. */
 export function locate(
-  settings: Pick<Settings, "databaseUrl" | "schema" | "source">,
+  settings: Pick<Settings, "databaseUrl" | "schema" | "prepare" | "source">,
   cwd: string = process.cwd(),
 ): Database | null {
-  const { databaseUrl: url, schema, source } = settings;
+  const { databaseUrl: url, schema, prepare, source } = settings;
   const from = source("databaseUrl") ?? "settings";
-  if (url) return { url: checked(url, from), schema, from };
+  if (url) return { url: checked(url, from), schema, prepare, from };
   const note = running(cwd);
   if (!note) return null;
   const { command, pid, data } = note;
@@ -109,7 +111,7 @@ async function connect(settings: Settings, migrate: boolean): Promise<Store> {
   const database = locate(settings);
   if (!database) throw noDatabase();
   const { openStore } = await import("../runtime/store/open.ts");
-  const store = await openStore(database.url, { schema: database.schema });
+  const store = await openStore(database.url, database);
   try {
     if (migrate) await store.open(AbortSignal.timeout(5000)); // else it connects at the first call
     return store;

@@ -15,7 +15,7 @@ export async function runtimeOf(
   parts: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly logger: Logger },
 ): Promise<Runtime> {
   const { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version, name } = settings;
-  const store = await openStore(parts.database.url, { schema: parts.database.schema });
+  const store = await openStore(parts.database.url, parts.database);
   return createRuntime({
     ...{ store, jobs: parts.jobs, logger: parts.logger },
     ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version },

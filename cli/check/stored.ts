@@ -32,12 +32,12 @@ export async function stored(
 }
 
 async function compared(
-  { url, schema }: NonNullable<Asked["database"]>,
+  database: NonNullable<Asked["database"]>,
   known: ReadonlyMap<string, JobSpec | null>,
   before: (job: string | null) => void,
   noSchedules: boolean,
 ): Promise<Found> {
-  const store = await openStore(url, { schema });
+  const store = await openStore(database.url, database);
   const awake = setInterval(() => undefined, 1000); // an idle connection keeps no process up
   try {
     const pending = await payloads(noSchedules ? { find: store.find } : store, known, before);

@@ -56,9 +56,9 @@ function tell(message: Tell): void {
   if (process.connected) process.send!(message, () => undefined); // dev may be gone by now; `disconnect` comes next
 }
 
-function connect({ url, schema }: Database): void {
+function connect(database: Database): void {
   opened = (async () => {
-    store = await openStore(url, { schema });
+    store = await openStore(database.url, database);
     await store.open(AbortSignal.timeout(10_000)).catch(() => undefined); // the runtime waits for one that is away
   })();
 }

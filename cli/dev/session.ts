@@ -282,7 +282,7 @@ export class Session {
   async #again(): Promise<void> {
     if (!this.#known) return;
     const { openStore } = await import("../../runtime/store/open.ts");
-    this.#store ??= await openStore(this.#known.url, { schema: this.#known.schema });
+    this.#store ??= await openStore(this.#known.url, this.#known);
     const store = this.#store;
     const runs = runsOf(async () => store);
     const [last] = (await runs.list({}, { limit: 1 })).items;

@@ -1,5 +1,6 @@
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, NotConfigured, StoreUnavailable } from "../port/error.ts";
+import { checkFlag } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
@@ -7,39 +8,49 @@ import type { Target } from "../port/target.ts";
 
 /** The content of `tasker.config.ts`. Every key has a flag and a variable that win over it. */
 export interface Config {
-  /** Postgres to use; without it, the embedded one of `tasker dev`. */
+  /** Postgres to use; without it, the running `tasker dev` of this folder, or the embedded one of `tasker dev`. */
   readonly databaseUrl?: string | undefined;
   /** Schema that holds tasker's tables; `tasker` by default. */
   readonly schema?: string | undefined;
-  /** Folders, files or globs of job files, relative to the config file; `["jobs/"]` by default. */
+  /** Use named prepared statements; false behind PgBouncer in transaction mode. `true` by default. */
+  readonly prepare?: boolean | undefined;
+  /** Folders, files or globs of job files, separated by commas or in a list, relative to the config file; `jobs/` by default. */
   readonly jobs?: string | readonly string[] | undefined;
-  /** Runs at once in a process; 50 by default. */
+  /** Runs at once in this process; `50` by default. */
   readonly slots?: number | undefined;
-  /** Runs at once by queue in a process. */
+  /** Runs at once by queue in this process. */
   readonly queues?: Readonly<Record<string, { readonly concurrency: number }>> | undefined;
-  /** Longest wait before looking for due runs again; 1s by default. `silent`: no statement while there is nothing to do. */
+  /** Longest wait before looking for due runs again; silent: no statement while there is nothing to do. `1s` by default, and less than a
+   *  quarter of `lease`. A silent node that is alone sends nothing, up to an hour, until something falls due or it is told of a run. */
   readonly poll?: DurationText | "silent" | undefined;
-  /** How long a claim lasts without being renewed; 15s by default. */
+  /** How long a claim lasts without being renewed; `15s` by default. */
   readonly lease?: DurationText | undefined;
-  /** How often, at most, runs of dead processes are taken back; 5s by default. */
+  /** How often, at most, runs of dead processes are taken back; `5s` by default. */
   readonly sweep?: DurationText | undefined;
-  /** Time that running handlers get at shutdown; 30s by default. */
+  /** Time that running handlers get at shutdown, and that one keeps its slot after its attempt was ended; `30s` by default. */
   readonly grace?: DurationText | undefined;
-  /** Crashes of its process before a run fails; 3 by default. */
+  /** Crashes of its process before a run fails; `3` by default. */
   readonly crashes?: number | undefined;
-  /** How long finished runs are kept; 7d if completed, else 30d, by default. */
+  /** How long finished runs are kept. */
   readonly keep?:
-    { readonly completed?: DurationText | undefined; readonly other?: DurationText | undefined } | undefined;
-  /** Zone of cron schedules that name none, like "Europe/Paris"; UTC by default. */
+    | {
+        /** How long completed runs are kept; `7d` by default. */
+        readonly completed?: DurationText | undefined;
+        /** How long failed and canceled runs are kept; `30d` by default. */
+        readonly other?: DurationText | undefined;
+      }
+    | undefined;
+  /** Zone of cron schedules that name none, like Europe/Paris; `UTC` by default. */
   readonly timezone?: string | undefined;
-  /** Least level that is logged; info by default. */
+  /** Least level that is logged: debug, info, warn, error, silent; `info` by default. */
   readonly logLevel?: "debug" | "info" | "warn" | "error" | "silent" | undefined;
-  /** Pretty on a terminal and json elsewhere, by default. */
+  /** pretty or json; pretty on a terminal and for dev, else json by default. */
   readonly logFormat?: "pretty" | "json" | undefined;
-  /** Application that the jobs belong to, and the version of its code. */
+  /** Application that the jobs belong to; `app` by default. */
   readonly app?: string | undefined;
+  /** Version of the application's code; `0` by default. */
   readonly version?: string | undefined;
-  /** Name of a process among the nodes; host:pid by default. */
+  /** Name of this process among the nodes; `host:pid` by default. */
   readonly name?: string | undefined;
 }
 
@@ -50,9 +61,16 @@ export function defineConfig(config: Config): Config {
 
 /** Where this process triggers to. */
 export type Connection =
-  | { readonly store: Openable; readonly url?: undefined; readonly schema?: undefined }
-  /** `postgres://…` or `memory:`; `schema` is `tasker` by default. */
-  | { readonly url: string; readonly schema?: string | undefined; readonly store?: undefined };
+  | { readonly store: Openable; readonly url?: undefined; readonly schema?: undefined; readonly prepare?: undefined }
+  | {
+      /** `postgres://…` or `memory:` */
+      readonly url: string;
+      /** `tasker` by default. */
+      readonly schema?: string | undefined;
+      /** Use named prepared statements, true by default; false behind PgBouncer in transaction mode. */
+      readonly prepare?: boolean | undefined;
+      readonly store?: undefined;
+    };
 
 /** Says where `trigger` and `runs` of this process go; nothing is opened before the first use. A second call replaces
  *  the first. Within a handler its own runtime wins.
@@ -72,13 +90,14 @@ export function configured(store: Openable): () => void {
   };
 }
 
-function sourceOf({ store, url, schema }: Connection): Source {
+function sourceOf({ store, url, schema, prepare }: Connection): Source {
   if ((store === undefined) === (url === undefined))
     throw new InvalidInput("configure takes either a store or a url; give one of them");
   if (store !== undefined) return { kind: "store", store };
   if (typeof url !== "string" || url === "")
     throw new InvalidInput('url is empty; write configure({ url: "postgres://…" })', { path: "url" });
-  return { kind: "url", url, schema: schema ?? null };
+  if (prepare !== undefined) checkFlag("prepare", prepare);
+  return { kind: "url", url, schema, prepare };
 }
 
 /** Ends what `trigger` has opened in this process, so that a script can exit, and forgets what was configured.
@@ -119,11 +138,11 @@ export async function target(): Promise<Target> {
 function isSame(a: Source, b: Source): boolean {
   if (a.kind === "store" || b.kind === "store")
     return a.kind === b.kind && (a as { store?: unknown }).store === (b as { store?: unknown }).store;
-  return a.url === b.url && a.schema === b.schema;
+  return a.url === b.url && a.schema === b.schema && a.prepare === b.prepare;
 }
 
 async function open(source: Source): Promise<Target> {
-  const store = source.kind === "store" ? source.store : await load(source.url, source.schema);
+  const store = source.kind === "store" ? source.store : await load(source);
   const limit = AbortSignal.timeout(10_000); // a caller waits, so that a database that is away is an error
   try {
     await store.open?.(limit);
@@ -137,7 +156,7 @@ async function open(source: Source): Promise<Target> {
 }
 
 /** The one arrow from sdk to runtime: late, so that importing tasker costs no driver. */
-async function load(url: string, schema: string | null): Promise<Openable> {
+async function load({ url, ...options }: Extract<Source, { readonly kind: "url" }>): Promise<Openable> {
   const { openStore } = await import("../../runtime/store/open.ts");
-  return openStore(url, schema === null ? {} : { schema });
+  return openStore(url, options);
 }

@@ -2,12 +2,18 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { InvalidInput } from "../port/error.ts";
+import { checkFlag } from "../port/option.ts";
 import type { Target } from "../port/target.ts";
 
 /** A store, or what opens one. */
 export type Source =
   | { readonly kind: "store"; readonly store: Openable }
-  | { readonly kind: "url"; readonly url: string; readonly schema: string | null };
+  | {
+      readonly kind: "url";
+      readonly url: string;
+      readonly schema?: string | undefined;
+      readonly prepare?: boolean | undefined;
+    };
 
 /** A target that may have to be opened first: what stores are. */
 export interface Openable extends Target {
@@ -26,7 +32,7 @@ export interface Surroundings {
  *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL. */
 export function locate({ env = process.env, cwd = process.cwd() }: Surroundings = {}): Source | null {
   const url = env["TASKER_DATABASE_URL"];
-  if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || null };
+  if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || undefined, prepare: prepareOf(env) };
   if (env["TASKER_URL"])
     throw new InvalidInput(
       "TASKER_URL is set, but this version can't trigger over HTTP; set TASKER_DATABASE_URL instead",
@@ -35,10 +41,15 @@ export function locate({ env = process.env, cwd = process.cwd() }: Surroundings 
   return env["NODE_ENV"] === "production" || (ci && ci !== "false" && ci !== "0") ? null : dev(cwd);
 }
 
+function prepareOf({ TASKER_PREPARE: text }: NonNullable<Surroundings["env"]>): boolean | undefined {
+  if (!text) return undefined;
+  return checkFlag("TASKER_PREPARE", text === "true" ? true : text === "false" ? false : text);
+}
+
 function dev(cwd: string): Source | null {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const note = readNote(join(folder, ".tasker", "dev.json"));
-    if (note && isAlive(note.pid)) return { kind: "url", url: note.url, schema: note.schema };
+    if (note && isAlive(note.pid)) return { kind: "url", url: note.url, schema: note.schema ?? undefined };
     if (dirname(folder) === folder) return null;
   }
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { settings } from "../../cli/config.ts";
+import { locate } from "../../cli/database.ts";
 import { BadUsage, FileBroken } from "../../cli/error.ts";
 import { flags } from "./given.ts";
 import { folder } from "./folder.ts";
@@ -12,6 +13,7 @@ test("without file, environment and flags every key has its default", async () =
     ...{
       databaseUrl: null,
       schema: "tasker",
+      prepare: true,
       jobs: ["jobs/"],
       slots: 50,
       queues: {},
@@ -104,6 +106,7 @@ test.each([
     /^--timezone: timezone "Europe\/Pariss" is not a zone .* did you mean "Europe\/Paris"/,
   ],
   [{ queues: "mail" }, /--queues: "mail" is not a list of queues/],
+  [{ prepare: "maybe" }, /--prepare: "maybe" is not true or false/],
   [{ config: "none.ts" }, /--config: "none.ts" does not exist/],
 ])("the flags %j are refused by name", async (given, message) => {
   const reading = settings(flags(given), {}, folder());
@@ -145,4 +148,17 @@ test("a config file without a default export says what to write", async () => {
   const cwd = folder({ "tasker.config.mjs": `export const config = {};` });
 
   await expect(settings(flags(), {}, cwd)).rejects.toThrow(/has no default export; write: export default defineConfig/);
+});
+
+test("named statements are turned off by flag, variable and key", async () => {
+  const cwd = folder({ "tasker.config.mjs": `export default { databaseUrl: "postgres://db/app", prepare: false };` });
+
+  const read = [
+    await settings(flags({ prepare: "false" }), {}, folder()),
+    await settings(flags(), { TASKER_PREPARE: "false" }, folder()),
+    await settings(flags(), {}, cwd),
+  ];
+
+  expect(read.map(({ prepare }) => prepare)).toEqual([false, false, false]);
+  expect(locate(read[2]!, cwd)).toMatchObject({ prepare: false });
 });

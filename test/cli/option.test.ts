@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
+import ts from "typescript";
 import { expect, test } from "vitest";
-import type { Config } from "../../sdk/client/config.ts";
 import { commands } from "../../cli/commands.ts";
 import { nameOf } from "../../cli/command.ts";
 import { options } from "../../cli/option.ts";
@@ -58,27 +58,29 @@ test("no command has a flag twice", () => {
   }
 });
 
-test("defineConfig types the keys of the table, and no others", () => {
-  const span = "1s";
-  const all: { [K in keyof Required<Config>]: unknown } = {
-    ...{
-      databaseUrl: "",
-      schema: "",
-      jobs: [],
-      slots: 1,
-      queues: {},
-      poll: span,
-      lease: span,
-      sweep: span,
-      grace: span,
-    },
-    ...{ crashes: 1, keep: { completed: span, other: span }, timezone: "UTC", logLevel: "info", logFormat: "json" },
-    ...{ app: "", version: "", name: "" },
-  };
+test("what an editor shows of a key of defineConfig is what the table says of it", () => {
+  const text = readFileSync(new URL("../../sdk/client/config.ts", import.meta.url), "utf8");
+  const config = ts
+    .createSourceFile("config.ts", text, ts.ScriptTarget.Latest, true)
+    .statements.filter(ts.isInterfaceDeclaration)
+    .find(({ name }) => name.text === "Config")!;
+  const said = (member: ts.TypeElement): string =>
+    ts
+      .getTextOfJSDocComment(ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc)[0]?.comment)!
+      .replaceAll(/\s+/g, " ");
+  const keysOf = (members: readonly ts.TypeElement[], path = ""): readonly (readonly [string, string])[] =>
+    members.filter(ts.isPropertySignature).flatMap((member) => {
+      const key = path + member.name.getText();
+      const inner = ts.isUnionTypeNode(member.type!) ? member.type.types.find(ts.isTypeLiteralNode) : undefined;
+      return key === "keep" ? keysOf(inner!.members, "keep.") : [[key, said(member)] as const];
+    });
 
-  const keys = Object.entries(all).flatMap(([key, value]) =>
-    key === "keep" ? Object.keys(value as object).map((inner) => `keep.${inner}`) : key,
-  );
+  const shown = new Map(keysOf([...config.members]));
 
-  expect(options.map(({ key }) => key).toSorted()).toEqual(keys.toSorted());
+  expect([...shown.keys()]).toEqual(options.map(({ key }) => key));
+  for (const { key, about, default: usual } of options) {
+    expect([key, shown.get(key)]).toEqual([key, expect.stringContaining(about)]);
+    if (usual !== null)
+      expect([key, shown.get(key)?.replaceAll("`", "")]).toEqual([key, expect.stringContaining(`${usual} by default`)]);
+  }
 });

@@ -52,6 +52,14 @@ describe("locate", () => {
     expect(source).toEqual({ kind: "url", url: "postgres://db/app", schema: "jobs" });
   });
 
+  test("TASKER_PREPARE turns named statements off; what is neither true nor false is refused", () => {
+    const env = { TASKER_DATABASE_URL: "postgres://db/app" };
+
+    expect(locate({ env: { ...env, TASKER_PREPARE: "false" } })).toMatchObject({ prepare: false });
+    expect(() => locate({ env: { ...env, TASKER_PREPARE: "maybe" } })).toThrow(/^TASKER_PREPARE "maybe" is neither/);
+    expect(() => configure({ url: "postgres://db/app", prepare: "no" as never })).toThrow(/^prepare "no" is neither/);
+  });
+
   test("TASKER_URL alone is an error that names it", () => {
     expect(() => locate({ env: { TASKER_URL: "http://x" }, cwd: folder })).toThrow("TASKER_URL is set");
   });
@@ -62,7 +70,7 @@ describe("locate", () => {
     dev(folder, { url: `${url}-outer`, pid: process.pid });
     dev(join(folder, "app"), { url, pid: process.pid });
 
-    expect(locate({ env: {}, cwd: inner })).toEqual({ kind: "url", url, schema: null });
+    expect(locate({ env: {}, cwd: inner })).toEqual({ kind: "url", url, schema: undefined });
   });
 
   test.each<[string, unknown]>([

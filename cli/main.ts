@@ -14,7 +14,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     const { version } = createRequire(import.meta.url)("tasker/package.json") as { version: string };
     const line = parse(argv, commands, version);
-    if (line.do !== "run") return exit.ok;
+    if (line.do === "print") {
+      process.stdout.write(`${line.text}\n`);
+      return exit.ok;
+    }
     return await line.command.run({
       args: line.args,
       given: line.given,

@@ -30,7 +30,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
 };
 /** Opened by a URL, or by a command: never because `tasker` was imported. */
-const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cac", "cron-parser", "luxon", "chokidar"];
+const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cron-parser", "luxon", "chokidar"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = Object.keys(layers).flatMap((folder) => filesIn(folder));

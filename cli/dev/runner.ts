@@ -9,7 +9,7 @@ import { configure } from "../../sdk/client/config.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import { createRuntime, openStore, type Runtime } from "../../runtime/index.ts";
 import type { Store } from "../../runtime/store/port.ts";
-import type { Given } from "../given.ts";
+import { given } from "../given.ts";
 import { settings, type Settings } from "../config.ts";
 import type { Database } from "../database.ts";
 import { FileBroken } from "../error.ts";
@@ -102,23 +102,13 @@ async function loadAll(line: CommandLine): Promise<void> {
   try {
     await warmed;
     loadEnv();
-    wanted = withPaths(await settings(givenOf(line.flags)), line.paths);
+    wanted = withPaths(await settings(given(line.flags)), line.paths);
     tell(await collect(wanted));
   } catch (error) {
     tell({ tell: "failed", at: "load", failure: failureOf(error) });
   } finally {
     process.exit = leave;
   }
-}
-
-function givenOf(flags: CommandLine["flags"]): Given {
-  const each = (name: string): readonly string[] => flags[name] ?? [];
-  return {
-    each,
-    text: (name) => each(name).at(-1) ?? null,
-    list: (name) => each(name).flatMap((value) => value.split(",").filter((part) => part !== "")),
-    on: (name) => each(name).length > 0,
-  };
 }
 
 function loadEnv(): void {

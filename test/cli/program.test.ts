@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { commands } from "../../cli/commands.ts";
 import { nameOf } from "../../cli/command.ts";
 import { BadUsage } from "../../cli/error.ts";
@@ -10,14 +10,11 @@ function run(...argv: string[]): Extract<Line, { do: "run" }> {
   return line;
 }
 
-function printed(act: () => unknown): string {
-  const info = vi.spyOn(console, "info").mockImplementation(() => undefined);
-  try {
-    act();
-    return info.mock.calls.flat().join("\n");
-  } finally {
-    info.mockRestore();
-  }
+/** The text of a command line that prints help or the version. */
+function printed(...argv: readonly string[]): string {
+  const line = parse(argv, commands, "1.2.3");
+  if (line.do !== "print") throw new Error("expected something to print");
+  return line.text;
 }
 
 test("values stay text: nothing is taken for a number", () => {
@@ -44,6 +41,10 @@ test("a value may be empty, hold an equals sign, or be left out where it is opti
   expect(run("runs", "--error=").given.text("error")).toBe("");
   expect(run("trigger", "hello", "--wait").given.text("wait")).toBe("");
   expect(run("trigger", "hello", "--wait", "5s").given.text("wait")).toBe("5s");
+});
+
+test("all that follows -- is no flag", () => {
+  expect(run("trigger", "hello", "--", "--json").args).toEqual(["hello", "--json"]);
 });
 
 test("flags may stand before the command", () => {
@@ -78,15 +79,14 @@ test.each([
   [["schedul"], /^"schedul" is not a command; did you mean "schedules"\?$/],
   [["trigger", "hello", "--key"], /^--key needs a value; write: --key <key>$/],
   [["trigger", "hello", "--tag", "a", "--tag"], /^--tag needs a value; write: --tag <tag>$/],
+  [["cancel", "run_1", "--yes=false"], /^--yes takes no value; write: --yes$/],
 ])("%j is refused with a hint", (argv, message) => {
   expect(() => parse(argv, commands, "1")).toThrow(message);
   expect(() => parse(argv, commands, "1")).toThrow(BadUsage);
 });
 
 test("--version prints the version", () => {
-  expect(printed(() => expect(parse(["--version"], commands, "1.2.3")).toEqual({ do: "version" }))).toMatch(
-    /^tasker\/1\.2\.3 /,
-  );
+  expect(printed("--version")).toMatch(/^tasker\/1\.2\.3 /);
 });
 
 test("a command of two words is found, also with flags between them, and keeps its arguments", () => {
@@ -97,14 +97,14 @@ test("a command of two words is found, also with flags between them, and keeps i
 });
 
 test("help without a command lists every command", () => {
-  const text = printed(() => parse([], commands, "1"));
+  const text = printed();
 
   for (const command of commands) expect(text).toContain(`  ${command.usage}`);
 });
 
 test("the help of a command shows its flags, its keys with variable and default, and an example", () => {
   for (const command of commands) {
-    const text = printed(() => expect(parse([nameOf(command), "--help"], commands, "1")).toEqual({ do: "help" }));
+    const text = printed(...nameOf(command).split(" "), "--help");
 
     for (const { flag, about } of flagsOf(command)) {
       expect(text).toContain(flag);
@@ -117,19 +117,17 @@ test("the help of a command shows its flags, its keys with variable and default,
 
 test("tasker help <command> is tasker <command> --help", () => {
   for (const words of [["runs"], ["schedules", "upsert"]])
-    expect(printed(() => parse(["help", ...words], commands, "1"))).toBe(
-      printed(() => parse([...words, "--help"], commands, "1")),
-    );
+    expect(printed("help", ...words)).toBe(printed(...words, "--help"));
 });
 
 test("--json is a document for commands that answer, and lines of the log for those that run jobs", () => {
-  expect(printed(() => parse(["runs", "--help"], commands, "1"))).toMatch(/--json +Print one JSON document/);
+  expect(printed("runs", "--help")).toMatch(/--json +Print one JSON document/);
   for (const name of ["dev", "start"])
-    expect(printed(() => parse([name, "--help"], commands, "1"))).toMatch(/--json +Write the log as lines of JSON\n/);
+    expect(printed(name, "--help")).toMatch(/--json +Write the log as lines of JSON\n/);
 });
 
 test("no help speaks of what is not there yet", () => {
-  const text = printed(() => commands.forEach((command) => parse([nameOf(command), "--help"], commands, "1")));
+  const text = commands.map((command) => printed(...nameOf(command).split(" "), "--help")).join("\n");
 
   expect(text).not.toMatch(/waiting,/i);
 });

@@ -1,10 +1,10 @@
 /** npm and npx run a command below a shell that passes no signal on: SIGTERM ends npm and the shell, and leaves the command behind. */
 
 const everyMs = 500;
+const parent = process.ppid; // as early as can be: it may end while this process still starts
 
 /** Calls once when the process that started this one has ended, if `asks` says that it is to be watched; answers how to stop that. */
 export function watchParent(asks: (env: NodeJS.ProcessEnv) => boolean, ended: () => void): () => void {
-  const parent = process.ppid;
   if (!asks(process.env)) return () => undefined;
   const timer = setInterval(() => {
     if (process.ppid === parent) return;

@@ -1,29 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 import { formatId } from "../sdk/port/id.ts";
 import type { Added, NewRun, Tx } from "../sdk/port/target.ts";
-import type { Clock, StoreClock } from "./core/clock.ts";
-import type { Bus } from "./core/event.ts";
-import type { Fetcher } from "./loop/fetch.ts";
-import type { Registry } from "./core/registry.ts";
-import type { Scheduler } from "./loop/scheduler.ts";
+import type { Attempts } from "./attempt/attempts.ts";
+import type { Core } from "./core/core.ts";
 import type { Lease, Store } from "./store/port.ts";
-
-export interface OwnParts {
-  readonly clock: Clock;
-  readonly storeClock: StoreClock;
-  readonly registry: Registry;
-  readonly scheduler: Scheduler;
-  readonly fetcher: Fetcher;
-  readonly bus: Bus;
-  readonly pollMs: number;
-  readonly leaseMs: number;
-  readonly drain: AbortSignal;
-  node(): number;
-  /** Whether the node runs, and its own lease stands. */
-  alive(): boolean;
-  /** Whether the node sleeps: it must hear of all that is added, however late it is due. */
-  asleep(): boolean;
-}
 
 /** What one write of a store takes. */
 const mostAtOnce = 1000;
@@ -36,9 +16,9 @@ export interface Owned {
 
 /** A runtime's store as application code sees it: what is added through it wakes the runtime without a round trip, and what the
  *  runtime could start at once comes leased already, so that it needs no claim. */
-export function own(store: Store, parts: OwnParts): Owned {
+export function own(core: Core, attempts: Attempts, isRunning: () => boolean): Owned {
+  const { store, clock, storeClock, registry, leases, standing, settings, bus, drain } = core;
   const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
-  const { clock, storeClock, registry, scheduler, fetcher, drain } = parts;
   // Handlers must not start in the asynchronous context of whoever triggered them.
   const context = new AsyncResource("tasker");
   /** Runs that are being added, and will come leased. */
@@ -55,9 +35,9 @@ export function own(store: Store, parts: OwnParts): Owned {
 
   /** Whether all of a call could start here at once. */
   function startable(batch: readonly NewRun[]): boolean {
-    if (!parts.alive() || drain.aborted || batch.length === 0) return false;
+    if (!isRunning() || !standing.alive || drain.aborted || batch.length === 0) return false;
     const queue = batch[0]!.queue;
-    if (batch.length > Math.min(mostAtOnce, fetcher.roomFor(queue) - coming)) return false;
+    if (batch.length > Math.min(mostAtOnce, leases.roomFor(queue) - coming)) return false;
     return batch.every((run) => run.queue === queue && isNow(run) && registry.get(run.job) !== undefined);
   }
 
@@ -66,12 +46,12 @@ export function own(store: Store, parts: OwnParts): Owned {
   let arrivedSentAt = Infinity;
 
   function start(): void {
-    const [leases, sentAt] = [arrived, arrivedSentAt];
+    const [batch, sentAt] = [arrived, arrivedSentAt];
     arrived = [];
     arrivedSentAt = Infinity;
-    away(leases.length);
+    away(batch.length);
     context.runInAsyncScope(() =>
-      scheduler.accept(leases, { sentAt, receivedAt: clock.ticks(), order: "priority" } as const),
+      attempts.accept(batch, { sentAt, receivedAt: clock.ticks(), order: "priority" } as const),
     );
   }
 
@@ -80,7 +60,7 @@ export function own(store: Store, parts: OwnParts): Owned {
     coming += batch.length;
     let kept = 0;
     try {
-      const answers = await runs.add(batch, { lease: { node: parts.node(), ttlMs: parts.leaseMs } });
+      const answers = await runs.add(batch, { lease: { node: standing.id, ttlMs: settings.leaseMs } });
       announce(batch, answers);
       for (const answer of answers) {
         if (answer instanceof Error || !answer.lease) continue;
@@ -98,8 +78,8 @@ export function own(store: Store, parts: OwnParts): Owned {
     if (!tx && startable(batch)) return addLeased(batch);
     const answers = await store.add(batch, tx);
     if (tx) return answers; // in a transaction they do not exist yet
-    const soonMs = parts.pollMs * 2;
-    if (parts.asleep() || batch.some((run) => isWithin(run, soonMs))) fetcher.wake();
+    const soonMs = settings.pollMs * 2;
+    if (standing.sleep || batch.some((run) => isWithin(run, soonMs))) leases.want("poll");
     announce(batch, answers);
     return answers;
   }
@@ -109,12 +89,12 @@ export function own(store: Store, parts: OwnParts): Owned {
   }
 
   function announce(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
-    if (!parts.bus.active) return;
+    if (!bus.active) return;
     const at = storeClock.date();
     for (const [i, answer] of answers.entries()) {
       if (answer instanceof Error || !answer.created) continue;
       const { job, queue, tags } = batch[i]!;
-      parts.bus.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
+      bus.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
     }
   }
 

@@ -2,25 +2,20 @@ import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/port/error.ts";
 import { inRuntime } from "../sdk/client/scope.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
-import { StoreClock, wait, within } from "./core/clock.ts";
-import { Publisher } from "./schedule/publish.ts";
-import { Bus } from "./core/event.ts";
-import { Executor } from "./loop/executor.ts";
-import { Fetcher } from "./loop/fetch.ts";
-import { Health } from "./core/health.ts";
-import { Lines, logged } from "./core/log.ts";
-import { Node } from "./loop/node.ts";
-import { own } from "./own.ts";
-import { Registry } from "./core/registry.ts";
-import { Reporter } from "./attempt/report.ts";
-import { Scheduler } from "./loop/scheduler.ts";
-import { Services } from "./attempt/service.ts";
-import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
-import { Settler } from "./attempt/settle.ts";
-import type { Store } from "./store/port.ts";
+import { Attempts } from "./attempt/attempts.ts";
 import { watchStrays } from "./attempt/stray.ts";
+import { wait, within } from "./core/clock.ts";
+import { coreOf, type Core } from "./core/core.ts";
+import type { Bus } from "./core/event.ts";
+import { logged } from "./core/log.ts";
+import { Fetcher } from "./loop/fetch.ts";
+import { Node } from "./loop/node.ts";
 import { Sweeper } from "./loop/sweep.ts";
 import { Ticker } from "./loop/ticker.ts";
+import { own, type Owned } from "./own.ts";
+import { Publisher } from "./schedule/publish.ts";
+import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
+import type { Store } from "./store/port.ts";
 
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
 
@@ -74,21 +69,11 @@ const lastMs = 900;
 class Engine implements Runtime {
   readonly events: Bus;
   readonly store: Store;
-  readonly #settings: Settings;
-  readonly #storeClock: StoreClock;
-  readonly #health: Health;
-  readonly #registry = new Registry();
-  readonly #services = new Services();
-  readonly #lines: Lines;
-  readonly #settler: Settler;
-  readonly #executor: Executor;
-  readonly #scheduler: Scheduler;
-  readonly #fetcher: Fetcher;
-  readonly #node: Node;
+  readonly #core: Core;
+  readonly #attempts: Attempts;
   readonly #publisher: Publisher;
-  readonly #ticker: Ticker;
-  readonly #landed: () => Promise<void>;
-  readonly #sweeper: Sweeper;
+  readonly #node: Node;
+  readonly #owned: Owned;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
   readonly #over = new AbortController();
@@ -98,140 +83,18 @@ class Engine implements Runtime {
   #loops: Promise<unknown> = Promise.resolve();
   #beats: Promise<unknown> = Promise.resolve();
   #startedAt = Number.NaN;
-  #unlisten: (() => Promise<void>) | null = null;
   #unwatch: (() => void) | null = null;
 
   constructor(settings: Settings) {
-    this.#settings = settings;
-    const { store, clock, logger, leaseMs, pollMs, sweepMs, graceMs, maxCrashes } = settings;
-    this.events = new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed"));
-    this.#storeClock = new StoreClock(clock);
-    const storeClock = this.#storeClock;
-    const registry = this.#registry;
-    for (const job of settings.jobs) registry.add(job);
-    const health = (this.#health = new Health(clock, logger, () => storeClock.drop()));
-    const lines = (this.#lines = new Lines({
-      write: (batch) => store.runs.note(batch),
-      lost: (leased) => this.#executor.lost(leased),
-      logger,
-      clock,
-      now: () => storeClock.date(),
-    }));
-    const reporter = new Reporter({ logger, bus: this.events, storeClock, registry });
-    const settler = (this.#settler = new Settler({
-      store,
-      clock,
-      health,
-      before: () => (lines.waiting ? lines.flush() : null),
-      report: (leased, outcome, settled, runMs) => {
-        reporter.ended(leased, outcome, settled, runMs);
-        if (settled === "settled" && outcome.to === "pending") this.#goesOn(outcome.delayMs);
-      },
-      settled: (leased) => this.#scheduler.settled(leased),
-      claimed: () => this.#fetcher.claimed(),
-      drained: () => this.#fetcher.freed(),
-    }));
-    const drain = this.#drain.signal;
-    // Less than the lease: what is decided just before the end must still get out.
-    const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
-    const shared = {
-      store,
-      clock,
-      storeClock,
-      health,
-      registry,
-      settler,
-      lines,
-      services: this.#services,
-      reporter,
-      logger,
-      drain,
-    };
-    const later = { node: () => this.#node.id, scheduler: () => this.#scheduler, executor: () => this.#executor };
-    this.#executor = new Executor({ ...shared, ...later, leaseMs, graceMs });
-    this.#node = new Node({
-      ...shared,
-      ...later,
-      ...{ info: settings.info, pollMs, leaseMs, goodMs },
-      periodMs: Math.max(pollMs, Math.min(leaseMs / 3, sweepMs)), // no sweep without a beat that asks for it
-      silent: () => settings.silent && this.#unlisten !== null,
-      idle: () => this.#idle(),
-      tidyAt: () => this.#sweeper.pruneAt,
-      revived: (lapsed) => {
-        if (lapsed) this.#fetcher.wake();
-        if (lapsed) this.#ticker.lapsed();
-        this.#ticker.rouse();
-      },
-      heard: ({ tickMs, publish, sweep }) => {
-        this.#ticker.expect(tickMs);
-        if (publish) this.#publish(true);
-        if (sweep) this.#sweeper.want();
-        this.#fetcher.beaten();
-      },
-    });
-    const standing = {
-      alive: () => this.#node.alive,
-      asleep: () => this.#node.asleep,
-      revive: () => this.#node.revive(),
-    };
-    this.#scheduler = new Scheduler({
-      ...shared,
-      slots: settings.slots,
-      queues: settings.queues,
-      maxCrashes,
-      goodMs,
-      scope: (work) => inRuntime(this.store, work),
-      heldUntil: () => this.#node.heldUntil,
-      admit: (leased, nowMs) => this.#executor.admit(leased, nowMs),
-      start: (leased) => {
-        if (this.#node.asleep) this.#node.revive(); // it was leased as it was added, while the node fell asleep
-        this.#executor.start(leased);
-      },
-      release: (leased) => settler.release(leased),
-      lost: (leased) => this.#executor.lost(leased),
-      isAsked: (lease) => this.#executor.isAsked(lease),
-      cancel: (lease) => this.#executor.cancel(lease),
-      freed: () => this.#fetcher.freed(),
-    });
-    this.#fetcher = new Fetcher({
-      ...shared,
-      ...standing,
-      node: later.node,
-      scheduler: this.#scheduler,
-      pollMs,
-      leaseMs,
-      beat: () => this.#node.seen,
-      beats: (ms) => this.#node.early(ms),
-      unsettled: () => settler.size,
-    });
-    const owned = own(store, {
-      ...shared,
-      ...later,
-      bus: this.events,
-      pollMs,
-      leaseMs,
-      scheduler: this.#scheduler,
-      fetcher: this.#fetcher,
-      alive: () => this.#state === "running" && this.#node.alive,
-      asleep: () => this.#node.asleep,
-    });
-    this.store = owned.store;
-    this.#landed = owned.landed;
-    this.#publisher = new Publisher({ ...shared, node: later.node, timezone: settings.timezone });
-    this.#ticker = new Ticker({
-      ...shared,
-      ...standing,
-      node: later.node,
-      bus: this.events,
-      pollMs,
-      made: () => this.#fetcher.wake(),
-    });
-    this.#sweeper = new Sweeper({
-      ...shared,
-      ...standing,
-      ...{ node: later.node, publisher: this.#publisher, sweepMs, maxCrashes, keep: settings.keep },
-      recovered: () => this.#fetcher.wake(),
-    });
+    const core = coreOf(settings, this.#drain.signal);
+    for (const job of settings.jobs) core.registry.add(job);
+    this.#core = core;
+    this.#attempts = new Attempts(core, (work) => inRuntime(this.store, work));
+    this.#publisher = new Publisher(core);
+    this.#node = new Node(core, this.#attempts, this.#publisher);
+    this.#owned = own(core, this.#attempts, () => this.#state === "running");
+    this.store = this.#owned.store;
+    this.events = core.bus;
   }
 
   get state(): RuntimeState {
@@ -247,47 +110,48 @@ class Engine implements Runtime {
   }
 
   async stop(options: { readonly grace?: DurationText | undefined } = {}): Promise<void> {
-    const graceMs = options.grace === undefined ? this.#settings.graceMs : toMs(options.grace);
+    const graceMs = options.grace === undefined ? this.#core.settings.graceMs : toMs(options.grace);
     return (this.#stopping ??= this.#stop(graceMs));
   }
 
   register(job: JobSpec): void {
-    this.#registry.add(job);
+    this.#core.registry.add(job);
     if (this.#state !== "idle") this.#sayRegistered(job);
     this.#jobsChanged();
   }
 
   unregister(id: string): boolean {
-    if (!this.#registry.remove(id)) return false;
-    this.#scheduler.releaseWaiting(id);
+    if (!this.#core.registry.remove(id)) return false;
+    this.#attempts.releaseWaiting(id);
     this.#jobsChanged();
     return true;
   }
 
   jobs(): JobSpec[] {
-    return this.#registry.specs();
+    return this.#core.registry.specs();
   }
 
   resize(slots: number): void {
-    this.#scheduler.resize(checkSlots(slots));
-    this.#fetcher.wake();
+    this.#core.leases.resize(checkSlots(slots));
+    this.#core.leases.want("poll");
   }
 
   stats(): RuntimeStats {
-    const { slots, busy, heap } = this.#scheduler.load();
-    const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : this.#settings.clock.ticks() - this.#startedAt;
-    return { slots, busy, heap, uptimeMs, jobs: this.#registry.ids().length };
+    const { clock, leases } = this.#core;
+    const { slots, busy, heap } = leases.load();
+    const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : clock.ticks() - this.#startedAt;
+    return { slots, busy, heap, uptimeMs, jobs: this.#core.registry.ids().length };
   }
 
   async #start(): Promise<void> {
-    const { store, clock, logger } = this.#settings;
-    const drain = this.#drain.signal;
+    const { store, clock, logger, drain } = this.#core;
     this.#state = "starting";
     const slow = clock.alarm(() => logger.warn({ store: store.name }, "Waiting for the store"));
     slow.set(clock.ticks() + 2000);
     try {
       await this.#patiently(() => store.open(drain));
-      await this.#join();
+      await this.#patiently(() => this.#node.join());
+      await Promise.all([this.#patiently(() => this.#publisher.start()), this.#node.listen()]);
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -299,31 +163,22 @@ class Engine implements Runtime {
     if (!drain.aborted) this.#run();
   }
 
-  /** Gets the node's number, and does what needs it. */
-  async #join(): Promise<void> {
-    await this.#patiently(() => this.#node.join());
-    if (this.#drain.signal.aborted) return;
-    await Promise.all([this.#patiently(() => this.#publisher.start()), this.#listen()]);
-  }
-
   /** Tries again while the store is away, until it answers or the runtime is stopped. */
   async #patiently(work: () => Promise<void>): Promise<void> {
-    const { clock } = this.#settings;
-    const drain = this.#drain.signal;
+    const { clock, health, drain } = this.#core;
     while (!drain.aborted) {
       try {
         return await work();
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
-        this.#health.failed("Starting", error);
+        health.failed("Starting", error);
         await wait(clock, clock.ticks() + 500 + Math.random() * 500, drain);
       }
     }
   }
 
   #run(): void {
-    const { clock, logger, info } = this.#settings;
-    const drain = this.#drain.signal;
+    const { clock, logger, drain, registry, settings } = this.#core;
     this.#state = "running";
     this.#startedAt = clock.ticks();
     this.#unwatch = watchStrays(this.store, (reason) =>
@@ -332,44 +187,46 @@ class Engine implements Runtime {
         "A promise that a handler left behind was rejected; await it in the handler",
       ),
     );
-    this.#loops = Promise.all([this.#fetcher.run(drain), this.#ticker.run(drain), this.#sweeper.run(drain)]);
+    const fetcher = new Fetcher(this.#core, this.#attempts);
+    const [ticker, sweeper] = [new Ticker(this.#core), new Sweeper(this.#core, this.#publisher)];
+    this.#loops = Promise.all([fetcher.run(drain), ticker.run(drain), sweeper.run(drain)]);
     this.#beats = this.#node.run(this.#over.signal);
-    for (const job of this.#registry.specs()) this.#sayRegistered(job);
-    logger.info({ jobs: this.#registry.ids().length, node: info.name }, "Runtime started");
-    this.events.publish({ type: "node.started", at: this.#storeClock.date(), node: info.name });
+    for (const job of registry.specs()) this.#sayRegistered(job);
+    logger.info({ jobs: registry.ids().length, node: settings.info.name }, "Runtime started");
+    this.#tell("node.started");
   }
 
   async #stop(graceMs: number): Promise<void> {
-    const { clock, logger, info } = this.#settings;
+    const { clock, logger } = this.#core;
+    const { completer, lines } = this.#attempts;
     const graceEnd = clock.ticks() + graceMs;
-    if (this.#state === "running")
-      this.events.publish({ type: "node.stopping", at: this.#storeClock.date(), node: info.name });
+    if (this.#state === "running") this.#tell("node.stopping");
     this.#state = "stopping";
     this.#drain.abort(); // 1. nothing new is leased, nothing new starts
-    this.#scheduler.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
-    const over = Promise.all([this.#starting, this.#loops, this.#landed()]);
+    this.#attempts.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
+    const over = Promise.all([this.#starting, this.#loops, this.#owned.landed()]);
     await within(clock, over, graceEnd); // 2. the loops are over, and what is being added under a lease is in the books
     await this.#endHandlers(graceMs, graceEnd); // 3. handlers end, or hear it on ctx.signal
     const end = graceEnd + lastMs;
-    await this.#settler.drained(end - 300); // 4. what never started has gone back, what ended is settled
+    await completer.drained(end - 300); // 4. what never started has gone back, what ended is settled
     this.#over.abort();
     await within(clock, this.#close(end), end); // 5. last: every step above needed the store
-    this.#executor.leave(); // no timer stays behind
-    this.#lines.clear();
-    this.#settler.clear();
+    this.#attempts.leave(); // no timer stays behind
+    lines.clear();
+    completer.clear();
     this.#unwatch?.();
     this.#state = "stopped";
     logger.info({}, "Runtime stopped");
-    this.events.publish({ type: "node.stopped", at: this.#storeClock.date(), node: info.name });
+    this.#tell("node.stopped");
     this.events.close();
   }
 
   async #endHandlers(graceMs: number, graceEnd: number): Promise<void> {
-    const { logger } = this.#settings;
-    if (await this.#scheduler.idle(graceEnd)) return;
-    this.#executor.abort(new Stopping(`${graceMs} ms`));
-    if (await this.#scheduler.idle(graceEnd + promptMs)) return;
-    const deaf = this.#executor.leave();
+    const { leases, logger } = this.#core;
+    if (await leases.idle(graceEnd)) return;
+    this.#attempts.abort(new Stopping(`${graceMs} ms`));
+    if (await leases.idle(graceEnd + promptMs)) return;
+    const deaf = this.#attempts.leave();
     if (deaf > 0)
       logger.warn(
         { runs: deaf },
@@ -379,53 +236,27 @@ class Engine implements Runtime {
 
   /** Each step has its own share of the time that is left, so that one that hangs does not cost the others theirs. */
   async #close(end: number): Promise<void> {
-    const { clock, store, logger } = this.#settings;
-    const step = async (work: Promise<unknown> | undefined): Promise<void> => {
-      if (work) await within(clock, work, Math.min(end, clock.ticks() + 100));
-    };
-    await step(this.#services.close(logger));
-    await step(this.#lines.flush());
-    await step(Promise.all([this.#unlisten?.(), this.#beats.then(() => this.#node.leave())]));
+    const { clock, store, logger } = this.#core;
+    const { services, lines } = this.#attempts;
+    const step = (work: Promise<unknown>): Promise<boolean> => within(clock, work, Math.min(end, clock.ticks() + 100));
+    await step(services.close(logger));
+    await step(lines.flush());
+    await step(Promise.all([this.#node.silence(), this.#beats.then(() => this.#node.leave())]));
     await within(clock, store.close(), end);
-  }
-
-  async #listen(): Promise<void> {
-    const { store, logger } = this.#settings;
-    try {
-      this.#unlisten = await store.runs.listen(this.#node.id, (what) => {
-        if (what === "due") this.#fetcher.hint();
-        else if (what === "tick") this.#ticker.wake();
-        else this.#node.hear();
-      });
-    } catch (error) {
-      logger.warn({ err: logged(error) }, "The store does not wake this node; it polls");
-    }
-  }
-
-  /** Whether nothing is held, to be written, or known to wait. */
-  #idle(): boolean {
-    const { busy, heap } = this.#scheduler.load();
-    const holds = busy + heap > 0 || this.#settler.size > 0 || !this.#scheduler.held().next().done;
-    return !holds && this.#fetcher.quiet && !this.#lines.waiting;
-  }
-
-  /** A run will start again after a delay: at its instant, not at the next poll after it. */
-  #goesOn(delayMs: number): void {
-    const { clock, pollMs } = this.#settings;
-    if (delayMs <= pollMs * 2) this.#fetcher.expect(clock.ticks() + delayMs);
   }
 
   #jobsChanged(): void {
     if (this.#state !== "running") return;
-    this.#publish(false);
-    this.#fetcher.wake();
-  }
-
-  #publish(again: boolean): void {
-    this.#publisher.follow(again).catch((error: unknown) => this.#health.failed("Publishing jobs", error));
+    void this.#publisher.follow();
+    this.#core.leases.want("poll");
   }
 
   #sayRegistered({ id, queue }: JobSpec): void {
-    this.#settings.logger.info({ job: id, queue }, "Job registered");
+    this.#core.logger.info({ job: id, queue }, "Job registered");
+  }
+
+  #tell(type: "node.started" | "node.stopping" | "node.stopped"): void {
+    const { storeClock, settings } = this.#core;
+    this.events.publish({ type, at: storeClock.date(), node: settings.info.name });
   }
 }

@@ -24,7 +24,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "sdk/define": ["sdk/port", "sdk/cron"],
   "sdk/client": ["sdk/port", "sdk/cron", "sdk/define"],
   "runtime/store": [],
-  "runtime/core": ["runtime/store"],
+  "runtime/core": ["runtime/store", "runtime/setting.ts"],
   "runtime/schedule": ["runtime/store", "runtime/core"],
   "runtime/attempt": ["runtime/store", "runtime/core"],
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],

@@ -6,10 +6,15 @@ import type { ProgressWriter } from "./progress.ts";
 import type { Registered } from "./registry.ts";
 import type { Fence, Lease } from "../store/port.ts";
 
-/** Where a lease stands in this process. `waiting`: in the heap · `recording`: its start is being written, because it has
- *  crashed before · `running`: its handler was called · `left`: its outcome is decided, but its handler goes on ·
- *  `over`: nothing of it is left here. */
-export type Phase = "waiting" | "recording" | "running" | "left" | "over";
+/** Where a lease stands in this process; `Leases` moves it.
+ *  - `waiting`: in a heap, for its instant or for a slot
+ *  - `starting`: it has a slot; its start is being recorded, because the run has crashed before
+ *  - `running`: its handler was called
+ *  - `left`: its outcome is decided and on its way to the store, but its handler goes on, in its slot
+ *  - `adrift`: its handler goes on, in its slot, and nothing of it counts any more
+ *  - `ended`: its outcome is on its way to the store
+ *  - `over`: nothing of it is left here */
+export type Phase = "waiting" | "starting" | "running" | "left" | "adrift" | "ended" | "over";
 
 const noHooks: readonly HookKind[] = [];
 
@@ -26,7 +31,28 @@ export interface Anew {
   readonly about: Accepted;
 }
 
-/** A lease, and all that this process knows of it. One object a run: what is seldom needed stays null until it is. */
+/** What is known of an attempt once it has a slot. */
+export class Begun {
+  /** When it got its slot: ticks, and epoch ms of the store. */
+  readonly at: number;
+  readonly atMs: number;
+  readonly retry: RetryPolicy;
+  /** Its handler was called. */
+  ran = false;
+  /** Why its signal aborted. */
+  stopped: Error | null = null;
+  controller: AbortController | null = null;
+  /** Where the handler's progress goes, once it reported any. */
+  progress: ProgressWriter | null = null;
+
+  constructor(at: number, atMs: number, retry: RetryPolicy) {
+    this.at = at;
+    this.atMs = atMs;
+    this.retry = retry;
+  }
+}
+
+/** A lease, and all that this process knows of it. */
 export class Leased {
   /** Another, under a newer token, once the run was leased anew by this node while it ran. */
   lease: Lease;
@@ -34,50 +60,54 @@ export class Leased {
   place = 0;
   /** The attempt that this lease is for, counted from 1. */
   readonly attempt: number;
-  readonly group: Group;
+  readonly limit: Limit;
   /** When the claim was answered, and when the lease ends at the latest unless it is held; ticks. */
   readonly claimedAt: number;
   readonly deadline: number;
   /** Smaller starts first, among those that are due; ticks. */
   readonly rank: number;
-  phase: Phase = "waiting";
   /** It crashed so often that no other such run may run beside it. */
   readonly suspect: boolean;
+  phase: Phase = "waiting";
   /** Under the node's own lease, which its beats renew. */
   held = false;
-  /** Its outcome is decided, and the store has not taken it yet. */
-  settling = false;
   /** The run leased anew, before the store's answer to the outcome has come. */
   anew: Anew | null = null;
-  /** Since when it has been due here without a slot; ticks. */
+  /** Since when it has been due here without a slot; ticks, 0 before. */
   dueAt = 0;
-  /** When its handler was called: ticks, and epoch ms of the store. */
-  startedAt = 0;
-  startedMs: number | null = null;
   /** The code that it will run on: what was registered when it was leased, then what was when it started. */
   job: Registered;
-  /** The policy of its retries, from its start on. */
-  retry: RetryPolicy | null = null;
-  /** Why its signal aborted. */
-  stopped: Error | null = null;
-  controller: AbortController | null = null;
-  /** Where the handler's progress goes, once it reported any. */
-  progress: ProgressWriter | null = null;
+  begun: Begun | null = null;
 
   constructor(
     lease: Lease,
-    group: Group,
+    limit: Limit,
     job: Registered,
     about: { readonly claimedAt: number; readonly deadline: number; readonly rank: number; readonly suspect: boolean },
   ) {
     this.lease = lease;
     this.attempt = lease.attempt + 1;
-    this.group = group;
+    this.limit = limit;
     this.job = job;
     this.claimedAt = about.claimedAt;
     this.deadline = about.deadline;
     this.rank = about.rank;
     this.suspect = about.suspect;
+  }
+
+  /** Whether its outcome is on its way to the store. */
+  get settling(): boolean {
+    return this.phase === "ended" || this.phase === "left";
+  }
+
+  /** When its handler was called, epoch ms of the store; null if it was not. */
+  get startedMs(): number | null {
+    return this.begun?.ran ? this.begun.atMs : null;
+  }
+
+  /** Final states that add a run for a hook; hook runs have none. */
+  get hooks(): readonly HookKind[] {
+    return this.lease.options?.hook ? noHooks : this.job.hooks;
   }
 
   /** Goes on under a newer lease of the same attempt; the store refuses the older one from now on. Answers false, and changes
@@ -90,25 +120,61 @@ export class Leased {
     return true;
   }
 
-  /** Final states that add a run for a hook; hook runs have none. */
-  get hooks(): readonly HookKind[] {
-    return this.lease.options?.hook ? noHooks : this.job.hooks;
+  /** Why its signal aborted, if it did. */
+  get stopped(): Error | null {
+    return this.begun?.stopped ?? null;
   }
 
   /** The handler's signal. Made when it is asked for: few handlers ask. */
   get signal(): AbortSignal {
-    if (!this.controller) {
-      this.controller = new AbortController();
-      if (this.stopped) this.controller.abort(this.stopped);
+    const begun = this.begun!;
+    if (!begun.controller) {
+      begun.controller = new AbortController();
+      if (begun.stopped) begun.controller.abort(begun.stopped);
     }
-    return this.controller.signal;
+    return begun.controller.signal;
   }
 
   /** Aborts the signal; the first reason stays. */
   abort(reason: Error): void {
-    if (this.stopped) return;
-    this.stopped = reason;
-    this.controller?.abort(reason);
+    const { begun } = this;
+    if (!begun || begun.stopped) return;
+    begun.stopped = reason;
+    begun.controller?.abort(reason);
+  }
+}
+
+/** Why to claim: a poll, which sees everything · the store said that runs are due, or the last claim came back full · a claim is in flight. */
+export type Wanted = "poll" | "hint" | "asked";
+
+/** What shares one limit in this process: a queue that has one, all queues that have none, or the runs that crashed too often
+ *  to run beside one another. */
+export class Limit {
+  /** Null for all queues without a limit. */
+  readonly queue: string | null;
+  /** Runs at once; Infinity where only the slots limit. */
+  readonly concurrency: number;
+  running = 0;
+  /** Those that will fall due. */
+  future = 0;
+  wanted: Wanted | null = null;
+  /** A claim left out what falls due soon, for there was no room for it. */
+  heldBack = false;
+  /** Those that are due, by rank. */
+  readonly ready = new Heap<Leased>();
+
+  constructor(queue: string | null, concurrency = Infinity) {
+    this.queue = queue;
+    this.concurrency = concurrency;
+  }
+
+  /** Places for runs that are neither running nor waiting here. */
+  get free(): number {
+    return this.concurrency - this.running - this.ready.size;
+  }
+
+  get isOpen(): boolean {
+    return this.running < this.concurrency;
   }
 }
 
@@ -122,28 +188,4 @@ export function fields({ lease, attempt }: Leased): object {
   const hook = lease.options?.hook;
   const about = { run: formatId(lease.id), job: lease.job, attempt };
   return hook ? { ...about, hook: { kind: hook.kind, of: formatId(hook.of) } } : about;
-}
-
-/** What shares one limit in this process: a queue that has one, all queues that have none, or the runs that crashed too often
- *  to run beside one another. */
-export class Group {
-  /** Null for all queues without a limit. */
-  readonly queue: string | null;
-  /** Runs at once; Infinity where only the slots limit. */
-  readonly concurrency: number;
-  running = 0;
-  /** Those that will fall due. */
-  future = 0;
-  /** Those that are due, by rank. */
-  readonly ready = new Heap<Leased>();
-
-  constructor(queue: string | null, concurrency = Infinity) {
-    this.queue = queue;
-    this.concurrency = concurrency;
-  }
-
-  /** Places for runs that are neither running nor waiting here. */
-  get free(): number {
-    return this.concurrency - this.running - this.ready.size;
-  }
 }

@@ -1,8 +1,8 @@
 import type { Log } from "../../sdk/define/context.ts";
 import type { LogRecord } from "../../sdk/port/target.ts";
 import { clean, errorRecord } from "../../sdk/port/text.ts";
-import type { Alarm, Clock } from "./clock.ts";
-import type { Fence, Line, Note } from "../store/port.ts";
+import type { Alarm, Clock, StoreClock } from "./clock.ts";
+import type { Line, Store } from "../store/port.ts";
 import { fence, fields, type Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
@@ -80,13 +80,17 @@ interface Waiting {
   readonly line: Line;
 }
 
+export interface LinesParts {
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+}
+
 /** The lines that handlers write with `ctx.log`: to the node's logger at once, to the store in batches. */
 export class Lines {
-  readonly #write: (batch: readonly Note[]) => Promise<readonly Fence[]>;
+  readonly #parts: LinesParts;
   readonly #lost: (leased: Leased) => void;
-  readonly #logger: Logger;
-  readonly #now: () => Date;
-  readonly #clock: Clock;
   readonly #alarm: Alarm;
   #waiting: Waiting[] = [];
   /** Characters that wait. */
@@ -94,19 +98,10 @@ export class Lines {
   #sending: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /** `write` stores a batch, and answers whose lease was lost; `lost` hears of those that still run. `now` is the store's time. */
-  constructor(parts: {
-    readonly write: (batch: readonly Note[]) => Promise<readonly Fence[]>;
-    readonly lost: (leased: Leased) => void;
-    readonly logger: Logger;
-    readonly clock: Clock;
-    readonly now: () => Date;
-  }) {
-    this.#write = parts.write;
-    this.#lost = parts.lost;
-    this.#logger = parts.logger;
-    this.#now = parts.now;
-    this.#clock = parts.clock;
+  /** `lost` hears of leases that still run and are not this node's any more. */
+  constructor(parts: LinesParts, lost: (leased: Leased) => void) {
+    this.#parts = parts;
+    this.#lost = lost;
     this.#alarm = parts.clock.alarm(() => void this.flush());
   }
 
@@ -158,30 +153,36 @@ export class Lines {
     const fences = [...all.keys()].map((leased) => ({ leased, ...fence(leased) }));
     const notes = fences.map(({ leased, id, token }) => ({ id, token, lines: all.get(leased)! }));
     try {
-      const lost = new Set((await this.#write(notes)).map(({ id }) => id));
+      const lost = new Set((await this.#parts.store.runs.note(notes)).map(({ id }) => id));
       for (const { leased, id, token } of fences)
         if (lost.has(id) && leased.phase === "running" && leased.lease.token === token) this.#lost(leased);
     } catch (error) {
-      this.#logger.warn({ lines: batch.length, err: logged(error) }, "Log lines of runs were not stored");
+      this.#parts.logger.warn({ lines: batch.length, err: logged(error) }, "Log lines of runs were not stored");
     }
   }
 
   #add(leased: Leased, counted: { lines: number }, level: Level, message: string, data: unknown): void {
     const { attempt } = leased;
     const full = this.#waiting.length >= mostWaiting || this.#length >= longestWaiting;
-    const isKept = leased.phase !== "over" && counted.lines < mostLines && !full;
-    const isSaid = writes(this.#logger, level);
+    const isKept = (leased.phase === "running" || leased.phase === "left") && counted.lines < mostLines && !full;
+    const isSaid = writes(this.#parts.logger, level);
     if (!isKept && !isSaid) return;
     const kept = dataOf(data);
     const cut = clean(message, longestLine);
-    if (isSaid) this.#logger[level]({ ...fields(leased), data: kept.value }, cut);
+    if (isSaid) this.#parts.logger[level]({ ...fields(leased), data: kept.value }, cut);
     if (!isKept) return;
     const last = ++counted.lines === mostLines;
     const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : cut;
     const json = last ? null : kept.json;
-    const line = { attempt, at: this.#now(), level: last ? ("warn" as const) : level, message: text, data: json };
+    const line = {
+      attempt,
+      at: this.#parts.storeClock.date(),
+      level: last ? ("warn" as const) : level,
+      message: text,
+      data: json,
+    };
     this.#length += text.length + (json?.length ?? 0);
-    if (this.#waiting.push({ leased, line }) === 1) this.#alarm.set(this.#clock.ticks() + flushMs);
+    if (this.#waiting.push({ leased, line }) === 1) this.#alarm.set(this.#parts.clock.ticks() + flushMs);
   }
 }
 

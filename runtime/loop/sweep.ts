@@ -1,92 +1,62 @@
-import { Bell, every, type Clock } from "../core/clock.ts";
+import type { Core } from "../core/core.ts";
 import type { Publisher } from "../schedule/publish.ts";
-import type { Health } from "../core/health.ts";
-import type { Logger } from "../core/log.ts";
-import type { Settings } from "../setting.ts";
-import type { Store } from "../store/port.ts";
 
 const pruneEveryMs = 3_600_000;
 const firstPruneMs = 10_000;
 /** How often to look whether there is anything to do, at least; ms. */
 const lookMs = 60_000;
 
-export interface SweeperParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly health: Health;
-  readonly logger: Logger;
-  readonly publisher: Publisher;
-  readonly sweepMs: number;
-  readonly maxCrashes: number;
-  readonly keep: Settings["keep"];
-  readonly drain: AbortSignal;
-  node(): number;
-  /** Whether the node's own lease stands; whether it sleeps; and makes it beat at once. */
-  alive(): boolean;
-  asleep(): boolean;
-  revive(): void;
-  /** Runs came back that may be due. */
-  recovered(): void;
-}
-
 /** Housekeeping: takes back runs of dead nodes once a beat has told of some, asks schedules' functions anew, prunes history every hour. */
 export class Sweeper {
-  readonly #parts: SweeperParts;
-  readonly #bell: Bell;
+  readonly #core: Core;
+  readonly #publisher: Publisher;
   /** What others left behind before this node came is not waited for. */
   #wanted = true;
   #sweptAt = -Infinity;
-  #pruneAt = Infinity;
 
-  constructor(parts: SweeperParts) {
-    this.#parts = parts;
-    this.#bell = new Bell(parts.clock);
-  }
-
-  /** When it prunes next; ticks. */
-  get pruneAt(): number {
-    return this.#pruneAt;
-  }
-
-  /** There is something to sweep: does so at once, but never more often than every `sweepMs`. */
-  want(): void {
-    const { clock, sweepMs } = this.#parts;
-    this.#wanted = true;
-    if (clock.ticks() >= this.#sweptAt + sweepMs * 0.9) this.#bell.ring();
+  constructor(core: Core, publisher: Publisher) {
+    this.#core = core;
+    this.#publisher = publisher;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, sweepMs, health } = this.#parts;
-    this.#pruneAt = clock.ticks() + firstPruneMs * (1 + Math.random());
-    const failed = (error: unknown): void => health.failed("Sweeping", error);
-    await every(clock, Math.min(sweepMs, lookMs), () => this.#pass(), failed, signal, this.#bell);
+    const { clock, sweeps, prunes, health, settings } = this.#core;
+    prunes.plan(clock.ticks() + firstPruneMs * (1 + Math.random()));
+    while (!signal.aborted) {
+      const why = sweeps.begin();
+      this.#wanted ||= why === "told";
+      await this.#pass(signal).catch((error: unknown) => health.failed("Sweeping", error));
+      sweeps.plan(clock.ticks() + Math.min(settings.sweepMs, lookMs) * (1 - Math.random() * 0.1));
+      await sweeps.next(signal);
+    }
   }
 
-  async #pass(): Promise<void> {
-    const { clock, publisher, sweepMs, alive, asleep, revive } = this.#parts;
-    if (!alive() && !asleep()) return revive(); // it would take its own runs for a dead node's
-    if (alive() && this.#wanted && clock.ticks() >= this.#sweptAt + sweepMs * 0.9) await this.#sweep();
-    await publisher.follow();
-    if (alive()) await this.#prune();
+  async #pass(signal: AbortSignal): Promise<void> {
+    const { clock, standing, beats, settings } = this.#core;
+    if (!standing.alive && !standing.sleep) return beats.stir(); // it would take its own runs for a dead node's
+    const isTime = clock.ticks() >= this.#sweptAt + settings.sweepMs * 0.9; // never more often
+    if (standing.alive && this.#wanted && isTime) await this.#sweep();
+    await this.#publisher.follow();
+    if (standing.alive) await this.#prune(signal);
   }
 
   async #sweep(): Promise<void> {
-    const { store, clock, maxCrashes, logger } = this.#parts;
+    const { store, clock, standing, leases, logger, settings } = this.#core;
     this.#sweptAt = clock.ticks();
     this.#wanted = false;
-    const swept = store.runs.sweep({ maxCrashes, node: this.#parts.node() });
+    const swept = store.runs.sweep({ maxCrashes: settings.maxCrashes, node: standing.id });
     const { recovered, crashed, expired } = await swept.catch((error: unknown) => {
       this.#wanted = true;
       throw error;
     });
     if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
-    if (recovered > 0) this.#parts.recovered();
+    if (recovered > 0) leases.want("poll");
   }
 
-  async #prune(): Promise<void> {
-    const { store, clock, keep, drain } = this.#parts;
-    if (clock.ticks() < this.#pruneAt) return;
-    this.#pruneAt = clock.ticks() + pruneEveryMs;
-    while ((await store.keep.prune(keep)) > 0 && !drain.aborted);
+  async #prune(signal: AbortSignal): Promise<void> {
+    const { store, clock, prunes, settings } = this.#core;
+    if (clock.ticks() < prunes.at) return;
+    prunes.plan(clock.ticks() + pruneEveryMs);
+    while ((await store.keep.prune(settings.keep)) > 0 && !signal.aborted);
   }
 }

@@ -1,14 +1,10 @@
 import { formatId, scheduleId } from "../../sdk/port/id.ts";
-import { Bell, wait, type Clock, type StoreClock } from "../core/clock.ts";
-import type { Bus } from "../core/event.ts";
-import type { Health } from "../core/health.ts";
-import { logged, type Logger } from "../core/log.ts";
-import { plan, type Plan } from "../schedule/plan.ts";
+import type { Core } from "../core/core.ts";
+import { logged } from "../core/log.ts";
+import { aheadMs, plan, type Plan } from "../schedule/plan.ts";
 import type { ScheduleName } from "../../sdk/port/target.ts";
-import type { Due, DueList, Store } from "../store/port.ts";
+import type { Due, DueList } from "../store/port.ts";
 
-/** Runs are made this long before they are due, so that they start on the dot. A pause or an edit in between comes too late. */
-const aheadMs = 100;
 /** How many schedules a step takes. */
 const batch = 100;
 /** A node that has just come up leaves older ticks to those that were up all the time, for so long. */
@@ -17,24 +13,6 @@ const deferMs = 2000;
 const againMs = 500;
 /** Nodes that look at the same instant get in each other's way: each looks up to this much later. */
 const jitterMs = 30;
-
-export interface TickerParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly storeClock: StoreClock;
-  readonly health: Health;
-  readonly bus: Bus;
-  readonly logger: Logger;
-  readonly pollMs: number;
-  readonly drain: AbortSignal;
-  node(): number;
-  /** Whether the node's own lease stands; whether it sleeps; and makes it beat at once. */
-  alive(): boolean;
-  asleep(): boolean;
-  revive(): void;
-  /** Runs were made that may be due soon. */
-  made(): void;
-}
 
 /** What a pass goes by; epoch ms of the store's clock. */
 interface Now {
@@ -47,85 +25,62 @@ interface Now {
 /** Makes runs from schedules when they are due: every node does, and the store lets one of them through. Nothing is asked while
  *  nothing is due: beats say when the next schedule is, the store when one was changed. */
 export class Ticker {
-  readonly #parts: TickerParts;
-  readonly #bell: Bell;
-  /** When to look again; ticks. */
-  #at = 0;
+  readonly #core: Core;
   /** Since when this node has been up without a break, by the store's clock; null: it was not until now. */
   #sinceMs: number | null = null;
+  #lapses = 0;
   /** Schedules that this version can't read, until one is changed. */
   readonly #strange = new Map<string, ScheduleName>();
 
-  constructor(parts: TickerParts) {
-    this.#parts = parts;
-    this.#bell = new Bell(parts.clock);
-  }
-
-  /** Schedules were changed: look. */
-  wake(): void {
-    this.#strange.clear();
-    this.#at = 0;
-    this.#bell.ring();
-  }
-
-  /** The next schedule is due at `tickMs` (epoch ms by the store's clock); null: none is. */
-  expect(tickMs: number | null): void {
-    if (tickMs === null) return;
-    const at = this.#parts.storeClock.tickAt(tickMs - aheadMs);
-    if (at >= this.#at) return;
-    this.#at = at;
-    this.#bell.ring();
-  }
-
-  /** The node stands again. */
-  rouse(): void {
-    this.#bell.ring();
-  }
-
-  /** The node's lease had ended: what fell due meanwhile was missed. */
-  lapsed(): void {
-    this.#sinceMs = null;
-    this.wake();
+  constructor(core: Core) {
+    this.#core = core;
   }
 
   /** Ticks until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, pollMs, health } = this.#parts;
+    const { clock, ticks, settings, standing } = this.#core;
     while (!signal.aborted) {
-      if (clock.ticks() < this.#at) await this.#bell.next(this.#at, signal);
-      else if (!this.#parts.alive()) {
-        if (!this.#parts.asleep()) this.#sinceMs = null;
-        this.#parts.revive();
-        await this.#bell.next(clock.ticks() + pollMs, signal);
-      } else {
-        try {
-          await this.#pass();
-        } catch (error) {
-          health.failed("Ticking schedules", error);
-          await wait(clock, clock.ticks() + pollMs * (1 - Math.random() * 0.5), signal);
-        }
+      const why = ticks.begin();
+      if (why === "told") this.#strange.clear();
+      if (why !== null && standing.alive) await this.#look(signal);
+      else if (why !== null) {
+        this.#missed();
+        this.#core.beats.stir();
+        ticks.plan(clock.ticks() + settings.pollMs);
       }
+      await ticks.next(signal);
     }
   }
 
-  /** Looks, and does what is due: by batches, leaving out what can't be moved, so that it is in nobody's way. */
-  async #pass(): Promise<void> {
-    this.#at = Infinity; // a wake-up from here on counts
+  /** Looks until there is nothing to do, leaving out what can't be moved, so that it is in nobody's way. */
+  async #look(signal: AbortSignal): Promise<void> {
+    const { clock, ticks, settings, health } = this.#core;
+    this.#missed();
     const except = new Map<string, ScheduleName>();
+    let at = Infinity;
     try {
-      while ((await this.#batch(except)) && !this.#parts.drain.aborted);
+      while ((await this.#batch(except)) && !signal.aborted);
     } catch (error) {
-      this.#at = 0;
-      throw error;
+      health.failed("Ticking schedules", error);
+      at = clock.ticks() + settings.pollMs * (1 - Math.random() * 0.5);
     }
+    ticks.plan(at);
+  }
+
+  /** What fell due while the node's lease had ended was missed. */
+  #missed(): void {
+    const { standing } = this.#core;
+    if (standing.lapses === this.#lapses && (standing.alive || standing.sleep)) return;
+    this.#lapses = standing.lapses;
+    this.#sinceMs = null;
   }
 
   /** Answers whether there may be more. What did not move goes to `except`. */
   async #batch(except: Map<string, ScheduleName>): Promise<boolean> {
-    const { store, clock, storeClock, health } = this.#parts;
+    const { store, clock, storeClock, health, standing } = this.#core;
     const sentAt = clock.ticks();
     const left = [...except.values(), ...this.#strange.values()];
-    const list = await store.ticks.due({ node: this.#parts.node(), aheadMs, limit: batch, except: left });
+    const list = await store.ticks.due({ node: standing.id, aheadMs, limit: batch, except: left });
     health.ok();
     storeClock.observe(list.nowMs, sentAt, clock.ticks());
     this.#sinceMs ??= Math.ceil(list.nowMs);
@@ -135,9 +90,9 @@ export class Ticker {
     for (const stuck of await this.#tick(own, { nowMs, others, sinceMs: this.#sinceMs })) {
       except.set(scheduleId(stuck), stuck);
       // Somebody was faster, changed it, or holds it: look again, soon where that can't have been another node's tick.
-      this.#look(nowMs + (others ? againMs : againMs / 5), false);
+      this.#lookAgain(nowMs + (others ? againMs : againMs / 5), false);
     }
-    if (next) this.#look(next.atMs - (next.dot ? 0 : aheadMs), others);
+    if (next) this.#lookAgain(next.atMs - (next.dot ? 0 : aheadMs), others);
     return list.due.length === batch;
   }
 
@@ -145,13 +100,13 @@ export class Ticker {
   #own({ due, nowMs, others }: DueList, sinceMs: number): readonly Due[] {
     if (!others || nowMs >= sinceMs + deferMs) return due;
     const own = due.filter(({ fresh, nextMs }) => fresh || nextMs >= sinceMs);
-    if (own.length < due.length) this.#look(sinceMs + deferMs, false);
+    if (own.length < due.length) this.#lookAgain(sinceMs + deferMs, false);
     return own;
   }
 
   /** Answers those that did not move. */
   async #tick(due: readonly Due[], now: Now): Promise<readonly ScheduleName[]> {
-    const { store } = this.#parts;
+    const { store } = this.#core;
     const plans = due.flatMap((one) => {
       const planned = this.#plan(one, now);
       return planned ? { ...planned, ahead: one.rule.overlap === "allow" ? aheadMs : 0 } : [];
@@ -164,12 +119,12 @@ export class Ticker {
     const stuck: ScheduleName[] = [];
     for (const [i, planned] of plans.entries()) {
       const { nextMs } = planned.tick;
-      if (nextMs !== null) this.#look(nextMs - planned.ahead, now.others); // whoever was faster planned the same
+      if (nextMs !== null) this.#lookAgain(nextMs - planned.ahead, now.others); // whoever was faster planned the same
       const runs = made[i];
       if (runs) this.#report(planned, runs);
       else stuck.push(planned.tick);
     }
-    if (made.some((runs) => runs?.some((run) => run !== null))) this.#parts.made();
+    if (made.some((runs) => runs?.some((run) => run !== null))) this.#core.leases.want("poll");
     return stuck;
   }
 
@@ -179,19 +134,19 @@ export class Ticker {
       return plan(due, { nowMs, aheadMs, sinceMs: Math.max(sinceMs, due.servedMs ?? sinceMs) });
     } catch (error) {
       const schedule = scheduleId(due);
-      this.#parts.logger.error({ schedule, err: logged(error) }, "A schedule can't be read; it is left to others");
+      this.#core.logger.error({ schedule, err: logged(error) }, "A schedule can't be read; it is left to others");
       this.#strange.set(schedule, due);
       return null;
     }
   }
 
-  #look(atMs: number, shared: boolean): void {
-    const at = this.#parts.storeClock.tickAt(atMs) + (shared ? Math.random() * jitterMs : 0);
-    this.#at = Math.min(this.#at, at);
+  #lookAgain(atMs: number, shared: boolean): void {
+    const { ticks, storeClock } = this.#core;
+    ticks.by(storeClock.tickAt(atMs) + (shared ? Math.random() * jitterMs : 0));
   }
 
   #report({ tick, skipped }: Plan, runs: readonly (number | null)[]): void {
-    const { bus, logger, storeClock } = this.#parts;
+    const { bus, logger, storeClock } = this.#core;
     const [schedule, at] = [scheduleId(tick), storeClock.date()];
     const { job } = tick;
     if (skipped) {

@@ -1,6 +1,9 @@
 import { around, spreadOf, ticking } from "../../sdk/define/rule.ts";
 import type { Due, Tick, TickRun } from "../store/port.ts";
 
+/** Runs are made this long before they are due, so that they start on the dot. A pause or an edit in between comes too late. */
+export const aheadMs = 100;
+
 /** What a node knows when it looks at a due schedule; epoch ms of the store's clock. */
 export interface Look {
   readonly nowMs: number;

@@ -1,22 +1,13 @@
 import { InvalidInput } from "../../sdk/port/error.ts";
 import type { NewSchedule } from "../../sdk/port/target.ts";
-import { logged, type Logger } from "../core/log.ts";
-import type { Registry } from "../core/registry.ts";
-import type { Published, Store } from "../store/port.ts";
-
-export interface PublisherParts {
-  readonly store: Store;
-  readonly registry: Registry;
-  readonly logger: Logger;
-  /** Zone of schedules that name none. */
-  readonly timezone: string;
-  node(): number;
-}
+import type { Core } from "../core/core.ts";
+import { logged } from "../core/log.ts";
+import type { Published } from "../store/port.ts";
 
 /** Tells the store which jobs this node has, and which schedules they declare, again whenever that changes: jobs come and go, and a
  *  schedule's functions may answer anew. */
 export class Publisher {
-  readonly #parts: PublisherParts;
+  readonly #core: Core;
   /** The last good reading of each job. */
   #read = new Map<string, readonly NewSchedule[]>();
   /** Jobs whose functions failed last time, so that each failure is said once. */
@@ -24,8 +15,8 @@ export class Publisher {
   #told = "";
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: PublisherParts) {
-    this.#parts = parts;
+  constructor(core: Core) {
+    this.#core = core;
   }
 
   /** Publishes. @throws {InvalidInput} naming the job whose schedule can't be right; nothing is told then */
@@ -33,32 +24,34 @@ export class Publisher {
     await this.#tell(await this.#all(true));
   }
 
-  /** Publishes again if something changed since; with `again`, in any case. A schedule that can't be right is logged, and stays as it was. */
-  async follow(again = false): Promise<void> {
+  /** Publishes again if something changed since; with `again`, in any case. What fails is logged, and tried again by the next call; a
+   *  schedule that can't be right stays as it was. Never rejects. */
+  follow(again = false): Promise<unknown> {
     const turn = this.#turn.then(async () => {
       if (again) this.#told = "";
       await this.#tell(await this.#all(false));
     });
-    this.#turn = turn.catch(() => undefined); // one after the other, or an older answer could be told last
-    return turn;
+    const { health } = this.#core;
+    this.#turn = turn.catch((error: unknown) => health.failed("Publishing jobs", error));
+    return this.#turn; // one after the other, or an older answer could be told last
   }
 
   async #tell(all: readonly Published[]): Promise<void> {
     const text = JSON.stringify(all);
     if (text === this.#told) return;
-    await this.#parts.store.nodes.publish(this.#parts.node(), all);
+    await this.#core.store.nodes.publish(this.#core.standing.id, all);
     this.#told = text;
   }
 
   async #all(strict: boolean): Promise<readonly Published[]> {
     const read = new Map<string, readonly NewSchedule[]>();
-    for (const { id, schedules } of this.#parts.registry.specs()) {
+    for (const { id, schedules } of this.#core.registry.specs()) {
       if (schedules.length > 0) await this.#one(id, schedules, strict);
       const found = schedules.length > 0 ? this.#read.get(id) : [];
       if (found) read.set(id, found);
     }
     this.#read = read;
-    return this.#parts.registry.records().map((job) => ({ ...job, schedules: read.get(job.id) ?? null }));
+    return this.#core.registry.records().map((job) => ({ ...job, schedules: read.get(job.id) ?? null }));
   }
 
   async #one(
@@ -66,10 +59,10 @@ export class Publisher {
     schedules: readonly { read(zone: string): NewSchedule | Promise<NewSchedule> }[],
     strict: boolean,
   ): Promise<void> {
-    const { timezone, logger } = this.#parts;
+    const { settings, logger } = this.#core;
     try {
       const read: NewSchedule[] = [];
-      for (const schedule of schedules) read.push(await schedule.read(timezone));
+      for (const schedule of schedules) read.push(await schedule.read(settings.timezone));
       this.#read.set(job, read);
       this.#failing.delete(job);
     } catch (error) {

@@ -45,7 +45,7 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...(options.prepare && ({ onConnect: prepareSession })), // it is awaited, whatever the types say
+    ...(options.prepare && { onConnect: prepareSession }), // it is awaited, whatever the types say
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const hands = clients(pool);

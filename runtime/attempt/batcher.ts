@@ -11,7 +11,7 @@ const wholeTries = 5;
 
 /** What waits to be written in batches: all that came in one turn of the event loop shares a call, and while two calls are in
  *  flight the rest waits for them. Nothing is lost while the store is away: it is kept and sent again, with growing delays. */
-export class Outbox<T> {
+export class Batcher<T> {
   readonly #clock: Clock;
   readonly #health: Health;
   readonly #what: string;

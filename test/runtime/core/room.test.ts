@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { prefetch, room } from "../../../runtime/loop/fetch.ts";
+import { prefetch, room } from "../../../runtime/core/room.ts";
 
 const free = { slots: 50, busy: 0, ready: 0, future: 0, runMs: Number.NaN };
 

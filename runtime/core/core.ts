@@ -1,0 +1,60 @@
+import type { Settings } from "../setting.ts";
+import type { Store } from "../store/port.ts";
+import { StoreClock, type Clock } from "./clock.ts";
+import { Bus } from "./event.ts";
+import { Health } from "./health.ts";
+import { Leases } from "./leases.ts";
+import { logged, type Logger } from "./log.ts";
+import { Registry } from "./registry.ts";
+import { Standing } from "./standing.ts";
+import { Wake } from "./wake.ts";
+
+/** What the loops of a runtime share: values that they read, and write by their methods. None of them calls a loop. */
+export interface Core {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly logger: Logger;
+  readonly health: Health;
+  readonly bus: Bus;
+  readonly registry: Registry;
+  readonly standing: Standing;
+  readonly leases: Leases;
+  /** When each loop looks next: for runs to claim, to beat, for schedules that are due, for housekeeping. */
+  readonly claims: Wake;
+  readonly beats: Wake;
+  readonly ticks: Wake;
+  readonly sweeps: Wake;
+  /** When history is pruned next. */
+  readonly prunes: Wake;
+  /** How long a lease is good after its request was sent: less than it lasts, for what is decided just before its end must still get out; ms. */
+  readonly goodMs: number;
+  /** Aborts when nothing new may start. */
+  readonly drain: AbortSignal;
+}
+
+export function coreOf(settings: Settings, drain: AbortSignal): Core {
+  const { store, clock, logger, leaseMs } = settings;
+  const storeClock = new StoreClock(clock);
+  const standing = new Standing(clock);
+  const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
+  const claims = new Wake(clock);
+  return {
+    ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims },
+    health: new Health(clock, logger, () => storeClock.drop()),
+    bus: new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed")),
+    registry: new Registry(),
+    leases: new Leases({ ...settings, storeClock, standing, claims, goodMs }),
+    beats: new Wake(clock),
+    ticks: new Wake(clock),
+    sweeps: new Wake(clock),
+    prunes: new Wake(clock),
+  };
+}
+
+/** A run falls due at `at` (ticks), within two polls: claims it ahead or, where there is no room for that, in time. */
+export function expect({ leases, claims }: Core, at: number): void {
+  if (leases.room().future) leases.want("poll");
+  else claims.by(at);
+}

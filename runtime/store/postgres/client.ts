@@ -1,5 +1,4 @@
 import type pg from "pg";
-import { isBusy } from "./pool.ts";
 
 /** How long a connection stays at hand after a statement; then it goes back to the pool, which closes what nobody wants. */
 const atHandMs = 10_000;
@@ -69,7 +68,8 @@ export function clients(pool: pg.Pool) {
         return answer;
       } catch (error) {
         if (!busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
-        if (isBusy(error)) give(hand);
+        if ((error as { code?: string }).code === "55P03")
+          give(hand); // it met a lock
         else hand.client.release(error as Error); // nobody knows its state
         throw error;
       }

@@ -12,9 +12,9 @@ import { redact } from "./view/redact.ts";
 
 /** A setting of each key, read. */
 type Read = { readonly [K in Exclude<SettingKey, `keep.${string}` | Nameless>]: Value<K> } & {
-  readonly [K in Nameless]: Value<K> | null; // no database · pretty on a terminal and for `dev`, else json · host:pid
+  readonly [K in Nameless]: Value<K> | null; // no database · pretty on a terminal and for `dev`, else json · host:pid · found out
 };
-type Nameless = "databaseUrl" | "logFormat" | "name";
+type Nameless = "databaseUrl" | "logFormat" | "name" | "prepare";
 
 /** The configuration of one command: defaults, the config file, the environment and the flags, later ones above. */
 export interface Settings extends Read {

@@ -42,7 +42,7 @@ export function locate(
 ): Database | null {
   const { databaseUrl: url, schema, prepare, source } = settings;
   const from = source("databaseUrl") ?? "settings";
-  if (url) return { url: checked(url, from), schema, prepare, from };
+  if (url) return { url: checked(url, from), schema, prepare: prepare ?? undefined, from };
   const note = running(cwd);
   if (!note) return null;
   const { command, pid, data } = note;

@@ -118,8 +118,8 @@ export const settings = {
     about: "Schema that holds tasker's tables",
   },
   prepare: {
-    ...{ kind: toggle, default: true, for: "database" },
-    about: "Use named prepared statements; false behind PgBouncer in transaction mode",
+    ...{ kind: toggle, default: null, usual: "found out", for: "database" },
+    about: "Prepare statements and listen; false behind PgBouncer in transaction mode",
   },
   jobs: {
     ...{ kind: list, default: ["jobs/"], for: "worker" },

@@ -12,7 +12,7 @@ export interface Config {
   readonly databaseUrl?: string | undefined;
   /** Schema that holds tasker's tables; `tasker` by default. */
   readonly schema?: string | undefined;
-  /** Use named prepared statements; false behind PgBouncer in transaction mode. `true` by default. */
+  /** Prepare statements and listen; false behind PgBouncer in transaction mode; found out by default. */
   readonly prepare?: boolean | undefined;
   /** Folders, files or globs of job files, separated by commas or in a list, relative to the config file; `jobs/` by default. */
   readonly jobs?: string | readonly string[] | undefined;
@@ -67,7 +67,7 @@ export type Connection =
       readonly url: string;
       /** `tasker` by default. */
       readonly schema?: string | undefined;
-      /** Use named prepared statements, true by default; false behind PgBouncer in transaction mode. */
+      /** Prepare statements and listen; false behind PgBouncer in transaction mode. Found out by default. */
       readonly prepare?: boolean | undefined;
       readonly store?: undefined;
     };

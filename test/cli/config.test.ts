@@ -13,7 +13,7 @@ test("without file, environment and flags every key has its default", async () =
     ...{
       databaseUrl: null,
       schema: "tasker",
-      prepare: true,
+      prepare: null,
       jobs: ["jobs/"],
       slots: 50,
       queues: {},

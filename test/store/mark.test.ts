@@ -126,7 +126,7 @@ async function aSlowOne(job: string) {
     return [[row![0]!, String(state.tookMs), ...row!.slice(2)]];
   };
   const text = sql("tasker", false);
-  const listening = listener(database.url, text.channel);
+  const listening = listener(database.url, text.channel, true);
   const guest = { ...pool.guest, rows: scanRows };
   const parts = { pool: { ...pool, rows, guest }, sql: text, lanes: lanes(pool, text), marks: marks() };
   await parts.lanes.follow(-2);

@@ -23,7 +23,8 @@ export interface PostgresOptions {
   readonly schema?: string | undefined;
   /** Connections of the pool, 3 by default; one more listens. */
   readonly max?: number | undefined;
-  /** Named prepared statements and planner settings of the connection, true by default. False behind PgBouncer in transaction mode. */
+  /** Whether to prepare statements, set what the planner may do, and listen: as each connection has a session of its own, or, behind a pooler
+   *  (PgBouncer in transaction mode), has none. Found out by default; then a pooler by session is taken for one by transaction. */
   readonly prepare?: boolean | undefined;
   /** Bring the schema up to date at `open`, true by default. */
   readonly migrate?: boolean | undefined;
@@ -40,10 +41,10 @@ export function postgres(options: PostgresOptions): Store {
       `database URL "${redact(options.url)}" is not one of Postgres; write it like "postgres://user:password@host:5432/database"`,
     );
   const name = `${placeOf(options.url)} schema ${schema}`;
-  const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare ?? true, name });
+  const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare, name });
   const text = sql(schema, options.skew ?? false);
   const known = lanes(pool, text);
-  const heard = listener(options.url, text.channel);
+  const heard = listener(options.url, text.channel, options.prepare === true);
   const add = adder(pool, text, known);
   const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { connection } from "./pool.ts";
-import { connectMs } from "./session.ts";
+import { connectMs, prepareSession } from "./session.ts";
 
 const partMs = 1000;
 
@@ -13,21 +13,25 @@ export interface Listener {
   ): Promise<() => Promise<void>>;
   /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
   ended(hear: (ids: readonly number[]) => void): () => void;
+  /** Nobody can listen here: a pooler stands between. */
+  readonly isDeaf: boolean;
   close(): Promise<void>;
 }
 
 type Hear = (kind: string, rest: string) => void;
 
-export function listener(url: string, channel: string): Listener {
+/** `isOwn`: its connection is known to have a session of its own. */
+export function listener(url: string, channel: string, isOwn: boolean): Listener {
   const heard = new Set<Hear>();
   let client: pg.Client | null = null;
   let timer: NodeJS.Timeout | null = null;
   let tries = 0;
   let closed = false;
+  let isDeaf = false;
   let first: Promise<void> | null = null;
 
   function connect(): Promise<void> {
-    if (client || timer || closed) return Promise.resolve();
+    if (client || timer || closed || isDeaf) return Promise.resolve();
     const fresh = new pg.Client(connection(url));
     client = fresh;
     fresh.on("error", () => lose(fresh));
@@ -38,10 +42,19 @@ export function listener(url: string, channel: string): Listener {
 
   async function subscribe(fresh: pg.Client): Promise<void> {
     await fresh.connect();
+    if (!(await prepareSession(fresh, isOwn))) return defer(fresh);
     await fresh.query({ text: `listen "${channel}"`, query_timeout: connectMs } as pg.QueryConfig);
     streamOf(fresh)?.unref?.(); // not before: who awaits this may have nothing else that keeps the process up
     if (tries > 0) tell("r", ""); // whatever was missed while nobody listened
     tries = 0;
+  }
+
+  /** Gives up listening: through a pooler others would be sent what is meant for us. */
+  function defer(fresh: pg.Client): void {
+    isDeaf = true;
+    client = null;
+    void part(fresh);
+    tell("r", ""); // they will look by themselves from now on
   }
 
   function lose(lost: pg.Client): void {
@@ -84,6 +97,9 @@ export function listener(url: string, channel: string): Listener {
         if (kind === "w") hear(rest.split(",").map(Number));
         if (kind === "r") hear([]);
       }),
+    get isDeaf() {
+      return isDeaf;
+    },
     async close() {
       closed = true;
       if (timer) clearTimeout(timer);

@@ -4,7 +4,7 @@ import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/
 import type { ErrorRecord } from "../../../sdk/port/text.ts";
 import { clean } from "../../../sdk/port/text.ts";
 import { clients } from "./client.ts";
-import { connectMs, prepareSession } from "./session.ts";
+import { connectMs, prepareSession, warnOfPooler } from "./session.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
 export type Row = readonly (string | null)[];
@@ -34,18 +34,25 @@ export interface Pool {
 export interface PoolOptions {
   readonly url: string;
   readonly max: number;
-  readonly prepare: boolean;
+  /** Whether a connection has a backend of its own, and statements are prepared there; undefined: finds out. */
+  readonly prepare: boolean | undefined;
   /** For messages, without the password. */
   readonly name: string;
 }
 
 export function openPool(options: PoolOptions): Pool {
+  let isPooled = options.prepare === false;
+  const onConnect = async (client: pg.PoolClient): Promise<void> => {
+    if (isPooled || (await prepareSession(client, options.prepare === true))) return;
+    if (!isPooled) warnOfPooler(options.name);
+    isPooled = true;
+  };
   const pool = new pg.Pool({
     ...connection(options.url),
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...(options.prepare && { onConnect: prepareSession }), // it is awaited, whatever the types say
+    ...({ onConnect } as object), // it is awaited, whatever the types say
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
   const hands = clients(pool);
@@ -67,7 +74,7 @@ export function openPool(options: PoolOptions): Pool {
     };
     return {
       rows: (name, statement, values) =>
-        use((client) => rowsOn(client, statement, values, options.prepare && name ? name : undefined)),
+        use((client) => rowsOn(client, statement, values, isPooled ? undefined : name)),
       rowsThen: (first, then) =>
         use(async (client) => {
           await client.query("begin isolation level read committed"); // whatever the role's default is

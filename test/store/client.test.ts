@@ -72,6 +72,15 @@ test("a connection that does not answer in time is given up, and its statement f
   expect(await pid()).not.toBe(silent);
 });
 
+test("a connection that is given up takes those at hand along, so that the next statement is not lost to one as silent", async () => {
+  const [, second] = await Promise.all([pid(), pid()]);
+
+  await expect(ask("select pg_sleep(600)", 10)).rejects.toThrow("timeout");
+
+  expect(pool.totalCount).toBe(0);
+  expect(await pid()).not.toBe(second);
+});
+
 test("an answer that came while the process was blocked counts, however long that took", async () => {
   const first = await pid();
   const answer = ask("select pg_backend_pid()", 10);

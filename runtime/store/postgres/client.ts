@@ -35,7 +35,10 @@ export function clients(pool: pg.Pool) {
     const now = performance.now();
     for (const hand of busy) {
       if (now <= hand.at) continue;
-      if (hand.isLate && busy.delete(hand)) hand.client.release(true); // its statement fails
+      if (hand.isLate && busy.delete(hand)) {
+        hand.client.release(true); // its statement fails
+        for (const { client } of free.splice(0)) client.release(true); // as silent, maybe: a new one tells
+      }
       hand.isLate = true; // the answer may be here, and be read now that this process is not blocked any more
     }
     while (free.length > 0 && now - free[0]!.at > atHandMs) free.shift()!.client.release();

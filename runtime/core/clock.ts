@@ -79,17 +79,23 @@ class SystemAlarm implements Alarm {
   }
 }
 
+/** What answers tell of the store's clock differs by less than this, for none takes longer to come; ms. */
+const stepMs = 10_000;
+
 /** The store's clock as a lower bound: what it shows is reached by the store, so nothing that waits for it is early.
  *  Each answer that carries the store's time bounds the offset from both sides: at receipt it is at least `nowMs`, when
  *  the request was sent it was at most that. The highest lower bound is kept, less what the clocks may have drifted since. */
 export class StoreClock {
   readonly #clock: Clock;
+  readonly #stepped: (byMs: number) => void;
   #offset = -Infinity;
   #since = 0;
   #stale = false;
 
-  constructor(clock: Clock) {
+  /** `stepped` hears by how much the store's clock was moved against this one: it was set, or this process was suspended. */
+  constructor(clock: Clock, stepped: (byMs: number) => void = () => undefined) {
     this.#clock = clock;
+    this.#stepped = stepped;
   }
 
   /** Takes in an answer: the store showed `nowMs` (epoch ms) at some instant between `sent` and `received` (ticks). */
@@ -101,6 +107,8 @@ export class StoreClock {
     this.#offset = this.#stale || known > most || known < least ? least : known;
     this.#since = received;
     this.#stale = false;
+    if (least - known > stepMs && Number.isFinite(known)) this.#stepped(least - known);
+    if (known - most > stepMs) this.#stepped(most - known);
   }
 
   /** Trusts nothing of before once the next answer comes: after a reconnect it may be another machine's. Until then the

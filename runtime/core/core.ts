@@ -1,3 +1,4 @@
+import { humanMs } from "../../sdk/port/duration.ts";
 import type { Settings } from "../setting.ts";
 import type { Store } from "../store/port.ts";
 import { StoreClock, type Clock } from "./clock.ts";
@@ -36,18 +37,25 @@ export interface Core {
 
 export function coreOf(settings: Settings, drain: AbortSignal): Core {
   const { store, clock, logger, leaseMs } = settings;
-  const storeClock = new StoreClock(clock);
   const standing = new Standing(clock);
+  const ticks = new Wake(clock);
+  const storeClock = new StoreClock(clock, (byMs) => {
+    const by = humanMs(Math.abs(Math.round(byMs)));
+    if (byMs < 0)
+      logger.warn({ by }, "The store's clock was set back; ticks wait until it shows their instants again");
+    else logger.warn({ by }, "The store's clock was set forward, or this process was suspended; schedules catch up");
+    standing.lapse(); // nobody was up meanwhile
+    ticks.tell();
+  });
   const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
   const claims = new Wake(clock);
   return {
-    ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims },
+    ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims, ticks },
     health: new Health(clock, logger, () => storeClock.drop()),
     bus: new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed")),
     registry: new Registry(),
     leases: new Leases({ ...settings, storeClock, standing, claims, goodMs }),
     beats: new Wake(clock),
-    ticks: new Wake(clock),
     sweeps: new Wake(clock),
     prunes: new Wake(clock),
   };

@@ -100,10 +100,15 @@ export class Leases {
     return this.#passedBy || this.limits.some(({ wanted }) => wanted !== null);
   }
 
-  /** Runs may wait in the store for all limits: known by a poll, or because the store said so. Null: none do, for no job is here. */
-  want(wanted: Exclude<Wanted, "asked"> | null): void {
-    for (const limit of this.limits) if (wanted !== "hint" || limit.wanted !== "poll") limit.wanted = wanted;
+  /** Runs may wait in the store for all limits: a poll is wanted, or the store said so. */
+  want(wanted: Exclude<Wanted, "asked">): void {
+    for (const limit of this.limits) if (wanted === "poll" || limit.wanted !== "poll") limit.wanted = wanted;
     this.#parts.claims.ring();
+  }
+
+  /** Nothing is to be claimed, for no job is here. */
+  wantNothing(): void {
+    for (const limit of this.limits) limit.wanted = null;
   }
 
   /** What the coming claim should bring no run of: so many crashes, while such a run is due or runs here, for they go one by one;

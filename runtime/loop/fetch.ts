@@ -80,7 +80,7 @@ export class Fetcher {
   /** Claims once for each limit that is wanted and has room. Answers whether another pass is worthwhile at once. */
   async #pass(signal: AbortSignal): Promise<boolean> {
     const { registry, standing, leases, beats } = this.#core;
-    if (registry.ids().length === 0) leases.want(null);
+    if (registry.ids().length === 0) leases.wantNothing();
     // Without a lease of its own the node holds nothing: a start that it records would pass for a dead node's.
     if (!standing.alive && leases.wants) beats.stir();
     let more = false;

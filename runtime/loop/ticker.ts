@@ -55,7 +55,6 @@ export class Ticker {
   /** Looks until there is nothing to do, leaving out what can't be moved, so that it is in nobody's way. */
   async #look(signal: AbortSignal): Promise<void> {
     const { clock, ticks, settings, health } = this.#core;
-    this.#missed();
     const except = new Map<string, ScheduleName>();
     let at = Infinity;
     try {
@@ -67,7 +66,7 @@ export class Ticker {
     ticks.plan(at);
   }
 
-  /** What fell due while the node's lease had ended was missed. */
+  /** What fell due while the node's lease had ended, or the store's clock was set over it, was missed. */
   #missed(): void {
     const { standing } = this.#core;
     if (standing.lapses === this.#lapses && (standing.alive || standing.sleep)) return;
@@ -83,6 +82,7 @@ export class Ticker {
     const list = await store.ticks.due({ node: standing.id, aheadMs, limit: batch, except: left });
     health.ok();
     storeClock.observe(list.nowMs, sentAt, clock.ticks());
+    this.#missed(); // also if this very answer shows that the store's clock was set
     this.#sinceMs ??= Math.ceil(list.nowMs);
     const { nowMs, others, next } = list;
     const own = this.#own(list, this.#sinceMs);

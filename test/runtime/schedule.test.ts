@@ -8,6 +8,8 @@ import type { ScheduleRecord } from "../../sdk/port/target.ts";
 import type { Event } from "../../runtime/core/event.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import type { Store } from "../../runtime/store/port.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
+import { fakeClock } from "../../runtime/testing/clock.ts";
 import { testRuntime } from "../../runtime/testing/index.ts";
 import { aBench, deferred, idleBench, moving, turns, type Bench } from "./kit.ts";
 
@@ -33,6 +35,25 @@ async function only(bench: Bench): Promise<ScheduleRecord> {
   expect(items).toHaveLength(1);
   return items[0]!;
 }
+
+test("a step of the store's clock is said, and counts as time when nobody was up", async () => {
+  const clock = fakeClock();
+  let byMs = 0;
+  const store = memory({ now: () => clock.nowMs() + byMs });
+  const { job, ticks } = ticker({ cron: "* * * * * *" });
+  const bench = idleBench({ jobs: [job] }, () => store, clock);
+  await bench.runtime.start();
+  await bench.pass(3000);
+
+  byMs = 3_600_000;
+  await bench.pass(5000);
+
+  expect(ticks()[0]).toBe("00:00:01");
+  expect(ticks().at(-1)).toBe("01:00:08");
+  expect(ticks().length).toBeLessThan(10);
+  const said = bench.lines.filter(({ message }) => message.includes("clock was set"));
+  expect(said.map(({ fields }) => fields)).toEqual([{ by: "1h" }]);
+});
 
 describe("a declared schedule", () => {
   test("runs its job at each tick, on the dot, and tells it which tick it is", async () => {

@@ -154,6 +154,26 @@ test("closing waits for the statement that runs, and ends its connection", async
   hands = { ...hands, close: () => Promise.resolve() };
 });
 
+test("a reader that hangs on the only connection keeps the engine from it for seconds, not for a lease", async () => {
+  const place = new URL(database.url);
+  const proxy = await startProxy(Number(place.port));
+  place.host = `127.0.0.1:${proxy.port}`;
+  const lone = openPool({ url: place.href, max: 1, prepare: true, name: "lone" });
+  await lone.rows("", "select 1", []);
+  proxy.hush("select 'guest'");
+
+  const reading = lone.guest.rows("", "select 'guest'", []).catch((error: Error) => error);
+  const asked = performance.now();
+  const answer = await lone.rows("", "select 2", []);
+  const tookMs = performance.now() - asked;
+
+  expect(answer).toEqual([["2"]]);
+  expect(tookMs).toBeLessThan(10_000);
+  expect(await reading).toBeInstanceOf(StoreUnavailable);
+  await lone.close();
+  await proxy.close();
+});
+
 test("a server that falls silent while a connection is made ready is given up", async () => {
   const place = new URL(database.url);
   const proxy = await startProxy(Number(place.port));

@@ -31,6 +31,9 @@ export interface Pool {
   close(): Promise<void>;
 }
 
+const patienceMs = 5000;
+const guestPatienceMs = 30_000;
+
 export interface PoolOptions {
   readonly url: string;
   readonly max: number;
@@ -92,9 +95,10 @@ export function openPool(options: PoolOptions): Pool {
     };
   };
   return {
-    ...view([all], 5000),
+    ...view([all], patienceMs),
     guest: {
-      ...view([guests, all], 30_000),
+      ...view([guests, all], options.max > 1 ? guestPatienceMs : patienceMs), // a single connection must not be gone for a lease
+
       get guest() {
         return this;
       },

@@ -214,6 +214,24 @@ describe("where a full scan takes long", () => {
     expect(state.scans).toBe(1);
   });
 
+  test("runs that a scan found are taken by their ids, whatever the planner knows of the table", async () => {
+    const { leaseFound } = sql("tasker", false);
+    await client.query(
+      "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan",
+    );
+    await client.query(`prepare found(bigint[], int[], int, float8, bigint, float8, int) as ${leaseFound}`);
+    const plan = async (): Promise<string> => {
+      const { rows } = await client.query("explain (format json) execute found('{1}', '{1}', 1, 1, 1, 1, 1)");
+      return JSON.stringify(rows);
+    };
+
+    const plans = [await plan(), (await client.query("analyze tasker.runs"), await plan())];
+    await client.query("deallocate found; reset plan_cache_mode; reset enable_seqscan; reset enable_bitmapscan");
+
+    for (const text of plans) expect(text).toContain("runs_id");
+    for (const text of plans) expect(text).not.toContain("runs_ready");
+  });
+
   test("other lanes are none the slower", async () => {
     const { poll, state } = await aSlowOne("own");
     await addOne(store, { job: "free" });

@@ -234,11 +234,14 @@ export function sql(schema: string, skew: boolean) {
           where lane = i.lane and ${free} and ready_at > i.low and ready_at <= i.high order by ready_at, id limit 1) head) h order by head nulls last`,
     }),
 
-    /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there */
+    /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there.
+     *  Index: runs_id. `lane + 0`, because runs_ready would be walked from its head. */
     leaseFound: claimed(`
-      select id from ${s}.runs
-      where id = any($1::bigint[]) and lane = any($2::int[]) and ${free} and ready_at <= ${now} + ${ms("$6")} and lane <> all(${paused})
-      order by ready_at, id limit $5 for update skip locked`),
+      select c.id from unnest($1::bigint[]) i(id) cross join lateral (
+        select id from ${s}.runs
+        where id = any(array[i.id]) and lane + 0 = any($2::int[]) and ${free} and ready_at <= ${now} + ${ms("$6")} and lane <> all(${paused})
+        for update skip locked) c
+      limit $5`),
 
     /** Reads which runs wait below the low-water marks: the first of each lane. Changes nothing, and may take long: it walks the index from
      *  its head. Answers one row: the clock, how long it took, then lanes, ids and instants, JSON arrays or null.

@@ -100,11 +100,12 @@ export async function waiting(place: Place, { scale, rounds }: Size): Promise<re
   return [...found, ...(await sweeps(name, rounds, base, grown))];
 }
 
-/** Makes node 1 listen; each call waits until it is told that runs may be due. */
+/** Makes node 1 listen, and know that nothing is due; each call waits until it is told that runs may be. */
 async function listening(store: Store): Promise<() => Promise<void>> {
   let hear = (): void => undefined;
   await store.nodes.join({ name: "growth", app: "growth", version: "1" }, hourMs);
   await store.runs.listen(1, (what) => (what === "due" ? hear() : undefined));
+  await store.runs.lease(claim(["noop"], 1000));
   return () => new Promise((resolve) => (hear = resolve));
 }
 

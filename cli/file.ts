@@ -26,3 +26,13 @@ function replace(file: string, text: string, mode: number | undefined): void {
     rmSync(draft, { force: true });
   }
 }
+
+/** Reads the .env of this folder; what the environment has wins. False: there is none. */
+export function loadEnv(): boolean {
+  try {
+    process.loadEnvFile(".env");
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { basename, relative, resolve } from "node:path";
 import { DuplicateJob } from "../sdk/port/error.ts";
+import { isPlain } from "../sdk/port/rich.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import type { Settings } from "./config.ts";
 import { ActFailed, BadUsage, FileBroken } from "./error.ts";
@@ -91,14 +92,6 @@ export function exportedJobs(module: Readonly<Record<string, unknown>>): readonl
     isJob(value) || !isPlain(value) ? value : Object.values(value),
   );
   return [...new Set(values.flat().filter(isJob))];
-}
-
-function isPlain(value: unknown): value is object {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
-  );
 }
 
 /** By shape, not by class: a job of a second copy of the package is one, too. */

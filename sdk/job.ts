@@ -1,8 +1,8 @@
 /** Where a job's definition meets the verbs of application code. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { fileURLToPath } from "node:url";
 import type { Job } from "./client/job.ts";
 import { triggerBatch, triggerJob } from "./client/trigger.ts";
+import { frameOf } from "./port/frame.ts";
 import { specOf, type JobOptions, type ResultBy, type Returnable } from "./define/job.ts";
 import { jsonSchemaOf } from "./define/schema.ts";
 import type { Extension } from "./define/use.ts";
@@ -40,9 +40,10 @@ function definedIn(callee: (...args: never[]) => unknown): string | null {
   Error.stackTraceLimit = 1;
   Error.captureStackTrace(holder, callee);
   Error.stackTraceLimit = before;
-  const place = /(?:\(|at )(?:async )?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).+?)(?:\?[^:)]*)?:\d+:\d+\)?$/m.exec(
-    String(holder.stack),
-  )?.[1];
-  if (place === undefined) return null;
-  return place.startsWith("file:") ? fileURLToPath(place) : place;
+  return (
+    String(holder.stack)
+      .split("\n")
+      .map(frameOf)
+      .find((place) => place !== null)?.file ?? null
+  );
 }

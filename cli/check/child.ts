@@ -3,9 +3,10 @@
  *  while the process ends. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { TaskerError } from "../../sdk/port/error.ts";
+import { frameOf } from "../../sdk/port/frame.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import { FileBroken, isAuthors, trimmed } from "../error.ts";
-import { guard } from "../guard.ts";
+import { guard } from "../watch.ts";
 import { collectJobs, fileName } from "../load.ts";
 import { examine } from "./job.ts";
 import { stored } from "./stored.ts";
@@ -84,8 +85,8 @@ function end(how: "idle" | "exit", code: number): void {
 
 /** `jobs/a.ts:1:9` of a line of a stack; null for one of Node itself. */
 function placeOf(frame: string): string | null {
-  const [, file, at] = /(?:file:\/\/)?(\/[^()]+?|[A-Z]:[^()]+?)(:\d+:\d+)\)?$/.exec(frame) ?? [];
-  return file === undefined ? null : `${fileName(file)}${at}`;
+  const place = frameOf(frame);
+  return place && `${fileName(place.file)}:${place.line}:${place.column}`;
 }
 
 function say(said: Said): void {

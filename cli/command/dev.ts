@@ -5,6 +5,7 @@ import type { Command, Input } from "../command.ts";
 import type { Given } from "../given.ts";
 import type { Settings } from "../config.ts";
 import { link } from "../dev/link.ts";
+import { loadEnv } from "../file.ts";
 import { jobFiles } from "../load.ts";
 import { byScript, watchParent } from "../parent.ts";
 import { flagName, options } from "../option.ts";
@@ -80,15 +81,6 @@ export const dev: Command = {
 function flagsOf(given: Given): Readonly<Record<string, readonly string[]>> {
   const names = ["config", ...options.map(flagName)];
   return Object.fromEntries(names.map((name) => [name, given.each(name)]));
-}
-
-/** What the environment has wins over the file. */
-function loadEnv(): void {
-  try {
-    process.loadEnvFile(".env");
-  } catch {
-    // there is none
-  }
 }
 
 /** Another dev has this folder: show what it shows, and hand it our keys. */

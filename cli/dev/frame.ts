@@ -1,16 +1,10 @@
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { frameOf, type Place } from "../../sdk/port/frame.ts";
 import { plain, type Colors } from "../view/color.ts";
 import { isAuthors } from "../error.ts";
 import type { Failure } from "./protocol.ts";
-
-/** Where in the project's code something happened; line and column count from 1. */
-export interface Place {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
 
 /** The place that a failure is about: what the compiler names, else where the file speaks of the thing that is missing, doubled or wrong,
  *  else the first frame of the author's code. Null where nothing tells. */
@@ -36,15 +30,8 @@ export function gist(message: string): string {
 }
 
 function firstFrame(stack: string | null): Place | null {
-  for (const line of stack?.split("\n") ?? []) {
-    const found = /(?:\(|at )(?:async )?((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/])[^\n]*?)(?:\?[^:)]*)?:(\d+):(\d+)\)?$/.exec(
-      line,
-    );
-    if (!found || !isAuthors(line) || /node_modules/.test(line)) continue;
-    const file = found[1]!.startsWith("file:") ? fileURLToPath(found[1]!) : found[1]!;
-    return { file, line: Number(found[2]), column: Number(found[3]) };
-  }
-  return null;
+  const lines = stack?.split("\n").filter((line) => isAuthors(line) && !/node_modules/.test(line)) ?? [];
+  return lines.map(frameOf).find((place) => place !== null) ?? null;
 }
 
 /** Of a package that can't be found, its import; of an id that is taken, its definition. */

@@ -13,9 +13,10 @@ import { given } from "../given.ts";
 import { settings, type Settings } from "../config.ts";
 import type { Database } from "../database.ts";
 import { FileBroken } from "../error.ts";
+import { loadEnv } from "../file.ts";
 import { rootOf } from "../glob.ts";
 import { collectJobs, jobFiles } from "../load.ts";
-import { guard } from "../guard.ts";
+import { guard } from "../watch.ts";
 import { logger } from "../view/logger.ts";
 import { hear, load } from "../module.ts";
 import { withPaths } from "../command/start.ts";
@@ -101,22 +102,13 @@ async function loadAll(line: CommandLine): Promise<void> {
   loading = true;
   try {
     await warmed;
-    loadEnv();
+    if (loadEnv()) tell({ tell: "import", file: resolve(".env") });
     wanted = withPaths(await settings(given(line.flags)), line.paths);
     tell(await collect(wanted));
   } catch (error) {
     tell({ tell: "failed", at: "load", failure: failureOf(error) });
   } finally {
     process.exit = leave;
-  }
-}
-
-function loadEnv(): void {
-  try {
-    process.loadEnvFile(".env"); // what the environment has wins
-    tell({ tell: "import", file: resolve(".env") });
-  } catch {
-    // there is none
   }
 }
 

@@ -1,5 +1,5 @@
 import { oneLine } from "../view/color.ts";
-import type { JsonSchema } from "../../sdk/define/lift.ts";
+import { isRecord, type JsonSchema } from "../../sdk/define/lift.ts";
 
 /** Which side of a job a type is of: what `trigger` takes, where plain JSON may stand for a Date, a bigint, a Map or a Set; or what
  *  `result()` gives. */
@@ -158,8 +158,4 @@ function harmless(text: string): string {
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? (value as readonly unknown[]) : [];
-}
-
-function isRecord(value: unknown): value is JsonSchema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

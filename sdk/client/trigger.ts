@@ -133,7 +133,8 @@ async function addMany(
   return runs.map((run) => (run instanceof Error ? run : added[next++]!));
 }
 
-function asError(error: unknown): Error {
+/** What was thrown, as an error. */
+export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 

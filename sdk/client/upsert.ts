@@ -7,7 +7,7 @@ import { ruleKeys, type TickPolicy, type When } from "../define/rule.ts";
 import { checkKey, newSchedule, type RunsOf, type ScheduleOptions } from "../define/schedule.ts";
 import { check } from "../define/schema.ts";
 import type { JobRecord, NewSchedule, ScheduleRecord, Target } from "../port/target.ts";
-import { encodePublished, published } from "./trigger.ts";
+import { asError, encodePublished, published } from "./trigger.ts";
 
 /** A schedule to be made or changed. With a job's id instead of the job, the payload is checked against what nodes published. */
 export type Upsert<J extends AnyJob = AnyJob> = {
@@ -60,10 +60,6 @@ async function putAll(to: Target, list: readonly NewSchedule[]): Promise<readonl
     answers.push(...(await to.schedules.put(part).catch((error: unknown) => part.map(() => asError(error)))));
   }
   return answers;
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
 const upsertKeys = new Set<string>([...ruleKeys, "job", "key", "payload", "queue", "priority", "tags"]);

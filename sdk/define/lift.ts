@@ -1,3 +1,5 @@
+import { isPlain } from "../port/rich.ts";
+
 /** A published JSON Schema, as `jsonSchemaOf` writes it: the parts that lifting reads. */
 export interface JsonSchema {
   readonly [keyword: string]: unknown;
@@ -111,8 +113,6 @@ function resolve(ref: string, root: JsonSchema): unknown {
 }
 
 /** Also narrows to a JSON Schema: an object whose keywords are unknown. */
-function isRecord(value: unknown): value is JsonSchema & Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+export function isRecord(value: unknown): value is JsonSchema & Record<string, unknown> {
+  return isPlain(value);
 }

@@ -19,6 +19,18 @@ export { openStore, type OpenOptions } from "./store/open.ts";
 export { memory, type MemoryOptions } from "./store/memory/index.ts";
 export { postgres, type PostgresOptions } from "./store/postgres/index.ts";
 export type * from "./store/port.ts";
+export type { Openable } from "../sdk/client/source.ts";
+export type {
+  DeclaredSchedule,
+  HookSpecs,
+  JobSpec,
+  MiddlewareSpec,
+  RetryFunction,
+  RetryPolicy,
+  ServiceSpec,
+} from "../sdk/define/spec.ts";
+export type { Wire } from "../sdk/port/codec.ts";
+export type * from "../sdk/port/target.ts";
 export type { Embedded, EmbeddedOptions };
 
 /** Starts the PostgreSQL server of a project, or joins the one that already runs there; see `EmbeddedOptions` and `Embedded`.

@@ -14,7 +14,6 @@ export { RetryAfterError, snooze } from "./define/signal.ts";
 
 export { close, configure, defineConfig } from "./client/config.ts";
 export type { Config, Connection } from "./client/config.ts";
-export type { Openable } from "./client/source.ts";
 
 export { nodes, queues, runs, stats } from "./client/runs.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
@@ -27,32 +26,10 @@ export type { Run } from "./client/run.ts";
 export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
 export type { DurationText } from "./port/duration.ts";
 export type { Priority } from "./port/option.ts";
-export type {
-  DeclaredSchedule,
-  Ended,
-  HookSpecs,
-  JobSpec,
-  MiddlewareSpec,
-  RetryFunction,
-  RetryPolicy,
-  ServiceSpec,
-} from "./define/spec.ts";
-export type { Wire } from "./port/codec.ts";
+export type { Ended } from "./define/spec.ts";
 export type { Final, Reason, Status } from "./port/status.ts";
 export type {
-  Act,
-  Added,
-  Adds,
-  AttemptRecord,
-  Desk,
-  Edit,
-  Find,
   HookKind,
-  JobRecord,
-  LogRecord,
-  NewKey,
-  NewRun,
-  NewSchedule,
   NodeStat,
   Page,
   Paging,
@@ -61,16 +38,7 @@ export type {
   QueueStat,
   RateStat,
   Rule,
-  RunFilter,
-  RunOptions,
-  RunRecord,
-  ScheduleFilter,
-  ScheduleName,
-  ScheduleRecord,
-  Schedules,
   Stats,
-  Target,
-  TickInfo,
   Tx,
 } from "./port/target.ts";
 export type { ErrorRecord } from "./port/text.ts";

@@ -1,6 +1,5 @@
 /** Claims on stores that have grown, beside claims on one that has not. */
-import type { Claim, Fence, Store } from "../../runtime/index.ts";
-import type { NewRun } from "../../sdk/index.ts";
+import type { Claim, Fence, NewRun, Store } from "../../runtime/index.ts";
 import { aRun, loadWaiting, makeLanes } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";
 import type { Place } from "./place.ts";

@@ -1,6 +1,5 @@
 /** A store with long history beside one with little. */
-import type { Store } from "../../runtime/index.ts";
-import type { Find } from "../../sdk/index.ts";
+import type { Find, Store } from "../../runtime/index.ts";
 import { type Size, cycle } from "./claim.ts";
 import { aRun, loadHistory } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";

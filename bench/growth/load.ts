@@ -1,6 +1,6 @@
 /** Fills tables in bulk, by SQL: what the growth tests measure is how the store copes with it, not how it came there. */
 import type { Client } from "pg";
-import type { NewRun } from "../../sdk/index.ts";
+import type { NewRun } from "../../runtime/index.ts";
 import type { Place } from "./place.ts";
 
 export const inputJson = JSON.stringify({ to: "someone@example.com", sentAt: 1763712345678.901 });

@@ -15,19 +15,22 @@ import type { Added, JobRecord, NewRun, Target, Tx } from "../port/target.ts";
 /** Id, payload and options of a job, by its type; of several jobs, a union of such lists. */
 export type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
 
-/** Triggers a job by its id. */
-export interface Trigger {
-  /** Triggers a job by its id: one that a file of `tasker types` declares, or with no more than its type:
-   *  `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON Schema that nodes publish; plain
-   *  JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
-   *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
-   *  {KeyConflict} {NotConfigured} */
-  <Id extends JobId>(id: Id, ...args: TriggerArgs<InputOf<KnownJob<Id>>>): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
-  <J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
+/** Triggers a job by its id: one that a file of `tasker types` declares, or with no more than its type:
+ *  `trigger<typeof remind>("remind", payload)`. The payload is checked against the JSON Schema that nodes publish; plain
+ *  JSON does: `"2030-01-01T00:00:00Z"` becomes a Date where the job wants one.
+ *  @throws {JobNotFound} with ids that look like it. @throws {InvalidPayload} {NotStorable} {InvalidInput}
+ *  {KeyConflict} {NotConfigured} */
+export function trigger<Id extends JobId>(
+  id: Id,
+  ...args: TriggerArgs<InputOf<KnownJob<Id>>>
+): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
+export function trigger<J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
+export async function trigger(...args: readonly unknown[]): Promise<RunHandle> {
+  return triggerOf(target)(...(args as ById<AnyJob>));
 }
 
 /** `trigger`, to a target of one's own. */
-export function triggerOf(open: Open): Trigger {
+export function triggerOf(open: Open): typeof trigger {
   return async (...args: readonly unknown[]): Promise<RunHandle<never>> => {
     const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
     const to = await open();
@@ -36,9 +39,6 @@ export function triggerOf(open: Open): Trigger {
     return toHandle(to, await addOne(to, newRun(job, input, options), options?.tx));
   };
 }
-
-/** Triggers a job by its id, where this process triggers to. */
-export const trigger: Trigger = triggerOf(target);
 
 /** `job.trigger`: checks, encodes, adds. */
 export async function triggerJob<Result>(

@@ -13,7 +13,7 @@ import { redact } from "./view/redact.ts";
 export interface Database {
   readonly url: string;
   readonly schema: string;
-  /** False: no named prepared statements. */
+  /** Undefined: found out. */
   readonly prepare?: boolean | undefined;
   readonly from: string;
   /** The data folder, if the server is an embedded one. */

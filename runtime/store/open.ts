@@ -4,7 +4,7 @@ import type { Store } from "./port.ts";
 export interface OpenOptions {
   /** Schema of tasker's tables in Postgres; `tasker` by default. */
   readonly schema?: string | undefined;
-  /** Named prepared statements in Postgres, true by default; false behind PgBouncer in transaction mode. */
+  /** As `PostgresOptions` has it; found out by default. */
   readonly prepare?: boolean | undefined;
 }
 

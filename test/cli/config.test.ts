@@ -161,4 +161,7 @@ test("named statements are turned off by flag, variable and key", async () => {
 
   expect(read.map(({ prepare }) => prepare)).toEqual([false, false, false]);
   expect(locate(read[2]!, cwd)).toMatchObject({ prepare: false });
+  expect(
+    locate(await settings(flags(), { TASKER_DATABASE_URL: "postgres://db/app" }, folder()))?.prepare,
+  ).toBeUndefined();
 });

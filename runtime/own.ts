@@ -18,7 +18,7 @@ export interface Owned {
  *  runtime could start at once comes leased already, so that it needs no claim. */
 export function own(core: Core, attempts: Attempts, isRunning: () => boolean): Owned {
   const { store, clock, storeClock, registry, leases, standing, settings, bus, drain } = core;
-  const { name, runs, nodes, keep, ticks, find, desk, schedules } = store;
+  const { name, runs, nodes, ticks, find, desk, schedules } = store;
   // Handlers must not start in the asynchronous context of whoever triggered them.
   const context = new AsyncResource("tasker");
   /** Runs that are being added, and will come leased. */
@@ -100,7 +100,7 @@ export function own(core: Core, attempts: Attempts, isRunning: () => boolean): O
 
   return {
     store: {
-      ...{ name, runs, nodes, keep, ticks, find, desk, schedules, add },
+      ...{ name, runs, nodes, ticks, find, desk, schedules, add },
       open: (signal) => store.open(signal),
       close: () => store.close(),
     },

@@ -79,7 +79,7 @@ async function pruned(place: Place, name: string, base: Store, grown: Store): Pr
       while (!over) longest = Math.max(longest, await took(one));
       return longest;
     })();
-    const ms = await took(() => store.keep.prune(keep)).finally(() => (over = true));
+    const ms = await took(() => store.runs.sweep({ maxCrashes: 3, keep })).finally(() => (over = true));
     return { ms, longest: await living, wal: (await wal()) - before };
   };
   const [small, large] = [await measured(base), await measured(grown)];

@@ -1,5 +1,6 @@
 import type { Core } from "../core/core.ts";
 import type { Publisher } from "../schedule/publish.ts";
+import type { Keep, Swept } from "../store/port.ts";
 
 const pruneEveryMs = 3_600_000;
 const firstPruneMs = 10_000;
@@ -40,23 +41,31 @@ export class Sweeper {
     if (standing.alive) await this.#prune(signal);
   }
 
-  async #sweep(): Promise<void> {
-    const { store, clock, standing, leases, logger, settings } = this.#core;
+  /** With `keep` it also prunes. */
+  async #sweep(keep?: Keep): Promise<Swept> {
+    const { store, clock, standing, leases, logger, settings, sweeps } = this.#core;
     this.#sweptAt = clock.ticks();
     this.#wanted = false;
-    const swept = store.runs.sweep({ maxCrashes: settings.maxCrashes, node: standing.id });
-    const { recovered, crashed, expired } = await swept.catch((error: unknown) => {
+    try {
+      const swept = await store.runs.sweep({ maxCrashes: settings.maxCrashes, node: standing.id, keep });
+      const [recovered, crashed, expired] = [swept.recovered.length, swept.crashed.length, swept.expired.length];
+      if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
+      if (recovered > 0) leases.want("poll");
+      if (swept.more) {
+        this.#sweptAt = -Infinity; // there may be more: at once
+        sweeps.tell();
+      }
+      return swept;
+    } catch (error) {
       this.#wanted = true;
       throw error;
-    });
-    if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
-    if (recovered > 0) leases.want("poll");
+    }
   }
 
   async #prune(signal: AbortSignal): Promise<void> {
-    const { store, clock, prunes, settings } = this.#core;
+    const { clock, prunes, settings } = this.#core;
     if (clock.ticks() < prunes.at) return;
     prunes.plan(clock.ticks() + pruneEveryMs);
-    while ((await store.keep.prune(settings.keep)) > 0 && !signal.aborted);
+    while ((await this.#sweep(settings.keep)).pruned > 0 && !signal.aborted);
   }
 }

@@ -111,12 +111,31 @@ export interface Fence {
   readonly id: number;
   readonly token: number;
 }
+/** How long history is kept; ms. */
+export interface Keep {
+  readonly completedMs: number;
+  readonly otherMs: number;
+}
+export interface Sweep {
+  readonly maxCrashes: number;
+  /** The node that sweeps: what it holds itself is left alone, however late it is. */
+  readonly node?: number | undefined;
+  /** Also deletes history that is older, and makes room for the coming days. */
+  readonly keep?: Keep | undefined;
+}
+/** What a sweep did: numbers of runs. */
 export interface Swept {
-  /** Runs of dead nodes made pending again. */
-  readonly recovered: number;
-  readonly crashed: number;
-  readonly expired: number;
+  /** Of dead nodes, and pending again. */
+  readonly recovered: readonly number[];
+  /** Failed, for nodes died too often while they held them; canceled, as had been asked for; failed, for they did not start in time. */
+  readonly crashed: readonly number[];
+  readonly canceled: readonly number[];
+  readonly expired: readonly number[];
+  /** How many nodes were forgotten, and how many runs of history deleted. */
   readonly nodes: number;
+  readonly pruned: number;
+  /** It stopped at its bound: there may be more to take back or to expire. */
+  readonly more: boolean;
 }
 
 /** For whom runs are leased as they are added. */
@@ -151,8 +170,8 @@ export interface Runs {
    *  Answers those that were lost. */
   hold(node: number, batch: readonly (Fence & { readonly startedMs: number | null })[]): Promise<readonly Fence[]>;
   /** Makes the runs of dead nodes pending again (or fails those that crashed `maxCrashes` times), fails expired ones, forgets
-   *  dead nodes. Bounded work a call. What `node` itself holds is left alone, however late it is. */
-  sweep(options: { readonly maxCrashes: number; readonly node?: number | undefined }): Promise<Swept>;
+   *  dead nodes, deletes old history. Bounded work a call; skips what another node is doing. */
+  sweep(options: Sweep): Promise<Swept>;
   /** Calls back when runs may have become due, a command for `node` waits, or a schedule was changed. Best effort: polling must be
    *  enough alone. */
   listen(node: number, hear: (what: "due" | "command" | "tick") => void): Promise<() => Promise<void>>;
@@ -294,19 +313,12 @@ export interface Ticks {
   tick(batch: readonly Tick[]): Promise<readonly (readonly (number | null)[] | null)[]>;
 }
 
-/** Housekeeping that any node may do; each call is bounded and skips what another node is doing. */
-export interface Keep {
-  /** Deletes history older than its retention, makes room for coming days. Answers how many runs were deleted. */
-  prune(keep: { readonly completedMs: number; readonly otherMs: number }): Promise<number>;
-}
-
 /** A store: the record of its ports. */
 export interface Store extends Target {
   /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
   readonly name: string;
   readonly runs: Runs;
   readonly nodes: Nodes;
-  readonly keep: Keep;
   readonly ticks: Ticks;
   readonly find: Find;
   readonly desk: Desk;

@@ -2,7 +2,7 @@ import type { Store } from "../port.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
 import { nodes } from "./node.ts";
-import { keep, runs } from "./run.ts";
+import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
 import { makeState } from "./state.ts";
 import { ticks } from "./tick.ts";
@@ -22,7 +22,6 @@ export function memory(options: MemoryOptions = {}): Store {
     name: "memory",
     runs: way,
     nodes: nodes(state),
-    keep: keep(state),
     ticks: ticks(state),
     find: find(state),
     desk: desk(state),

@@ -12,6 +12,7 @@ import type {
   Runs,
   Settled,
   Settlement,
+  Sweep,
   Swept,
   Taken,
 } from "../port.ts";
@@ -40,7 +41,7 @@ export function runs(state: State): Runs {
     hold: step((node, started) =>
       started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
     ),
-    sweep: step(({ maxCrashes, node = 0 }) => sweep(state, maxCrashes, node)),
+    sweep: step((options) => sweep(state, options)),
     listen: step((node, hear) => {
       const ear = { node, hear };
       state.ears.add(ear);
@@ -61,15 +62,11 @@ function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
   return true;
 }
 
-/** Retention, in memory. */
-export function keep(state: State): Keep {
-  return {
-    prune: step(({ completedMs, otherMs }) => {
-      const isOver = ({ end }: Row): boolean =>
-        end!.finishedMs < state.now() - (end!.status === "completed" ? completedMs : otherMs);
-      return deleteRuns(state, [...state.history.values()].filter(isOver), true);
-    }),
-  };
+/** Deletes history that is kept no longer; answers how much. */
+function prune(state: State, { completedMs, otherMs }: Keep): number {
+  const isOver = ({ end }: Row): boolean =>
+    end!.finishedMs < state.now() - (end!.status === "completed" ? completedMs : otherMs);
+  return deleteRuns(state, [...state.history.values()].filter(isOver), true);
 }
 
 /** The run, if this lease on it was given and not ended: the fence is id and token alone. */
@@ -247,14 +244,21 @@ function hold(state: State, node: number, each: Fence & { readonly startedMs: nu
 /** How long after its end a node is forgotten. */
 const forgetMs = 3_600_000;
 
-function sweep(state: State, maxCrashes: number, self: number): Swept {
-  const swept = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
+/** Does all that there is to do. */
+function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept {
+  const swept = {
+    recovered: [] as number[],
+    crashed: [] as number[],
+    canceled: [] as number[],
+    expired: [] as number[],
+  };
   for (const row of [...state.live.values()]) {
-    if (isOrphan(state, row, self)) swept[recover(state, row, maxCrashes)]++;
-    else if (isLate(state, row)) swept[expire(state, row)]++;
+    if (isOrphan(state, row, self)) swept[recover(state, row, maxCrashes)].push(row.id);
+    else if (isLate(state, row)) swept[expire(state, row)].push(row.id);
   }
-  for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) swept.nodes++;
-  return swept;
+  let nodes = 0;
+  for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) nodes++;
+  return { ...swept, nodes, pruned: keep ? prune(state, keep) : 0, more: false };
 }
 
 /** Whether a sweep by this node would find something. */
@@ -281,7 +285,7 @@ function isOver(state: State, { leaseUntil }: NodeRow): boolean {
 }
 
 /** Takes a run from a dead node. Its token moves on, so that the node's writes are refused. */
-function recover(state: State, row: Row, maxCrashes: number): "recovered" | "crashed" {
+function recover(state: State, row: Row, maxCrashes: number): "recovered" | "crashed" | "canceled" {
   const isStarted = row.startedMs !== null;
   const crashes = isStarted ? row.crashes + 1 : Math.max(row.crashes, 1); // only a recorded start says who did it
   const isOver = isStarted && crashes >= maxCrashes;
@@ -291,8 +295,11 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
   const readyMs = Math.max(state.now(), row.dueMs);
   recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver || row.ask !== null ? null : readyMs });
   Object.assign(row, { crashes, token: row.token + 1 });
-  if (row.ask !== null) cancel(state, row, row.ask);
-  else if (isOver) finish(state, row, { status: "failed", reason: "crashed", result: null, error, note: null });
+  if (row.ask !== null) {
+    cancel(state, row, row.ask);
+    return "canceled";
+  }
+  if (isOver) finish(state, row, { status: "failed", reason: "crashed", result: null, error, note: null });
   else makePending(state, row, readyMs);
   return isOver ? "crashed" : "recovered";
 }

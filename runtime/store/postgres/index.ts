@@ -3,7 +3,6 @@ import type { Store } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
-import { keep } from "./keep.ts";
 import { lanes } from "./lane.ts";
 import { listener } from "./listen.ts";
 import { marks } from "./mark.ts";
@@ -54,7 +53,6 @@ export function postgres(options: PostgresOptions): Store {
     add: (batch, tx) => add(batch, { tx }),
     runs: { ...runs(parts, heard), add },
     nodes: nodes(parts),
-    keep: keep(pool.guest, text),
     find: find(pool.guest, text, heard),
     desk: desk(pool.guest, text, known),
     schedules: schedules(pool.guest, text),

@@ -8,33 +8,32 @@ const bound = 2000;
 /** Partitions made or dropped by one call; the rest is left to the next. */
 const mostChanges = 100;
 
-/** Housekeeping, in Postgres. One node at a time does it; the others skip it. */
-export function keep(pool: Pool, sql: Statements): Keep {
+/** Deletes history that is kept no longer, makes room for the coming days, and answers how many runs were deleted. One node at a time
+ *  does it; the others skip it. */
+export function pruner(pool: Pool, sql: Statements) {
   const text = statements(sql);
-  return {
-    async prune({ completedMs, otherMs }) {
-      let deleted = 0;
-      for (let i = 0; i < mostChanges; i++) {
-        const [row] = await pool.rows("tasker_partitions", text.partitions, [daysAhead, completedMs, otherMs]);
-        if (row![0] === null) break;
-        deleted += Number(row![0]);
+  return async ({ completedMs, otherMs }: Keep): Promise<number> => {
+    let deleted = 0;
+    for (let i = 0; i < mostChanges; i++) {
+      const [row] = await pool.rows("tasker_partitions", text.partitions, [daysAhead, completedMs, otherMs]);
+      if (row![0] === null) break;
+      deleted += Number(row![0]);
+    }
+    for (const [status, keepMs] of [
+      ["completed", completedMs],
+      ["other", otherMs],
+    ] as const) {
+      for (let more = true; more;) {
+        const [gone] = await pool.rows("", text.old(status), [keepMs, bound]);
+        deleted += Number(gone![0]);
+        more = Number(gone![0]) >= bound;
       }
-      for (const [status, keepMs] of [
-        ["completed", completedMs],
-        ["other", otherMs],
-      ] as const) {
-        for (let more = true; more;) {
-          const [gone] = await pool.rows("", text.old(status), [keepMs, bound]);
-          deleted += Number(gone![0]);
-          more = Number(gone![0]) >= bound;
-        }
-      }
-      for (const statement of text.rest) {
-        for (let more = true; more;)
-          more = Number((await pool.rows("", statement, [Math.max(completedMs, otherMs), bound]))[0]![0]) >= bound;
-      }
-      return deleted;
-    },
+    }
+    for (const statement of text.rest) {
+      for (let more = true; more;)
+        more = Number((await pool.rows("", statement, [Math.max(completedMs, otherMs), bound]))[0]![0]) >= bound;
+    }
+    return deleted;
   };
 }
 

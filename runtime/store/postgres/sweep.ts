@@ -1,35 +1,43 @@
-import type { Swept } from "../port.ts";
+import type { Runs } from "../port.ts";
+import { pruner } from "./keep.ts";
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
-/** What one pass takes at most of each kind; the rest comes in the next pass at once. */
+/** What one statement takes at most of each kind, and how many of them a sweep sends. */
 const bound = 500;
+const mostRounds = 20;
 
 /** Recovers what dead nodes held, expires what came too late, forgets nodes. Rows that others have locked are skipped. */
-export function sweeper(pool: Pool, sql: Statements) {
+export function sweeper(pool: Pool, sql: Statements): Runs["sweep"] {
   const { dead, asked, expired, forget } = statements(sql);
-  return async function sweep({
-    maxCrashes,
-    node,
-  }: {
-    readonly maxCrashes: number;
-    readonly node?: number | undefined;
-  }): Promise<Swept> {
-    const total = { recovered: 0, crashed: 0, expired: 0, nodes: 0 };
-    for (let full = true; full;) {
-      const [row] = await pool.rows("tasker_sweep_dead", dead, [bound, maxCrashes, node ?? 0]);
-      total.recovered += Number(row![0]);
-      total.crashed += Number(row![1]);
-      full = Number(row![0]) + Number(row![1]) >= bound;
+  const prune = pruner(pool.guest, sql);
+
+  /** Sends a statement until it finds less than it may take. Answers numbers of runs by column, and whether there may be more. */
+  async function all(name: string, statement: string, values: readonly unknown[], kinds: number) {
+    const found = Array.from({ length: kinds }, (): number[] => []);
+    for (let round = 0; round < mostRounds; round++) {
+      const [row] = await pool.rows(name, statement, [bound, ...values]);
+      const ids = found.map((_, kind) => JSON.parse(row![kind] ?? "[]") as number[]);
+      found.forEach((kind, i) => kind.push(...ids[i]!));
+      if (ids.flat().length < bound) return { found, more: false };
     }
-    await pool.rows("tasker_sweep_asked", asked, [bound]);
-    for (let full = true; full;) {
-      const [row] = await pool.rows("tasker_sweep_expired", expired, [bound]);
-      total.expired += Number(row![0]);
-      full = Number(row![0]) >= bound;
-    }
+    return { found, more: true };
+  }
+
+  return async ({ maxCrashes, node = 0, keep }) => {
+    const lost = await all("tasker_sweep_dead", dead, [maxCrashes, node], 3);
+    const left = await all("tasker_sweep_asked", asked, [], 1);
+    const late = await all("tasker_sweep_expired", expired, [], 1);
     const [gone] = await pool.rows("tasker_sweep_nodes", forget, []);
-    return { ...total, nodes: Number(gone![0]) };
+    return {
+      recovered: lost.found[0]!,
+      crashed: lost.found[1]!,
+      canceled: [...lost.found[2]!, ...left.found[0]!],
+      expired: late.found[0]!,
+      nodes: Number(gone![0]),
+      pruned: keep ? await prune(keep) : 0,
+      more: lost.more || left.more || late.more,
+    };
   };
 }
 
@@ -66,7 +74,8 @@ function statements(sql: Statements) {
     union all select id, token, attempt + 1, lane, node, started_at, ${clock}, 'crashed', error, null from fin where status = 1),
   hooked as (${hookRun("fin")} ${published} returning 1),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from back) or exists (select 1 from hooked))
-  select (select count(*) from back), (select count(*) from fin), (select count(*) from told)`,
+  select (select json_agg(id) from back), (select json_agg(id) from fin where status = 1), (select json_agg(id) from fin where status = 2),
+    (select count(*) from told)`,
 
     /** Runs whose holder died, before it was held, with a cancel under way: nobody needs to lease them again. $1 limit */
     asked: `
@@ -81,7 +90,7 @@ function statements(sql: Statements) {
       input, meta, tags, key, options, progress, null, null, null, null from fin),
   hooked as (${hookRun("fin")} ${published} returning 1),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))
-  select (select count(*) from fin), (select count(*) from told)`,
+  select (select json_agg(id) from fin), (select count(*) from told)`,
 
     /** Runs that did not start in time. One whose lease lapsed may have started: who leases it next decides. $1 limit */
     expired: `
@@ -98,7 +107,7 @@ function statements(sql: Statements) {
       input, meta, tags, key, options, progress, null, null, error, null from fin),
   hooked as (${hookRun("fin")} ${published} returning 1),
   told as (select pg_notify('${channel}', 'd') where exists (select 1 from hooked))
-  select (select count(*) from fin), (select count(*) from told)`,
+  select (select json_agg(id) from fin), (select count(*) from told)`,
 
     /** Nodes that ended an hour ago and hold nothing any more, with the commands that nobody will read. */
     forget: `

@@ -13,6 +13,7 @@ import {
   only,
   settled,
 } from "../../kit/build.ts";
+import type { Keep, Store } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 
 const day = 86_400_000;
@@ -110,16 +111,16 @@ export function purging(setup: () => Promise<Setup>): void {
     const bad = await ended(store, node, failed());
     const waiting = await addOne(store);
     const keep = { completedMs: 7 * day, otherMs: 30 * day };
-    await prune(store.keep, keep);
+    await prune(store, keep);
     expect(await store.find.get(good)).not.toBeNull();
 
     await clock.advance("10d");
-    await prune(store.keep, keep);
+    await prune(store, keep);
     expect(await store.find.get(good)).toBeNull();
     expect(await store.find.get(bad)).not.toBeNull();
 
     await clock.advance("25d");
-    await prune(store.keep, keep);
+    await prune(store, keep);
     expect(await store.find.get(bad)).toBeNull();
     expect((await store.find.attempts({ run: bad })).items).toEqual([]);
     expect(await store.find.get(waiting)).not.toBeNull();
@@ -139,7 +140,7 @@ export function purging(setup: () => Promise<Setup>): void {
     const { store, clock, node } = await setup();
     const id = await ended(store, node, completed, { key: aKey("k", { keepMs: 30 * day }) });
     await clock.advance("10d");
-    await prune(store.keep, { completedMs: 7 * day, otherMs: 7 * day });
+    await prune(store, { completedMs: 7 * day, otherMs: 7 * day });
     expect(await store.find.get(id)).toBeNull();
 
     expect(await store.add([aRun({ key: aKey("k", { keepMs: 30 * day }) })])).toMatchObject([{ id, created: false }]);
@@ -154,7 +155,7 @@ export function purging(setup: () => Promise<Setup>): void {
     await clock.advance("10d");
 
     const counts = [];
-    for (let i = 0; i < 10; i++) counts.push(await store.keep.prune({ completedMs: 7 * day, otherMs: 30 * day }));
+    for (let i = 0; i < 10; i++) counts.push(await pruned(store, { completedMs: 7 * day, otherMs: 30 * day }));
 
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(3);
     expect(counts.at(-1)).toBe(0);
@@ -175,13 +176,13 @@ function dayByDay(setup: () => Promise<Setup>): void {
       (await store.find.list({ ids })).items.map(({ id }) => id).toReversed();
 
     // Up to a day more is kept than was asked for.
-    await prune(store.keep, { completedMs: 2.5 * day, otherMs: 30 * day });
+    await prune(store, { completedMs: 2.5 * day, otherMs: 30 * day });
     const kept = await left(good);
     expect(good.slice(-2)).toEqual(kept.slice(-2));
     expect(good.slice(0, 2).some((id) => kept.includes(id))).toBe(false);
     expect(await left(bad)).toEqual(bad);
 
-    await prune(store.keep, { completedMs: 30 * day, otherMs: 1.5 * day });
+    await prune(store, { completedMs: 30 * day, otherMs: 1.5 * day });
     expect(await left(good)).toEqual(kept);
     expect((await left(bad)).slice(-1)).toEqual(bad.slice(-1));
     expect((await left(bad)).includes(bad[0]!)).toBe(false);
@@ -189,6 +190,10 @@ function dayByDay(setup: () => Promise<Setup>): void {
 }
 
 /** Each call is bounded, so more than one may be needed. */
-async function prune(store: Setup["store"]["keep"], keep: Parameters<typeof store.prune>[0]): Promise<void> {
-  for (let i = 0; i < 10; i++) if ((await store.prune(keep)) === 0) return;
+async function pruned(store: Store, keep: Keep): Promise<number> {
+  return (await store.runs.sweep({ maxCrashes: 3, keep })).pruned;
+}
+
+async function prune(store: Store, keep: Keep): Promise<void> {
+  for (let i = 0; i < 10; i++) if ((await pruned(store, keep)) === 0) return;
 }

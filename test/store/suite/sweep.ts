@@ -41,7 +41,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept).toMatchObject({ recovered: 1, crashed: 0, expired: 0 });
+    expect(swept).toMatchObject({ recovered: [taken.id], crashed: [], expired: [] });
     const run = (await store.find.get(taken.id))!;
     expect(run).toMatchObject({ status: "pending", crashes: 1, attempt: 0 });
     expect(run.token).toBeGreaterThan(taken.token);
@@ -86,7 +86,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
       swept.push(await store.runs.sweep({ maxCrashes: 3 }));
     }
 
-    expect(swept.map(({ recovered, crashed }) => [recovered, crashed])).toEqual([
+    expect(swept.map(({ recovered, crashed }) => [recovered.length, crashed.length])).toEqual([
       [1, 0],
       [1, 0],
       [0, 1],
@@ -103,8 +103,9 @@ export function sweeping(setup: () => Promise<Setup>): void {
     const { store, clock } = await setup();
     await addOne(store);
     const stale = await crash({ store, clock });
-    await store.runs.sweep({ maxCrashes: 1 });
+    const swept = await store.runs.sweep({ maxCrashes: 1 });
 
+    expect(swept).toMatchObject({ crashed: [stale.id], recovered: [] });
     expect(await store.runs.settle([settled(stale)])).toEqual(["lost"]);
 
     expect(await store.find.get(stale.id)).toMatchObject({ status: "failed", reason: "crashed" });
@@ -133,7 +134,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.recovered).toBe(1);
+    expect(swept.recovered).toHaveLength(1);
     expect(await store.find.get(taken.id)).toMatchObject({ status: "pending", crashes: 1 });
   });
 
@@ -200,7 +201,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.recovered).toBe(1);
+    expect(swept.recovered).toHaveLength(1);
     expect([await statusOf(store, dead.id), await statusOf(store, kept.id)]).toEqual(["pending", "running"]);
   });
 
@@ -212,7 +213,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.recovered).toBe(1);
+    expect(swept.recovered).toHaveLength(1);
     expect(await statusOf(store, taken.id)).toBe("pending");
   });
 
@@ -225,7 +226,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.recovered).toBe(0);
+    expect(swept.recovered).toHaveLength(0);
     expect(await store.runs.hold(node, [start(taken)])).toEqual([]);
   });
 
@@ -236,7 +237,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await Promise.all(Array.from({ length: 8 }, () => store.runs.sweep({ maxCrashes: 3 })));
 
-    expect(swept.reduce((sum, { recovered }) => sum + recovered, 0)).toBe(1);
+    expect(swept.reduce((sum, { recovered }) => sum + recovered.length, 0)).toBe(1);
     expect(await store.find.get(id)).toMatchObject({ crashes: 1 });
     expect((await store.find.attempts({ run: id })).items).toHaveLength(1);
   });
@@ -249,7 +250,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept).toMatchObject({ expired: 1, recovered: 0, crashed: 0 });
+    expect(swept).toMatchObject({ expired: [id], recovered: [], crashed: [] });
     const run = (await store.find.get(id))!;
     expect(run).toMatchObject({ status: "failed", reason: "expired", attempt: 0, startedAt: null });
     expect(run.error!.message).not.toBe("");
@@ -277,7 +278,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.expired).toBe(0);
+    expect(swept.expired).toHaveLength(0);
     expect(await statusOf(store, taken.id)).toBe("running");
   });
 
@@ -289,7 +290,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.expired).toBe(0);
+    expect(swept.expired).toHaveLength(0);
     expect(await statusOf(store, id)).toBe("leased");
   });
 
@@ -301,7 +302,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.expired).toBe(0);
+    expect(swept.expired).toHaveLength(0);
     expect(await statusOf(store, taken.id)).toBe("pending");
   });
 
@@ -313,7 +314,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept.expired).toBe(0);
+    expect(swept.expired).toHaveLength(0);
     expect(await statusOf(store, id)).toBe("pending");
   });
 
@@ -345,8 +346,9 @@ export function sweeping(setup: () => Promise<Setup>): void {
     await store.desk.cancel([taken.id]);
     await clock.advance("5m");
 
-    await store.runs.sweep({ maxCrashes: 3 });
+    const swept = await store.runs.sweep({ maxCrashes: 3 });
 
+    expect(swept).toMatchObject({ canceled: [taken.id], recovered: [], crashed: [] });
     expect(await statusOf(store, taken.id)).toBe("canceled");
   });
 
@@ -402,6 +404,6 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     const swept = await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(swept).toEqual({ recovered: 0, crashed: 0, expired: 0, nodes: 0 });
+    expect(swept).toEqual({ recovered: [], crashed: [], canceled: [], expired: [], nodes: 0, pruned: 0, more: false });
   });
 }

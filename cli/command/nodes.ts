@@ -15,7 +15,7 @@ export const nodes: Command = {
   flags: [],
   examples: ["tasker nodes", "tasker nodes --json"],
   run: async ({ out, settings }) => {
-    const { nodes: list, at } = await withStore(await settings(), (store) => store.find.stats());
+    const { nodes: list, at } = await withStore(await settings(), (store) => store.find.stats({ lanes: false }));
     const empty = 'no node is there; start one with "tasker start" or "tasker dev"';
     out.answer({ items: list, next: null }, () => (list.length > 0 ? nodeTable(list, out.colors, at) : empty));
     return exit.ok;

@@ -71,7 +71,7 @@ const columns: readonly Column<Row>[] = [
 ];
 
 async function read(target: Target): Promise<readonly Row[]> {
-  const [known, { lanes }] = await Promise.all([target.find.queues(), target.find.stats()]);
+  const { queues: known, lanes } = await target.find.stats();
   const names = new Set([...known.map(({ name }) => name), ...lanes.map(({ queue }) => queue)]);
   return [...names].sort().map((name) => {
     const own = lanes.filter((lane) => lane.queue === name);

@@ -15,8 +15,8 @@ export const stats: Command = {
   flags: [],
   examples: ["tasker stats", "tasker stats --json"],
   run: async ({ out, settings }) => {
-    const [found, queues] = await withStore(await settings(), ({ find }) => Promise.all([find.stats(), find.queues()]));
-    const paused = queues.filter((queue) => queue.paused).map(({ name }) => name);
+    const found = await withStore(await settings(), ({ find }) => find.stats());
+    const paused = found.queues.filter((queue) => queue.paused).map(({ name }) => name);
     out.answer(document(found, paused), () => text(found, paused, out.colors));
     return exit.ok;
   },

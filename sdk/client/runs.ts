@@ -169,7 +169,7 @@ export function runsOf(open: Open) {
     /** Deletes one attempt's record; `token` is in `attempts`. False if it is not there. */
     async forget(ref: RunRef, token: number): Promise<boolean> {
       const { to, id } = await found(ref);
-      return to.desk.forget(id, token);
+      return (await to.desk.purge({ attempt: { run: id, token } }, 1)) > 0;
     },
 
     /** A page of the attempts of a run that did not complete it, with node, times and error. */
@@ -201,7 +201,7 @@ export function runsOf(open: Open) {
 export function queuesOf(open: Open) {
   return {
     async list(): Promise<readonly QueueRecord[]> {
-      return (await open()).find.queues();
+      return (await (await open()).find.stats({ lanes: false })).queues;
     },
     async pause(queue: string): Promise<void> {
       await (await open()).desk.pause(checkQueue(queue), true);
@@ -216,7 +216,7 @@ export function queuesOf(open: Open) {
 export function nodesOf(open: Open) {
   return {
     async list(): Promise<readonly NodeStat[]> {
-      return (await open()).find.stats().then((found) => found.nodes);
+      return (await (await open()).find.stats({ lanes: false })).nodes;
     },
   };
 }
@@ -246,7 +246,8 @@ async function numberOf(to: Target, ref: RunRef): Promise<number | null> {
   if (typeof ref === "string") return parseId(ref);
   if (typeof ref !== "object" || ref === null || typeof ref.job !== "string" || typeof ref.key !== "string")
     throw new InvalidInput('a run is named by its id, "run_…", or by { job, key }');
-  return to.find.keyed(ref.job, ref.key);
+  const { items } = await to.find.list({ job: [ref.job], key: ref.key, holds: true });
+  return items[0]?.id ?? null;
 }
 
 function nameOf(ref: RunRef): string {

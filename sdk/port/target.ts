@@ -154,6 +154,8 @@ export interface RunFilter {
   readonly queue?: readonly string[];
   readonly tags?: readonly string[];
   readonly key?: string;
+  /** Only the run that holds `key` of the one `job` now: live, or completed less than its keep ago. No other field is given then. */
+  readonly holds?: boolean;
   readonly createdAfter?: Date;
   readonly createdBefore?: Date;
   readonly finishedAfter?: Date;
@@ -216,7 +218,10 @@ export interface NodeStat {
   readonly jobs: readonly string[];
 }
 export interface Stats {
+  /** The store's clock. */
   readonly at: Date;
+  /** By name. */
+  readonly queues: readonly QueueRecord[];
   readonly lanes: readonly QueueStat[];
   readonly rates: readonly RateStat[];
   /** Length of the window of `rates`. */
@@ -244,21 +249,17 @@ export interface QueueRecord {
 
 /** Reading. Nothing here changes anything. */
 export interface Find {
-  /** The store's clock. */
-  now(): Promise<Date>;
   get(id: number): Promise<RunRecord | null>;
   /** Newest first (by id). */
   list(filter: RunFilter, page?: Paging): Promise<Page<RunRecord>>;
-  /** The id of the run that holds this key of this job now, or null. */
-  keyed(job: string, key: string): Promise<number | null>;
   attempts(
     filter: { readonly run?: number; readonly job?: readonly string[] },
     page?: Paging,
   ): Promise<Page<AttemptRecord>>;
   logs(run: number, page?: Paging): Promise<Page<LogRecord>>;
-  stats(): Promise<Stats>;
+  /** `lanes: false`: without the counts of lanes, which are what takes long. */
+  stats(options?: { readonly lanes?: boolean }): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
-  queues(): Promise<readonly QueueRecord[]>;
   /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */
   awaited(id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null>;
 }
@@ -287,18 +288,17 @@ export interface Desk {
   edit(id: number, edit: Edit): Promise<Act>;
   /** Runs of a paused queue wait; those that started go on. */
   pause(queue: string, paused: boolean): Promise<void>;
-  /** Deletes finished runs with all that belongs to them; `before` compares with their end. At most `limit` a call. */
-  purge(
-    filter: {
-      readonly ids?: readonly number[];
-      readonly status?: readonly Final[];
-      readonly job?: readonly string[];
-      readonly before?: Date;
-    },
-    limit: number,
-  ): Promise<number>;
-  /** Deletes one attempt's record. */
-  forget(run: number, token: number): Promise<boolean>;
+  /** Deletes finished runs with all that belongs to them, at most `limit`; answers how many. */
+  purge(filter: PurgeFilter, limit: number): Promise<number>;
+}
+export interface PurgeFilter {
+  readonly ids?: readonly number[];
+  readonly status?: readonly Final[];
+  readonly job?: readonly string[];
+  /** Those that ended before. */
+  readonly before?: Date;
+  /** Deletes the record of this attempt instead, and no run. No other field is given then. */
+  readonly attempt?: { readonly run: number; readonly token: number };
 }
 
 /** When a schedule ticks, and what a tick does: checked, defaults filled in. Exactly one of `cron`, `everyMs` and `atMs`. */

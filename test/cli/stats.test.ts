@@ -17,7 +17,14 @@ test("means are named apart from sums, in each rate and in the totals", () => {
     aRate({ job: "other", completed: 1, waitMs: 10, runMs: 100 }),
     aRate({ job: "idle", canceled: 1 }),
   ];
-  const found: Stats = { at: new Date("2030-01-01T00:00:00Z"), lanes: [], rates, windowMs: 60_000, nodes: [] };
+  const found: Stats = {
+    at: new Date("2030-01-01T00:00:00Z"),
+    queues: [],
+    lanes: [],
+    rates,
+    windowMs: 60_000,
+    nodes: [],
+  };
 
   const shown = document(found, []) as { readonly rates: readonly object[]; readonly totals: object };
 

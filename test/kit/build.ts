@@ -226,6 +226,12 @@ export async function putOne(store: Store, overrides: Partial<NewSchedule> = {})
   return answer;
 }
 
+/** The id of the run that holds a key now, or null. */
+export async function keyed(store: Pick<Store, "find">, job: string, key: string): Promise<number | null> {
+  const { items } = await store.find.list({ job: [job], key, holds: true });
+  return items[0]?.id ?? null;
+}
+
 /** The schedule of this name, or null. */
 export async function scheduleOf(store: Pick<Store, "schedules">, name: ScheduleName): Promise<ScheduleRecord | null> {
   const { items } = await store.schedules.list({ job: [name.job], key: name.key });

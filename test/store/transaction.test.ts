@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Store } from "../../runtime/store/port.ts";
 import type { Added, Tx } from "../../sdk/port/target.ts";
-import { aKey, aRun, only } from "../kit/build.ts";
+import { aKey, aRun, keyed, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
@@ -41,7 +41,7 @@ test("a run never existed if its pg transaction was rolled back, nor does it hol
   const id = await inTransaction("rollback", { key: aKey("rolled-back") });
 
   expect(await store.find.get(id)).toBeNull();
-  expect(await store.find.keyed("job", "rolled-back")).toBeNull();
+  expect(await keyed(store, "job", "rolled-back")).toBeNull();
 });
 
 test("a keyed run in a transaction is one with those outside", async () => {
@@ -115,7 +115,7 @@ test("replacing by key is refused inside a transaction, whether or not the key h
 
   const refused = { code: "INVALID_INPUT", message: expect.stringMatching(/would lock the waiting run/) as string };
   expect(answers).toMatchObject([refused, refused, { created: true }]);
-  expect(await store.find.keyed("job", "new")).toBeNull();
+  expect(await keyed(store, "job", "new")).toBeNull();
 });
 
 test("of two transactions that wait for each other's keys one is aborted, and its error says what to do", async () => {

@@ -1,5 +1,5 @@
 import type { Reason } from "../../../sdk/port/status.ts";
-import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
+import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
 import { claimOf, holderOf, instantOf } from "./add.ts";
 import {
   cancel,
@@ -28,6 +28,7 @@ export function desk(state: State): Desk {
       if (!paused) tellDue(state, waiting());
     }),
     purge: step((filter, limit) => {
+      if (filter.attempt) return forget(state, filter.attempt);
       const matches = ({ id, job, end }: Row): boolean =>
         (filter.ids?.includes(id) ?? true) &&
         (filter.status?.includes(end!.status) ?? true) &&
@@ -35,11 +36,13 @@ export function desk(state: State): Desk {
         (filter.before === undefined || end!.finishedMs < filter.before.getTime());
       return deleteRuns(state, [...state.history.values()].filter(matches).slice(0, limit));
     }),
-    forget: step((run, token) => {
-      const found = [...state.attempts].find(([, record]) => record.run === run && record.token === token);
-      return found !== undefined && state.attempts.delete(found[0]);
-    }),
   };
+}
+
+/** Deletes one attempt's record. */
+function forget(state: State, { run, token }: NonNullable<PurgeFilter["attempt"]>): number {
+  const found = [...state.attempts].find(([, record]) => record.run === run && record.token === token);
+  return found && state.attempts.delete(found[0]) ? 1 : 0;
 }
 
 /** Deletes finished runs with all that belongs to them, but for keys that are still kept if `keepKeys`; answers how many. */

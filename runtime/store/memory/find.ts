@@ -11,16 +11,15 @@ export function find(state: State): Find {
     return row ? recordOf(state, row) : null;
   };
   return {
-    now: step(() => new Date(state.now())),
     get: step(get),
     list: step((filter, page) => {
+      if (filter.holds) return holding(state, filter);
       const records = [...state.live.values(), ...state.history.values()].map((row) => recordOf(state, row));
       return pageOf(
         records.filter(matcher(filter)).map((run) => [run.id, run]),
         page,
       );
     }),
-    keyed: step((job, key) => holderOf(state, job, key)?.claim.run ?? null),
     attempts: step(({ run, job }, page) => {
       const found = [...state.attempts].filter(
         ([, it]) => (run ?? it.run) === it.run && (job?.includes(it.job) ?? true),
@@ -37,14 +36,17 @@ export function find(state: State): Find {
         page,
       ); // oldest first
     }),
-    stats: step(() => stats(state)),
+    stats: step((options) => stats(state, options?.lanes ?? true)),
     jobs: step(() => [...state.jobs.values()].map(copy).sort((a, b) => (a.id < b.id ? -1 : 1))),
-    queues: step(() =>
-      [...state.queues].map(([name, paused]) => ({ name, paused })).sort((a, b) => (a.name < b.name ? -1 : 1)),
-    ),
     awaited: (id, waitMs, signal) =>
       awaited(state, id, waitMs, signal).then(() => (state.history.has(id) ? get(id) : null)),
   };
+}
+
+/** The run that holds a key, if it is still there. */
+function holding(state: State, { job = [], key = "" }: RunFilter): Page<RunRecord> {
+  const row = holderOf(state, job[0] ?? "", key)?.row;
+  return { items: row ? [recordOf(state, row)] : [], next: null, complete: true };
 }
 
 /** With Dates of its own. */
@@ -104,13 +106,16 @@ function textAt(json: string, path: readonly string[]): string | null {
 
 const windowMs = 300_000;
 
-function stats(state: State): Stats {
+function stats(state: State, withLanes: boolean): Stats {
   const nowMs = state.now();
   const nodes = [...state.nodes.values()].map(({ leaseUntil, jobsMs: _, ...node }) => ({
     ...copy(node),
     alive: leaseUntil >= nowMs,
   }));
-  return { at: new Date(nowMs), lanes: lanesOf(state), rates: ratesOf(state), windowMs, nodes };
+  const queues = [...state.queues].map(([name, paused]) => ({ name, paused }));
+  queues.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const lanes = withLanes ? lanesOf(state) : [];
+  return { at: new Date(nowMs), queues, lanes, rates: ratesOf(state), windowMs, nodes };
 }
 
 const deepest = 10_000;

@@ -51,6 +51,8 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       await pool.rows("tasker_pause", text.pause, [queue, paused]);
     },
     async purge(filter, limit) {
+      const { attempt } = filter;
+      if (attempt) return (await pool.rows("tasker_forget", text.forget, [attempt.run, attempt.token])).length;
       const statuses = (filter.status ?? (["completed", "failed", "canceled"] as const)).map(
         (status) => statusNumber[status],
       );
@@ -63,10 +65,6 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       ];
       const [row] = await patiently("tasker_purge", text.purge, values);
       return Number(row![0]);
-    },
-    async forget(run, token) {
-      const rows = await pool.rows("tasker_forget", text.forget, [run, token]);
-      return rows.length > 0;
     },
   };
 }

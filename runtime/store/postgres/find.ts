@@ -2,7 +2,7 @@ import { isFinal } from "../../../sdk/port/status.ts";
 import { liveColumns, pastColumns } from "./column.ts";
 import type { Find, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
 import type { Listener } from "./listen.ts";
-import { type Pool, texts } from "./pool.ts";
+import type { Pool } from "./pool.ts";
 import { jobOf, laneStatOf, nodeOf, rateOf, runOf } from "./record.ts";
 import type { Statements } from "./sql.ts";
 
@@ -17,26 +17,26 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
     const rows = await pool.rows("tasker_get", text.get, [id]);
     return rows[0] ? runOf(rows[0]) : null;
   };
-  const now = async (): Promise<Date> => new Date(Number((await pool.rows("tasker_now", text.now, []))[0]![0]));
   return {
-    now,
     get,
-    list: async (filter, page) => (await search()).list(pool, sql, filter, page ?? {}),
-    async keyed(job, key) {
-      const rows = await pool.rows("tasker_holders", sql.holders, [texts([job]), texts([key])]);
-      const row = rows[0];
-      return row && (row[3] === "true" || row[5] === "true") ? Number(row[1]) : null;
+    async list(filter, page) {
+      const { job = [], key = "", holds } = filter;
+      if (!holds) return (await search()).list(pool, sql, filter, page ?? {});
+      const rows = await pool.rows("tasker_holding", text.holding, [job[0] ?? "", key]);
+      return { items: rows.map(runOf), next: null, complete: true };
     },
     attempts: async (filter, page) => (await search()).attempts(pool, sql, filter, page ?? {}),
     logs: async (run, page) => (await search()).logs(pool, sql, run, page ?? {}),
-    async stats() {
-      const [lanes, rates, nodes] = await Promise.all([
-        pool.rows("tasker_depth", text.depth, [depthCap]),
+    async stats(options) {
+      const [lanes, queues, rates, nodes] = await Promise.all([
+        (options?.lanes ?? true) ? pool.rows("tasker_depth", text.depth, [depthCap]) : [],
+        pool.rows("tasker_queues", text.queues, []),
         pool.rows("tasker_rates", text.rates, [rateWindowMs]),
         pool.rows("tasker_nodes", text.nodes, []),
       ]);
       return {
-        at: await now(),
+        at: new Date(Number(queues[0]![0])),
+        queues: queues.filter((row) => row[1] !== null).map((row) => ({ name: row[1]!, paused: row[2] === "t" })),
         lanes: lanes.map(laneStatOf),
         rates: rates.map(rateOf),
         windowMs: rateWindowMs,
@@ -45,12 +45,6 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
     },
     async jobs() {
       return (await pool.rows("tasker_jobs", text.jobs, [])).map(jobOf) satisfies readonly JobRecord[];
-    },
-    async queues() {
-      return (await pool.rows("tasker_queues", text.queues, [])).map((row) => ({
-        name: row[0]!,
-        paused: row[1] === "t",
-      }));
     },
     awaited: (id, waitMs, signal) => awaited(pool, text.watch, listener, get, id, waitMs, signal),
   };
@@ -102,7 +96,7 @@ async function awaited(
 }
 
 function statements(sql: Statements) {
-  const { schema: s, channel, clock, now, epoch, ms } = sql;
+  const { schema: s, channel, clock, now, epoch, ms, holds } = sql;
   const count = (where: string) =>
     `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const leased = `coalesce(r.lease_until >= ${clock}, false)`;
@@ -111,6 +105,14 @@ function statements(sql: Statements) {
     get: `
     select ${liveColumns(sql)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = $1 union all
     select ${pastColumns(sql)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = $1 limit 1`,
+
+    /** The run that holds a key. Index: the primary key of keys. $1 job · $2 key */
+    holding: `
+    with k as materialized (
+      select k.run from ${s}.keys k left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run
+      where k.job = $1 and k.key = $2 and (r.id is not null or ${holds("k", "r", "h")}))
+    select ${liveColumns(sql)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k) union all
+    select ${pastColumns(sql)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k) limit 1`,
 
     /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
     depth: `
@@ -127,16 +129,18 @@ function statements(sql: Statements) {
     select id, name, ${epoch("started_at")}, ${epoch("seen_at")}, lease_until >= ${clock}, draining, asleep, slots, busy, heap, to_json(jobs)::text
     from ${s}.nodes where lease_until >= ${clock} - interval '10 minutes' order by id`,
     jobs: `select id, description, queue, priority, schema, to_json(tags)::text, ttl_ms, hooks, ${epoch("seen_at")} from ${s}.jobs order by id`,
+    /** Always answers a row: the clock, then a queue or nulls. */
     queues: `
-    select distinct on (name) name, paused from (
-      select name, paused, 0 o from ${s}.queues union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') q
-    order by name, o`,
+    select ${epoch(clock)}, q.name, q.paused from (select 1) one left join (
+      select distinct on (name) name, paused from (
+        select name, paused, 0 o from ${s}.queues union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') n
+      order by name, o) q on true
+    order by q.name`,
     /** Waits for no lock. Claims skip a row that is locked, too, so one that met this is asked for again. $1 id */
     watch: `
   with marked as (
     update ${s}.runs set watched = true where id = (select id from ${s}.runs where id = $1 for update skip locked) returning state, lease_until),
   told as (select pg_notify('${channel}', 'd') from marked where state = 0 and lease_until is null)
   select (select count(*) from told) from marked`,
-    now: `select ${epoch(clock)}`,
   };
 }

@@ -212,7 +212,7 @@ test("configure takes the address of a store and loads it on first use", async (
 
   const store = await target();
 
-  expect(await store.find.queues()).toEqual([]);
+  expect((await store.find.list({})).items).toEqual([]);
   expect(await target()).toBe(store);
 });
 

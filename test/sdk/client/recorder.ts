@@ -9,6 +9,7 @@ import type {
   Page,
   RunRecord,
   Schedules,
+  Stats,
   Target,
   Tx,
 } from "../../../sdk/port/target.ts";
@@ -63,7 +64,6 @@ export function recorder(answers: Answers = {}): Recorder {
         acts.push(["purge", filter, limit]);
         return purged.shift() ?? 0;
       },
-      forget: async (run, token) => (await act("forget", run, token)).done === "done",
     },
     open: async () => {
       target.opened++;
@@ -75,16 +75,16 @@ export function recorder(answers: Answers = {}): Recorder {
 }
 
 const none: Page<never> = { items: [], next: null, complete: true };
+export const noStats: Stats = {
+  ...{ at: new Date(0), queues: [], lanes: [], rates: [], windowMs: 60_000, nodes: [] },
+};
 const emptyFind: Find = {
-  now: async () => new Date(),
   get: async () => null,
   list: async () => none,
-  keyed: async () => null,
   attempts: async () => none,
   logs: async () => none,
-  stats: async () => ({ at: new Date(0), lanes: [], rates: [], windowMs: 60_000, nodes: [] }),
+  stats: async () => noStats,
   jobs: async () => [],
-  queues: async () => [],
   awaited: async () => null,
 };
 const emptySchedules: Schedules = {

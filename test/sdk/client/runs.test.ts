@@ -6,7 +6,7 @@ import { nodes, queues, queuesOf, runs, runsOf, stats } from "../../../sdk/clien
 import { InvalidInput, InvalidPayload, RunNotFound, WrongState } from "../../../sdk/port/error.ts";
 import { jsonSchemaOf } from "../../../sdk/define/schema.ts";
 import type { Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
-import { aJobRecord, aRecord, recorder, type Answers, type Recorder } from "./recorder.ts";
+import { aJobRecord, aRecord, noStats, recorder, type Answers, type Recorder } from "./recorder.ts";
 
 afterEach(close);
 
@@ -47,7 +47,9 @@ describe("a run", () => {
   test("is found by its job and key", async () => {
     use({
       find: {
-        keyed: async (job, key) => (job === "job" && key === "k" ? 7 : null),
+        list: async ({ job, key }) => ({
+          ...{ items: job?.[0] === "job" && key === "k" ? [aRecord({ id: 7 })] : [], next: null, complete: true },
+        }),
         get: async (id) => aRecord({ id }),
       },
     });
@@ -88,7 +90,7 @@ describe("acts", () => {
       ["revive", [36], "canceled"],
       ["revive", [36], "failed"],
       ["edit", 36, { delayMs: 0 }],
-      ["forget", 36, 3],
+      ["purge", { attempt: { run: 36, token: 3 } }, 1],
     ]);
   });
 
@@ -290,7 +292,7 @@ describe("lists", () => {
 });
 
 test("queues are listed, paused and resumed by name; nodes and stats are read", async () => {
-  const to = use({ find: { queues: async () => [{ name: "mail", paused: true }] } });
+  const to = use({ find: { stats: async () => ({ ...noStats, queues: [{ name: "mail", paused: true }] }) } });
 
   await queues.pause("mail");
   await queues.resume("mail");

@@ -9,6 +9,7 @@ import {
   aRun,
   completed,
   failed,
+  keyed,
   lease,
   only,
   settled,
@@ -55,7 +56,7 @@ export function keys(setup: () => Promise<Setup>): void {
     await store.runs.settle([settled(taken, failed())]);
     expect(await store.desk.revive([old], "canceled")).toMatchObject([{ done: "done" }]);
     expect(await store.desk.revive([heir], "failed")).toEqual([{ id: heir, done: "refused", status: "failed" }]);
-    expect(await store.find.keyed("job", "k")).toBe(old);
+    expect(await keyed(store, "job", "k")).toBe(old);
   });
 
   test("onConflict replace: a run that has had an attempt stays as it is", async () => {
@@ -271,26 +272,26 @@ export function keys(setup: () => Promise<Setup>): void {
     expect(await store.find.get(id)).toMatchObject({ status: "completed", input: wire(1) });
   });
 
-  test("keyed() names the run that holds a key now", async () => {
+  test("a list by the key that it holds has the run that holds it now", async () => {
     const { store } = await setup();
     const id = await addOne(store, { key: aKey("k") });
 
-    expect(await store.find.keyed("job", "k")).toBe(id);
-    expect(await store.find.keyed("job", "other")).toBeNull();
-    expect(await store.find.keyed("other", "k")).toBeNull();
+    expect(await keyed(store, "job", "k")).toBe(id);
+    expect(await keyed(store, "job", "other")).toBeNull();
+    expect(await keyed(store, "other", "k")).toBeNull();
 
     await store.desk.cancel([id]);
-    expect(await store.find.keyed("job", "k")).toBeNull();
+    expect(await keyed(store, "job", "k")).toBeNull();
   });
 
-  test("keyed() forgets a completed run when its time is over", async () => {
+  test("a completed run holds its key until its time is over", async () => {
     const { store, clock, node } = await setup();
     const id = await addOne(store, { key: aKey("k", { keepMs: hour }) });
     await store.runs.settle([settled(only(await lease(store, node)))]);
 
-    expect(await store.find.keyed("job", "k")).toBe(id);
+    expect(await keyed(store, "job", "k")).toBe(id);
     await clock.advance("2h");
-    expect(await store.find.keyed("job", "k")).toBeNull();
+    expect(await keyed(store, "job", "k")).toBeNull();
   });
 
   test("a failed run that is retried holds its key again, if nobody took it", async () => {

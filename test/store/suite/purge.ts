@@ -8,6 +8,7 @@ import {
   completed,
   ended,
   failed,
+  keyed,
   lease,
   leased,
   only,
@@ -78,7 +79,7 @@ export function purging(setup: () => Promise<Setup>): void {
 
     await store.desk.purge({ ids: [id] }, 1);
 
-    expect(await store.find.keyed("job", "k")).toBeNull();
+    expect(await keyed(store, "job", "k")).toBeNull();
     expect(await addOne(store, { key: aKey("k") })).not.toBe(id);
   });
 
@@ -89,7 +90,7 @@ export function purging(setup: () => Promise<Setup>): void {
 
     await store.desk.purge({ ids: [old] }, 1);
 
-    expect(await store.find.keyed("job", "k")).toBe(young);
+    expect(await keyed(store, "job", "k")).toBe(young);
     expect(only(await addAll(store, [aRun({ key: aKey("k") })]))).toMatchObject({ id: young, created: false });
   });
 
@@ -99,10 +100,11 @@ export function purging(setup: () => Promise<Setup>): void {
     for (const outcome of [again(0, "one"), again(0, "two")])
       await store.runs.settle([settled(only(await lease(store, node)), outcome)]);
 
-    expect(await store.desk.forget(id, 1)).toBe(true);
+    expect(await store.desk.purge({ attempt: { run: id, token: 1 } }, 1)).toBe(1);
 
     expect((await store.find.attempts({ run: id })).items.map(({ token }) => token)).toEqual([2]);
-    expect(await store.desk.forget(id, 1)).toBe(false);
+    expect(await store.desk.purge({ attempt: { run: id, token: 1 } }, 1)).toBe(0);
+    expect((await store.find.get(id))!.status).toBe("pending");
   });
 
   test("completed runs are pruned when their time is over, others when theirs is", async () => {

@@ -13,6 +13,7 @@ import {
   declareOn,
   dueOf,
   failed,
+  keyed,
   lease,
   only,
   planOne,
@@ -137,7 +138,7 @@ function making(setup: () => Promise<Setup>): void {
     expect(run).toMatchObject({ key: tickKey("k", tickMs), attempt: 0, replayOf: null });
     expect([run.dueAt, run.expiresAt]).toEqual([new Date(tickMs + 5000), new Date(tickMs + 5000 + hour)]);
     near(run.createdAt, clock.now());
-    expect(await store.find.keyed("mail", tickKey("k", tickMs))).toBe(id);
+    expect(await keyed(store, "mail", tickKey("k", tickMs))).toBe(id);
   });
 
   test("a tick that is past makes a run that is due now", async () => {
@@ -166,7 +167,7 @@ function making(setup: () => Promise<Setup>): void {
     const keys = await Promise.all(runs.map(async (id) => id && (await store.find.get(id))!.key));
     expect(keys).toEqual([tickKey("", ticks[0]!), null, tickKey("", ticks[2]!)]);
     expect(await scheduleOf(store, name)).toMatchObject({ count: 2, last: { run: runs[2] } });
-    expect(await store.find.keyed("job", tickKey("", ticks[1]!))).toBe(held);
+    expect(await keyed(store, "job", tickKey("", ticks[1]!))).toBe(held);
   });
 
   test("a tick that made no run leaves the last run", async () => {
@@ -206,9 +207,9 @@ function making(setup: () => Promise<Setup>): void {
     await store.runs.settle((await lease(store, node)).map((each) => settled(each)));
 
     await clock.advance("6d");
-    const during = await store.find.keyed("job", tickKey("", tickMs));
+    const during = await keyed(store, "job", tickKey("", tickMs));
     await clock.advance("2d");
-    const after = await store.find.keyed("job", tickKey("", tickMs));
+    const after = await keyed(store, "job", tickKey("", tickMs));
 
     expect([during, after]).toEqual([run, null]);
   });

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "../runtime/index.ts";
-import type { Store } from "../runtime/store/port.ts";
+import type { Guarded } from "../runtime/store/port.ts";
 import type { Embedded } from "../runtime/store/postgres/embedded.ts";
 import type { Hold } from "../runtime/store/postgres/embedded/hold.ts";
 import { isAlive } from "../sdk/client/source.ts";
@@ -107,7 +107,7 @@ export async function hold({ data }: Database): Promise<Hold | null> {
  *  to date only if `migrate` says so: looking at a database changes nothing in it.
  *  @throws {BadUsage} if no way leads to a database.
  *  @throws {StoreUnavailable} if it does not answer within 5 s. */
-async function connect(settings: Settings, migrate: boolean): Promise<Store> {
+async function connect(settings: Settings, migrate: boolean): Promise<Guarded> {
   const database = locate(settings);
   if (!database) throw noDatabase();
   const { openStore } = await import("../runtime/store/open.ts");
@@ -122,7 +122,11 @@ async function connect(settings: Settings, migrate: boolean): Promise<Store> {
 }
 
 /** Connects, calls, and closes whatever happens. `migrate`: bring the schema up to date first; false by default. */
-export async function withStore<T>(settings: Settings, act: (store: Store) => Promise<T>, migrate = false): Promise<T> {
+export async function withStore<T>(
+  settings: Settings,
+  act: (store: Guarded) => Promise<T>,
+  migrate = false,
+): Promise<T> {
   const store = await connect(settings, migrate);
   try {
     return await act(store);

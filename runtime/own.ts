@@ -3,13 +3,13 @@ import { formatId } from "../sdk/port/id.ts";
 import type { Added, NewRun, Tx } from "../sdk/port/target.ts";
 import type { Attempts } from "./attempt/attempts.ts";
 import type { Core } from "./core/core.ts";
-import type { Lease, Store } from "./store/port.ts";
+import type { Guarded, Lease } from "./store/port.ts";
 
 /** What one write of a store takes. */
 const mostAtOnce = 1000;
 
 export interface Owned {
-  readonly store: Store;
+  readonly store: Guarded;
   /** Resolves when no run is being added under a lease, and those that were are in the scheduler's books. Never rejects. */
   landed(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface Owned {
  *  runtime could start at once comes leased already, so that it needs no claim. */
 export function own(core: Core, attempts: Attempts, isRunning: () => boolean): Owned {
   const { store, clock, storeClock, registry, leases, standing, settings, bus, drain } = core;
-  const { name, runs, nodes, ticks, find, desk, schedules } = store;
+  const { name, lacks, runs, nodes, ticks, find, desk, schedules } = store;
   // Handlers must not start in the asynchronous context of whoever triggered them.
   const context = new AsyncResource("tasker");
   /** Runs that are being added, and will come leased. */
@@ -100,7 +100,7 @@ export function own(core: Core, attempts: Attempts, isRunning: () => boolean): O
 
   return {
     store: {
-      ...{ name, runs, nodes, ticks, find, desk, schedules, add },
+      ...{ name, lacks, runs, nodes, ticks, find, desk, schedules, add },
       open: (signal) => store.open(signal),
       close: () => store.close(),
     },

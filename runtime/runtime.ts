@@ -15,7 +15,7 @@ import { Ticker } from "./loop/ticker.ts";
 import { own, type Owned } from "./own.ts";
 import { Publisher } from "./schedule/publish.ts";
 import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
-import type { Store } from "./store/port.ts";
+import type { Guarded } from "./store/port.ts";
 
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
 
@@ -52,7 +52,7 @@ export interface Runtime {
   readonly state: RuntimeState;
   readonly events: Bus;
   /** The store, for application code: what is added through it is seen by the bus and by this runtime at once. */
-  readonly store: Store;
+  readonly store: Guarded;
   stats(): RuntimeStats;
 }
 
@@ -68,7 +68,7 @@ const lastMs = 900;
 
 class Engine implements Runtime {
   readonly events: Bus;
-  readonly store: Store;
+  readonly store: Guarded;
   readonly #core: Core;
   readonly #attempts: Attempts;
   readonly #publisher: Publisher;
@@ -178,7 +178,7 @@ class Engine implements Runtime {
   }
 
   #run(): void {
-    const { clock, logger, drain, registry, settings } = this.#core;
+    const { clock, store, logger, drain, registry, settings } = this.#core;
     this.#state = "running";
     this.#startedAt = clock.ticks();
     this.#unwatch = watchStrays(this.store, (reason) =>
@@ -189,7 +189,8 @@ class Engine implements Runtime {
     );
     const fetcher = new Fetcher(this.#core, this.#attempts);
     const [ticker, sweeper] = [new Ticker(this.#core), new Sweeper(this.#core, this.#publisher)];
-    this.#loops = Promise.all([fetcher.run(drain), ticker.run(drain), sweeper.run(drain)]);
+    const ticking = store.lacks.ticks === undefined ? ticker.run(drain) : null;
+    this.#loops = Promise.all([fetcher.run(drain), ticking, sweeper.run(drain)]);
     this.#beats = this.#node.run(this.#over.signal);
     for (const job of registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: registry.ids().length, node: settings.info.name }, "Runtime started");

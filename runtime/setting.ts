@@ -8,7 +8,8 @@ import type { JobSpec } from "../sdk/define/spec.ts";
 import { checkSetting, settings, type SettingKey, type Value } from "../sdk/setting.ts";
 import { systemClock, type Clock } from "./core/clock.ts";
 import { guarded, silent, type Logger } from "./core/log.ts";
-import type { Store } from "./store/port.ts";
+import { guard } from "./store/guard.ts";
+import type { Guarded, Store } from "./store/port.ts";
 
 /** The settings of a runtime, with what only code can give. */
 export interface RuntimeOptions extends Pick<Config, Own> {
@@ -29,7 +30,7 @@ type Own = (typeof own)[number];
 
 /** Options, checked; durations in ms. */
 export interface Settings {
-  readonly store: Store;
+  readonly store: Guarded;
   readonly jobs: readonly JobSpec[];
   readonly slots: number;
   readonly queues: NonNullable<RuntimeOptions["queues"]>;
@@ -62,7 +63,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
       { path: "poll" },
     );
   return {
-    ...{ store, jobs, slots: checkSlots(slots), queues: valueOf("queues", options.queues) },
+    ...{ store: guard(store), jobs, slots: checkSlots(slots), queues: valueOf("queues", options.queues) },
     ...{ pollMs, silent: poll === "silent", leaseMs, sweepMs: ms("sweep", options.sweep) },
     graceMs: ms("grace", options.grace),
     maxCrashes: valueOf("crashes", options.crashes),

@@ -53,6 +53,7 @@ export {
   KeyConflict,
   LeaseLost,
   NotConfigured,
+  NotSupported,
   NotStorable,
   RunCanceled,
   RunFailed,

@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { z } from "zod";
-import { createRuntime, postgres, type Store } from "../../runtime/index.ts";
+import { createRuntime, postgres, type Guarded } from "../../runtime/index.ts";
 import { close, configure, defineJob } from "../../sdk/index.ts";
 import { quantile } from "./measure.ts";
 
@@ -95,7 +95,7 @@ function countStatements(): void {
 }
 
 /** The store, with claims and beats timed. */
-function timed(store: Store): Store {
+function timed(store: Guarded): Guarded {
   return {
     ...store,
     runs: {

@@ -1,5 +1,5 @@
 /** Claims on stores that have grown, beside claims on one that has not. */
-import type { Claim, Fence, NewRun, Store } from "../../runtime/index.ts";
+import type { Claim, Fence, Guarded, NewRun } from "../../runtime/index.ts";
 import { aRun, loadWaiting, makeLanes } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";
 import type { Place } from "./place.ts";
@@ -30,7 +30,7 @@ const claim = (jobs: readonly string[], limit: number, about: Partial<Claim> = {
   },
 });
 
-function settled(store: Store, leases: readonly (Fence & { readonly job: string })[]): Promise<unknown> {
+function settled(store: Guarded, leases: readonly (Fence & { readonly job: string })[]): Promise<unknown> {
   return store.runs.settle(
     leases.map(({ id, token, job }) => ({
       ...{ id, token, job, startedMs: Date.now(), hooks: [] },
@@ -41,7 +41,7 @@ function settled(store: Store, leases: readonly (Fence & { readonly job: string 
 
 /** Adds a few runs, waits until they are `told`, claims as many, and ends them; answers how long the claim took. */
 export function cycle(
-  store: Store,
+  store: Guarded,
   jobs: readonly string[],
   runs: () => readonly NewRun[],
   about?: Partial<Claim>,
@@ -50,7 +50,7 @@ export function cycle(
   return async (): Promise<number> => {
     const added = runs();
     await Promise.all([told?.(), store.add(added)]);
-    let leases: Awaited<ReturnType<Store["runs"]["lease"]>>["leases"] = [];
+    let leases: Awaited<ReturnType<Guarded["runs"]["lease"]>>["leases"] = [];
     const ms = await took(async () => ({ leases } = await store.runs.lease(claim(jobs, added.length, about))));
     if (leases.length < added.length)
       throw new Error(`a claim brought ${leases.length} runs, ${added.length} were due`);
@@ -60,7 +60,7 @@ export function cycle(
 }
 
 /** A claim that finds nothing. */
-function emptyClaim(store: Store, jobs: readonly string[]) {
+function emptyClaim(store: Guarded, jobs: readonly string[]) {
   return (): Promise<number> =>
     took(async () => {
       const { leases } = await store.runs.lease(claim(jobs, batch));
@@ -70,20 +70,20 @@ function emptyClaim(store: Store, jobs: readonly string[]) {
 
 const few = (job = "noop"): readonly NewRun[] => Array.from({ length: batch }, () => aRun(job));
 
-async function pair(place: Place, name: string): Promise<readonly [Store, Store, string]> {
+async function pair(place: Place, name: string): Promise<readonly [Guarded, Guarded, string]> {
   const [base, grown] = [await place.make("growth_base"), await place.make(`growth_${name}`)];
   for (const store of [base, grown]) await settled(store, (await leaseAll(store)).leases);
   return [base, grown, `growth_${name}`];
 }
 
 /** Makes the lane, too. */
-async function leaseAll(store: Store) {
+async function leaseAll(store: Guarded) {
   await store.add([aRun("noop")]);
   return store.runs.lease(claim(["noop"], 1000));
 }
 
-async function sweeps(name: string, rounds: number, base: Store, grown: Store): Promise<readonly Line[]> {
-  const sweep = (store: Store) => () => took(() => store.runs.sweep({ maxCrashes: 3, node: 1 }));
+async function sweeps(name: string, rounds: number, base: Guarded, grown: Guarded): Promise<readonly Line[]> {
+  const sweep = (store: Guarded) => () => took(() => store.runs.sweep({ maxCrashes: 3, node: 1 }));
   return lines(name, "sweep", await byTurns(Math.min(rounds, 40), sweep(base), sweep(grown)), null);
 }
 
@@ -99,8 +99,8 @@ export async function waiting(place: Place, { scale, rounds }: Size): Promise<re
   return [...found, ...(await sweeps(name, rounds, base, grown))];
 }
 
-/** Makes node 1 listen, and know that nothing is due; each call waits until it is told that runs may be. */
-async function listening(store: Store): Promise<() => Promise<void>> {
+/** Makes node 1 listen, and know that nothing is due; each call waits until it is told that runs may be due. */
+async function listening(store: Guarded): Promise<() => Promise<void>> {
   let hear = (): void => undefined;
   await store.nodes.join({ name: "growth", app: "growth", version: "1" }, hourMs);
   await store.runs.listen(1, (what) => (what === "due" ? hear() : undefined));

@@ -1,5 +1,5 @@
 /** A store with long history beside one with little. */
-import type { Find, Store } from "../../runtime/index.ts";
+import type { Find, Guarded } from "../../runtime/index.ts";
 import { type Size, cycle } from "./claim.ts";
 import { aRun, loadHistory } from "./load.ts";
 import { byTurns, type Line, lines, took } from "./measure.ts";
@@ -35,7 +35,7 @@ export async function history(place: Place, { scale, rounds }: Size): Promise<re
   const loadMs = await took(() => loadHistory(place, "growth_history", count, { days: 7 }));
   console.error(`${name}: loaded in ${Math.round(loadMs / 1000)} s`);
   const found: Line[] = [];
-  const add = (store: Store) => () => took(() => store.add([aRun(job)]));
+  const add = (store: Guarded) => () => took(() => store.add([aRun(job)]));
   found.push(...lines(name, "trigger", await byTurns(rounds, add(base), add(grown)), 1.5));
   const due = () => Array.from({ length: 20 }, () => aRun(job));
   const claims = await byTurns(rounds, cycle(base, [job], due), cycle(grown, [job], due));
@@ -64,13 +64,13 @@ export async function history(place: Place, { scale, rounds }: Size): Promise<re
 }
 
 /** Drops all days but the last two, on both, while runs go on ending. */
-async function pruned(place: Place, name: string, base: Store, grown: Store): Promise<readonly Line[]> {
+async function pruned(place: Place, name: string, base: Guarded, grown: Guarded): Promise<readonly Line[]> {
   const keep = { completedMs: 86_400_000, otherMs: 86_400_000 };
   const wal = async (): Promise<number> => {
     const { rows } = await place.control.query<{ at: string }>("select pg_current_wal_lsn() - '0/0' as at");
     return Number(rows[0]!.at);
   };
-  const measured = async (store: Store) => {
+  const measured = async (store: Guarded) => {
     const before = await wal();
     let over = false;
     const one = cycle(store, [job], () => [aRun(job)]);

@@ -1,6 +1,6 @@
 /** Where a growth test works: a database, and schemas of its own in it. */
 import pg from "pg";
-import { postgres, type Store } from "../../runtime/index.ts";
+import { postgres, type Guarded } from "../../runtime/index.ts";
 import { startPostgres } from "../server.ts";
 
 export interface Place {
@@ -8,7 +8,7 @@ export interface Place {
   /** For loading and looking; one connection. */
   readonly control: pg.Client;
   /** Makes the schema anew, with all tables, and opens a store on it. */
-  make(schema: string): Promise<Store>;
+  make(schema: string): Promise<Guarded>;
   /** Closes the schema's store and drops it. */
   drop(schema: string): Promise<void>;
   /** Sits in a transaction with a snapshot, which holds vacuum back, until the answer is called. */
@@ -25,7 +25,7 @@ export async function openPlace(url: string | undefined): Promise<Place> {
   const control = new pg.Client({ connectionString: at });
   await control.connect();
   await control.query("set client_min_messages = warning");
-  const stores = new Map<string, Store>();
+  const stores = new Map<string, Guarded>();
   const drop = async (schema: string): Promise<void> => {
     await stores.get(schema)?.close();
     stores.delete(schema);

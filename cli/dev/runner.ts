@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { configure } from "../../sdk/client/config.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import { createRuntime, openStore, type Runtime } from "../../runtime/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { given } from "../given.ts";
 import { settings, type Settings } from "../config.ts";
 import type { Database } from "../database.ts";
@@ -44,7 +44,7 @@ function leave(code?: number | string | null): never {
 /** A thread that has not moved for so long is told of. */
 const blockedMs = 5000;
 
-let store: Store | null = null;
+let store: Guarded | null = null;
 let opened: Promise<void> = Promise.resolve();
 let warmed: Promise<void> = Promise.resolve();
 let wanted: Settings | null = null;

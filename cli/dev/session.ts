@@ -8,7 +8,7 @@ import { logged, type LoggedError } from "../../runtime/core/log.ts";
 import type { Held } from "../../runtime/store/postgres/bury.ts";
 import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
 import type { Hold } from "../../runtime/store/postgres/embedded/hold.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
 import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
 import type { Script } from "./script.ts";
@@ -49,7 +49,7 @@ export class Session {
   #refuse!: (error: unknown) => void;
   readonly #database: Promise<Database>;
   #known: Database | null = null;
-  #store: Store | null = null;
+  #store: Guarded | null = null;
   #quits = 0;
   #quit!: (code: number) => void;
   readonly #over: Promise<number>;

@@ -8,6 +8,7 @@ import { fence, type Accepted, type Leased } from "../core/lease.ts";
 import { Lines } from "../core/log.ts";
 import { ProgressWriter, toProgress } from "../core/progress.ts";
 import type { Progress } from "../../sdk/port/target.ts";
+import { expired } from "../store/guard.ts";
 import type { Fence, Lease, Outcome } from "../store/port.ts";
 import { begin, next, type Ending, type Tools } from "./attempt.ts";
 import { Completer, type Answer } from "./completer.ts";
@@ -18,6 +19,7 @@ import { Turn } from "./turn.ts";
 
 /** Hooks are tried three times, whatever their job's policy says. */
 const hookRetry = policy();
+const tooLate: Outcome = { to: "failed", reason: "expired", error: expired };
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** What becomes of each lease that comes: it starts at its instant or not, it ends, it is stopped. */
@@ -157,7 +159,7 @@ export class Attempts {
     const job = registry.get(lease.job);
     if (!job || clock.ticks() >= leases.deadline(leased)) return this.#release(leased);
     leased.job = job;
-    if (lease.expiresMs !== null && lease.expiresMs <= nowMs) return this.#end(leased, expired(lease));
+    if (lease.expiresMs !== null && lease.expiresMs <= nowMs) return this.#end(leased, tooLate);
     leases.begin(leased, retryOf(leased));
     if (lease.crashes === 0) return this.#run(leased);
     if (this.#recording.push(leased) === 1) setImmediate(() => void this.#record());
@@ -295,11 +297,6 @@ function outcomeOf(ending: Ending, { attempt, begun }: Leased): Outcome {
   } catch (error) {
     return { to: "failed", reason: "error", error: errorRecord(error) };
   }
-}
-
-function expired({ id }: Fence): Outcome {
-  const message = `run "${formatId(id)}" had not started when its ttl was over`;
-  return { to: "failed", reason: "expired", error: { name: "Expired", message, stack: null } };
 }
 
 function byInstant(a: Lease, b: Lease): number {

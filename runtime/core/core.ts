@@ -1,6 +1,6 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import type { Settings } from "../setting.ts";
-import type { Store } from "../store/port.ts";
+import type { Guarded } from "../store/port.ts";
 import { StoreClock, type Clock } from "./clock.ts";
 import { Bus } from "./event.ts";
 import { Health } from "./health.ts";
@@ -13,7 +13,7 @@ import { Wake } from "./wake.ts";
 /** What the loops of a runtime share: values that they read, and write by their methods. None of them calls a loop. */
 export interface Core {
   readonly settings: Settings;
-  readonly store: Store;
+  readonly store: Guarded;
   readonly clock: Clock;
   readonly storeClock: StoreClock;
   readonly logger: Logger;
@@ -41,8 +41,7 @@ export function coreOf(settings: Settings, drain: AbortSignal): Core {
   const ticks = new Wake(clock);
   const storeClock = new StoreClock(clock, (byMs) => {
     const by = humanMs(Math.abs(Math.round(byMs)));
-    if (byMs < 0)
-      logger.warn({ by }, "The store's clock was set back; ticks wait until it shows their instants again");
+    if (byMs < 0) logger.warn({ by }, "The store's clock was set back; ticks wait until it shows their instants again");
     else logger.warn({ by }, "The store's clock was set forward, or this process was suspended; schedules catch up");
     standing.lapse(); // nobody was up meanwhile
     ticks.tell();

@@ -2,7 +2,7 @@ import type { Log } from "../../sdk/define/context.ts";
 import type { LogRecord } from "../../sdk/port/target.ts";
 import { clean, errorRecord } from "../../sdk/port/text.ts";
 import type { Alarm, Clock, StoreClock } from "./clock.ts";
-import type { Line, Store } from "../store/port.ts";
+import type { Guarded, Line } from "../store/port.ts";
 import { fence, fields, type Leased } from "./lease.ts";
 
 type Level = LogRecord["level"];
@@ -81,7 +81,7 @@ interface Waiting {
 }
 
 export interface LinesParts {
-  readonly store: Store;
+  readonly store: Guarded;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly storeClock: StoreClock;

@@ -35,6 +35,7 @@ export class Node {
   /** Lets the store wake the loops. One that can't is polled. */
   async listen(): Promise<void> {
     const { store, standing, leases, ticks, beats, logger } = this.#core;
+    if (store.lacks.listen !== undefined) return; // it polls
     try {
       this.#unlisten = await store.runs.listen(standing.id, (what) => {
         if (what === "due") leases.want("hint");

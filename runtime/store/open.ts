@@ -1,5 +1,7 @@
 import { InvalidInput } from "../../sdk/port/error.ts";
-import type { Store } from "./port.ts";
+import type { Guarded } from "./port.ts";
+
+export { targetOf } from "./guard.ts";
 
 export interface OpenOptions {
   /** Schema of tasker's tables in Postgres; `tasker` by default. */
@@ -11,7 +13,7 @@ export interface OpenOptions {
 /** Makes the store that a URL names: `postgres://…`, `postgresql://…` or `memory:`. Its driver is loaded only now; nothing is
  *  connected before `store.open()`.
  *  @throws {InvalidInput} for any other URL */
-export async function openStore(url: string, { schema, prepare }: OpenOptions = {}): Promise<Store> {
+export async function openStore(url: string, { schema, prepare }: OpenOptions = {}): Promise<Guarded> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
   if (scheme === "memory") return (await import("./memory/index.ts")).memory();
   if (scheme === "postgres" || scheme === "postgresql") {

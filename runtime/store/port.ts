@@ -1,9 +1,10 @@
-/** The ports of a store, cut by who calls: `Runs` and `Nodes` by the engine, `Find` and `Desk` by people and application
- *  code. `test/store/suite.ts` says what each method means; every store passes it. */
+/** The ports of a store, cut by who calls: `Runs`, `Nodes` and `Ticks` by the engine, `Find`, `Desk` and `Schedules` by people and
+ *  application code. `test/store/suite.ts` says what each method means; every store passes it. */
 import type { Wire } from "../../sdk/port/codec.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type {
   Added,
+  Bare,
   Desk,
   Find,
   HookKind,
@@ -14,7 +15,7 @@ import type {
   Progress,
   RunOptions,
   ScheduleName,
-  Schedules,
+  Some,
   Target,
   Tx,
 } from "../../sdk/port/target.ts";
@@ -313,16 +314,34 @@ export interface Ticks {
   tick(batch: readonly Tick[]): Promise<readonly (readonly (number | null)[] | null)[]>;
 }
 
-/** A store: the record of its ports. */
-export interface Store extends Target {
+/** What a store may lack: transactions of its callers, optional methods by their names, and whole ports. */
+export type Feature =
+  | "tx"
+  | keyof Pick<Runs, "note" | "listen">
+  | keyof Pick<Desk, "revive" | "edit" | "pause" | "purge">
+  | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "awaited">
+  | "ticks"
+  | "schedules";
+/** Each with the reason, as a clause: "it has no transactions". */
+export type Lacks = Readonly<Partial<Record<Feature, string>>>;
+
+/** A store, as it is written. What is optional has a fallback, or is absent and says so: `guard.ts`. */
+export interface Store extends Bare {
+  /** Why it has not what it lacks. */
+  readonly lacks?: Lacks;
+  readonly runs: Some<Runs, "add" | "lease" | "settle" | "hold" | "sweep">;
+  readonly nodes: Nodes;
+  readonly ticks?: Ticks;
+}
+
+/** A store, complete, as the engine and application code use it. */
+export interface Guarded extends Target {
   /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
   readonly name: string;
+  /** All that it lacks. The engine leaves out what goes without; anything else throws NotSupported. */
+  readonly lacks: Lacks;
   readonly runs: Runs;
   readonly nodes: Nodes;
   readonly ticks: Ticks;
-  readonly find: Find;
-  readonly desk: Desk;
-  readonly schedules: Schedules;
-  /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
   open(signal?: AbortSignal): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { checkFlag } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
-import type { Target } from "../port/target.ts";
+import type { Bare, Target } from "../port/target.ts";
 
 /** The content of `tasker.config.ts`. Every key has a flag and a variable that win over it. */
 export interface Config {
@@ -142,11 +142,11 @@ function isSame(a: Source, b: Source): boolean {
 }
 
 async function open(source: Source): Promise<Target> {
-  const store = source.kind === "store" ? source.store : await load(source);
+  const { store, target } = await load(source);
   const limit = AbortSignal.timeout(10_000); // a caller waits, so that a database that is away is an error
   try {
     await store.open?.(limit);
-    return store;
+    return target;
   } catch (error) {
     // what went wrong first is what people need to hear
     if (source.kind === "url") await store.close().catch(() => undefined);
@@ -156,7 +156,11 @@ async function open(source: Source): Promise<Target> {
 }
 
 /** The one arrow from sdk to runtime: late, so that importing tasker costs no driver. */
-async function load({ url, ...options }: Extract<Source, { readonly kind: "url" }>): Promise<Openable> {
-  const { openStore } = await import("../../runtime/store/open.ts");
-  return openStore(url, options);
+async function load(source: Source): Promise<{ readonly store: Openable; readonly target: Target }> {
+  if (source.kind === "store" && "add" in source.store) return { store: source.store, target: source.store };
+  const { openStore, targetOf } = await import("../../runtime/store/open.ts");
+  if (source.kind === "store") return { store: source.store, target: targetOf(source.store as Bare) };
+  const { kind: _, url, ...options } = source;
+  const store = await openStore(url, options);
+  return { store, target: store };
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { InvalidInput } from "../port/error.ts";
 import { checkFlag } from "../port/option.ts";
-import type { Target } from "../port/target.ts";
+import type { Bare, Target } from "../port/target.ts";
 
 /** A store, or what opens one. */
 export type Source =
@@ -15,11 +15,8 @@ export type Source =
       readonly prepare?: boolean | undefined;
     };
 
-/** A target that may have to be opened first: what stores are. */
-export interface Openable extends Target {
-  readonly name?: string;
-  open?(signal?: AbortSignal): Promise<void>;
-}
+/** A target that may have to be opened first, or a store as it is written. */
+export type Openable = Bare | (Target & { readonly name?: string; open?(signal?: AbortSignal): Promise<void> });
 
 /** What the search looks at; the process's own by default. */
 export interface Surroundings {

@@ -182,6 +182,16 @@ export class StoreUnusable extends TaskerError {
   readonly code = "STORE_UNUSABLE";
 }
 
+/** The store that is in use lacks what was asked for. */
+export class NotSupported extends TaskerError {
+  readonly code = "NOT_SUPPORTED";
+  constructor(what: string, store: string, why: string) {
+    super(
+      `${what} is not supported by the store "${store}", for ${why}; do without, or use a store that has it, such as Postgres`,
+    );
+  }
+}
+
 /** `trigger` found no store: nothing was configured, and no `tasker dev` runs here. */
 export class NotConfigured extends TaskerError {
   readonly code = "NOT_CONFIGURED";

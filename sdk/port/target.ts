@@ -394,3 +394,19 @@ export interface Target extends Adds {
   /** Ends connections. */
   close(): Promise<void>;
 }
+
+/** Those of the methods `K`, and any of the others. */
+export type Some<T, K extends keyof T> = Pick<T, K> & Partial<T>;
+
+/** The part of a store for application code, as the store is written; the runtime's guard makes a Target of it. */
+export interface Bare {
+  /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
+  readonly name: string;
+  readonly runs: { add(batch: readonly NewRun[], how?: { readonly tx?: Tx }): Promise<readonly (Added | Error)[]> };
+  readonly find: Some<Find, "get" | "list">;
+  readonly desk: Some<Desk, "cancel">;
+  readonly schedules?: Schedules;
+  /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
+  open(signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}

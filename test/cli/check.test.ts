@@ -8,7 +8,7 @@ import type { Report } from "../../cli/check/report.ts";
 import { settings } from "../../cli/config.ts";
 import { output } from "../../cli/view/output.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { encode } from "../../sdk/port/codec.ts";
 import { aRun, aSchedule, only } from "../kit/build.ts";
 import { freshDatabase, type Database } from "../kit/database.ts";
@@ -78,7 +78,7 @@ async function json(
 const messages = (list: Report["errors"]): readonly string[] => list.map(({ message }) => message);
 
 /** A store in a schema of its own, migrated. */
-async function stored<T>(schema: string, act: (store: Store) => Promise<T>): Promise<Flags> {
+async function stored<T>(schema: string, act: (store: Guarded) => Promise<T>): Promise<Flags> {
   const store = postgres({ url: database.url, schema });
   await store.open();
   await act(store);

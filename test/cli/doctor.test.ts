@@ -13,7 +13,7 @@ import { tables } from "../../cli/doctor/vacuum.ts";
 import { nodes } from "../../cli/doctor/engine.ts";
 import { output } from "../../cli/view/output.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { aNode, aOneShot, aRun, aSchedule, aState } from "../kit/build.ts";
 import { freshDatabase, type Database } from "../kit/database.ts";
 import { folder } from "./folder.ts";
@@ -30,7 +30,7 @@ const { engines } = createRequire(import.meta.url)("tasker/package.json") as { e
 const usual: Bounds = { longMs: 60_000, now: Date.now };
 
 /** A store in a schema of its own, migrated. */
-async function stored(schema: string): Promise<Store> {
+async function stored(schema: string): Promise<Guarded> {
   const store = postgres({ url: database.url, schema });
   onTestFinished(() => store.close());
   await store.open();

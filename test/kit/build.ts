@@ -13,7 +13,7 @@ import type {
   Published,
   Released,
   Settlement,
-  Store,
+  Guarded,
   Tally,
   Tick,
   TickRun,
@@ -95,7 +95,7 @@ export function settled(
 }
 
 /** Gives leases back. */
-export async function release(store: Store, ...fences: readonly Fence[]): Promise<void> {
+export async function release(store: Guarded, ...fences: readonly Fence[]): Promise<void> {
   const about = { job: "job", outcome: released, startedMs: null, hooks: [] };
   await store.runs.settle(fences.map(({ id, token }) => ({ id, token, ...about })));
 }
@@ -146,7 +146,7 @@ export function only<T>(list: readonly T[]): T {
 }
 
 /** Adds runs that must all be taken. */
-export async function addAll(store: Store, runs: readonly NewRun[]): Promise<readonly Added[]> {
+export async function addAll(store: Guarded, runs: readonly NewRun[]): Promise<readonly Added[]> {
   const answers = await store.add(runs);
   return answers.map((answer) => {
     if (answer instanceof Error) throw answer;
@@ -155,13 +155,13 @@ export async function addAll(store: Store, runs: readonly NewRun[]): Promise<rea
 }
 
 /** Adds one run and answers its id. */
-export async function addOne(store: Store, overrides: Partial<NewRun> = {}): Promise<number> {
+export async function addOne(store: Guarded, overrides: Partial<NewRun> = {}): Promise<number> {
   return only(await addAll(store, [aRun(overrides)])).id;
 }
 
 /** Adds runs that are alike, and answers their ids. */
 export async function addMany(
-  store: Store,
+  store: Guarded,
   count: number,
   overrides: Partial<NewRun> = {},
 ): Promise<readonly number[]> {
@@ -170,12 +170,12 @@ export async function addMany(
 }
 
 /** Claims, and answers the leases. */
-export async function lease(store: Store, node: number, overrides: Partial<Claim> = {}): Promise<readonly Lease[]> {
+export async function lease(store: Guarded, node: number, overrides: Partial<Claim> = {}): Promise<readonly Lease[]> {
   return (await store.runs.lease(aClaim({ node, ...overrides }))).leases;
 }
 
 /** Adds one run and leases it. */
-export async function leased(store: Store, node: number, run: Partial<NewRun> = {}): Promise<Lease> {
+export async function leased(store: Guarded, node: number, run: Partial<NewRun> = {}): Promise<Lease> {
   const id = await addOne(store, run);
   const leases = await lease(store, node, { jobs: [run.job ?? "job"], queues: { only: [run.queue ?? "default"] } });
   const found = leases.find((each) => each.id === id);
@@ -185,7 +185,7 @@ export async function leased(store: Store, node: number, run: Partial<NewRun> = 
 
 /** Adds one run, leases and settles it; answers its id. */
 export async function ended(
-  store: Store,
+  store: Guarded,
   node: number,
   outcome: Outcome = completed,
   run: Partial<NewRun> = {},
@@ -220,27 +220,30 @@ export function aSchedule(overrides: Partial<NewSchedule> = {}): NewSchedule {
 }
 
 /** Puts one schedule that must be taken. */
-export async function putOne(store: Store, overrides: Partial<NewSchedule> = {}): Promise<ScheduleRecord> {
+export async function putOne(store: Guarded, overrides: Partial<NewSchedule> = {}): Promise<ScheduleRecord> {
   const answer = only(await store.schedules.put([aSchedule(overrides)]));
   if (answer instanceof Error) throw answer;
   return answer;
 }
 
 /** The id of the run that holds a key now, or null. */
-export async function keyed(store: Pick<Store, "find">, job: string, key: string): Promise<number | null> {
+export async function keyed(store: Pick<Guarded, "find">, job: string, key: string): Promise<number | null> {
   const { items } = await store.find.list({ job: [job], key, holds: true });
   return items[0]?.id ?? null;
 }
 
 /** The schedule of this name, or null. */
-export async function scheduleOf(store: Pick<Store, "schedules">, name: ScheduleName): Promise<ScheduleRecord | null> {
+export async function scheduleOf(
+  store: Pick<Guarded, "schedules">,
+  name: ScheduleName,
+): Promise<ScheduleRecord | null> {
   const { items } = await store.schedules.list({ job: [name.job], key: name.key });
   return items[0] ?? null;
 }
 
 /** A schedule as a node reads it now.
  *  @throws {Error} if it is not due. */
-export async function dueOf(store: Store, node: number, { job, key }: ScheduleName = aSchedule()): Promise<Due> {
+export async function dueOf(store: Guarded, node: number, { job, key }: ScheduleName = aSchedule()): Promise<Due> {
   const { due } = await store.ticks.due({ node, aheadMs: 0, limit: 1000 });
   const found = due.find((each) => each.job === job && each.key === key);
   if (!found) throw new Error(`schedule "${job}" with key "${key}" is not due`);
@@ -260,7 +263,7 @@ export function aTick({ job, key, rev, nextMs }: Due, overrides: Partial<Tick> =
 
 /** Moves a schedule that is due on, and answers its runs. */
 export async function tickOne(
-  store: Store,
+  store: Guarded,
   due: Due,
   overrides: Partial<Tick> = {},
 ): Promise<readonly (number | null)[]> {
@@ -271,7 +274,7 @@ export async function tickOne(
 
 /** Puts a schedule whose next tick a node has worked out: it is due at `nextMs`, epoch ms; null: it has ended. */
 export async function planOne(
-  store: Store,
+  store: Guarded,
   node: number,
   nextMs: number | null,
   overrides: Partial<NewSchedule> = {},
@@ -282,14 +285,14 @@ export async function planOne(
 }
 
 /** Declares schedules of a job for a new node that lives 30 s; answers the node. */
-export async function declareOn(store: Store, schedules: readonly NewSchedule[], job = "job"): Promise<number> {
+export async function declareOn(store: Guarded, schedules: readonly NewSchedule[], job = "job"): Promise<number> {
   const node = await store.nodes.join(aNode(), 30_000);
   await store.nodes.publish(node, [aJob({ id: job, schedules })]);
   return node;
 }
 
 /** Leaves behind a schedule of job `job` that was declared, and that newer code took out. No node lives on. */
-export async function takeOut(store: Store, schedule: NewSchedule = aSchedule()): Promise<void> {
+export async function takeOut(store: Guarded, schedule: NewSchedule = aSchedule()): Promise<void> {
   const nodes = [await declareOn(store, [schedule]), await declareOn(store, [])];
   for (const node of nodes) await store.nodes.leave(node);
 }

@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { migrate } from "../../runtime/store/postgres/migrate.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 
 /** What can move a store's clock: calls back with the milliseconds of each move. */
 export interface Moving {
@@ -29,7 +29,7 @@ const emptied = [
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */
 export async function postgresStores(
   url: string,
-): Promise<{ open(clock: Moving): Promise<Store>; client: Client; close(): Promise<void> }> {
+): Promise<{ open(clock: Moving): Promise<Guarded>; client: Client; close(): Promise<void> }> {
   const client = new Client({ connectionString: url });
   client.on("error", () => undefined); // the database is dropped with its connections
   await client.connect();

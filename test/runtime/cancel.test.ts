@@ -2,11 +2,11 @@ import { describe, expect, test, vi } from "vitest";
 import { RunCanceled } from "../../sdk/port/error.ts";
 import { toMs } from "../../sdk/port/duration.ts";
 import { parseId } from "../../sdk/port/id.ts";
-import type { Fence, Store } from "../../runtime/store/port.ts";
+import type { Fence, Guarded } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A store whose every beat answers the same commands. */
-function repeating(fences: readonly Fence[]): (store: Store) => Store {
+function repeating(fences: readonly Fence[]): (store: Guarded) => Guarded {
   return (store) => ({
     ...store,
     nodes: {

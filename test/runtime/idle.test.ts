@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { addOne, aNode, aRule, aRun, aState, putOne } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns, type Bench } from "./kit.ts";
 
@@ -8,7 +8,7 @@ const minute = 60_000;
 const settledMs = 40_000;
 
 /** The store, with each call of the runtime noted by name. */
-function counted(store: Store, calls: string[]): Store {
+function counted(store: Guarded, calls: string[]): Guarded {
   const noted = <P extends object>(port: P): P =>
     new Proxy(port, {
       get(target, name) {

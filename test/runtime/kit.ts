@@ -8,7 +8,7 @@ import type { Logger } from "../../runtime/core/log.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import type { RuntimeOptions } from "../../runtime/setting.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
-import type { Runs, Store } from "../../runtime/store/port.ts";
+import type { Runs, Guarded } from "../../runtime/store/port.ts";
 import { fakeClock, type FakeClock } from "../../runtime/testing/clock.ts";
 import { addOne } from "../kit/build.ts";
 
@@ -21,7 +21,7 @@ export interface Line {
 export interface Bench {
   readonly runtime: Runtime;
   readonly clock: FakeClock;
-  readonly store: Store;
+  readonly store: Guarded;
   readonly lines: Line[];
   /** Adds a run of job `job` from outside, and lets the runtime take note. */
   add(run?: Partial<NewRun>): Promise<number>;
@@ -34,7 +34,7 @@ export interface Bench {
 type Options = Omit<RuntimeOptions, "store" | "clock" | "logger">;
 
 /** Makes a runtime and starts it. `store` wraps the memory store, to let it fail. */
-export async function aBench(options: Options, wrap: (store: Store) => Store = (store) => store): Promise<Bench> {
+export async function aBench(options: Options, wrap: (store: Guarded) => Guarded = (store) => store): Promise<Bench> {
   const bench = idleBench(options, wrap);
   await bench.runtime.start();
   await turns();
@@ -44,7 +44,7 @@ export async function aBench(options: Options, wrap: (store: Store) => Store = (
 /** Makes a runtime that is not started yet. */
 export function idleBench(
   options: Options,
-  wrap: (store: Store) => Store = (store) => store,
+  wrap: (store: Guarded) => Guarded = (store) => store,
   clock = fakeClock(),
 ): Bench {
   const store = memory({ now: () => clock.nowMs() });
@@ -110,7 +110,7 @@ export function aJob(
 }
 
 /** The store with some of its `runs` port replaced. */
-export function withRuns(store: Store, change: (runs: Runs) => Partial<Runs>): Store {
+export function withRuns(store: Guarded, change: (runs: Runs) => Partial<Runs>): Guarded {
   return { ...store, runs: { ...store.runs, ...change(store.runs) } };
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from "vitest";
 import { LeaseLost, StoreUnavailable } from "../../sdk/port/error.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { aNode, lease, wire } from "../kit/build.ts";
 import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
 
 /** A store that can be taken away: every call fails while `away.now` is true. */
-function awayable(): { readonly away: { now: boolean }; readonly wrap: (store: Store) => Store } {
+function awayable(): { readonly away: { now: boolean }; readonly wrap: (store: Guarded) => Guarded } {
   const away = { now: false };
   const guard = <T extends object>(port: T): T =>
     new Proxy(port, {
@@ -193,7 +193,7 @@ describe("a process that was blocked for longer than a lease", () => {
 
 describe("a run that this process leases anew while it is still here", () => {
   /** A store that lets the first lease of a run end at once, whatever the engine asks for. */
-  const brief = (store: Store): Store => {
+  const brief = (store: Guarded): Guarded => {
     let claims = 0;
     return withRuns(store, ({ lease, hold }) => ({
       lease: async (claim) => {

@@ -7,7 +7,7 @@ import type { JobSpec } from "../../sdk/define/spec.ts";
 import type { ScheduleRecord } from "../../sdk/port/target.ts";
 import type { Event } from "../../runtime/core/event.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { fakeClock } from "../../runtime/testing/clock.ts";
 import { testRuntime } from "../../runtime/testing/index.ts";
@@ -176,7 +176,7 @@ describe("a declared schedule", () => {
 });
 
 describe("a schedule made at run time", () => {
-  const at = async (store: Store, rule: object): Promise<void> => {
+  const at = async (store: Guarded, rule: object): Promise<void> => {
     const base = { overlap: "allow", catchUp: { max: 1, withinMs: null } } as const;
     await store.schedules.put([
       {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { InvalidInput, StoreUnavailable, StoreUnusable, Stopping } from "../../sdk/port/error.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { aBench, aJob, deferred, idleBench, moving, turns, withRuns } from "./kit.ts";
 
 const never = new Promise<never>(() => undefined);
@@ -67,7 +67,7 @@ describe("stop", () => {
     expect((await bench.get(id)).status).toBe("completed");
   });
 
-  test.each<[string, (store: Store) => Store]>([
+  test.each<[string, (store: Guarded) => Guarded]>([
     ["a deaf handler", (store) => store],
     ["a store that hangs while it settles", (store) => withRuns(store, () => ({ settle: () => never }))],
     ["a store that hangs while it leases", (store) => withRuns(store, () => ({ lease: () => never }))],

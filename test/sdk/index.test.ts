@@ -11,7 +11,16 @@ test("the public surface is this and no more", () => {
   ]);
   expect(errors).toEqual([
     ...["AbortError", "AttemptTimeout", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound", "KeyConflict"],
-    ...["LeaseLost", "NotConfigured", "NotStorable", "RetryAfterError", "RunCanceled", "RunFailed", "RunNotFound"],
+    ...[
+      "LeaseLost",
+      "NotConfigured",
+      "NotStorable",
+      "NotSupported",
+      "RetryAfterError",
+      "RunCanceled",
+      "RunFailed",
+      "RunNotFound",
+    ],
     ...[
       "ScheduleNotFound",
       "Stopping",

@@ -3,14 +3,14 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { addOne, aNode, aRun, aState, lease } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 import { aJob } from "../runtime/kit.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let client: pg.Client;
 beforeAll(async () => {
   database = await freshDatabase();

@@ -8,13 +8,13 @@ import { DataSource } from "typeorm";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { configure, defineJob, runs, type RunHandle, type Tx } from "../../sdk/index.ts";
 import { aRun } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let pool: pg.Pool;
 beforeAll(async () => {
   database = await freshDatabase();

@@ -9,7 +9,7 @@ import { postgres } from "../../runtime/store/postgres/index.ts";
 import { lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { Taken, Store } from "../../runtime/store/port.ts";
+import type { Taken, Guarded } from "../../runtime/store/port.ts";
 import { aKey, aNode, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
@@ -17,7 +17,7 @@ import { until } from "../kit/until.ts";
 import { aJob } from "../runtime/kit.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let client: pg.Client;
 let node: number;
 beforeAll(async () => {

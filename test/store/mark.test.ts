@@ -9,14 +9,14 @@ import { marks } from "../../runtime/store/postgres/mark.ts";
 import { nodes } from "../../runtime/store/postgres/node.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
-import type { Claim, Store } from "../../runtime/store/port.ts";
+import type { Claim, Guarded } from "../../runtime/store/port.ts";
 import { aClaim, addMany, addOne, aNode, aState, lease } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 import { deferred } from "../runtime/kit.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let node: number;
 let client: pg.Client;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { memory } from "../../runtime/store/memory/index.ts";
-import { addOne, aRun } from "../kit/build.ts";
+import { addOne } from "../kit/build.ts";
 import { modelSuite } from "./model.ts";
 import { type Open, storeSuite } from "./suite.ts";
 
@@ -8,18 +8,6 @@ const open: Open = (clock) => Promise.resolve(memory({ now: clock.nowMs }));
 
 storeSuite("memory", open);
 modelSuite("memory", open, { runs: 100, steps: 100 });
-
-test("the memory store refuses transactions, item by item", async () => {
-  const store = memory();
-
-  const answers = await store.add([aRun(), aRun()], { query: () => undefined });
-
-  expect(answers.map((answer) => answer instanceof Error && "code" in answer && answer.code)).toEqual([
-    "INVALID_INPUT",
-    "INVALID_INPUT",
-  ]);
-  expect((await store.find.list({})).items).toEqual([]);
-});
 
 test("the memory store's own clock is the system's", async () => {
   const store = memory();

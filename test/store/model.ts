@@ -1,6 +1,7 @@
 /** A model of the store, compared with a real one step by step over random commands. */
 import fc from "fast-check";
 import { test } from "vitest";
+import { guard } from "../../runtime/store/guard.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { join, Model } from "./model/state.ts";
 import { type Step, steps } from "./model/step.ts";
@@ -33,7 +34,7 @@ export function modelSuite(
 
 async function follow(open: Open, commands: Iterable<Step>): Promise<void> {
   const clock = fakeClock();
-  const store = await open(clock);
+  const store = guard(await open(clock));
   try {
     const model = new Model(clock);
     model.acting.push(await join(model, store), await join(model, store));

@@ -56,7 +56,7 @@ test("other applications of the pooler find its sessions as they were, and nobod
   const before = (await other.query(settings)).rows;
 
   await store.runs.listen(1, () => undefined);
-  await store.find.now();
+  await store.find.get(1);
 
   expect((await other.query(settings)).rows).toEqual(before);
   expect((await other.query("select pg_listening_channels()")).rows).toEqual([]);

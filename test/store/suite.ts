@@ -1,7 +1,8 @@
 /** What each method of a store's ports means, as tests that every store passes. Made for vitest. */
 import { afterEach, describe } from "vitest";
 import type { DurationText } from "../../sdk/port/duration.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import { guard } from "../../runtime/store/guard.ts";
+import type { Guarded, Store } from "../../runtime/store/port.ts";
 import { aNode } from "../kit/build.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { adding } from "./suite/add.ts";
@@ -39,7 +40,7 @@ export type Open = (clock: SuiteClock) => Promise<Store>;
 
 /** What each test starts with: an empty store, its clock, and a node that joined it. */
 export interface Setup {
-  readonly store: Store;
+  readonly store: Guarded;
   readonly clock: SuiteClock;
   readonly node: number;
 }
@@ -53,7 +54,7 @@ export function storeSuite(name: string, open: Open): void {
     });
     const setup = async (): Promise<Setup> => {
       const clock = fakeClock();
-      const store = await open(clock);
+      const store = guard(await open(clock));
       opened.push(store);
       return { store, clock, node: await store.nodes.join(aNode(), 30_000) };
     };

@@ -3,13 +3,13 @@ import { CamelCasePlugin, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import type { Added, Tx } from "../../sdk/port/target.ts";
 import { aKey, aRun, keyed, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let client: pg.Client;
 beforeAll(async () => {
   database = await freshDatabase();

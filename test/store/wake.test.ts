@@ -2,13 +2,13 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Claim, Store } from "../../runtime/store/port.ts";
+import type { Claim, Guarded } from "../../runtime/store/port.ts";
 import { aClaim, addOne, again, aKey, aNode, aRun, aState, leased, release, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
 
 let database: Database;
-let store: Store;
+let store: Guarded;
 let node: number;
 let client: pg.Client;
 let heard = 0;

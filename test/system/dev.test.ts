@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { parseId } from "../../sdk/port/id.ts";
 import { isAlive } from "../../sdk/client/source.ts";
 import { launch, project, tasker, type Running } from "../cli/process.ts";
@@ -26,7 +26,7 @@ const answers = "await new Promise((done) => setTimeout(done, ms)); return word;
 
 let cwd: string;
 let url: string;
-let store: Store;
+let store: Guarded;
 beforeEach(async () => {
   const database = await freshDatabase();
   url = database.url;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { startEmbedded } from "../../runtime/store/postgres/embedded.ts";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
 import { addMany, wire } from "../kit/build.ts";
@@ -15,7 +15,7 @@ import { endWorkers, startWorker, type Worker } from "../kit/worker.ts";
 import { allEnded, everything, freshStore } from "./kit.ts";
 
 let url: string;
-let store: Store;
+let store: Guarded;
 beforeEach(async () => {
   ({ url, store } = await freshStore());
 });

@@ -1,7 +1,7 @@
 /** What schedules promise when processes die and clocks are wrong: with real processes, on a real database. */
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
-import type { Store } from "../../runtime/store/port.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
 import { until } from "../kit/until.ts";
 import { startWorker, type Entry, type Worker } from "../kit/worker.ts";
@@ -13,7 +13,7 @@ const seconds = Number(process.env["SOAK_SECONDS"] ?? 10);
 const schedules = 50;
 
 let url: string;
-let store: Store;
+let store: Guarded;
 beforeEach(async () => {
   ({ url, store } = await freshStore());
 });

@@ -1,26 +1,19 @@
-import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
+import { KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
-import type { Added, NewKey, NewRun, Tx } from "../../../sdk/port/target.ts";
-import { isClean } from "../../../sdk/port/text.ts";
+import type { Added, NewKey, NewRun } from "../../../sdk/port/target.ts";
 import { attach } from "./schedule.ts";
 import { frozen, insert, keyName, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
 
 /** Adds runs, item by item. */
-export function addAll(state: State, batch: readonly NewRun[], tx: Tx | undefined): readonly (Added | Error)[] {
+export function addAll(state: State, batch: readonly NewRun[]): readonly (Added | Error)[] {
   const rows: Row[] = [];
-  const answers = batch.map((run) => (tx ? noTransactions() : addOne(state, run, rows)));
+  const answers = batch.map((run) => addOne(state, run, rows));
   tellDue(state, rows);
   return answers;
 }
 
-function noTransactions(): Error {
-  return new InvalidInput("the memory store has no transactions; leave out tx, or use Postgres");
-}
-
 /** Adds a run, or answers with the one that holds its key. Rows that are new or moved go to `rows`. */
 export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
-  const complaint = complaintOf(run);
-  if (complaint) return new InvalidInput(`run of job "${run.job}" ${complaint}`);
   const holder = run.key && holderOf(state, run.job, run.key.key);
   if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
   const { job, replayOf } = run;
@@ -92,16 +85,4 @@ export function holderOf(
 function isKept(state: State, row: Row | null, claim: KeyRow): boolean {
   if (!row) return claim.untilMs > state.now();
   return row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
-}
-
-/** What is wrong with a run, or null. */
-function complaintOf(run: NewRun): string | null {
-  const { priority, dueAt, delayMs, ttlMs, key } = run;
-  if (!Number.isInteger(priority) || priority < 0 || priority > 9) return `has priority ${priority}; give it 0 to 9`;
-  if (dueAt && Number.isNaN(dueAt.getTime())) return "has an instant that is no date; give it a valid Date";
-  const spans = [delayMs, ttlMs ?? 0, key?.keepMs ?? 0];
-  if (!spans.every((ms) => Number.isFinite(ms) && ms >= 0))
-    return "has a span that is no number of milliseconds; give it 0 or more";
-  const texts = [run.job, run.queue, ...run.tags, key?.key ?? ""];
-  return texts.every(isClean) ? null : "has NUL or a lone surrogate in its job, queue, tags or key; remove it";
 }

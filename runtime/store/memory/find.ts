@@ -1,5 +1,5 @@
-import { InvalidInput } from "../../../sdk/port/error.ts";
 import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
+import { strangeCursor } from "../guard.ts";
 import { holderOf } from "./add.ts";
 import { isHeld, recordOf, type Row, type State, step } from "./state.ts";
 
@@ -56,14 +56,10 @@ function copy<T extends object>(record: T): T {
 
 /** Items by falling number, from the cursor on. */
 function pageOf<T>(items: readonly (readonly [n: number, item: T])[], { cursor, limit = 50 }: Paging = {}): Page<T> {
-  if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor))
-    throw new InvalidInput(`cursor "${cursor}" is none; give back the \`next\` of a page`);
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new InvalidInput(`limit ${limit} is no whole number from 1 to 200; give it one`);
-  const size = Math.min(200, limit);
+  if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor)) throw strangeCursor(cursor);
   const left = items.filter(([n]) => cursor === undefined || n < Number(cursor)).sort(([a], [b]) => b - a);
-  const next = left.length > size ? String(left[size - 1]![0]) : null;
-  return { items: left.slice(0, size).map(([, item]) => item), next, complete: true };
+  const next = left.length > limit ? String(left[limit - 1]![0]) : null;
+  return { items: left.slice(0, limit).map(([, item]) => item), next, complete: true };
 }
 
 function matcher(filter: RunFilter): (run: RunRecord) => boolean {

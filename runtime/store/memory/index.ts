@@ -1,4 +1,5 @@
-import type { Store } from "../port.ts";
+import { guard } from "../guard.ts";
+import type { Guarded } from "../port.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
 import { nodes } from "./node.ts";
@@ -14,26 +15,25 @@ export interface MemoryOptions {
 }
 
 /** A store in this process's memory: for tests, and the reference that other stores are compared with. Nothing survives, no
- *  other process sees it, and it has no transactions: an add with `tx` is refused item by item. */
-export function memory(options: MemoryOptions = {}): Store {
+ *  other process sees it, and it has no transactions. */
+export function memory(options: MemoryOptions = {}): Guarded {
   const state = makeState(options.now ?? steadyNow());
-  const way = runs(state);
-  return {
+  return guard({
     name: "memory",
-    runs: way,
+    lacks: { tx: "it has no transactions" },
+    runs: runs(state),
     nodes: nodes(state),
     ticks: ticks(state),
     find: find(state),
     desk: desk(state),
     schedules: schedules(state),
-    add: (batch, tx) => way.add(batch, { tx }),
     open: () => Promise.resolve(),
     close() {
       state.ears.clear();
       for (const wake of [...state.waiters.values()].flatMap((each) => [...each])) wake();
       return Promise.resolve();
     },
-  };
+  });
 }
 
 /** The system's clock, which stands still while it is set back. */

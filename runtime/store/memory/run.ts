@@ -1,5 +1,4 @@
 import type { NewRun } from "../../../sdk/port/target.ts";
-import { clean } from "../../../sdk/port/text.ts";
 import type {
   Adding,
   Claim,
@@ -16,6 +15,7 @@ import type {
   Swept,
   Taken,
 } from "../port.ts";
+import { crashed, expired } from "../guard.ts";
 import { addAll, addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
 import {
@@ -56,8 +56,7 @@ function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
   if (!row) return false;
   if (progress) row.progress = frozen(progress);
   for (const line of lines) {
-    const kept = { ...line, at: new Date(line.at), message: clean(line.message, 8192) };
-    state.logs.set(state.next("record"), { run: row.id, ...kept });
+    state.logs.set(state.next("record"), { run: row.id, ...line, at: new Date(line.at) });
   }
   return true;
 }
@@ -156,9 +155,9 @@ function crashesOf({ crashes, leaseUntil }: Row): number {
   return leaseUntil === null ? crashes : Math.max(crashes, 1);
 }
 
-function add(state: State, batch: readonly NewRun[], { tx, lease }: Adding = {}): readonly (Taken | Error)[] {
+function add(state: State, batch: readonly NewRun[], { lease }: Adding = {}): readonly (Taken | Error)[] {
   if (lease) return batch.map((run) => addLeased(state, run, lease));
-  return addAll(state, batch, tx);
+  return addAll(state, batch);
 }
 
 function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken | Error {
@@ -289,9 +288,7 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
   const isStarted = row.startedMs !== null;
   const crashes = isStarted ? row.crashes + 1 : Math.max(row.crashes, 1); // only a recorded start says who did it
   const isOver = isStarted && crashes >= maxCrashes;
-  const error = isOver
-    ? { name: "Crashed", message: `its node died ${crashes} times while it ran; see why, then retry it`, stack: null }
-    : null;
+  const error = isOver ? crashed(crashes) : null;
   const readyMs = Math.max(state.now(), row.dueMs);
   recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver || row.ask !== null ? null : readyMs });
   Object.assign(row, { crashes, token: row.token + 1 });
@@ -305,7 +302,6 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
 }
 
 function expire(state: State, row: Row): "expired" {
-  const error = { name: "Expired", message: "it did not start within its ttl", stack: null };
-  finish(state, row, { status: "failed", reason: "expired", result: null, error, note: null });
+  finish(state, row, { status: "failed", reason: "expired", result: null, error: expired, note: null });
   return "expired";
 }

@@ -1,5 +1,4 @@
-import { InvalidInput } from "../../../sdk/port/error.ts";
-import { scheduleId } from "../../../sdk/port/id.ts";
+import type { InvalidInput } from "../../../sdk/port/error.ts";
 import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
@@ -11,7 +10,7 @@ import type {
   ScheduleRecord,
   Schedules,
 } from "../../../sdk/port/target.ts";
-import { isClean } from "../../../sdk/port/text.ts";
+import { declared, served, strangeCursor } from "../guard.ts";
 import {
   dateOf,
   frozen,
@@ -90,12 +89,7 @@ function isMoved(old: ScheduleRow | undefined, rule: Rule): boolean {
 }
 
 function put(state: State, given: NewSchedule): ScheduleRecord | InvalidInput {
-  const id = scheduleId(given);
-  const texts = [given.job, given.key, given.queue ?? "", ...given.tags];
-  if (!texts.every(isClean))
-    return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
-  if (find(state, given)?.declared)
-    return new InvalidInput(`schedule "${id}" is declared in code; change it there, or pause it`);
+  if (find(state, given)?.declared) return declared(given);
   tellTick(state);
   return recordOf(state, save(state, given, false));
 }
@@ -120,10 +114,7 @@ function resume(state: State, name: ScheduleName): ScheduleRow | null {
 function remove(state: State, name: ScheduleName): boolean {
   const row = find(state, name);
   if (!row) return false;
-  if (row.declared && servedJobs(state).has(row.job))
-    throw new InvalidInput(
-      `schedule "${scheduleId(name)}" is declared in code that a live node has; take it out there, or pause it`,
-    );
+  if (row.declared && servedJobs(state).has(row.job)) throw served(name);
   if (row.declared) state.applied.delete(row.job); // its code brings it back
   return state.schedules.delete(keyName(row.job, row.key));
 }
@@ -136,21 +127,19 @@ export function byName(a: ScheduleName, b: ScheduleName): number {
 
 function list(
   state: State,
-  { job, key, paused, declared }: ScheduleFilter,
+  { job, key, paused, declared: byCode }: ScheduleFilter,
   { cursor, limit = 50 }: Paging = {},
 ): SchedulePage {
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new InvalidInput(`limit ${limit} is no whole number from 1 to 200; give it one`);
   const after = cursor === undefined ? null : placeOf(cursor);
   const matches = (row: ScheduleRow): boolean =>
     !row.removed &&
     (job?.includes(row.job) ?? true) &&
     row.key === (key ?? row.key) &&
     row.paused === (paused ?? row.paused) &&
-    row.declared === (declared ?? row.declared) &&
+    row.declared === (byCode ?? row.declared) &&
     (after === null || byName(row, after) > 0);
   const rows = [...state.schedules.values()].filter(matches).sort(byName);
-  const shown = rows.slice(0, Math.min(200, limit));
+  const shown = rows.slice(0, limit);
   const last = shown.length < rows.length ? shown.at(-1) : undefined;
   const next = last ? JSON.stringify([last.job, last.key]) : null;
   return { items: shown.map((row) => recordOf(state, row)), next, complete: true, at: new Date(state.now()) };
@@ -163,7 +152,7 @@ function placeOf(cursor: string): ScheduleName {
   } catch {
     // said below
   }
-  throw new InvalidInput(`cursor "${cursor}" is none; give back the \`next\` of a page`);
+  throw strangeCursor(cursor);
 }
 
 /** Jobs that live nodes have. */

@@ -14,7 +14,6 @@ import type {
   RunRecord,
 } from "../../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../../sdk/port/text.ts";
-import { clean } from "../../../sdk/port/text.ts";
 import type { Settled, Tally } from "../port.ts";
 
 /** How a run ended. */
@@ -234,8 +233,7 @@ const hookOf = { completed: "success", failed: "failure", canceled: "cancel" } a
 
 /** Writes a final state, adds the hook's run if `hooks` has one for it, and wakes who waits. */
 export function finish(state: State, row: Row, end: Ending, hooks = state.jobs.get(row.job)?.hooks ?? []): void {
-  const error = end.error && cleanError(end.error);
-  row.end = { ...end, error, finishedMs: state.now() };
+  row.end = { ...end, error: end.error && frozen(end.error), finishedMs: state.now() };
   Object.assign(row, { leaseUntil: null, held: false, ask: null, expiresMs: null });
   state.live.delete(row.id);
   state.history.set(row.id, row);
@@ -271,13 +269,9 @@ export function recordAttempt(
     startedAt: dateOf(row.startedMs),
     endedAt: new Date(state.now()),
     outcome: ended.outcome,
-    error: ended.error && cleanError(ended.error),
+    error: ended.error && frozen(ended.error),
     retryAt: dateOf(ended.retryMs),
   });
-}
-
-function cleanError({ name, message, stack }: ErrorRecord): ErrorRecord {
-  return Object.freeze({ name: clean(name, 256), message: clean(message, 4096), stack: stack && clean(stack, 16_384) });
 }
 
 /** How soon a run must be due for nodes to hear of it; later ones are found by polling, unless a node sleeps. */

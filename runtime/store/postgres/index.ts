@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../../sdk/port/error.ts";
-import type { Store } from "../port.ts";
+import { guard } from "../guard.ts";
+import type { Guarded } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
@@ -33,7 +34,7 @@ export interface PostgresOptions {
 
 /** A store in PostgreSQL ≥ 13. Connects at `open`, or at the first call.
  *  @throws {InvalidInput} if the URL or the schema's name can't be right */
-export function postgres(options: PostgresOptions): Store {
+export function postgres(options: PostgresOptions): Guarded {
   const schema = schemaName(options.schema ?? "tasker");
   if (!/^postgres(ql)?:\/\//.test(options.url) || !URL.canParse(options.url))
     throw new InvalidInput(
@@ -48,9 +49,8 @@ export function postgres(options: PostgresOptions): Store {
   const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;
 
-  return {
+  return guard({
     name,
-    add: (batch, tx) => add(batch, { tx }),
     runs: { ...runs(parts, heard), add },
     nodes: nodes(parts),
     find: find(pool.guest, text, heard),
@@ -73,7 +73,7 @@ export function postgres(options: PostgresOptions): Store {
         clearInterval(awake);
       }
     },
-  };
+  });
 }
 
 async function bringUp(pool: Pool, options: PostgresOptions, schema: string): Promise<void> {

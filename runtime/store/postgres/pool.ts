@@ -1,8 +1,6 @@
 import { Socket } from "node:net";
 import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
-import type { ErrorRecord } from "../../../sdk/port/text.ts";
-import { clean } from "../../../sdk/port/text.ts";
 import { clients } from "./client.ts";
 import { connectMs, prepareSession, warnOfPooler } from "./session.ts";
 
@@ -241,15 +239,4 @@ export function texts(values: readonly (string | null)[]): string {
 
 function quote(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
-}
-
-/** A failure as JSON text, cleaned of what Postgres can't hold and cut to its bounds; null stays null. */
-export function errorText(error: ErrorRecord | null): string | null {
-  if (!error) return null;
-  const { name, message, stack } = error;
-  return JSON.stringify({
-    name: clean(name, 200),
-    message: clean(message, 4096),
-    stack: stack === null ? null : clean(stack, 16_384),
-  });
 }

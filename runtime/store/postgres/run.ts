@@ -1,16 +1,12 @@
 import type { Fence, Line, Note, Outcome, Runs, Settled, Settlement } from "../port.ts";
-import { clean } from "../../../sdk/port/text.ts";
 import { batch } from "./batch.ts";
 import { claims, type Parts } from "./claim.ts";
 import type { Lanes } from "./lane.ts";
 import type { Listener } from "./listen.ts";
 import { bitsOf } from "./record.ts";
-import { errorText, numbers, type Pool, type Row, texts } from "./pool.ts";
+import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
-
-/** A line of a run's log is cut here. */
-const lineBytes = 8192;
 
 /** The way of a run, in Postgres. */
 export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
@@ -46,13 +42,15 @@ function fence(list: readonly Fence[]): readonly [string, string] {
   return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
 }
 
+function jsonOf(value: object | null): string | null {
+  return value && JSON.stringify(value);
+}
+
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** Answers of each whether it was kept. */
 async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Promise<readonly boolean[]> {
-  const progress = notes.map(({ progress }) =>
-    progress ? JSON.stringify({ ...progress, detail: progress.detail && clean(progress.detail, 1024) }) : null,
-  );
+  const progress = notes.map(({ progress }) => (progress ? JSON.stringify(progress) : null));
   const lines = notes.map(({ lines }) => (lines && lines.length > 0 ? JSON.stringify(lines.map(lineOf)) : null));
   const rows = await pool.rows("tasker_note", sql.note, [...fence(notes), texts(progress), texts(lines)]);
   const kept = new Set(rows.map((row) => Number(row[0])));
@@ -60,8 +58,7 @@ async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Pro
 }
 
 function lineOf({ attempt, at, level, message, data }: Line): object {
-  const texts = { message: clean(message, lineBytes), data: data && clean(data, lineBytes) };
-  return { attempt, at: at.getTime(), level, ...texts };
+  return { attempt, at: at.getTime(), level, message, data };
 }
 
 const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
@@ -142,8 +139,8 @@ function finishColumns(items: readonly Settlement[]): readonly string[] {
   return [
     numbers(outcomes.map((outcome) => statusNumber[outcome.to])),
     texts(outcomes.map((outcome) => outcome.reason)),
-    texts(outcomes.map((outcome) => ("error" in outcome ? errorText(outcome.error) : null))),
-    texts(outcomes.map((outcome) => ("note" in outcome && outcome.note !== null ? clean(outcome.note, 4096) : null))),
+    texts(outcomes.map((outcome) => ("error" in outcome ? jsonOf(outcome.error) : null))),
+    texts(outcomes.map((outcome) => ("note" in outcome ? outcome.note : null))),
     numbers(items.map((item) => bitsOf(item.hooks))),
   ];
 }
@@ -156,7 +153,7 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
     numbers(outcomes.map((outcome) => outcome.delayMs)),
     numbers(outcomes.map((outcome) => (outcome.spent ? 1 : 0))),
     texts(outcomes.map((outcome) => outcome.outcome)),
-    texts(outcomes.map((outcome) => errorText(outcome.error))),
+    texts(outcomes.map((outcome) => jsonOf(outcome.error))),
   ];
 }
 

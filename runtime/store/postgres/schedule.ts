@@ -12,8 +12,7 @@ import type {
   Schedules,
 } from "../../../sdk/port/target.ts";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
-import { isClean } from "../../../sdk/port/text.ts";
-import { pageSize } from "./page.ts";
+import { declared, served as isServed, strangeCursor } from "../guard.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
@@ -30,15 +29,12 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
   return {
     list: (filter, page = {}) => list(pool, text, filter, page),
     async put(batch) {
-      const good = batch.filter(isStorable);
-      const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(good));
+      const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(batch));
       const done = new Set(rows.map((row) => scheduleId(nameOf(row))));
-      const records = await read(good.filter((one) => done.has(scheduleId(one))));
+      const records = await read(batch.filter((one) => done.has(scheduleId(one))));
       return batch.map((one) => {
         const id = scheduleId(one);
-        if (!isStorable(one))
-          return new InvalidInput("a schedule has NUL or a lone surrogate in its job, key, queue or tags; remove it");
-        return done.has(id) ? (records.get(id) ?? gone(id)) : declaredInCode(id);
+        return done.has(id) ? (records.get(id) ?? gone(id)) : declared(one);
       });
     },
     async pause(name, paused) {
@@ -51,25 +47,14 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
       const [row] = await pool.rows("tasker_schedules_remove", text.remove, [name.job, name.key]);
       if (row) return true;
       const left = await get(name);
-      if (left?.declared && left.served)
-        throw new InvalidInput(
-          `schedule "${scheduleId(name)}" is declared in code that runs now; take it out there, or pause it`,
-        );
+      if (left?.declared && left.served) throw isServed(name);
       return false;
     },
   };
 }
 
-function declaredInCode(id: string): InvalidInput {
-  return new InvalidInput(`schedule "${id}" is declared in code; change it there, pause it, or take another key`);
-}
-
 function gone(id: string): InvalidInput {
   return new InvalidInput(`schedule "${id}" was removed by somebody else at this moment; make it again`);
-}
-
-function isStorable({ job, key, queue, tags }: NewSchedule): boolean {
-  return [job, key, queue ?? "", ...tags].every(isClean);
 }
 
 function namesOf(names: readonly ScheduleName[]): readonly string[] {
@@ -96,14 +81,13 @@ export function columnsOf(list: readonly NewSchedule[]): readonly string[] {
 async function list(
   pool: Pool,
   text: ReturnType<typeof statements>,
-  { job, key, paused, declared }: ScheduleFilter,
+  { job, key, paused, declared: byCode }: ScheduleFilter,
   page: Paging,
 ): Promise<SchedulePage> {
-  const { cursor } = page;
-  const limit = pageSize(page);
+  const { cursor, limit = 50 } = page;
   const after = cursor === undefined ? null : placeOf(cursor);
   const jobs = job ? texts(job) : null;
-  const values = [jobs, paused ?? null, declared ?? null, after?.job ?? null, after?.key ?? null, limit + 1];
+  const values = [jobs, paused ?? null, byCode ?? null, after?.job ?? null, after?.key ?? null, limit + 1];
   const rows =
     key === undefined
       ? await pool.rows("tasker_schedules_list", text.list, values)
@@ -122,7 +106,7 @@ function placeOf(cursor: string): ScheduleName {
   } catch {
     // said below
   }
-  throw new InvalidInput(`cursor "${cursor.slice(0, 80)}" is none of a list of schedules; start without one`);
+  throw strangeCursor(cursor);
 }
 
 function nameOf(row: Row): ScheduleName {

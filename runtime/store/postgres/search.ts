@@ -1,12 +1,11 @@
 /** Lists and searches, put together from conditions. Kysely is loaded with this module alone: a process that only runs jobs needs none. */
 import { Kysely, PostgresDialect, type RawBuilder, sql as raw } from "kysely";
-import { InvalidInput } from "../../../sdk/port/error.ts";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/port/status.ts";
 import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
+import { strangeCursor } from "../guard.ts";
 import { liveColumns, pastColumns } from "./column.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { attemptOf, logOf, runOf } from "./record.ts";
-import { pageSize } from "./page.ts";
 import type { Statements } from "./sql.ts";
 
 /** Of conditions that no index knows, so many of the newest runs are looked at; then the page says where it stopped. */
@@ -43,7 +42,7 @@ interface Half {
 
 /** Runs, newest first. */
 export async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging): Promise<Page<RunRecord>> {
-  const limit = pageSize(page);
+  const { limit = 50 } = page;
   const before = page.cursor === undefined ? null : cursorOf(page.cursor);
   const none = { items: [], next: null, complete: true };
   if (JSON.stringify(filter).includes("\\u0000")) return none;
@@ -266,7 +265,7 @@ export async function attempts(
   filter: { readonly run?: number; readonly job?: readonly string[] },
   page: Paging,
 ): Promise<Page<AttemptRecord>> {
-  const limit = pageSize(page);
+  const { limit = 50 } = page;
   const where: Part[] = [raw`true`];
   if (page.cursor !== undefined) where.push(raw`a.id < ${cursorOf(page.cursor)}`);
   if (filter.run !== undefined) where.push(raw`a.run = ${filter.run}`);
@@ -287,7 +286,7 @@ export async function logs(
   run: number,
   page: Paging,
 ): Promise<Page<LogRecord>> {
-  const limit = pageSize(page);
+  const { limit = 50 } = page;
   const after = page.cursor === undefined ? 0 : cursorOf(page.cursor);
   const rows = await ask(
     pool,
@@ -299,7 +298,6 @@ export async function logs(
 
 function cursorOf(text: string): number {
   const id = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(id))
-    throw new InvalidInput(`cursor "${text.slice(0, 40)}" was not made by this list; leave it out to start anew`);
+  if (!Number.isSafeInteger(id)) throw strangeCursor(text);
   return id;
 }

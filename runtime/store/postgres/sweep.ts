@@ -1,4 +1,5 @@
 import type { Runs } from "../port.ts";
+import { crashed, expired as tooLate } from "../guard.ts";
 import { pruner } from "./keep.ts";
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
@@ -61,9 +62,7 @@ function statements(sql: Statements) {
     delete from ${s}.runs r using lost where r.id = any(array[lost.id]) and over
     returning r.*, lost.crashes died, case when asked then 2::smallint else 1::smallint end status, case when asked then ${why("r.ask")} else 'crashed' end reason),
   fin as (
-    select *, case when status = 1 then json_build_object('name', 'Crashed', 'message',
-      'the process that ran it died ' || died || ' times while it held this run; look at that process''s end (memory, exit code), then retry the run',
-      'stack', null)::text end error from gone),
+    select *, case when status = 1 then replace('${JSON.stringify(crashed("$died"))}', '$died', died::text) end error from gone),
   kept as (
     insert into ${s}.history (${kept})
     select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, died, reason,
@@ -99,8 +98,7 @@ function statements(sql: Statements) {
     order by expires_at limit $1 for update skip locked),
   fin as (
     delete from ${s}.runs r using late where r.id = any(array[late.id])
-    returning r.*, 1::smallint status, 'expired' reason, json_build_object('name', 'Expired', 'message',
-      'it did not start within its ttl', 'stack', null)::text error),
+    returning r.*, 1::smallint status, 'expired' reason, '${JSON.stringify(tooLate)}'::text error),
   kept as (
     insert into ${s}.history (${kept})
     select id, due_at, created_at, started_at, ${clock}, replay_of, lane, token + 1, node, attempt, status, crashes, reason,

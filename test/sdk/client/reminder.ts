@@ -1,6 +1,6 @@
 /** A job that reminds, and its schedule for one user. */
 import { z } from "zod";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import { defineJob } from "../../../sdk/job.ts";
 import type { Upsert } from "../../../sdk/client/schedules.ts";
 import { jsonSchemaOf } from "../../../sdk/define/schema.ts";
@@ -14,7 +14,7 @@ export const daily = { job: remind, key: "user:7", cron: "0 9 * * *", payload: {
 export const named = { job: "remind", key: "user:7" };
 
 /** Publishes job `remind`, as a node does. */
-export async function publish(store: Store, overrides: Partial<JobRecord> = {}): Promise<void> {
+export async function publish(store: Guarded, overrides: Partial<JobRecord> = {}): Promise<void> {
   const { seenAt: _seenAt, ...job } = aJobRecord({ id: "remind", schema: jsonSchemaOf(schema), ...overrides });
   await store.nodes.publish(0, [{ ...job, schedules: null }]);
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { plan } from "../../../runtime/schedule/plan.ts";
 import { memory } from "../../../runtime/store/memory/index.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import { close, configure } from "../../../sdk/client/config.ts";
 import { runs } from "../../../sdk/client/runs.ts";
 import { InvalidInput, ScheduleNotFound, StoreUnavailable } from "../../../sdk/port/error.ts";
@@ -15,7 +15,7 @@ import { daily, loose, named, publish, remind } from "./reminder.ts";
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000];
 
-let store: Store;
+let store: Guarded;
 beforeEach(() => configure({ store: (store = memory()) }));
 afterEach(close);
 

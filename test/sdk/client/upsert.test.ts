@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { plan } from "../../../runtime/schedule/plan.ts";
 import { memory } from "../../../runtime/store/memory/index.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import { close, configure } from "../../../sdk/client/config.ts";
 import { InvalidInput, InvalidPayload, JobNotFound, StoreUnavailable } from "../../../sdk/port/error.ts";
 import { defineJob } from "../../../sdk/job.ts";
@@ -13,7 +13,7 @@ import { daily, loose, named, publish, remind } from "./reminder.ts";
 
 const [hour, day] = [3_600_000, 86_400_000];
 
-let store: Store;
+let store: Guarded;
 beforeEach(() => configure({ store: (store = memory()) }));
 afterEach(close);
 

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { RunRecord } from "../../../sdk/port/target.ts";
-import type { Outcome, Store } from "../../../runtime/store/port.ts";
+import type { Outcome, Guarded } from "../../../runtime/store/port.ts";
 import { aNode } from "../../kit/build.ts";
 import type { SuiteClock } from "../suite.ts";
 
@@ -148,7 +148,7 @@ export class Model {
 }
 
 /** Adds a node that acts, to the store and to the model. */
-export async function join(model: Model, store: Store): Promise<number> {
+export async function join(model: Model, store: Guarded): Promise<number> {
   const node = await store.nodes.join(aNode(), leaseMs);
   model.nodes.set(node, model.now + leaseMs);
   return node;
@@ -164,7 +164,7 @@ function view({ id, status, reason, attempt, crashes, token, canceling, queue, p
 }
 
 /** Compares all runs with the model's. */
-export async function compare(model: Model, store: Store): Promise<void> {
+export async function compare(model: Model, store: Guarded): Promise<void> {
   const { items } = await store.find.list({}, { limit: 200 });
   const meant = [...model.runs.values()].sort((a, b) => b.id - a.id);
   const views = meant.map((run) => ({

@@ -1,7 +1,7 @@
 /** The commands. Each acts on the store, expects its answer, and moves the model on. */
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { Outcome, Store } from "../../../runtime/store/port.ts";
+import type { Outcome, Guarded } from "../../../runtime/store/port.ts";
 import {
   aClaim,
   again,
@@ -20,10 +20,10 @@ import {
 import { compare, delayMs, type Given, join, leaseMs, maxCrashes, type Model, type Run } from "./state.ts";
 
 /** One random command, on the model and on the store. */
-export type Step = fc.AsyncCommand<Model, Store>;
+export type Step = fc.AsyncCommand<Model, Guarded>;
 
 /** A command that is always possible; the model is compared after it. */
-function step(name: string, act: (model: Model, store: Store) => Promise<void>): Step {
+function step(name: string, act: (model: Model, store: Guarded) => Promise<void>): Step {
   return {
     check: () => true,
     async run(model, store) {
@@ -35,14 +35,14 @@ function step(name: string, act: (model: Model, store: Store) => Promise<void>):
 }
 
 /** A command on one of the leases that were ever given, stale ones included. */
-function onLease(name: string, pick: number, act: (model: Model, store: Store, given: Given) => Promise<void>): Step {
+function onLease(name: string, pick: number, act: (model: Model, store: Guarded, given: Given) => Promise<void>): Step {
   return step(`${name}(${pick})`, async (model, store) => {
     if (model.given.length > 0) await act(model, store, model.given.at(-1 - (pick % Math.min(6, model.given.length)))!);
   });
 }
 
 /** A command on one of the runs. */
-function onRun(name: string, pick: number, act: (model: Model, store: Store, run: Run) => Promise<void>): Step {
+function onRun(name: string, pick: number, act: (model: Model, store: Guarded, run: Run) => Promise<void>): Step {
   return step(`${name}(${pick})`, async (model, store) => {
     const runs = [...model.runs.values()];
     if (runs.length > 0) await act(model, store, runs[pick % runs.length]!);

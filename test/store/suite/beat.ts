@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Beat, NodeState, Store } from "../../../runtime/store/port.ts";
+import type { Beat, NodeState, Guarded } from "../../../runtime/store/port.ts";
 import { addOne, aNode, aState, lease, leased } from "../../kit/build.ts";
 import { until } from "../../kit/until.ts";
 import type { Setup } from "../suite.ts";
@@ -9,7 +9,7 @@ const minute = 60_000;
 
 /** What a beat tells a node beside its commands. */
 export function beating(setup: () => Promise<Setup>): void {
-  const beat = (store: Store, node: number, state: Partial<NodeState> = {}, ttlMs = 30_000): Promise<Beat> =>
+  const beat = (store: Guarded, node: number, state: Partial<NodeState> = {}, ttlMs = 30_000): Promise<Beat> =>
     store.nodes.beat(node, ttlMs, aState(state), []);
 
   test("with nothing there, there is nothing to sweep, nobody else, and nothing comes", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { NewSchedule, ScheduleName } from "../../../sdk/port/target.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import {
   aJob,
   aNode,
@@ -32,16 +32,16 @@ export function declaring(setup: () => Promise<Setup>): void {
   reminding(setup);
 }
 
-async function redeclare(store: Store, node: number, schedules: readonly NewSchedule[]): Promise<void> {
+async function redeclare(store: Guarded, node: number, schedules: readonly NewSchedule[]): Promise<void> {
   await store.nodes.publish(node, [aJob({ schedules })]);
 }
 
 /** Whether a beat of a node that has job `job` says that it is to declare again. */
-async function isAsked(store: Store, node: number): Promise<boolean> {
+async function isAsked(store: Guarded, node: number): Promise<boolean> {
   return (await store.nodes.beat(node, 30_000, aState(), [])).publish;
 }
 
-async function inputs(store: Store): Promise<readonly (string | undefined)[]> {
+async function inputs(store: Guarded): Promise<readonly (string | undefined)[]> {
   return (await store.schedules.list({})).items.map(({ input }) => input.json);
 }
 

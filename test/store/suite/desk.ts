@@ -15,7 +15,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
-import type { Fence, Store } from "../../../runtime/store/port.ts";
+import type { Fence, Guarded } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -442,6 +442,6 @@ function editing(setup: () => Promise<Setup>): void {
   });
 }
 
-async function commands(store: Store, node: number): Promise<readonly Fence[]> {
+async function commands(store: Guarded, node: number): Promise<readonly Fence[]> {
   return (await store.nodes.beat(node, 30_000, aState(), [])).cancel;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { DueList, Store } from "../../../runtime/store/port.ts";
+import type { DueList, Guarded } from "../../../runtime/store/port.ts";
 import {
   aJob,
   aNode,
@@ -29,7 +29,7 @@ export function falling(setup: () => Promise<Setup>): void {
 }
 
 function reading(setup: () => Promise<Setup>): void {
-  const soon = (store: Store, node: number, aheadMs = 0, limit = 100): Promise<DueList> =>
+  const soon = (store: Guarded, node: number, aheadMs = 0, limit = 100): Promise<DueList> =>
     store.ticks.due({ node, aheadMs, limit });
   const keysOf = ({ due }: DueList): readonly string[] => due.map(({ key }) => key);
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { HookKind, RunRecord } from "../../../sdk/port/target.ts";
-import type { Outcome, Store } from "../../../runtime/store/port.ts";
+import type { Outcome, Guarded } from "../../../runtime/store/port.ts";
 import {
   addOne,
   again,
@@ -22,7 +22,7 @@ const all: readonly HookKind[] = ["success", "failure", "cancel"];
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** Runs that execute hooks. */
-async function hookRuns(store: Store): Promise<readonly RunRecord[]> {
+async function hookRuns(store: Guarded): Promise<readonly RunRecord[]> {
   return (await store.find.list({ hooks: true })).items.filter(({ options }) => options?.hook);
 }
 

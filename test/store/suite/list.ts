@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RunFilter, RunRecord } from "../../../sdk/port/target.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import {
   addAll,
   addMany,
@@ -17,7 +17,7 @@ import {
 } from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 
-async function ids(store: Store, filter: RunFilter): Promise<readonly number[]> {
+async function ids(store: Guarded, filter: RunFilter): Promise<readonly number[]> {
   return (await store.find.list(filter)).items.map(({ id }) => id);
 }
 
@@ -276,7 +276,7 @@ function lanes(setup: () => Promise<Setup>): void {
 }
 
 /** Ids of all pages. */
-async function paged(store: Store, filter: RunFilter, limit: number): Promise<readonly number[]> {
+async function paged(store: Guarded, filter: RunFilter, limit: number): Promise<readonly number[]> {
   const seen: number[] = [];
   for (let cursor: string | undefined; ;) {
     const page = await store.find.list(filter, { limit, ...(cursor === undefined ? {} : { cursor }) });

@@ -14,7 +14,7 @@ import {
   only,
   settled,
 } from "../../kit/build.ts";
-import type { Keep, Store } from "../../../runtime/store/port.ts";
+import type { Keep, Guarded } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 
 const day = 86_400_000;
@@ -192,10 +192,10 @@ function dayByDay(setup: () => Promise<Setup>): void {
 }
 
 /** Each call is bounded, so more than one may be needed. */
-async function pruned(store: Store, keep: Keep): Promise<number> {
+async function pruned(store: Guarded, keep: Keep): Promise<number> {
   return (await store.runs.sweep({ maxCrashes: 3, keep })).pruned;
 }
 
-async function prune(store: Store, keep: Keep): Promise<void> {
+async function prune(store: Guarded, keep: Keep): Promise<void> {
   for (let i = 0; i < 10; i++) if ((await pruned(store, keep)) === 0) return;
 }

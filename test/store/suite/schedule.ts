@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseScheduleId, scheduleId } from "../../../sdk/port/id.ts";
 import type { Added, NewRun, ScheduleFilter, ScheduleName, ScheduleRecord } from "../../../sdk/port/target.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import {
   addAll,
   addMany,
@@ -359,7 +359,7 @@ function attaching(setup: () => Promise<Setup>): void {
 }
 
 function hearing(setup: () => Promise<Setup>): void {
-  const acts: readonly (readonly [string, (store: Store) => Promise<unknown>])[] = [
+  const acts: readonly (readonly [string, (store: Guarded) => Promise<unknown>])[] = [
     ["put", (store) => putOne(store)],
     ["paused", (store) => store.schedules.pause({ job: "job", key: "runs" }, true)],
     ["resumed", (store) => store.schedules.pause({ job: "job", key: "paused" }, false)],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Lease, Store } from "../../../runtime/store/port.ts";
+import type { Lease, Guarded } from "../../../runtime/store/port.ts";
 import {
   addOne,
   again,
@@ -28,7 +28,7 @@ async function crash({ store, clock }: Pick<Setup, "store" | "clock">): Promise<
   return taken;
 }
 
-async function statusOf(store: Store, id: number): Promise<string> {
+async function statusOf(store: Guarded, id: number): Promise<string> {
   return (await store.find.get(id))!.status;
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { tickKey } from "../../../sdk/port/id.ts";
 import type { ScheduleName } from "../../../sdk/port/target.ts";
-import type { Store } from "../../../runtime/store/port.ts";
+import type { Guarded } from "../../../runtime/store/port.ts";
 import {
   addOne,
   aKey,
@@ -287,7 +287,7 @@ function racing(setup: () => Promise<Setup>): void {
 }
 
 function beating(setup: () => Promise<Setup>): void {
-  const tickMsOf = async (store: Store, node: number, jobs: readonly string[] = ["job"]): Promise<number | null> =>
+  const tickMsOf = async (store: Guarded, node: number, jobs: readonly string[] = ["job"]): Promise<number | null> =>
     (await store.nodes.beat(node, 30_000, aState({ jobs }), [])).tickMs;
 
   test("a beat tells when the earliest schedule is due", async () => {

@@ -1,0 +1,306 @@
+/** What every store would else do for itself: bounds, clean texts, the same words for the same case, and a way to go on without
+ *  what it lacks. */
+import { setTimeout as pause } from "node:timers/promises";
+import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
+import { scheduleId } from "../../sdk/port/id.ts";
+import { checkPriority, shown } from "../../sdk/port/option.ts";
+import { isFinal } from "../../sdk/port/status.ts";
+import type {
+  Bare,
+  Desk,
+  Find,
+  NewRun,
+  NewSchedule,
+  Paging,
+  RunFilter,
+  RunRecord,
+  ScheduleName,
+  Schedules,
+  Target,
+} from "../../sdk/port/target.ts";
+import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
+import type {
+  Adding,
+  Feature,
+  Guarded,
+  Lacks,
+  Line,
+  Note,
+  Outcome,
+  Runs,
+  Settlement,
+  Store,
+  Taken,
+  Ticks,
+} from "./port.ts";
+
+/** Bytes that are kept of a text; more is cut. */
+const most = { name: 256, message: 4096, stack: 16_384, note: 4096, line: 8192, detail: 1024 } as const;
+
+/** Wraps a store, once: a runtime or a client does so where it opens it. What it lacks has a fallback where there is one: nobody
+ *  listens, notes are dropped, the end of a run is polled for. Else a call throws NotSupported. */
+export function guard(store: Store | Guarded): Guarded {
+  if ("add" in store) return store;
+  const { runs, nodes, ticks } = store;
+  const lacks = lacksOf(store);
+  return {
+    ...targetOf(store),
+    name: store.name,
+    lacks,
+    runs: {
+      add: adding(store, lacks),
+      lease: (claim) => runs.lease(claim),
+      settle: (batch) => runs.settle(batch.some(hasText) ? batch.map(cleaned) : batch),
+      hold: (node, batch) => runs.hold(node, batch),
+      sweep: (options) => runs.sweep(options),
+      note: async (batch) => (runs.note ? runs.note(batch.map(cleanNote)) : []),
+      listen: async (node, hear) => (runs.listen ? runs.listen(node, hear) : async () => undefined),
+    },
+    nodes: {
+      join: (info, ttlMs) => nodes.join(info, ttlMs),
+      beat: (...report) => nodes.beat(...report),
+      leave: (node) => nodes.leave(node),
+      async publish(node, jobs) {
+        if (lacks.schedules !== undefined && jobs.some(({ schedules }) => schedules && schedules.length > 0))
+          throw new NotSupported("declaring schedules", store.name, lacks.schedules);
+        return nodes.publish(node, jobs);
+      },
+    },
+    ticks: ticks ?? absent<Ticks>(store, "ticks", ["due", "tick"]),
+    open: (signal) => store.open(signal),
+  };
+}
+
+/** The part of a guarded store that application code calls. */
+export function targetOf(store: Bare): Target {
+  const add = adding(store, lacksOf(store));
+  return {
+    add: (batch, tx) => add(batch, tx && { tx }),
+    find: finding(store),
+    desk: acting(store),
+    schedules: scheduling(store),
+    close: () => store.close(),
+  };
+}
+
+const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> = {
+  runs: ["note", "listen"],
+  desk: ["revive", "edit", "pause", "purge"],
+  find: ["jobs", "attempts", "logs", "stats", "awaited"],
+};
+
+/** What the store declares, and what it leaves out without a word. */
+function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
+  const silent = "it does not say why";
+  const missing: Partial<Record<Feature, string>> = {};
+  for (const [port, features] of Object.entries(optional))
+    for (const feature of features) if (!(feature in store[port as keyof typeof optional])) missing[feature] = silent;
+  for (const port of ["ticks", "schedules"] as const) if (!store[port]) missing[port] = silent;
+  return { ...missing, ...store.lacks };
+}
+
+/** Methods that all throw, for a port that is not there. */
+function absent<P extends object>(store: Bare, feature: Feature, methods: readonly (keyof P & string)[]): P {
+  const refuse = (method: string) => async (): Promise<never> => {
+    throw new NotSupported(`${feature}.${method}`, store.name, lacksOf(store)[feature]!);
+  };
+  return Object.fromEntries(methods.map((method) => [method, refuse(method)])) as P;
+}
+
+/** The method, bound, or one that throws. */
+function method<P extends object, K extends keyof P & Feature>(store: Bare, port: P, name: K): NonNullable<P[K]> {
+  const own = port[name] as ((...args: unknown[]) => unknown) | undefined;
+  if (own) return own.bind(port) as NonNullable<P[K]>;
+  return absent<Record<K, unknown>>(store, name, [name])[name] as NonNullable<P[K]>;
+}
+
+function adding(store: Bare, lacks: Lacks): Runs["add"] {
+  return (batch, how) => {
+    if (how?.tx && lacks.tx !== undefined)
+      return Promise.reject(new NotSupported("adding runs in a transaction (tx)", store.name, lacks.tx));
+    return batch.every(isGood) ? store.runs.add(batch, how) : addGood(store, batch, how);
+  };
+}
+
+async function addGood(
+  store: Bare,
+  batch: readonly NewRun[],
+  how: Adding | undefined,
+): Promise<readonly (Taken | Error)[]> {
+  const answers: readonly (Taken | Error)[] = await store.runs.add(batch.filter(isGood), how);
+  let next = 0;
+  return batch.map((run) => {
+    const complaint = complaintOf(run);
+    return complaint === null ? answers[next++]! : new InvalidInput(`run of job "${shown(run.job)}" ${complaint}`);
+  });
+}
+
+function isGood(run: NewRun): boolean {
+  return complaintOf(run) === null;
+}
+
+/** What is wrong with a run, or null. */
+function complaintOf({ priority, dueAt, delayMs, ttlMs, key, job, queue, tags }: NewRun): string | null {
+  if (!(Number.isInteger(priority) && priority >= 0 && priority <= 9))
+    return `has priority ${priority}; give it 0 to 9`;
+  if (dueAt && Number.isNaN(dueAt.getTime())) return "has an instant that is not a date; give it a valid Date";
+  if (!isSpan(delayMs) || !isSpan(ttlMs ?? 0) || !isSpan(key?.keepMs ?? 0))
+    return "has a span that is not a number of milliseconds; give it 0 or more";
+  const isStorable = isClean(job) && isClean(queue) && tags.every(isClean) && isClean(key?.key ?? "");
+  return isStorable ? null : "has NUL or a lone surrogate in its job, queue, tags or key; remove it";
+}
+
+function isSpan(ms: number): boolean {
+  return Number.isFinite(ms) && ms >= 0;
+}
+
+function finding(store: Bare): Find {
+  const { find } = store;
+  const get: Find["get"] = (id) => find.get(id);
+  const [attempts, logs] = [method(store, find, "attempts"), method(store, find, "logs")];
+  return {
+    get,
+    list: async (filter, page) => find.list(checkHolder(filter), bounded(page)),
+    attempts: async (filter, page) => attempts(filter, bounded(page)),
+    logs: async (run, page) => logs(run, bounded(page)),
+    stats: method(store, find, "stats"),
+    jobs: method(store, find, "jobs"),
+    awaited: find.awaited ? (...wait) => find.awaited!(...wait) : (...wait) => polled(get, ...wait),
+  };
+}
+
+function checkHolder(filter: RunFilter): RunFilter {
+  if (!filter.holds || (filter.job?.length === 1 && filter.key !== undefined && Object.keys(filter).length === 3))
+    return filter;
+  throw new InvalidInput("the run that holds a key is found by one job and the key alone; leave out the rest");
+}
+
+/** A page of 1 to 200 items, 50 by default.
+ *  @throws {InvalidInput} for what is not such a number, and for a cursor that no list can have made */
+function bounded({ cursor, limit = 50 }: Paging = {}): Paging {
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new InvalidInput(`limit ${shown(limit)} is not a whole number from 1 to 200`);
+  if (cursor !== undefined && (cursor.length > 1000 || !isClean(cursor))) throw strangeCursor(cursor);
+  return { cursor, limit: Math.min(200, limit) };
+}
+
+/** Looks until the run has ended, at growing distances. */
+async function polled(get: Find["get"], id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null> {
+  const deadline = performance.now() + waitMs;
+  for (let betweenMs = 20; ; betweenMs = Math.min(1000, betweenMs * 2)) {
+    const run = await get(id);
+    if (!run || isFinal(run.status)) return run;
+    const left = deadline - performance.now();
+    if (left <= 0 || signal?.aborted) return null;
+    await pause(Math.min(left, betweenMs), undefined, signal && { signal }).catch(() => undefined);
+  }
+}
+
+function acting(store: Bare): Desk {
+  const { desk } = store;
+  const edit = method(store, desk, "edit");
+  return {
+    cancel: (ids, reason) => desk.cancel(ids, reason),
+    revive: method(store, desk, "revive"),
+    async edit(id, change) {
+      if (change.priority !== undefined) checkPriority(change.priority);
+      return edit(id, change);
+    },
+    pause: method(store, desk, "pause"),
+    purge: method(store, desk, "purge"),
+  };
+}
+
+function scheduling(store: Bare): Schedules {
+  const { schedules } = store;
+  if (!schedules) return absent<Schedules>(store, "schedules", ["put", "list", "pause", "remove"]);
+  return {
+    async put(batch) {
+      const stored = await schedules.put(batch.filter(isStorable));
+      let next = 0;
+      return batch.map((one) => (isStorable(one) ? stored[next++]! : unclean(one)));
+    },
+    async list(filter, page) {
+      if (filter.key !== undefined && !filter.job)
+        throw new InvalidInput("schedules are not listed by key alone; name their job, too");
+      return schedules.list(filter, bounded(page));
+    },
+    pause: (name, paused) => schedules.pause(name, paused),
+    remove: (name) => schedules.remove(name),
+  };
+}
+
+function isStorable({ job, key, queue, tags }: NewSchedule): boolean {
+  return [job, key, queue ?? "", ...tags].every(isClean);
+}
+
+function unclean(one: NewSchedule): InvalidInput {
+  const id = clean(scheduleId(one), most.name);
+  return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
+}
+
+function hasText({ outcome }: Settlement): boolean {
+  if (outcome.to === "released") return false;
+  return outcome.to === "completed" ? outcome.note !== null : outcome.error !== null;
+}
+
+function cleaned<S extends Settlement>(settlement: S): S {
+  return hasText(settlement) ? { ...settlement, outcome: cleanOutcome(settlement.outcome as Outcome) } : settlement;
+}
+
+function cleanOutcome(outcome: Outcome): Outcome {
+  if (outcome.to === "completed") return { ...outcome, note: outcome.note && clean(outcome.note, most.note) };
+  return { ...outcome, error: outcome.error && cleanError(outcome.error) } as Outcome;
+}
+
+function cleanError({ name, message, stack }: ErrorRecord): ErrorRecord {
+  return {
+    name: clean(name, most.name),
+    message: clean(message, most.message),
+    stack: stack === null ? null : clean(stack, most.stack),
+  };
+}
+
+function cleanNote({ progress, lines, ...fence }: Note): Note {
+  return {
+    ...fence,
+    ...(progress && { progress: { ...progress, detail: progress.detail && clean(progress.detail, most.detail) } }),
+    ...(lines && { lines: lines.map(cleanLine) }),
+  };
+}
+
+function cleanLine(line: Line): Line {
+  return { ...line, message: clean(line.message, most.line), data: line.data && clean(line.data, most.line) };
+}
+
+/** A cursor that the list did not make. */
+export function strangeCursor(cursor: string): InvalidInput {
+  return new InvalidInput(`cursor "${shown(cursor)}" was not made by this list; leave it out to start anew`, {
+    path: "cursor",
+  });
+}
+
+/** A schedule that code declares is not changed from outside; nor removed while a live node has its job. */
+export function declared(name: ScheduleName): InvalidInput {
+  return new InvalidInput(
+    `schedule "${scheduleId(name)}" is declared in code; change it there, pause it, or take another key`,
+  );
+}
+export function served(name: ScheduleName): InvalidInput {
+  return new InvalidInput(
+    `schedule "${scheduleId(name)}" is declared in code that a live node has; take it out there, or pause it`,
+  );
+}
+
+/** Why a run failed that did not start in time. */
+export const expired: ErrorRecord = { name: "Expired", message: "it did not start within its ttl", stack: null };
+
+/** Why a run failed that nodes died of. No apostrophe, for it is put into SQL. */
+export function crashed(times: number | string): ErrorRecord {
+  const advice = "see how that process ended (memory, exit code), then retry the run";
+  return {
+    name: "Crashed",
+    message: `the process that ran it died ${times} times while it held this run; ${advice}`,
+    stack: null,
+  };
+}

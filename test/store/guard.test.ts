@@ -1,0 +1,162 @@
+import { expect, test } from "vitest";
+import { guard } from "../../runtime/store/guard.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
+import type { Store } from "../../runtime/store/port.ts";
+import { createRuntime } from "../../runtime/runtime.ts";
+import { configure, target } from "../../sdk/client/config.ts";
+import { NotSupported } from "../../sdk/port/error.ts";
+import type { NewRun } from "../../sdk/port/target.ts";
+import { aJob } from "../runtime/kit.ts";
+import { addOne, aKey, aRun, aSchedule, aJob as aPublished, leased, only, settled } from "../kit/build.ts";
+
+/** A store that has the 14 methods that every store must have, and says why it has no more of some. */
+function least(): Store {
+  const { runs, nodes, desk, find, open, close } = memory();
+  const { add, lease, settle, hold, sweep } = runs;
+  return {
+    name: "least",
+    lacks: { tx: "it has no transactions", purge: "it keeps all" },
+    runs: { add, lease, settle, hold, sweep },
+    nodes,
+    desk: { cancel: desk.cancel },
+    find: { get: find.get, list: find.list },
+    open,
+    close,
+  };
+}
+
+/** Functions in it, ports included. */
+function methods(store: object): number {
+  return Object.values(store).reduce<number>(
+    (sum, value: unknown) =>
+      sum + (typeof value === "function" ? 1 : typeof value === "object" && value !== null ? methods(value) : 0),
+    0,
+  );
+}
+
+test("a store must have 14 methods, and one that has them all has 31", () => {
+  const { add: _, ...all } = memory();
+
+  expect(methods(least())).toBe(14);
+  expect(methods(all)).toBe(31);
+});
+
+test("a runtime runs jobs on a store that has no more than it must, and the end of a run is polled for", async () => {
+  const store = guard(least());
+  const jobs = [aJob((_payload, { log, progress }) => (log.info("hello"), progress(50), 42))];
+  const runtime = createRuntime({ store, jobs });
+  await runtime.start();
+
+  const id = await addOne(runtime.store);
+  const run = await store.find.awaited(id, 10_000);
+  await runtime.stop();
+
+  expect(run).toMatchObject({ id, status: "completed", progress: null });
+});
+
+test("what has no fallback says which method is absent of which store, why, and what to do", async () => {
+  const store = guard(least());
+
+  const purge = store.desk.purge({}, 1);
+  const stats = store.find.stats();
+  const due = store.ticks.due({ node: 1, aheadMs: 0, limit: 1 });
+  const put = store.schedules.put([aSchedule()]);
+  const tx = store.add([aRun()], { query: () => undefined });
+  const publish = store.nodes.publish(1, [aPublished({ schedules: [aSchedule()] })]);
+
+  await expect(purge).rejects.toThrow(
+    'purge is not supported by the store "least", for it keeps all; do without, or use a store that has it, such as Postgres',
+  );
+  for (const call of [purge, stats, due, put, tx, publish]) await expect(call).rejects.toThrow(NotSupported);
+  await expect(put).rejects.toMatchObject({ code: "NOT_SUPPORTED" });
+  expect((await store.find.list({})).items).toEqual([]);
+});
+
+test("what a store lacks without a word is known, too", () => {
+  const { lacks } = guard(least());
+
+  expect(Object.keys(lacks).sort()).toEqual(
+    ["attempts", "awaited", "edit", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
+      .concat(["schedules", "stats", "ticks", "tx"])
+      .sort(),
+  );
+  expect(lacks.purge).toBe("it keeps all");
+  expect(guard(memory()).lacks).toEqual({ tx: "it has no transactions" });
+});
+
+test("a store is wrapped once", () => {
+  const store = guard(least());
+
+  expect(guard(store)).toBe(store);
+});
+
+test("application code may be given a store as it is written", async () => {
+  const store = least();
+  configure({ store });
+
+  const to = await target();
+  const id = only(await to.add([aRun()])) as { id: number };
+
+  expect(await store.find.get(id.id)).toMatchObject({ status: "pending" });
+  await expect(to.desk.purge({}, 1)).rejects.toThrow(NotSupported);
+});
+
+test.each<[string, Partial<NewRun>, RegExp]>([
+  ["priority", { priority: 10 }, /has priority 10; give it 0 to 9/],
+  ["instant", { dueAt: new Date(Number.NaN) }, /an instant that is not a date/],
+  ["span", { delayMs: -1 }, /a span that is not a number of milliseconds/],
+  ["text", { key: aKey("a\0b") }, /NUL or a lone surrogate/],
+])("a run with a bad %s is refused alone", async (_what, bad, said) => {
+  const store = memory();
+
+  const answers = await store.add([aRun(), aRun(bad), aRun()]);
+
+  expect(answers).toMatchObject([
+    { created: true },
+    { code: "INVALID_INPUT", message: expect.stringMatching(said) as string },
+    { created: true },
+  ]);
+});
+
+test("pages are bounded, and a cursor that no list made is refused in the same words by each", async () => {
+  const store = memory();
+  const lists = [store.find.list({}, {}), store.find.attempts({}, {}), store.schedules.list({}, {})];
+  expect((await Promise.all(lists)).every(({ items }) => items.length === 0)).toBe(true);
+
+  for (const page of [{ limit: 0 }, { limit: 1.5 }, { cursor: "none" }]) {
+    const said = "limit" in page ? /is not a whole number from 1 to 200/ : /cursor "none" was not made by this list/;
+    await expect(store.find.list({}, page)).rejects.toThrow(said);
+    await expect(store.find.attempts({}, page)).rejects.toThrow(said);
+    await expect(store.find.logs(1, page)).rejects.toThrow(said);
+    await expect(store.schedules.list({}, page)).rejects.toThrow(said);
+  }
+});
+
+test("texts of outcomes and notes are cleaned and cut at one place", async () => {
+  const store = memory();
+  const node = await store.nodes.join({ name: "n", app: "a", version: "1" }, 30_000);
+  const taken = await leased(store, node);
+  const error = { name: "\0".repeat(300), message: "m".repeat(5000), stack: "s".repeat(20_000) };
+  const line = { attempt: 1, at: new Date(), level: "info", message: "é".repeat(9000), data: null } as const;
+
+  await store.runs.note([{ ...taken, progress: { value: 1, detail: "d".repeat(2000) }, lines: [line] }]);
+  await store.runs.settle([settled(taken, { to: "failed", reason: "error", error })]);
+
+  const run = (await store.find.get(taken.id))!;
+  expect(run.error!.name).not.toContain("\0");
+  expect(Buffer.byteLength(run.error!.name)).toBeLessThanOrEqual(256);
+  expect([run.error!.message.length, run.error!.stack!.length, run.progress!.detail!.length]).toEqual([
+    4096, 16_384, 1024,
+  ]);
+  expect(Buffer.byteLength(only((await store.find.logs(taken.id)).items).message)).toBe(8192);
+});
+
+test("who holds a key is asked for by one job and the key alone", async () => {
+  const store = memory();
+
+  await expect(store.find.list({ holds: true, key: "k" })).rejects.toThrow(/by one job and the key alone/);
+  await expect(store.find.list({ holds: true, job: ["job"], key: "k", tags: [] })).rejects.toThrow(
+    /leave out the rest/,
+  );
+  await expect(store.schedules.list({ key: "k" })).rejects.toThrow(/name their job, too/);
+});

@@ -89,6 +89,9 @@ const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> =
   find: ["jobs", "attempts", "logs", "stats", "awaited"],
 };
 
+/** All that a store may lack. */
+export const features: readonly Feature[] = ["tx", ...Object.values(optional).flat(), "ticks", "schedules"];
+
 /** What the store declares, and what it leaves out without a word. */
 function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
   const silent = "it does not say why";

@@ -1,29 +1,15 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { guard } from "../../runtime/store/guard.ts";
+import { features, guard } from "../../runtime/store/guard.ts";
+import { postgres } from "../../runtime/store/postgres/index.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
-import type { Store } from "../../runtime/store/port.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { configure, target } from "../../sdk/client/config.ts";
 import { NotSupported } from "../../sdk/port/error.ts";
 import type { NewRun } from "../../sdk/port/target.ts";
+import { least } from "../kit/least.ts";
 import { aJob } from "../runtime/kit.ts";
 import { addOne, aKey, aRun, aSchedule, aJob as aPublished, leased, only, settled } from "../kit/build.ts";
-
-/** A store that has the 14 methods that every store must have, and says why it has no more of some. */
-function least(): Store {
-  const { runs, nodes, desk, find, open, close } = memory();
-  const { add, lease, settle, hold, sweep } = runs;
-  return {
-    name: "least",
-    lacks: { tx: "it has no transactions", purge: "it keeps all" },
-    runs: { add, lease, settle, hold, sweep },
-    nodes,
-    desk: { cancel: desk.cancel },
-    find: { get: find.get, list: find.list },
-    open,
-    close,
-  };
-}
 
 /** Functions in it, ports included. */
 function methods(store: object): number {
@@ -159,4 +145,19 @@ test("who holds a key is asked for by one job and the key alone", async () => {
     /leave out the rest/,
   );
   await expect(store.schedules.list({ key: "k" })).rejects.toThrow(/name their job, too/);
+});
+
+test("docs/stores.md tells of each feature which stores have it, as they declare", () => {
+  const page = readFileSync(new URL("../../docs/stores.md", import.meta.url), "utf8");
+  const rows = [...page.matchAll(/^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| [^|]+ \|$/gm)].map((row) =>
+    row.slice(1),
+  );
+  const stores = [memory(), postgres({ url: "postgres://nobody@127.0.0.1:1/none" })];
+
+  const declared = features.map((feature) => [
+    feature,
+    ...stores.map(({ lacks }) => (lacks[feature] === undefined ? "yes" : `no: ${lacks[feature]}`)),
+  ]);
+
+  expect(rows).toEqual(declared);
 });

@@ -1,8 +1,9 @@
+import { Client } from "pg";
 import { afterAll, beforeAll } from "vitest";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { postgresStores } from "../kit/postgres.ts";
 import { modelSuite } from "./model.ts";
-import { storeSuite } from "./suite.ts";
+import { storeSuite, type Transaction } from "./suite.ts";
 
 let database: Database;
 let stores: Awaited<ReturnType<typeof postgresStores>>;
@@ -15,5 +16,12 @@ afterAll(async () => {
   await database.drop();
 });
 
-storeSuite("postgres", (clock) => stores.open(clock));
+storeSuite("postgres", (clock) => stores.open(clock), begin);
+async function begin(): Promise<Transaction> {
+  const tx = new Client(database.url);
+  await tx.connect();
+  await tx.query("begin");
+  return { tx, commit: () => tx.query("commit"), rollback: () => tx.query("rollback"), end: () => tx.end() };
+}
+
 modelSuite("postgres", (clock) => stores.open(clock), { runs: 15, steps: 60 });

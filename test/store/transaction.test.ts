@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import type { Added, Tx } from "../../sdk/port/target.ts";
-import { aKey, aRun, keyed, only } from "../kit/build.ts";
+import { aKey, aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 
 let database: Database;
@@ -22,34 +22,6 @@ afterAll(async () => {
   await client.end();
   await store.close();
   await database.drop();
-});
-
-async function inTransaction(end: "commit" | "rollback", overrides = {}): Promise<number> {
-  await client.query("begin");
-  const added = only(await store.add([aRun(overrides)], client)) as Added;
-  await client.query(end);
-  return added.id;
-}
-
-test("a run exists once its pg transaction has committed", async () => {
-  const id = await inTransaction("commit");
-
-  expect((await store.find.get(id))?.status).toBe("pending");
-});
-
-test("a run never existed if its pg transaction was rolled back, nor does it hold its key", async () => {
-  const id = await inTransaction("rollback", { key: aKey("rolled-back") });
-
-  expect(await store.find.get(id)).toBeNull();
-  expect(await keyed(store, "job", "rolled-back")).toBeNull();
-});
-
-test("a keyed run in a transaction is one with those outside", async () => {
-  const id = await inTransaction("commit", { key: aKey("inside") });
-
-  const outside = only(await store.add([aRun({ key: aKey("inside") })])) as Added;
-
-  expect(outside).toMatchObject({ id, created: false });
 });
 
 test("a Kysely transaction works, also with plugins that rename columns and parsers that change values", async () => {
@@ -87,35 +59,6 @@ test("what is no open transaction is refused, for its runs would not be undone",
     await expect(store.add([aRun()], wrong as unknown as Tx)).rejects.toThrow(text);
 
   await kysely.destroy();
-});
-
-test("a transaction that keeps a key unsettled stalls neither other keys nor unkeyed runs", async () => {
-  await client.query("begin");
-  await store.add([aRun({ key: aKey("claimed") })], client);
-
-  const same = store.add([aRun({ key: aKey("claimed") })]);
-  const others = await Promise.all([
-    store.add([aRun({ key: aKey("other-1") })]),
-    store.add([aRun({ key: aKey("other-2") })]),
-    store.add([aRun()]),
-  ]);
-  expect(others.flat()).toMatchObject([{ created: true }, { created: true }, { created: true }]);
-  await client.query("commit");
-
-  expect(await same).toMatchObject([{ created: false }]);
-});
-
-test("replacing by key is refused inside a transaction, whether or not the key has a run, and the transaction goes on", async () => {
-  const key = (name: string) => aKey(name, { onConflict: "replace" });
-  await store.add([aRun({ key: key("waiting"), delayMs: 60_000 })]);
-  await client.query("begin");
-
-  const answers = await store.add([aRun({ key: key("waiting") }), aRun({ key: key("new") }), aRun()], client);
-  await client.query("commit");
-
-  const refused = { code: "INVALID_INPUT", message: expect.stringMatching(/would lock the waiting run/) as string };
-  expect(answers).toMatchObject([refused, refused, { created: true }]);
-  expect(await keyed(store, "job", "new")).toBeNull();
 });
 
 test("of two transactions that wait for each other's keys one is aborted, and its error says what to do", async () => {
@@ -225,13 +168,4 @@ test("a claimed key stalls none of the others that are added with it, and they a
   expect(others.flat()).toEqual(others.map(() => expect.objectContaining({ created: true }) as Added));
   expect(statements).toBeLessThan(60);
   expect(await adds[150]).toMatchObject([{ created: false }]);
-});
-
-test("a rolled back claim on a key leaves it to whoever waited", async () => {
-  await client.query("begin");
-  await store.add([aRun({ key: aKey("given-up") })], client);
-  const waiting = store.add([aRun({ key: aKey("given-up") })]);
-  await client.query("rollback");
-
-  expect(await waiting).toMatchObject([{ created: true }]);
 });

@@ -3,6 +3,7 @@ import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
+import { migrate } from "../../runtime/store/postgres/migrate.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import { aNode, aRun, lease, only, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
@@ -49,6 +50,7 @@ test("several stores start behind one session, run what is added, and say once e
 });
 
 test("other applications of the pooler find its sessions as they were, and nobody listening there", async () => {
+  await migrate({ url: database.url });
   const store = postgres({ url, migrate: false });
   const other = new pg.Client(url);
   await other.connect();

@@ -27,16 +27,22 @@ export class Sweeper {
       const why = sweeps.begin();
       this.#wanted ||= why === "told";
       await this.#pass(signal).catch((error: unknown) => health.failed("Sweeping", error));
-      sweeps.plan(clock.ticks() + Math.min(settings.sweepMs, lookMs) * (1 - Math.random() * 0.1));
+      const at = clock.ticks() + Math.min(settings.sweepMs, lookMs) * (1 - Math.random() * 0.1);
+      const soon = Math.max(this.#sweepAt, clock.ticks() + settings.pollMs);
+      sweeps.plan(this.#wanted ? Math.min(at, soon) : at);
       await sweeps.next(signal);
     }
   }
 
+  /** When it may sweep again; ticks. */
+  get #sweepAt(): number {
+    return this.#sweptAt + this.#core.settings.sweepMs * 0.9;
+  }
+
   async #pass(signal: AbortSignal): Promise<void> {
-    const { clock, standing, beats, settings } = this.#core;
+    const { clock, standing, beats } = this.#core;
     if (!standing.alive && !standing.sleep) return beats.stir(); // it would take its own runs for a dead node's
-    const isTime = clock.ticks() >= this.#sweptAt + settings.sweepMs * 0.9; // never more often
-    if (standing.alive && this.#wanted && isTime) await this.#sweep();
+    if (standing.alive && this.#wanted && clock.ticks() >= this.#sweepAt) await this.#sweep();
     await this.#publisher.follow();
     if (standing.alive) await this.#prune(signal);
   }

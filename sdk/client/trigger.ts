@@ -26,7 +26,7 @@ export function trigger<Id extends JobId>(
 ): Promise<RunHandle<ResultOf<KnownJob<Id>>>>;
 export function trigger<J extends AnyJob = Triggerable>(...args: ById<J>): Promise<RunHandle<ResultOf<J>>>;
 export async function trigger(...args: readonly unknown[]): Promise<RunHandle> {
-  return triggerOf(target)(...(args as ById<AnyJob>));
+  return triggerOf(target)<AnyJob>(...(args as ById<AnyJob>));
 }
 
 /** `trigger`, to a target of one's own. */

@@ -402,7 +402,9 @@ export type Some<T, K extends keyof T> = Pick<T, K> & Partial<T>;
 export interface Bare {
   /** For logs and errors, without secrets: `postgres 127.0.0.1:5432/app schema tasker`. */
   readonly name: string;
-  readonly runs: { add(batch: readonly NewRun[], how?: { readonly tx?: Tx }): Promise<readonly (Added | Error)[]> };
+  readonly runs: {
+    add(batch: readonly NewRun[], how?: { readonly tx?: Tx | undefined }): Promise<readonly (Added | Error)[]>;
+  };
   readonly find: Some<Find, "get" | "list">;
   readonly desk: Some<Desk, "cancel">;
   readonly schedules?: Schedules;

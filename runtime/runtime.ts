@@ -12,7 +12,7 @@ import { Fetcher } from "./loop/fetch.ts";
 import { Node } from "./loop/node.ts";
 import { Sweeper } from "./loop/sweep.ts";
 import { Ticker } from "./loop/ticker.ts";
-import { own, type Owned } from "./own.ts";
+import { Own } from "./own.ts";
 import { Publisher } from "./schedule/publish.ts";
 import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
 import type { Guarded } from "./store/port.ts";
@@ -73,7 +73,7 @@ class Engine implements Runtime {
   readonly #attempts: Attempts;
   readonly #publisher: Publisher;
   readonly #node: Node;
-  readonly #owned: Owned;
+  readonly #own: Own;
   /** Aborts when nothing new may start, and when nothing goes on at all. */
   readonly #drain = new AbortController();
   readonly #over = new AbortController();
@@ -92,8 +92,8 @@ class Engine implements Runtime {
     this.#attempts = new Attempts(core, (work) => inRuntime(this.store, work));
     this.#publisher = new Publisher(core);
     this.#node = new Node(core, this.#attempts, this.#publisher);
-    this.#owned = own(core, this.#attempts, () => this.#state === "running");
-    this.store = this.#owned.store;
+    this.#own = new Own(core, this.#attempts, () => this.#state === "running");
+    this.store = this.#own.store;
     this.events = core.bus;
   }
 
@@ -205,7 +205,7 @@ class Engine implements Runtime {
     this.#state = "stopping";
     this.#drain.abort(); // 1. nothing new is leased, nothing new starts
     this.#attempts.releaseWaiting(); // at once: it would only wait here, and starts elsewhere
-    const over = Promise.all([this.#starting, this.#loops, this.#owned.landed()]);
+    const over = Promise.all([this.#starting, this.#loops, this.#own.landed()]);
     await within(clock, over, graceEnd); // 2. the loops are over, and what is being added under a lease is in the books
     await this.#endHandlers(graceMs, graceEnd); // 3. handlers end, or hear it on ctx.signal
     const end = graceEnd + lastMs;

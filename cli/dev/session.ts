@@ -13,10 +13,10 @@ import { names as configNames, type Settings } from "../config.ts";
 import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
 import type { Script } from "./script.ts";
 import { exit } from "../error.ts";
-import { isJobFile, jobFiles } from "../load.ts";
+import { isJobFile } from "../load.ts";
 import { logger } from "../view/logger.ts";
 import type { Board } from "./board.ts";
-import { watchTypes, type Verdict } from "./compiler.ts";
+import { Checker } from "./checker.ts";
 import { Files } from "./files.ts";
 import { gist } from "./frame.ts";
 import { Fleet, type FleetEvents, type Version } from "./fleet.ts";
@@ -34,8 +34,6 @@ export interface SessionParts {
 }
 
 const help = "r reload · t trigger the last payload again · p pause · o addresses · q quit";
-/** Errors of types that are shown at once. */
-const mostTypeErrors = 10;
 /** Runs that are named when their process ends. */
 const mostHeld = 10;
 
@@ -45,6 +43,7 @@ export class Session {
   readonly #log: Logger;
   readonly #fleet: Fleet;
   readonly #files: Files;
+  readonly #types: Checker | null;
   #choose!: (database: Database) => void;
   #refuse!: (error: unknown) => void;
   readonly #database: Promise<Database>;
@@ -53,10 +52,6 @@ export class Session {
   #quits = 0;
   #quit!: (code: number) => void;
   readonly #over: Promise<number>;
-  #typesFailed = false;
-  #verdict = "[]";
-  #compiler: { stop(): void } | null = null;
-  #saidUnchecked = false;
   #ready = false;
   #closing = false;
 
@@ -65,6 +60,7 @@ export class Session {
     const { settings, board, line, env } = parts;
     const out = { write: (line: string) => (board.entry(line), true) } as unknown as NodeJS.WritableStream;
     this.#log = logger({ logLevel: settings.logLevel, logFormat: "json" }, out);
+    this.#types = parts.types ? new Checker(this.#log, settings) : null;
     this.#over = new Promise((resolve) => (this.#quit = resolve));
     this.#database = new Promise((resolve, reject) => {
       this.#choose = resolve;
@@ -95,7 +91,7 @@ export class Session {
       this.#choose(database);
       note = announce(database, "dev");
       await Promise.race([first, this.#over]);
-      this.#checkTypes();
+      this.#types?.start();
       if (script && this.#fleet.current) this.#fleet.play(script.file);
       return await this.#over;
     } catch (error) {
@@ -103,7 +99,7 @@ export class Session {
       throw error;
     } finally {
       this.#closing = true;
-      this.#compiler?.stop();
+      this.#types?.stop();
       await this.#files.close();
       await this.#fleet.close(toMs(settings.grace));
       await this.#store?.close().catch(() => undefined);
@@ -185,19 +181,8 @@ export class Session {
     if (runs.length > mostHeld) this.#log.warn({}, `${runs.length - mostHeld} more runs crashed with their process`);
   }
 
-  /** Also of a project that has installed its compiler a moment ago. */
-  #checkTypes(): void {
-    const { types, settings } = this.#parts;
-    if (!types || this.#closing || this.#compiler) return;
-    const compiler = watchTypes(process.cwd(), (verdict) => this.#judged(verdict));
-    if (typeof compiler !== "string") return void (this.#compiler = compiler);
-    if (this.#saidUnchecked || !jobFiles(settings.jobs, settings.base).some((file) => /\.m?ts$/.test(file))) return;
-    this.#saidUnchecked = true;
-    this.#log.info({}, `Types are not checked: ${compiler}`);
-  }
-
   #changed(files: readonly string[]): void {
-    if (Files.isBeside(files)) this.#checkTypes();
+    if (Files.isBeside(files)) this.#types?.start();
     void this.#fleet.reload(files, performance.now());
   }
 
@@ -252,17 +237,6 @@ export class Session {
         { err: errOf(brief(failure)), ...(failure.file && { file: shown(failure.file) }) },
         `Not loaded: ${gist(failure.message)}${rest && `; ${rest}`}`,
       );
-  }
-
-  #judged({ errors }: Verdict): void {
-    const verdict = JSON.stringify(errors);
-    if (verdict === this.#verdict) return; // the compiler looks again at each save
-    this.#verdict = verdict;
-    for (const { file, line, column, message } of errors.slice(0, mostTypeErrors))
-      this.#log.warn({}, `Types: ${file}:${line}:${column} ${message}`);
-    if (errors.length > mostTypeErrors) this.#log.warn({}, `Types: ${errors.length - mostTypeErrors} more errors`);
-    if (errors.length === 0 && this.#typesFailed) this.#log.info({}, "Types: all right again");
-    this.#typesFailed = errors.length > 0;
   }
 
   #played(outcome: number | Failure): void {

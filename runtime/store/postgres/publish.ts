@@ -3,8 +3,8 @@ import type { NewSchedule } from "../../../sdk/port/target.ts";
 import type { Nodes, Published } from "../port.ts";
 import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, texts } from "./pool.ts";
-import { bitsOf } from "./record.ts";
 import { columnsOf, inForce, isApplied, jobsAt, scheduleRows } from "./schedule.ts";
+import { bitsOf } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
 /** How often a declaration is brought into force, at most; the next beat goes on. */

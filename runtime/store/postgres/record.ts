@@ -1,7 +1,6 @@
 /** Rows, as text, into records. Each function reads the columns in the order of its statement. */
 import type {
   AttemptRecord,
-  HookKind,
   JobRecord,
   LogRecord,
   NodeStat,
@@ -14,13 +13,7 @@ import type {
 import type { ErrorRecord } from "../../../sdk/port/text.ts";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { Row } from "./pool.ts";
-
-const hookBits: Readonly<Record<HookKind, number>> = { success: 1, failure: 2, cancel: 4 };
-
-/** Kinds of hooks as one number. */
-export function bitsOf(hooks: readonly HookKind[]): number {
-  return hooks.reduce((bits, hook) => bits | hookBits[hook], 0);
-}
+import { hooksOf } from "./sql/status.ts";
 
 function date(text: string | null | undefined): Date | null {
   return text === null || text === undefined ? null : new Date(Number(text));
@@ -126,7 +119,6 @@ export function nodeOf(row: Row): NodeStat {
 }
 
 export function jobOf(row: Row): JobRecord {
-  const kinds = Object.keys(hookBits) as HookKind[];
   return {
     id: row[0]!,
     description: row[1]!,
@@ -135,7 +127,7 @@ export function jobOf(row: Row): JobRecord {
     schema: row[4]!,
     tags: json<string[]>(row[5]) ?? [],
     ttlMs: row[6] === null ? null : Number(row[6]),
-    hooks: kinds.filter((kind) => (Number(row[7]) & hookBits[kind]) !== 0),
+    hooks: hooksOf(Number(row[7])),
     seenAt: date(row[8])!,
   };
 }

@@ -3,8 +3,8 @@ import { batch } from "./batch.ts";
 import { claims, type Parts } from "./claim.ts";
 import type { Lanes } from "./lane.ts";
 import type { Listener } from "./listen.ts";
-import { bitsOf } from "./record.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { bitsOf, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
 
@@ -60,8 +60,6 @@ async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Pro
 function lineOf({ attempt, at, level, message, data }: Line): object {
   return { attempt, at: at.getTime(), level, message, data };
 }
-
-const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
 
 /** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries and releases by theirs. */
 async function settleAll(

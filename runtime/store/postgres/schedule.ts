@@ -14,6 +14,7 @@ import type {
 import type { Reason, Status } from "../../../sdk/port/status.ts";
 import { declared, served as isServed, strangeCursor } from "../guard.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { finalStatus, liveStatus } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
 /** Schedules as people and application code see them, in Postgres. */
@@ -204,13 +205,11 @@ export function isApplied(s: string): string {
 function statements(sql: Statements) {
   const { schema: s, clock, epoch, channel, live } = sql;
   const now = `floor(${epoch(clock)})::bigint`;
-  const leased = `(r.state = 1 or r.lease_until >= ${clock})`;
   const told = (from: string) =>
     `told as (select pg_notify('${channel}', 's') where exists (select 1 from ${from}) and ${live})`;
   const columns = `s.job, s.key, s.rule, s.input, s.meta, s.queue, s.priority, to_json(s.tags), s.declared is not null, s.paused,
       s.next_ms, s.fresh, s.last_ms, s.last_run,
-      case when r.id is not null then case when r.state = 1 and r.started_at is not null then 'running' when ${leased} then 'leased' else 'pending' end
-        else (array['completed', 'failed', 'canceled'])[h.status + 1] end, h.reason,
+      case when r.id is not null then ${liveStatus(sql, "r")} else ${finalStatus("h.status")} end, h.reason,
       s.count, ${hasNode(sql)}, ${epoch("s.created_at")}, ${epoch("s.updated_at")}
     from ${s}.schedules s left join ${s}.runs r on r.id = s.last_run
     left join lateral (select status, reason from ${s}.history where id = s.last_run limit 1) h on true`;

@@ -6,6 +6,7 @@ import { strangeCursor } from "../guard.ts";
 import { liveColumns, pastColumns } from "./column.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { attemptOf, logOf, runOf } from "./record.ts";
+import { leased, running, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
 /** Of conditions that no index knows, so many of the newest runs are looked at; then the page says where it stopped. */
@@ -16,7 +17,6 @@ const hunchSize = 5000;
 /** A run's number is given at most so long before it is made: an add waits for its turn, and is repeated while the server is away. */
 const numberedMs = 60_000;
 const dayMs = 86_400_000;
-const codes: readonly Status[] = finals;
 
 type Part = RawBuilder<unknown>;
 
@@ -210,7 +210,9 @@ function pastConditions(
   if (others.length === 0) wanted.push(raw`r.status = 0`);
   else if (!over.includes("completed")) wanted.push(raw`r.status in (1, 2)`); // the two share partitions
   if (others.length === 1)
-    checks.push(raw`r.status = any(${numbers(over.map((each) => codes.indexOf(each)))}::smallint[])`);
+    checks.push(
+      raw`r.status = any(${numbers(finals.filter((each) => over.includes(each)).map((each) => statusNumber[each]))}::smallint[])`,
+    );
   const since = Math.max(finishedAfter?.getTime() ?? -Infinity, (createdAfter?.getTime() ?? -Infinity) - numberedMs);
   if (Number.isFinite(since)) wanted.push(raw`r.finished_at >= ${instant(Math.floor(since / dayMs) * dayMs)}`);
   if (finishedBefore) wanted.push(raw`r.finished_at < ${instant(Math.ceil(finishedBefore.getTime() / dayMs) * dayMs)}`);
@@ -231,14 +233,13 @@ function between(column: string, after: Date | undefined, before: Date | undefin
   return where;
 }
 
-function liveConditions({ clock }: Statements, wanted: readonly Status[]): readonly Part[] {
+function liveConditions(sql: Statements, wanted: readonly Status[]): readonly Part[] {
   if (wanted.length === 4) return [];
-  const leased = `(r.state = 1 or coalesce(r.lease_until >= ${clock}, false))`;
-  const running = "(r.state = 1 and r.started_at is not null)";
+  const isLeased = leased(sql, "r");
   const conditions: Partial<Record<Status, string>> = {
-    pending: `not ${leased}`,
-    leased: `(${leased} and not ${running})`,
-    running,
+    pending: `not ${isLeased}`,
+    leased: `(${isLeased} and not ${running("r")})`,
+    running: running("r"),
     waiting: "false",
   };
   return [raw.raw(`(${wanted.map((status) => conditions[status]).join(" or ")})`)];

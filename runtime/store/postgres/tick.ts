@@ -5,6 +5,7 @@ import type { Due, Tick, TickRun, Ticks } from "../port.ts";
 import type { Lanes } from "./lane.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { served } from "./schedule.ts";
+import { claimed, inserted } from "./sql/add.ts";
 import type { Statements } from "./sql.ts";
 
 /** The way of a schedule, in Postgres. */
@@ -100,7 +101,7 @@ function dueOf(row: Row): Due {
 }
 
 function statements(sql: Statements) {
-  const { schema: s, clock, now: stable, epoch, ms, channel } = sql;
+  const { schema: s, clock, now: stable, epoch, told } = sql;
   const now = `floor(${epoch(stable)})::bigint`;
   const alive = (of: string) =>
     `array(select x from unnest(${of}) x where exists (select 1 from ${s}.runs where id = x))`;
@@ -140,19 +141,19 @@ function statements(sql: Statements) {
       where s.next_ms is not null order by s.job, s.key for update of s skip locked),
     r as materialized (
       select l.job, l.input, l.meta, i.*, nextval('${s}.run_id') id,
-        greatest(to_timestamp(i.at / 1000), date_trunc('milliseconds', ${stable})) due
+        ${sql.dueAt("i.at")} due, '' hash, $13::float8 keep
       from unnest($6::int[], $7::int[], $8::float8[], $9::text[], $10::text[], $11::text[], $12::float8[]) with ordinality
         i(place, lane, at, key, tags, options, ttl, o)
       join locked l on l.n = i.place),
-    won as (
-      insert into ${s}.keys (job, key, run, hash, keep_ms, until)
-      select job, key, id, '', $13::float8, due + ${ms("$13")} from r order by job, key
-      on conflict (job, key) do nothing returning run),
-    added as (
-      insert into ${s}.runs (id, lane, due_at, ready_at, created_at, expires_at, input, meta, tags, key, options)
-      select id, lane, due, due, ${stable}, due + ${ms("ttl")}, input, meta,
-        case when tags is not null then array(select json_array_elements_text(tags::json)) end, key, options
-      from r where id in (select run from won)),
+    won as (${claimed(sql, "r")}),
+    added as (${inserted(
+      sql,
+      {
+        ...{ id: "id", lane: "lane", due: "due", ttl: "ttl", input: "input", meta: "meta", tags: sql.list("tags") },
+        ...{ key: "key", options: "options" },
+      },
+      "r where id in (select run from won)",
+    )}),
     made as materialized (
       select r.place, array_agg(won.run order by r.o) runs, array_remove(array_agg(won.run order by r.o), null) new, max(won.run) last
       from r left join won on won.run = r.id group by r.place),
@@ -162,7 +163,7 @@ function statements(sql: Statements) {
         count = c.count + coalesce(cardinality(m.new), 0), last_run = coalesce(m.last, c.last_run),
         live = case when overlap = 0 then '{}' else ${alive("c.live")} || coalesce(m.new, '{}') end
       from locked l left join made m on m.place = l.n where c.job = l.job and c.key = l.key returning l.n, m.runs),
-    told as (select pg_notify('${channel}', 'd') where exists (select 1 from won))
+    ${told("won")}
     select n, coalesce(to_json(runs), '[]'), (select count(*) from told) from moved`,
   };
 }

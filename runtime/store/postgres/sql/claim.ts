@@ -1,0 +1,105 @@
+import type { Part } from "./part.ts";
+import { free } from "./status.ts";
+
+/** Statements that claim runs.
+ *  Parameters of most: $1 lanes, in order · $2 of each, ready since later than that, epoch ms; 0: from the head, negative: from now · $3 node ·
+ *  $4 ttl, ms · $5 limit · $6 also what falls due within this, ms · $7 crashes: only fewer */
+export function claims(part: Part) {
+  const { schema: s, clock, now, ms, epoch, paused } = part;
+  // A lease that ran out: its node is gone.
+  const crashes = "case when r.lease_until is null then r.crashes else greatest(r.crashes, 1) end";
+  const claimable = `r.state = 0 and ${free(part, "r")} and ${crashes} < $7::int`;
+  /** Lanes that a claim looks through, in order, and between which instants: first for what is due, then for what falls due soon, so that no
+   *  later run displaces a due one. The limits take nothing away: with them a plan for any number of lanes looks as cheap as one for these, so
+   *  that statements are not planned anew each time. */
+  const due = `
+      select lane, ${now} high,
+        case when low < 0 then ${now} + ${ms("low")} else coalesce(to_timestamp(low / 1000), '-infinity') end low
+      from unnest($1::int[], $2::float8[]) w(lane, low)
+      limit cardinality($1)`;
+  const ahead = (lanes: string) => `
+      select lane, ${now} + ${ms("$6")}, ${now} from ${lanes} where $6::float8 > 0 limit cardinality($1)`;
+  const given = "unnest($1::int[]) w(lane)";
+  const heads = `
+      cross join lateral (
+        select r.id from ${s}.runs r
+        where r.lane = l.lane and ${claimable} and r.ready_at > l.low and r.ready_at <= l.high
+          and l.lane <> all(${paused})          -- once, not once a lane
+        order by r.ready_at, r.id limit $5 for update skip locked) c
+      limit $5`;
+  const taken = (ids: string) => `
+  taken as (
+    update ${s}.runs r
+    set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashes}
+    where r.id = any(array(${ids}))             -- an array is a fence: a join may lock more rows than $5
+    returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)`;
+  const leases = `
+  select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
+    case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options,
+    floor(${epoch("t.ready_at")}), ${epoch(clock)} - ${epoch(now)}
+  from (select 1) one left join taken t on true`;
+  return {
+    /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
+     *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
+     *  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
+    lease: `
+  with ${taken(`
+      select c.id from ((${due}) union all (${ahead(given)})) l ${heads}`)}
+  ${leases}`,
+
+    /** As `lease`, for many lanes: looks once into each, and twice only into those that have something. */
+    leaseMany: `
+  with awake as materialized (
+    select lane, high, low from (${due}) l
+    where (
+      select true from ${s}.runs
+      where lane = l.lane and state = 0 and ready_at > l.low and ready_at <= ${now} + ${ms("$6")}
+      limit 1)),
+  ${taken(`
+      select c.id from ((select * from awake) union all (${ahead("awake")})) l ${heads}`)}
+  ${leases}`,
+
+    /** As `lease`, but lanes in the order of their longest waiting run. */
+    leaseOldest: `
+  with ${taken(`
+      select c.id from (
+        (select i.* from (${due}) i
+          cross join lateral (select (
+            select r.ready_at from ${s}.runs r
+            where r.lane = i.lane and ${claimable} and r.ready_at > i.low and r.ready_at <= i.high
+            order by r.ready_at, r.id limit 1) head) h
+          order by head nulls last)
+        union all (${ahead(given)})) l ${heads}`)}
+  ${leases}`,
+
+    /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there.
+     *  Index: runs_id. `lane + 0`, because runs_ready would be walked from its head. */
+    leaseFound: `
+  with ${taken(`
+      select c.id from unnest($1::bigint[]) i(id)
+      cross join lateral (
+        select r.id from ${s}.runs r
+        where r.id = any(array[i.id]) and r.lane + 0 = any($2::int[]) and ${claimable} and r.ready_at <= ${now} + ${ms("$6")}
+          and r.lane <> all(${paused})
+        for update skip locked) c
+      limit $5`)}
+  ${leases}`,
+
+    /** Reads which runs wait below the low-water marks: the first of each lane. Changes nothing, and may take long: it walks the index from
+     *  its head. Answers one row: the clock, how long it took, then lanes, ids and instants, JSON arrays or null.
+     *  $1 lanes · $2 their marks, epoch ms; null: now · $3 limit a lane.  Index: runs_ready */
+    scan: `
+  with found as materialized (
+    select c.lane, c.id, c.ready_at
+    from unnest($1::int[], $2::float8[]) l(lane, mark)
+    cross join lateral (
+      select r.lane, r.id, r.ready_at from ${s}.runs r
+      where r.lane = l.lane and r.state = 0 and ${free(part, "r")} and r.ready_at <= coalesce(to_timestamp(l.mark / 1000), ${now})
+        and l.lane <> all(${paused})
+      order by r.ready_at, r.id limit $3) c)
+  select ${epoch(clock)}, ${epoch(clock)} - ${epoch(now)}, f.lanes, f.ids, f.instants
+  from (
+    select to_json(array_agg(lane)) lanes, to_json(array_agg(id)) ids, to_json(array_agg(floor(${epoch("ready_at")}))) instants
+    from found) f`,
+  };
+}

@@ -1,0 +1,139 @@
+import { inserted } from "./add.ts";
+import { ended } from "./end.ts";
+import type { Part } from "./part.ts";
+import { askNumber, finalStatus, leased, liveStatus, statusNumber } from "./status.ts";
+
+/** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
+const keyMs = 86_400_000;
+
+/** Statements of acts of people. */
+export function desk(part: Part) {
+  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon } = part;
+  const held = leased(part, "r");
+  /** Finished runs that come back: of a final state $was, with what is new of them. A run that comes back takes its key again, as it was found: the
+   *  first of those that share it. */
+  const back = (was: number, run: { readonly due: string; readonly attempt: string; readonly crashes: string }) => `
+  with found as materialized (
+    select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
+    from ${s}.history h
+    join ${s}.lanes o on o.id = h.lane
+    left join ${s}.keys k on k.job = o.job and k.key = h.key
+    left join ${s}.runs n on n.id = k.run
+    left join ${s}.history e on e.id = k.run ${soon}
+    where h.id = any($1::bigint[]) and h.status = ${was}),
+  held as (
+    insert into ${s}.keys (job, key, run, hash, keep_ms, until)
+    select distinct on (job, key) job, key, id, '', ${keyMs}, ${clock} + ${ms(String(keyMs))}
+    from found where key is not null and free
+    order by job, key, array_position($1::bigint[], id)
+    on conflict (job, key) do update
+      set run = excluded.run, rev = keys.rev + 1, hash = case when keys.run = excluded.run then keys.hash else '' end
+      where keys.rev = (select f.rev from found f where f.id = excluded.run)
+    returning run),
+  old as (
+    delete from ${s}.history h using found f
+    where h.id = f.id and h.status = ${was} and (f.key is null or f.id in (select run from held))
+    returning h.*),
+  back as (${inserted(
+    part,
+    {
+      ...{ id: "id", lane: "lane", input: "input", meta: "meta", tags: "tags", key: "key", options: "options" },
+      ...{ created_at: "created_at", started_at: "started_at", replay_of: "replay_of", token: "token", node: "node" },
+      ...{ progress: "progress", ready_at: `greatest(${run.due}, ${now})` },
+      ...run,
+    },
+    "old",
+  )}
+    returning id),
+  ${told("back")}
+  select id, 'done', 'pending', (select count(*) from told) from back`;
+  return {
+    /** Ends unleased runs; asks the holders of the others. Answers id, what was done, status, somebody waits, node to tell.
+     *  $1 ids · $2 reason */
+    cancel: `
+  with found as materialized (
+    select r.id, ${held} held, r.ask is not null asked from ${s}.runs r where r.id = any($1::bigint[]) order by r.id for update),
+  ${ended(part, {
+    from: "using found where r.id = found.id and not found.held",
+    status: String(statusNumber.canceled),
+    reason: "$2::text",
+  })},
+  marked as (
+    update ${s}.runs r set ask = coalesce(r.ask, ${askNumber("$2")}, 1::smallint)
+    from found
+    where r.id = found.id and found.held
+    returning r.id, r.node, r.token, asked, ${liveStatus(part, "r")} status),
+  sent as (
+    insert into ${s}.commands (node, run, token, at)
+    select node, id, token, ${clock} from marked m
+    where not exists (select 1 from ${s}.commands c where c.node = m.node and c.run = m.id and c.token = m.token))
+  select id::text, 'done', 'canceled', watched is not null, null, (select count(*) from told) from gone
+  union all select id::text, 'asked', status, false, node::text, 0 from marked`,
+
+    /** Canceled runs, pending again at their instant or now. $1 ids */
+    resume: back(statusNumber.canceled, { due: "due_at", attempt: "attempt", crashes: "crashes" }),
+
+    /** Failed runs, pending now, with their attempts counted from 1. $1 ids */
+    retryFailed: back(statusNumber.failed, { due: thisMs, attempt: "0", crashes: "0" }),
+
+    /** What these runs are. $1 ids */
+    status: `
+    select r.id::text, 'refused', ${liveStatus(part, "r")} from ${s}.runs r where r.id = any($1::bigint[])
+    union all
+    select h.id::text, 'refused', ${finalStatus("h.status")} from ${s}.history h where h.id = any($1::bigint[])`,
+
+    /** $1 id */
+    laneOf: `select lane from ${s}.runs where id = $1`,
+
+    /** Changes a pending run. Nulls stay as they are.
+     *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms · $5 input · $6 meta · $7 attempts */
+    edit: `
+  with t as (
+    select case when $4::float8 is not null then ${dueAt("$4::float8")} when $3::float8 is not null then ${dueIn("$3::float8")} end due),
+  changed as (
+    update ${s}.runs r
+    set lane = coalesce($2, lane), due_at = coalesce(t.due, due_at), ready_at = greatest(coalesce(t.due, due_at), ${now}),
+      expires_at = expires_at + (coalesce(t.due, due_at) - due_at),
+      input = coalesce($5, input), meta = case when $5::text is null then meta else $6 end,
+      options = case when $7::int is null then options
+        else (coalesce(options, '{}')::jsonb || jsonb_build_object('retry',
+          coalesce(options::jsonb -> 'retry', '{}') || jsonb_build_object('attempts', $7::int)))::text end
+    from t
+    where r.id = $1 and not ${held}
+    returning r.id),
+  ${told("changed")}
+  select id::text, 'done', 'pending', (select count(*) from told) from changed`,
+
+    /** $1 queue · $2 paused */
+    pause: `
+  with set_queue as (
+    insert into ${s}.queues (name, paused, paused_at) values ($1, $2, ${clock})
+    on conflict (name) do update set paused = excluded.paused, paused_at = excluded.paused_at),
+  moved as (update ${s}.config set rev = rev + 1),
+  goes as (select 1 where not $2::boolean),
+  ${told("goes")}
+  select count(*) from told`,
+
+    /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
+    purge: `
+  with picked as materialized (
+    select id, status, finished_at, lane, key
+    from ${s}.history h ${soon}
+    where ($1::bigint[] is null or id = any($1::bigint[])) and status = any($2::smallint[])
+      and ($3::text[] is null or lane in (select l.id from ${s}.lanes l where l.job = any($3::text[])))
+      and ($4::float8 is null or finished_at < to_timestamp($4::float8 / 1000))
+    limit $5 for update of h skip locked),
+  gone as (
+    delete from ${s}.history h using picked p
+    where h.id = p.id and h.status = p.status and h.finished_at = p.finished_at returning h.id),
+  freed as (
+    delete from ${s}.keys k using picked p join ${s}.lanes l on l.id = p.lane
+    where k.job = l.job and k.key = p.key and k.run = p.id),
+  tried as (delete from ${s}.attempts where run in (select id from picked)),
+  said as (delete from ${s}.logs where run in (select id from picked))
+  select count(*) from gone`,
+
+    /** $1 run · $2 token */
+    forget: `delete from ${s}.attempts where run = $1 and token = $2 returning id`,
+  };
+}

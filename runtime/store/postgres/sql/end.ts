@@ -1,0 +1,195 @@
+import { inserted } from "./add.ts";
+import type { Part } from "./part.ts";
+import { askReason, fenced, hookKind, isHooked, owned, statusNumber } from "./status.ts";
+
+/** How runs end: expressions over the live run r and what `from` joins to it. What is left out stays as it was, or is null. */
+export interface End {
+  /** `using … where …`: which runs. */
+  readonly from: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly token?: string;
+  readonly started?: string;
+  readonly attempt?: string;
+  readonly crashes?: string;
+  readonly result?: string;
+  readonly resultMeta?: string;
+  readonly error?: string;
+  readonly note?: string;
+  /** Which of the ended runs (by columns of history) leave a record of their last attempt; none by default. */
+  readonly tried?: string;
+  /** Bits of the hooks that they have; by default those that their jobs published. */
+  readonly hooks?: string;
+  /** Parts of the statement of which nodes are to be told, too. */
+  readonly tells?: readonly string[];
+}
+
+/** Parts of a statement: the one way in which runs end. `gone` has what went to history, and r's `ask` and `watched`; `told` is to be selected from. */
+export function ended(part: Part, end: End): string {
+  const { hooks } = end;
+  const from = `gone f join ${part.schema}.lanes o on o.id = f.lane`;
+  const hooked =
+    hooks === undefined
+      ? hookRuns(part, `${from} join ${part.schema}.jobs j on j.id = o.job and ${isHooked("j.hooks", "f.status")}`)
+      : hookRuns(part, from, isHooked("f.hooks", "f.status"));
+  const tried = end.tried === undefined ? "" : `tried as (${recorded(part, triedOf(end.tried))}),`;
+  return `${moved(part, end, hooks === undefined ? {} : { hooks })},
+  ${tried}
+  hooked as (${hooked} returning 1),
+  ${part.told("hooked", ...(end.tells ?? []))}`;
+}
+
+/** The first two parts of `ended`: from the live runs to history. */
+function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
+  const row = {
+    ...{ id: "r.id", due_at: "r.due_at", created_at: "r.created_at", started_at: end.started ?? "r.started_at" },
+    ...{ finished_at: clock, replay_of: "r.replay_of", lane: "r.lane", token: end.token ?? "r.token", node: "r.node" },
+    ...{
+      attempt: end.attempt ?? "r.attempt",
+      status: `(${end.status})::smallint`,
+      crashes: end.crashes ?? "r.crashes",
+    },
+    ...{ reason: end.reason, input: "r.input", meta: "r.meta", tags: "r.tags", key: "r.key", options: "r.options" },
+    ...{ progress: "r.progress", result: end.result ?? "null", result_meta: end.resultMeta ?? "null" },
+    ...{ error: end.error ?? "null", note: end.note ?? "null" },
+  };
+  const all = { ...row, ask: "r.ask", watched: "r.watched", fence: "r.token", n: "r.attempt + 1", ...more };
+  const columns = Object.keys(row).join(", ");
+  return `gone as (
+    delete from ${s}.runs r ${end.from}
+    returning ${Object.entries(all)
+      .map(([name, value]) => `${value} ${name}`)
+      .join(", ")}),
+  kept as (insert into ${s}.history (${columns}) select ${columns} from gone)`;
+}
+
+/** Records attempts that ended. */
+export function recorded({ schema: s, clock }: Part, from: string): string {
+  return `
+    insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)
+    select id, fence, n, lane, node, started_at, ${clock}, outcome, error, retry_at from ${from}`;
+}
+
+/** The last attempts of ended runs, as `recorded` wants them. */
+function triedOf(which: string): string {
+  return `(
+      select *, null::timestamptz retry_at,
+        case when status = ${statusNumber.canceled} then 'canceled' when reason in ('timeout', 'crashed') then reason else 'error' end outcome
+      from gone where ${which}) t`;
+}
+
+/** Adds the hooks of ended runs: a run each, whose input is the ended one's. */
+function hookRuns(part: Part, from: string, which = "true"): string {
+  const { schema: s, now } = part;
+  const hook = `json_build_object('kind', ${hookKind("f.status")}, 'of', f.id)`;
+  const options = `json_build_object('hook', ${hook})::text`;
+  return inserted(
+    part,
+    { id: `nextval('${s}.run_id')`, lane: "h.id", due: now, input: "f.input", meta: "f.meta", options },
+    `${from}
+    join ${s}.lanes h on h.queue = '$hooks' and h.job = o.job and h.priority = 5
+    where o.queue <> '$hooks' and ${which}`,
+  );
+}
+
+/** Statements by which holders of leases settle, hold, and release runs. */
+export function ends(part: Part) {
+  const { schema: s, now, told, dueIn } = part;
+  const started = "coalesce(to_timestamp(i.started / 1000), r.started_at)";
+  const attempt = `r.attempt + case when ${started} is null then 0 else 1 end`;
+  return {
+    /** Moves completed runs to history, where id and token still match and no cancel came first.
+     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */
+    complete: `
+  with ${moved(part, {
+    from: `
+    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) i(id, token, started, result, result_meta)
+    where ${fenced} and r.ask is null`,
+    ...{ status: "0", reason: "null", started, attempt, result: "i.result", resultMeta: "i.result_meta" },
+  })}
+  select id, false, watched is not null from gone`,
+
+    /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
+     *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
+    finish: `
+  with ${ended(part, {
+    from: `
+    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
+      i(id, token, started, result, result_meta, status, reason, error, note, hooks)
+    where ${fenced}`,
+    status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
+    reason: `case when r.ask is null then i.reason else ${askReason("r.ask")} end`,
+    ...{ started, attempt, error: "i.error", note: "i.note", hooks: "i.hooks" },
+    result: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result end`,
+    resultMeta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
+    tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
+  })}
+  select id, ask is not null, watched is not null, (select count(*) from told) from gone`,
+
+    /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
+     *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 attempts spent (0 or 1) · $6 outcomes · $7 errors, JSON */
+    retry: `
+  with back as (
+    update ${s}.runs r
+    set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + i.spent,
+      started_at = to_timestamp(i.started / 1000), due_at = ${dueIn("i.delay")}, ready_at = ${dueIn("i.delay")}
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[])
+      i(id, token, started, delay, spent, outcome, error)
+    where ${fenced} and r.ask is null
+    returning r.id, r.token fence, r.attempt - i.spent + 1 n, r.lane, r.node, r.started_at, r.due_at retry_at, i.outcome, i.error),
+  tried as (${recorded(part, "back")}),
+  soon as (select 1 from back where retry_at < ${now} + interval '1 minute'),
+  ${told("soon")}
+  select id, (select count(*) from told) from back`,
+
+    /** What became of runs whose settlement found nothing: in history under this token, or pending under it, or neither.
+     *  $1 ids · $2 tokens */
+    settled: `
+  select i.id, i.token, h.status,
+    (r.id is not null and r.state = 0 and r.lease_until is null),
+    (r.id is not null and ${owned("r")} and r.ask is not null)
+  from unnest($1::bigint[], $2::int[]) i(id, token)
+  left join ${s}.history h on h.id = any(array[i.id]) and h.token = i.token
+  left join ${s}.runs r on r.id = any(array[i.id]) and r.token = i.token`,
+
+    /** Parks runs: out of the ready index, under their node's lease. Answers those that are still ours.
+     *  $1 node · $2 ids · $3 tokens · $4 starts, epoch ms or null */
+    hold: `
+    update ${s}.runs r
+    set state = 1, holder = $1, started_at = ${started}, expires_at = case when i.started is null then r.expires_at end
+    from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
+    where ${fenced}
+    returning r.id, r.token`,
+
+    /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. $1 ids · $2 tokens */
+    release: `
+  with back as (
+    update ${s}.runs r
+    set started_at = null, ready_at = greatest(r.due_at, ${now}), state = case when r.ask is null then 0 else r.state end,
+      holder = case when r.ask is not null then r.holder end, lease_until = case when r.ask is not null then r.lease_until end
+    from unnest($1::bigint[], $2::int[]) i(id, token)
+    where ${fenced}
+    returning r.id, r.ask),
+  free as (select id from back where ask is null),
+  ${told("free")}
+  select id, (select count(*) from told) from free`,
+
+    /** Keeps what attempts tell of themselves, where id and token still match. Answers the places of those in the batch.
+     *  $1 ids · $2 tokens · $3 progress, JSON or null · $4 lines, a JSON array or null */
+    note: `
+  with ours as materialized (
+    select i.*
+    from unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) with ordinality i(id, token, progress, lines, n)
+    join ${s}.runs r on ${fenced}),
+  moved as (
+    update ${s}.runs r set progress = o.progress
+    from ours o where r.id = any(array[o.id]) and o.progress is not null),
+  said as (
+    insert into ${s}.logs (run, attempt, at, level, message, data)
+    select o.id, l.attempt, to_timestamp(l.at / 1000), l.level, l.message, l.data
+    from ours o
+    cross join lateral json_to_recordset(o.lines::json) l(attempt int, at float8, level text, message text, data text)
+    order by o.n)
+  select n from ours`,
+  };
+}

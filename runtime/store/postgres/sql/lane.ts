@@ -1,0 +1,23 @@
+import type { Part } from "./part.ts";
+
+/** Statements on the table of lanes, and the one that tells other processes. */
+export function lanes({ schema: s, channel }: Part) {
+  return {
+    /** Makes the lanes that are missing; a new one moves the revision. $1 queues · $2 jobs · $3 priorities */
+    lanes: `
+  with made as (
+    insert into ${s}.lanes (queue, job, priority)
+    select distinct i.queue, i.job, i.priority
+    from unnest($1::text[], $2::text[], $3::int[]) i(queue, job, priority)
+    where not exists (select 1 from ${s}.lanes l where l.queue = i.queue and l.job = i.job and l.priority = i.priority)
+    on conflict (queue, job, priority) do nothing returning id),
+  moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from made))
+  select count(*) from made`,
+
+    /** All lanes, and the revision at which they were read. */
+    allLanes: `select (select rev from ${s}.config), id, queue, job, priority from (select 1) one left join ${s}.lanes on true`,
+
+    /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
+    tell: `select pg_notify('${channel}', $1)`,
+  };
+}

@@ -1,0 +1,48 @@
+export type Part = ReturnType<typeof part>;
+
+/** What statements are made of, for a schema whose name has been checked. `skew` (tests only) moves the store's clock by a table. */
+export function part(schema: string, skew: boolean) {
+  const s = `"${schema}"`;
+  const channel = `tasker:${schema}`;
+  const shift = skew ? ` + (select by from ${s}.skew)` : "";
+  const clock = `(clock_timestamp()${shift})`; // decides leases: moves on inside a transaction
+  const now = `(statement_timestamp()${shift})`; // stable, so it can be an index condition
+  const ms = (value: string) => `(${value})::float8 * interval '1 ms'`;
+  const epoch = (value: string) => `(extract(epoch from ${value}) * 1000)::float8`;
+  const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
+  const thisMs = `date_trunc('milliseconds', ${now})`;
+  const dueIn = (delay: string) => up(`${now} + ${ms(delay)}`);
+  const some = (rows: string) => `exists (select 1 from ${rows})`;
+  return {
+    schema: s,
+    channel,
+    clock,
+    now,
+    /** Now, in whole milliseconds: what falls due now is due. */
+    thisMs,
+    ms,
+    epoch,
+    /** When a run is due that waits so long, ms: never early. */
+    dueAfter: (delay: string) => `case when ${delay} = 0 then ${thisMs} else ${dueIn(delay)} end`,
+    dueIn,
+    /** When a run is due that is to start at this instant, epoch ms, or now if that is past. */
+    dueAt: (at: string) => `greatest(to_timestamp(${at} / 1000), ${thisMs})`,
+    /** An array from a JSON one, or null. */
+    list: (json: string) =>
+      `case when ${json} is not null then array(select json_array_elements_text(${json}::json)) end`,
+    /** Whether a node is up, and whether one sleeps. */
+    live: some(`${s}.nodes where lease_until > ${clock}`),
+    asleep: some(`${s}.nodes where asleep and lease_until > ${clock}`),
+    /** Lanes of paused queues. */
+    paused: `array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)`,
+    /** A part of a statement: tells nodes once that runs may be due, if one of these parts has a row. It runs only if it is selected from. */
+    told: (...parts: readonly string[]) =>
+      `told as (select pg_notify('${channel}', 'd') where ${parts.map(some).join(" or ")})`,
+    /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
+    holds: (k: string, r: string, h: string) => `
+      case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock}
+        else ${r}.id is null and ${k}.until > ${clock} end`,
+    /** To be joined: a claim of another open transaction on a row fails with 55P03 soon. */
+    soon: `cross join (select set_config('lock_timeout', '100ms', true)) soon`,
+  };
+}

@@ -1,7 +1,6 @@
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { openDoctor, type Doctor } from "../../runtime/store/postgres/doctor.ts";
-import { names } from "../../runtime/store/postgres/applied.ts";
-import { pending } from "../../runtime/store/postgres/migrate.ts";
+import { names, pending } from "../../runtime/store/postgres/migrate.ts";
 import type { Database } from "../database.ts";
 import { due, leases, nodes, partitions, schedules } from "./engine.ts";
 import type { Finding } from "./finding.ts";

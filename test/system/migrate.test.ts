@@ -1,9 +1,14 @@
 /** Bringing a schema up to date: by many processes at once, by roles with few rights, and against odd databases. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Client } from "pg";
+import { Kysely, Migrator, PostgresDialect, sql, type Migration } from "kysely";
+import { Client, Pool } from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
+import { first } from "../../runtime/store/postgres/migration/001.ts";
+import { second } from "../../runtime/store/postgres/migration/002.ts";
+import { third } from "../../runtime/store/postgres/migration/003.ts";
+import { fourth } from "../../runtime/store/postgres/migration/004.ts";
 import { migrate, pending } from "../../runtime/store/postgres/migrate.ts";
 import { aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
@@ -74,6 +79,78 @@ test("a database that a newer version has migrated goes on working", async () =>
 
   expect(only(await store.add([aRun()]))).toMatchObject({ created: true });
   await store.close();
+});
+
+/** What version 0.1.0 made: its first migrations, run by the migrator of Kysely, with the tables that this keeps. */
+async function migrateAsBefore(url: string, migrations: Readonly<Record<string, string>>): Promise<void> {
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool: new Pool({ connectionString: url, max: 1 }) }),
+  });
+  const texts = Object.entries(migrations).map(([name, text]) => [
+    name,
+    { up: (on: Kysely<unknown>) => sql.raw(text.replaceAll("{schema}", "tasker")).execute(on) },
+  ]);
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => Object.fromEntries(texts) as Record<string, Migration> },
+    migrationTableSchema: "tasker",
+    migrationTableName: "migrations",
+    migrationLockTableName: "migrations_lock",
+  });
+  const { error } = await migrator.migrateToLatest();
+  await db.destroy();
+  expect(error).toBeUndefined();
+}
+
+test("a database of version 0.1.0 is brought up to date by processes that start at once, and keeps its runs", async () => {
+  await migrateAsBefore(database.url, { "001": first, "002": second });
+  await admin.query("insert into tasker.queues (name, paused) values ('kept', true)");
+  expect(await pending({ url: database.url })).toEqual(["003", "004"]);
+
+  const done = await Promise.all(Array.from({ length: 5 }, () => migrate({ url: database.url })));
+
+  expect(done.flatMap(({ applied }) => applied)).toEqual(["003", "004"]);
+  expect(await appliedNames()).toEqual(["001", "002", "003", "004"]);
+  expect((await admin.query("select name from tasker.queues")).rows).toEqual([{ name: "kept" }]);
+  const store = postgres({ url: database.url });
+  expect(only(await store.add([aRun()]))).toMatchObject({ created: true });
+  await store.close();
+});
+
+test("version 0.1.0's migrator finds nothing to do in a database of this version", async () => {
+  await migrate({ url: database.url });
+
+  await migrateAsBefore(database.url, { "001": first, "002": second, "003": third, "004": fourth });
+
+  expect(await appliedNames()).toEqual(["001", "002", "003", "004"]);
+});
+
+test("a database that has a newer migration but lacks one of ours is left alone, and named", async () => {
+  await migrateAsBefore(database.url, { "001": first, "002": second, "003": third });
+  await admin.query("insert into tasker.migrations (name, timestamp) values ('900', 'now')");
+
+  await expect(migrate({ url: database.url })).rejects.toThrow(/"tasker" has migration 900 but lacks 004/);
+
+  expect(await appliedNames()).toEqual(["001", "002", "003", "900"]);
+});
+
+test("a migration that fails leaves nothing behind", async () => {
+  await migrateAsBefore(database.url, { "001": first, "002": second });
+  await admin.query("alter table tasker.nodes add column asleep text"); // 004 makes it
+
+  await expect(migrate({ url: database.url })).rejects.toThrow(/column "asleep".* already exists/);
+
+  expect(await appliedNames()).toEqual(["001", "002"]);
+  expect((await admin.query("select 1 from pg_attribute where attname = 'jobs_at'")).rowCount).toBe(0);
+});
+
+test("a role whose transactions are serializable may start beside others", async () => {
+  const url = new URL(database.url);
+  url.searchParams.set("options", "-c default_transaction_isolation=serializable");
+
+  const done = await Promise.all(Array.from({ length: 5 }, () => migrate({ url: url.href })));
+
+  expect(done.flatMap(({ applied }) => applied)).toEqual(["001", "002", "003", "004"]);
 });
 
 /** A role of this database's own, with a password; `grant` runs as the administrator. */

@@ -1,7 +1,6 @@
 import pg from "pg";
 import { StoreUnusable } from "../../../sdk/port/error.ts";
-import { connection, explain } from "./pool.ts";
-import { placeOf } from "./applied.ts";
+import { connection, explain, placeOf } from "./pool.ts";
 import { schemaName } from "./migrate.ts";
 
 /** How long the server may take over one question, ms. */

@@ -1,6 +1,10 @@
-import { InvalidInput } from "../../../sdk/port/error.ts";
-import { applied, names } from "./applied.ts";
-import type { Pool } from "./pool.ts";
+import type pg from "pg";
+import { InvalidInput, StoreUnusable } from "../../../sdk/port/error.ts";
+import { first } from "./migration/001.ts";
+import { second } from "./migration/002.ts";
+import { third } from "./migration/003.ts";
+import { fourth } from "./migration/004.ts";
+import { withClient, type Pool } from "./pool.ts";
 
 export interface MigrateOptions {
   /** `postgres://…` */
@@ -8,6 +12,32 @@ export interface MigrateOptions {
   /** `tasker` by default; lower-case letters, digits and `_`, at most 40. */
   readonly schema?: string | undefined;
 }
+
+/** What `migrate` did; `from` and `to` are the newest migrations before and after. */
+export interface Migrated {
+  readonly from: string | null;
+  readonly to: string;
+  readonly applied: readonly string[];
+}
+
+/** All migrations of this version, in order: statements, where `{schema}` is the schema's name. Forward only; a released one is never edited. */
+const texts = new Map([
+  ["001", first],
+  ["002", second],
+  ["003", third],
+  ["004", fourth],
+]);
+
+/** Their numbers. */
+export const names: readonly string[] = [...texts.keys()];
+
+/** The table of what has been applied, which version 0.1.0 made through Kysely. Neither is made where it is, for a role may lack the right to. */
+const ledger = `do $$ begin
+  if to_regnamespace('{schema}') is null then create schema "{schema}"; end if;
+  if to_regclass('{schema}.migrations') is null then
+    create table "{schema}".migrations (name varchar(255) primary key, timestamp varchar(255) not null);
+  end if;
+end $$`;
 
 /** Checks the name of a schema, which becomes part of statements.
  *  @throws {InvalidInput} */
@@ -20,16 +50,15 @@ export function schemaName(schema: string): string {
 
 /** Numbers of the migrations that this version has and the database lacks. Changes nothing. */
 export async function pending(options: MigrateOptions): Promise<readonly string[]> {
-  const done = await applied(options.url, schemaName(options.schema ?? "tasker"));
-  return names.filter((name) => !done.includes(name));
+  const schema = schemaName(options.schema ?? "tasker");
+  return missing(await withClient(options.url, (client) => applied(client, schema)));
 }
 
 /** Whether the database has all migrations of this version: one statement, on a connection of the pool that will be used anyway. */
 export async function isCurrent(pool: Pool, schema: string): Promise<boolean> {
   try {
     const rows = await pool.rows("", `select name from "${schema}".migrations`, []);
-    const done = new Set(rows.map((row) => row[0]));
-    return names.every((name) => done.has(name));
+    return missing(rows.map((row) => row[0]!)).length === 0;
   } catch (error) {
     const { code } = ((error as Error).cause ?? {}) as { readonly code?: string };
     if (code === "42P01" || code === "3F000") return false; // no table, no schema
@@ -40,14 +69,58 @@ export async function isCurrent(pool: Pool, schema: string): Promise<boolean> {
 /** Brings the schema up to date. Any number of processes may do this at once: one does the work, under an advisory lock.
  *  A database that is newer than this version is left as it is.
  *  @throws {StoreUnusable} if the role lacks the rights */
-export async function migrate(
-  options: MigrateOptions,
-): Promise<{ readonly from: string | null; readonly to: string; readonly applied: readonly string[] }> {
+export async function migrate(options: MigrateOptions): Promise<Migrated> {
   const schema = schemaName(options.schema ?? "tasker");
-  const before = await applied(options.url, schema);
-  const missing = names.filter((name) => !before.includes(name));
-  const to = [...new Set([...before, ...names])].sort().at(-1)!;
-  if (missing.length === 0) return { from: before.at(-1) ?? null, to, applied: [] };
-  const { toLatest } = await import("./migrator.ts"); // late: a schema that is up to date needs no migrator
-  return { from: before.at(-1) ?? null, to, applied: await toLatest(options.url, schema) };
+  return withClient(options.url, async (client) => {
+    const before = await applied(client, schema);
+    const made = missing(before).length === 0 ? [] : await apply(client, schema);
+    return { from: before.at(-1) ?? null, to: [...before, ...names].sort().at(-1)!, applied: made };
+  });
+}
+
+/** Makes what is missing, all of it or nothing, one process at a time; answers what this one made. */
+async function apply(client: pg.Client, schema: string): Promise<readonly string[]> {
+  try {
+    await client.query("begin isolation level read committed"); // at another, a process would not see what the one before it made
+    await client.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [`tasker:${schema}:migrate`]);
+    await client.query(ledger.replaceAll("{schema}", schema));
+    const before = await applied(client, schema);
+    const made = missing(before);
+    if (made.length > 0 && made[0]! < (before.at(-1) ?? ""))
+      throw new StoreUnusable(
+        `schema "${schema}" has migration ${before.at(-1)} but lacks ${made[0]}: other software made it; name another schema, or bring back a backup`,
+      );
+    for (const name of made) {
+      await client.query(texts.get(name)!.replaceAll("{schema}", schema));
+      const values = [name, new Date().toISOString()];
+      await client.query(`insert into "${schema}".migrations (name, timestamp) values ($1, $2)`, values);
+    }
+    await client.query("commit");
+    return made;
+  } catch (error) {
+    throw refusal(error, schema);
+  }
+}
+
+/** Numbers of the migrations that the database has, in order. */
+async function applied(client: pg.Client, schema: string): Promise<readonly string[]> {
+  const { rows } = await client.query<{ there: boolean }>("select to_regclass($1) is not null there", [
+    `${schema}.migrations`,
+  ]);
+  if (!rows[0]!.there) return [];
+  const list = await client.query<{ name: string }>(`select name from "${schema}".migrations order by name`);
+  return list.rows.map((row) => row.name);
+}
+
+function missing(done: readonly string[]): readonly string[] {
+  return names.filter((name) => !done.includes(name));
+}
+
+function refusal(error: unknown, schema: string): unknown {
+  if ((error as { code?: string }).code !== "42501") return error;
+  const next = `let an owner run: create schema ${schema} authorization <this role>`;
+  return new StoreUnusable(
+    `this role may not make schema "${schema}" or its tables: ${(error as Error).message}; ${next}`,
+    { cause: error },
+  );
 }

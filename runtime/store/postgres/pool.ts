@@ -150,6 +150,31 @@ export function connection(url: string): pg.ClientConfig {
   };
 }
 
+/** Opens a connection for one act, and closes it.
+ *  @throws what the act throws, explained */
+export async function withClient<T>(url: string, act: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client(connection(url));
+  client.on("error", () => undefined); // the query fails, too
+  try {
+    await client.connect();
+    return await act(client);
+  } catch (error) {
+    throw explain(error, placeOf(url));
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Where a database is, for people: host, port and name, never the password. */
+export function placeOf(url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url);
+    return `postgres ${hostname || "localhost"}:${port || "5432"}${decodeURI(pathname)}`;
+  } catch {
+    return "postgres";
+  }
+}
+
 // Away, read-only, out of room or memory, told to stop; and what is to be repeated: a deadlock, a conflict, a time limit of the role.
 const gone = /^(08|25006|40P01|40001|53|55000|57P0[1235]|57014|58)/;
 const network = new Set([

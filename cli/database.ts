@@ -1,9 +1,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Logger } from "../runtime/index.ts";
+import type { Embedded, Hold } from "../runtime/store/admin.ts";
 import type { Guarded } from "../runtime/store/port.ts";
-import type { Embedded } from "../runtime/store/postgres/embedded.ts";
-import type { Hold } from "../runtime/store/postgres/embedded/hold.ts";
 import { isAlive } from "../sdk/client/source.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
@@ -90,7 +89,7 @@ export async function embed(
   schema: string,
   logger: Pick<Logger, "warn">,
 ): Promise<{ readonly embedded: Embedded; readonly database: Database }> {
-  const { startEmbedded } = await import("../runtime/store/postgres/embedded.ts");
+  const { startEmbedded } = await import("../runtime/store/admin.ts");
   const embedded = await startEmbedded({ dir: hidden });
   const { url, version, data, notice } = embedded;
   if (notice && !embedded.reused) logger.warn({}, notice);
@@ -99,8 +98,9 @@ export async function embed(
 
 /** Holds the server of a database, if it is an embedded one of another process: it outlives that process then. */
 export async function hold({ data }: Database): Promise<Hold | null> {
-  const { joinHold } = await import("../runtime/store/postgres/embedded/hold.ts");
-  return data === undefined ? null : joinHold(data);
+  if (data === undefined) return null;
+  const { joinEmbedded } = await import("../runtime/store/admin.ts");
+  return joinEmbedded(data);
 }
 
 /** Opens the database of a command that people wait for: one that is away is an error within seconds. The schema is brought up

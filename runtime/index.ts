@@ -1,5 +1,5 @@
 /** The engine: what a process starts to run jobs. */
-import type { Embedded, EmbeddedOptions } from "./store/postgres/embedded.ts";
+import type { Embedded, EmbeddedOptions } from "./store/admin.ts";
 
 export { createRuntime, type Runtime, type RuntimeState, type RuntimeStats } from "./runtime.ts";
 export {
@@ -36,6 +36,6 @@ export type { Embedded, EmbeddedOptions };
 /** Starts the PostgreSQL server of a project, or joins the one that already runs there; see `EmbeddedOptions` and `Embedded`.
  *  @throws {StoreUnusable} no binaries, data of another major, or a server that does not start, with the end of its log */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const embedded = await import("./store/postgres/embedded.ts"); // late: most processes are given a server's URL
-  return embedded.startEmbedded(options);
+  const admin = await import("./store/admin.ts"); // late: most processes are given a server's URL
+  return admin.startEmbedded(options);
 }

@@ -73,6 +73,18 @@ test.each([
   expect(wrongRooms(file, source)).toEqual([said]);
 });
 
+test("commands reach a store by its URL or by runtime/store/admin, never by its folder", () => {
+  const wrong = sources
+    .filter((file) => file.startsWith("cli/"))
+    .flatMap((file) =>
+      usedBy(file)
+        .filter((to) => /^runtime\/store\/\w+\//.test(to))
+        .map((to) => `${file}: ${to}`),
+    );
+
+  expect(wrong).toEqual([]);
+});
+
 test("no import leads back to where it came from, not even one of a type", () => {
   expect(circlesOf(new Map(sources.map((file) => [file, usedBy(file)])))).toEqual([]);
 });

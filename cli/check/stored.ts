@@ -18,7 +18,7 @@ export async function stored(
   if (!database) return nothing;
   let lacking: readonly string[] = [];
   try {
-    const { pending: missing } = await import("../../runtime/store/postgres/migrate.ts");
+    const { pending: missing } = await import("../../runtime/store/admin.ts");
     lacking = await missing(database);
     if (lacking.includes("001")) return { ...nothing, notes: [complaint(noSchema(database.schema))] };
     const found = await compared(database, known, before, lacking.includes("002")); // 002 makes the table of schedules

@@ -12,9 +12,9 @@ export const migrate: Command = {
   run: async ({ given, out, settings }) => {
     const database = locate(await settings());
     if (!database) throw noDatabase();
-    const postgres = await import("../../runtime/store/postgres/migrate.ts");
+    const admin = await import("../../runtime/store/admin.ts");
     if (given.on("check")) {
-      const missing = await postgres.pending(database);
+      const missing = await admin.pending(database);
       out.answer({ missing }, () =>
         missing.length > 0
           ? `missing: ${missing.join(", ")}; run: tasker migrate`
@@ -22,7 +22,7 @@ export const migrate: Command = {
       );
       return missing.length > 0 ? exit.failed : exit.ok;
     }
-    const result = await postgres.migrate(database);
+    const result = await admin.migrate(database);
     const from = result.from ?? "nothing";
     out.answer(result, () =>
       result.applied.length > 0

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { relative } from "node:path";
-import type { Held } from "../../runtime/store/postgres/bury.ts";
+import type { Held } from "../../runtime/store/admin.ts";
 import type { Database } from "../database.ts";
 import { Child } from "./child.ts";
 import { Files } from "./files.ts";
@@ -49,7 +49,7 @@ export interface FleetParts {
   readonly files: Files;
   readonly events: FleetEvents;
   /** A version's process died while it may have held runs; answers those. */
-  bury(pid: number): Promise<readonly Held[]>;
+  expire(pid: number): Promise<readonly Held[]>;
 }
 
 type Hear = (message: Tell | { readonly tell: "exit"; readonly how: string }) => void;
@@ -239,7 +239,7 @@ export class Fleet {
     if (failure) {
       this.#parts.events.broken([failure], this.#current !== null);
       child.kill();
-      return void this.#parts.bury(child.pid);
+      return void this.#parts.expire(child.pid);
     }
     crew.hear = (message) => this.#heard(version, crew, message);
     crew.serves = true;
@@ -273,14 +273,14 @@ export class Fleet {
   }
 
   #gone(version: Version, how: string, left: string | null): void {
-    const { events, bury } = this.#parts;
+    const { events, expire } = this.#parts;
     const at = this.#draining.indexOf(version);
     if (at >= 0) this.#draining.splice(at, 1);
     const isAsked = left === null && how === "exited with 0" && (at >= 0 || this.#closed);
     if (!isAsked) {
       if (!this.#closed)
         events.died(version, how, left === null ? null : aFailure(left.slice(7).split("\n", 1)[0]!, null, left));
-      void bury(version.pid).then((held) => this.#closed || events.held(held));
+      void expire(version.pid).then((held) => this.#closed || events.held(held));
     }
     if (this.#current !== version || this.#closed) return;
     this.#current = null;

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { locked } from "../../runtime/store/postgres/embedded/lock.ts";
+import { locked } from "../../runtime/store/lock.ts";
 import { hidden } from "../database.ts";
 
 /** The one dev of a folder: it hands what it shows to those that come later, and takes their keys. */

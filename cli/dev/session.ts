@@ -5,9 +5,7 @@ import { humanMs, toMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Logger } from "../../runtime/index.ts";
 import { logged, type LoggedError } from "../../runtime/core/log.ts";
-import type { Held } from "../../runtime/store/postgres/bury.ts";
-import type { Embedded } from "../../runtime/store/postgres/embedded.ts";
-import type { Hold } from "../../runtime/store/postgres/embedded/hold.ts";
+import type { Embedded, Held, Hold } from "../../runtime/store/admin.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
 import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
@@ -70,7 +68,7 @@ export class Session {
     this.#files = new Files((files) => this.#changed(files), isJobFile);
     this.#fleet = new Fleet({
       ...{ line, env, database: this.#database, files: this.#files, events: this.#events() },
-      bury: (pid) => this.#bury(pid),
+      expire: (pid) => this.#expire(pid),
     });
     for (const name of settings.file ? [settings.file] : configNames) this.#files.see(resolve(name)); // or one that comes yet
   }
@@ -143,7 +141,7 @@ export class Session {
     const { embedded, database } = await embed(this.#parts.settings.schema, this.#log);
     // Nobody else can be using a server that was not there: what the last dev held when it died is free at once.
     void embedded.ended.then(() => this.#serverEnded());
-    if (!embedded.reused) await this.#buryAll(database);
+    if (!embedded.reused) await this.#expireAll(database);
     return { embedded, database };
   }
 
@@ -155,15 +153,15 @@ export class Session {
     this.#quit(exit.failed);
   }
 
-  async #buryAll(database: Database): Promise<void> {
-    const { bury } = await import("../../runtime/store/postgres/bury.ts");
-    await bury(database, null);
+  async #expireAll(database: Database): Promise<void> {
+    const { expireNode } = await import("../../runtime/store/admin.ts");
+    await expireNode(database, null);
   }
 
-  async #bury(pid: number): Promise<readonly Held[]> {
+  async #expire(pid: number): Promise<readonly Held[]> {
     try {
-      const { bury } = await import("../../runtime/store/postgres/bury.ts");
-      return this.#known ? await bury(this.#known, `${hostname()}:${pid}`) : [];
+      const { expireNode } = await import("../../runtime/store/admin.ts");
+      return this.#known ? await expireNode(this.#known, `${hostname()}:${pid}`) : [];
     } catch {
       return []; // its leases run out
     }

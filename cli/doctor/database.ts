@@ -1,6 +1,5 @@
 import { StoreUnavailable } from "../../sdk/port/error.ts";
-import { openDoctor, type Doctor } from "../../runtime/store/postgres/doctor.ts";
-import { names, pending } from "../../runtime/store/postgres/migrate.ts";
+import { openDoctor, pending, type Doctor } from "../../runtime/store/admin.ts";
 import type { Database } from "../database.ts";
 import { due, leases, nodes, partitions, schedules } from "./engine.ts";
 import type { Finding } from "./finding.ts";
@@ -53,8 +52,8 @@ async function inside(doctor: Doctor, { url, schema }: Database, look: Look): Pr
   });
   await look("migrations", async () => {
     const missing = await pending({ url, schema });
-    isEmpty = missing.length === names.length;
-    return migrations(isEmpty ? [] : (await doctor.ask("migrations")).map(({ name }) => name), names);
+    isEmpty = missing.length === doctor.migrations.length;
+    return migrations(isEmpty ? [] : (await doctor.ask("migrations")).map(({ name }) => name), doctor.migrations);
   });
   if (isEmpty) return;
   await look("tables", async () => tables(await doctor.ask("tables"), schema));

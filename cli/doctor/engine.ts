@@ -1,7 +1,7 @@
 /** Whether runs and schedules are served. */
 import { humanMs } from "../../sdk/port/duration.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
-import { mostCounted, type Facts } from "../../runtime/store/postgres/doctor.ts";
+import { mostCounted, type Facts } from "../../runtime/store/admin.ts";
 import { many } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 

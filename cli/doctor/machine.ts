@@ -106,9 +106,9 @@ async function data(dir: string): Promise<readonly Finding[]> {
 
 /** The major of the binaries that an embedded server would start; a finding if there are none. */
 async function binaries(): Promise<number | Finding> {
-  const { findBinary } = await import("../../runtime/store/postgres/embedded/binary.ts");
+  const { embeddedMajor } = await import("../../runtime/store/admin.ts");
   try {
-    return findBinary().major;
+    return await embeddedMajor();
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error);
     return { level: "note", check: "embedded", found, todo: null };

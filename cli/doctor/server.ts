@@ -1,6 +1,6 @@
 /** What facts about the server, its settings and our rights mean. */
 import { humanMs } from "../../sdk/port/duration.ts";
-import type { Facts } from "../../runtime/store/postgres/doctor.ts";
+import type { Facts } from "../../runtime/store/admin.ts";
 import type { Level } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 

@@ -1,6 +1,6 @@
 /** Whether dead rows are removed, and who is in the way. */
 import { humanMs } from "../../sdk/port/duration.ts";
-import type { Facts } from "../../runtime/store/postgres/doctor.ts";
+import type { Facts } from "../../runtime/store/admin.ts";
 import { many } from "../view/finding.ts";
 import { fine, type Finding } from "./finding.ts";
 

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { locked } from "../../runtime/store/postgres/embedded/lock.ts";
+import { locked } from "../../runtime/store/lock.ts";
 import { until } from "../kit/until.ts";
 
-const module = fileURLToPath(new URL("../../runtime/store/postgres/embedded/lock.ts", import.meta.url));
+const module = fileURLToPath(new URL("../../runtime/store/lock.ts", import.meta.url));
 let dir = "";
 let path = "";
 

@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
+import { locked } from "../lock.ts";
 import { type Binary, findBinary, prepareBinary } from "./embedded/binary.ts";
 import { openLog, startChild } from "./embedded/child.ts";
-import { locked } from "./embedded/lock.ts";
 import { findPlace, give } from "./embedded/place.ts";
 import { address, findRunning, type Running, serve, type Site } from "./embedded/server.ts";
 

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -8,7 +8,6 @@ import { StoreUnusable } from "../../../../sdk/port/error.ts";
 import { isAlive } from "../../../../sdk/client/source.ts";
 import { type Child, openLog, startChild } from "./child.ts";
 import { joinHold, makeHold } from "./hold.ts";
-import { read } from "./lock.ts";
 import type { Owner } from "./place.ts";
 
 /** What one start works with: folders and files, as paths. */
@@ -192,4 +191,14 @@ function password(site: Site): string {
   throw new StoreUnusable(
     `the password of "${site.data}" is not in "${site.secret}" any more; put it back, or remove both to begin anew`,
   );
+}
+
+/** A file's text, or null if it is not there. */
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
 }

@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { StoreUnusable } from "../../../../sdk/port/error.ts";
-import { isAlive } from "../../../../sdk/client/source.ts";
+import { StoreUnusable } from "../../sdk/port/error.ts";
+import { isAlive } from "../../sdk/client/source.ts";
 
 /** Runs `act` while nobody else holds the lock `path`, in this process or another.
  *
@@ -20,16 +20,6 @@ export async function locked<T>(path: string, act: () => Promise<T>, patienceMs 
     return await act();
   } finally {
     remove(mine);
-  }
-}
-
-/** A file's text, or null if it is not there. */
-export function read(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
   }
 }
 

@@ -1,6 +1,5 @@
-import pg from "pg";
 import { schemaName } from "./migrate.ts";
-import { connection } from "./pool.ts";
+import { withClient } from "./pool.ts";
 
 /** A run that a node held as its process ended. */
 export interface Held {
@@ -15,15 +14,12 @@ export interface Held {
 /** Ends the leases of a node whose process is gone for certain, by its name, or with null those of all nodes: for whoever knows that
  *  better than a lease that runs out. What it had under way counts as crashed, as ever,
  *  and is answered. A database without our tables is left alone. */
-export async function bury(
+export async function expireNode(
   { url, schema }: { readonly url: string; readonly schema: string },
   name: string | null,
 ): Promise<readonly Held[]> {
   const s = `"${schemaName(schema)}"`;
-  const client = new pg.Client(connection(url));
-  client.on("error", () => undefined); // the query fails, too
-  await client.connect();
-  try {
+  return withClient(url, async (client) => {
     const { rows } = await client.query("select to_regclass($1) is not null as there", [`${schema}.nodes`]);
     if (!(rows[0] as { there: boolean }).there) return [];
     const held = await client.query<Held>(
@@ -42,7 +38,5 @@ export async function bury(
     );
     await client.query("select pg_notify($1, 'd')", [`tasker:${schema}`]);
     return held.rows;
-  } finally {
-    await client.end();
-  }
+  });
 }

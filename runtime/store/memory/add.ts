@@ -1,8 +1,9 @@
 import { KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun } from "../../../sdk/port/target.ts";
+import type { KeyRow, Row } from "./row.ts";
 import { attach } from "./schedule.ts";
-import { frozen, insert, keyName, type KeyRow, type Row, type State, statusOf, tellDue } from "./state.ts";
+import { frozen, insert, keyName, patch, type State, statusOf, tellDue } from "./state.ts";
 
 /** Adds runs, item by item. */
 export function addAll(state: State, batch: readonly NewRun[]): readonly (Added | Error)[] {
@@ -38,9 +39,10 @@ interface Holder {
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(claim.run));
   if (key.onConflict === "replace" && row && isUnstarted(row) && statusOf(state, row) === "pending") {
-    Object.assign(row, contentOf(state, run));
-    claim.hash = key.hash;
+    patch(state, row, contentOf(state, run));
+    state.keys.set(keyName(run.job, key.key), { ...claim, hash: key.hash });
     rows.push(row);
+    return { id: claim.run, created: false, conflict: false };
   }
   return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash };
 }
@@ -78,7 +80,7 @@ export function holderOf(
 ): { readonly row: Row | null; readonly claim: KeyRow } | null {
   const claim = state.keys.get(keyName(job, key));
   if (!claim) return null;
-  const row = state.live.get(claim.run) ?? state.history.get(claim.run) ?? null;
+  const row = state.runs.get(claim.run) ?? null;
   return isKept(state, row, claim) ? { row, claim } : null;
 }
 

@@ -1,22 +1,12 @@
 import type { Reason } from "../../../sdk/port/status.ts";
 import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
 import { claimOf, holderOf, instantOf } from "./add.ts";
-import {
-  cancel,
-  frozen,
-  isHeld,
-  keyName,
-  makePending,
-  type Row,
-  type State,
-  statusOf,
-  step,
-  tell,
-  tellDue,
-} from "./state.ts";
+import type { Row } from "./row.ts";
+import { cancel, frozen, isHeld, keyName, makePending, patch, type State, statusOf, tell, tellDue } from "./state.ts";
 
 /** Acts of people, in memory. */
 export function desk(state: State): Desk {
+  const { step } = state;
   const each = (act: (row: Row) => Act["done"]) => (ids: readonly number[]) => ids.map((id) => actOn(state, id, act));
   return {
     cancel: step((ids: readonly number[], reason: Reason = "user") => each((row) => end(state, row, reason))(ids)),
@@ -24,8 +14,9 @@ export function desk(state: State): Desk {
     edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
     pause: step((queue, paused) => {
       state.queues.set(queue, paused);
-      const waiting = (): readonly Row[] => [...state.live.values()].filter((row) => row.queue === queue);
-      if (!paused) tellDue(state, waiting());
+      const lanes = [...state.lanes.all.values()].filter((lane) => lane.queue === queue);
+      const first = lanes.flatMap(({ free }) => free.first() ?? []);
+      if (!paused) tellDue(state, first);
     }),
     purge: step((filter, limit) => {
       if (filter.attempt) return forget(state, filter.attempt);
@@ -34,7 +25,7 @@ export function desk(state: State): Desk {
         (filter.status?.includes(end!.status) ?? true) &&
         (filter.job?.includes(job) ?? true) &&
         (filter.before === undefined || end!.finishedMs < filter.before.getTime());
-      return deleteRuns(state, [...state.history.values()].filter(matches).slice(0, limit));
+      return deleteRuns(state, [...state.lanes.ended.upTo(Infinity)].filter(matches).slice(0, limit));
     }),
   };
 }
@@ -51,7 +42,8 @@ export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false)
   for (const [n, { run }] of [...state.attempts, ...state.logs])
     if (ids.has(run) && !state.attempts.delete(n)) state.logs.delete(n);
   for (const { id, job, key } of rows) {
-    state.history.delete(id);
+    state.lanes.leave(state.runs.get(id)!);
+    state.runs.delete(id);
     const claim = key === null ? undefined : state.keys.get(keyName(job, key));
     if (claim?.run === id && !(keepKeys && claim.untilMs > state.now())) state.keys.delete(keyName(job, key!));
   }
@@ -60,7 +52,7 @@ export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false)
 
 /** Does it, and answers with the status afterwards. */
 function actOn(state: State, id: number, act: (row: Row) => Act["done"]): Act {
-  const row = state.live.get(id) ?? state.history.get(id);
+  const row = state.runs.get(id);
   if (!row) return { id, done: "missing", status: null };
   return { id, done: act(row), status: statusOf(state, row) };
 }
@@ -71,7 +63,7 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
     cancel(state, row, reason);
     return "done";
   }
-  row.ask ??= reason;
+  patch(state, row, { ask: row.ask ?? reason });
   for (const ear of state.ears) if (ear.node === row.node) tell(state, ear, "command");
   return "asked";
 }
@@ -79,11 +71,8 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
 function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"] {
   if (row.end?.status !== from || !retakeKey(state, row)) return "refused";
   const nowMs = state.now();
-  if (from === "failed") Object.assign(row, { dueMs: nowMs, attempt: 0, crashes: 0 });
-  row.end = null;
-  state.history.delete(row.id);
-  state.live.set(row.id, row);
-  makePending(state, row, Math.max(nowMs, row.dueMs));
+  const afresh = from === "failed" && { dueMs: nowMs, attempt: 0, crashes: 0 };
+  makePending(state, row, Math.max(nowMs, row.dueMs), { ...afresh, end: null });
   return "done";
 }
 
@@ -101,15 +90,17 @@ const dayMs = 86_400_000;
 
 function edit(state: State, row: Row, change: Edit): Act["done"] {
   if (statusOf(state, row) !== "pending") return "refused";
-  if (change.input) row.input = frozen(change.input);
-  row.priority = change.priority ?? row.priority;
-  if (change.attempts !== undefined)
-    row.options = frozen({ ...row.options, retry: { ...row.options?.retry, attempts: change.attempts } });
-  if (change.dueAt || change.delayMs !== undefined) {
-    const dueMs = instantOf(state, change.dueAt ?? null, change.delayMs ?? 0);
-    if (row.expiresMs !== null) row.expiresMs += dueMs - row.dueMs;
-    Object.assign(row, { dueMs, readyMs: dueMs });
-  }
+  const { input, priority, attempts, dueAt = null, delayMs } = change;
+  const dueMs = dueAt || delayMs !== undefined ? instantOf(state, dueAt, delayMs ?? 0) : null;
+  patch(state, row, {
+    ...(input && { input: frozen(input) }),
+    ...(priority !== undefined && { priority }),
+    ...(attempts !== undefined && {
+      options: frozen({ ...row.options, retry: { ...row.options?.retry, attempts } }),
+    }),
+    ...(dueMs !== null && { dueMs, readyMs: dueMs }),
+    ...(dueMs !== null && row.expiresMs !== null && { expiresMs: row.expiresMs + dueMs - row.dueMs }),
+  });
   tellDue(state, [row]);
   return "done";
 }

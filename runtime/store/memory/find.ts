@@ -1,45 +1,38 @@
 import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
 import { strangeCursor } from "../guard.ts";
 import { holderOf } from "./add.ts";
-import { isHeld, recordOf, type Row, type State, step } from "./state.ts";
+import type { Row } from "./row.ts";
+import { recordOf, type State, statusOf } from "./state.ts";
 
 /** Reading, in memory. Everything is looked at, so a page is always complete. */
 export function find(state: State): Find {
-  const rowOf = (id: number): Row | undefined => state.live.get(id) ?? state.history.get(id);
+  const { step } = state;
   const get = (id: number): RunRecord | null => {
-    const row = rowOf(id);
+    const row = state.runs.get(id);
     return row ? recordOf(state, row) : null;
   };
   return {
     get: step(get),
     list: step((filter, page) => {
       if (filter.holds) return holding(state, filter);
-      const records = [...state.live.values(), ...state.history.values()].map((row) => recordOf(state, row));
-      return pageOf(
-        records.filter(matcher(filter)).map((run) => [run.id, run]),
-        page,
-      );
+      const found = pageOf(matching(state, filter), page);
+      return { ...found, items: found.items.map((row) => recordOf(state, row)) };
     }),
     attempts: step(({ run, job }, page) => {
       const found = [...state.attempts].filter(
         ([, it]) => (run ?? it.run) === it.run && (job?.includes(it.job) ?? true),
       );
-      return pageOf(
-        found.map(([n, it]) => [n, copy(it)]),
-        page,
-      );
+      return copy(pageOf(found.reverse(), page));
     }),
     logs: step((run, page) => {
       const found = [...state.logs].filter(([, line]) => line.run === run);
-      return pageOf(
-        found.map(([n, line]) => [-n, copy(line)]),
-        page,
-      ); // oldest first
+      const oldestFirst = found.map(([n, line]) => [-n, line] as const);
+      return copy(pageOf(oldestFirst, page));
     }),
     stats: step((options) => stats(state, options?.lanes ?? true)),
     jobs: step(() => [...state.jobs.values()].map(copy).sort((a, b) => (a.id < b.id ? -1 : 1))),
     awaited: (id, waitMs, signal) =>
-      awaited(state, id, waitMs, signal).then(() => (state.history.has(id) ? get(id) : null)),
+      awaited(state, id, waitMs, signal).then(() => (state.runs.get(id)?.end ? get(id) : null)),
   };
 }
 
@@ -54,40 +47,58 @@ function copy<T extends object>(record: T): T {
   return structuredClone(record);
 }
 
-/** Items by falling number, from the cursor on. */
-function pageOf<T>(items: readonly (readonly [n: number, item: T])[], { cursor, limit = 50 }: Paging = {}): Page<T> {
+/** Items that come by falling number, from the cursor on. */
+function pageOf<T>(items: Iterable<readonly [n: number, item: T]>, { cursor, limit = 50 }: Paging = {}): Page<T> {
   if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor)) throw strangeCursor(cursor);
-  const left = items.filter(([n]) => cursor === undefined || n < Number(cursor)).sort(([a], [b]) => b - a);
-  const next = left.length > limit ? String(left[limit - 1]![0]) : null;
-  return { items: left.slice(0, limit).map(([, item]) => item), next, complete: true };
+  const shown: (readonly [n: number, item: T])[] = [];
+  for (const entry of items) {
+    if (cursor !== undefined && entry[0] >= Number(cursor)) continue;
+    if (shown.length === limit)
+      return { items: shown.map(([, item]) => item), next: String(shown.at(-1)![0]), complete: true };
+    shown.push(entry);
+  }
+  return { items: shown.map(([, item]) => item), next: null, complete: true };
 }
 
-function matcher(filter: RunFilter): (run: RunRecord) => boolean {
+/** Runs that match, newest first. */
+function* matching({ runs, ...state }: State, filter: RunFilter): Generator<readonly [id: number, row: Row]> {
+  const isMeant = matcher(state, filter);
+  let left = runs.size;
+  for (let id = state.last.get("run") ?? 0; left > 0; id--) {
+    const row = runs.get(id);
+    if (!row) continue;
+    left--;
+    if (isMeant(row)) yield [id, row];
+  }
+}
+
+function matcher(state: Pick<State, "now">, filter: RunFilter): (row: Row) => boolean {
   const { ids, status, reason, job, queue, tags, key, payload, error } = filter;
   const among = <T>(list: readonly T[] | undefined, value: T | null): boolean =>
     list === undefined || (value !== null && list.includes(value));
-  return (run) =>
-    among(ids, run.id) &&
-    among(status, run.status) &&
-    among(reason, run.reason) &&
-    among(job, run.job) &&
-    among(queue, run.queue) &&
-    among(key === undefined ? undefined : [key], run.key) &&
-    isWithin(run.createdAt, filter.createdAfter, filter.createdBefore) &&
-    isWithin(run.finishedAt, filter.finishedAfter, filter.finishedBefore) &&
-    (filter.hooks === true || !run.options?.hook) &&
-    (tags?.every((tag) => run.tags.includes(tag)) ?? true) &&
-    (error === undefined || hasText(run, error)) &&
-    (payload?.every(({ path, value }) => textAt(run.input.json, path) === value) ?? true);
+  return (row) =>
+    among(ids, row.id) &&
+    (status === undefined || status.includes(statusOf(state, row))) &&
+    among(reason, row.end?.reason ?? null) &&
+    among(job, row.job) &&
+    among(queue, row.queue) &&
+    among(key === undefined ? undefined : [key], row.key) &&
+    isWithin(row.createdMs, filter.createdAfter, filter.createdBefore) &&
+    isWithin(row.end?.finishedMs ?? null, filter.finishedAfter, filter.finishedBefore) &&
+    (filter.hooks === true || !row.options?.hook) &&
+    (tags?.every((tag) => row.tags.includes(tag)) ?? true) &&
+    (error === undefined || hasText(row, error)) &&
+    (payload?.every(({ path, value }) => textAt(row.input.json, path) === value) ?? true);
 }
 
-function isWithin(at: Date | null, after: Date | undefined, before: Date | undefined): boolean {
-  if (at === null) return !after && !before;
-  return (!after || at >= after) && (!before || at < before);
+function isWithin(ms: number | null, after: Date | undefined, before: Date | undefined): boolean {
+  if (ms === null) return !after && !before;
+  return (!after || ms >= after.getTime()) && (!before || ms < before.getTime());
 }
 
-function hasText({ error }: RunRecord, text: string): boolean {
-  return error !== null && [error.name, error.message].some((each) => each.toLowerCase().includes(text.toLowerCase()));
+function hasText({ end }: Row, text: string): boolean {
+  const texts = end?.error ? [end.error.name, end.error.message] : [];
+  return texts.some((each) => each.toLowerCase().includes(text.toLowerCase()));
 }
 
 /** The value at a path of a JSON text, as text; null where there is none. */
@@ -100,7 +111,8 @@ function textAt(json: string, path: readonly string[]): string | null {
   return typeof value === "string" || value === null ? value : JSON.stringify(value);
 }
 
-const windowMs = 300_000;
+/** How long a tally counts. */
+export const windowMs = 300_000;
 
 function stats(state: State, withLanes: boolean): Stats {
   const nowMs = state.now();
@@ -117,21 +129,17 @@ function stats(state: State, withLanes: boolean): Stats {
 const deepest = 10_000;
 
 function lanesOf(state: State): readonly QueueStat[] {
-  const nowMs = state.now();
-  const lanes = new Map<string, QueueStat>();
-  for (const row of state.live.values()) {
-    const { queue, job, priority } = row;
-    const name = JSON.stringify([queue, job, priority]);
-    const lane = lanes.get(name) ?? { queue, job, priority, ready: 0, delayed: 0, leased: 0 };
-    const kind = isHeld(state, row) ? "leased" : row.readyMs <= nowMs ? "ready" : "delayed";
-    lanes.set(name, { ...lane, [kind]: Math.min(deepest, lane[kind] + 1) });
-  }
-  return [...lanes.values()];
+  const lanes = [...state.lanes.all.values()].map(({ queue, job, priority, free, leased }) => {
+    const [all, ready] = [free.count(), free.count(state.now())];
+    const [now, later, held] = [ready, all - ready, leased].map((count) => Math.min(deepest, count));
+    return { queue, job, priority, ready: now!, delayed: later!, leased: held! };
+  });
+  return lanes.filter(({ ready, delayed, leased }) => ready + delayed + leased > 0);
 }
 
 function ratesOf(state: State): readonly RateStat[] {
   const rates = new Map<string, RateStat>();
-  for (const { atMs, tally } of state.tallies) {
+  for (const { atMs, tally } of state.tallies.values()) {
     if (atMs < state.now() - windowMs) continue;
     const { queue, job, ...counts } = tally;
     const name = JSON.stringify([queue, job]);
@@ -151,7 +159,7 @@ function mapValues<K extends string>(
 
 /** Resolves when the run has ended, the wait is over, or the signal aborts. */
 function awaited(state: State, id: number, waitMs: number, signal?: AbortSignal): Promise<void> {
-  if (!state.live.has(id) || waitMs <= 0 || signal?.aborted) return Promise.resolve();
+  if (state.runs.get(id)?.end !== null || waitMs <= 0 || signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const waiters = state.waiters.get(id) ?? new Set();
     const wake = (): void => {

@@ -10,14 +10,14 @@ import { ticks } from "./tick.ts";
 
 /** Options of `memory`. */
 export interface MemoryOptions {
-  /** The store's clock, epoch ms; the system's by default, kept from going back. */
+  /** The store's clock, epoch ms; the system's by default. It stands still while this goes back. */
   readonly now?: () => number;
 }
 
 /** A store in this process's memory: for tests, and the reference that other stores are compared with. Nothing survives, no
  *  other process sees it, and it has no transactions. */
 export function memory(options: MemoryOptions = {}): Guarded {
-  const state = makeState(options.now ?? steadyNow());
+  const state = makeState(options.now ?? (() => Date.now()));
   return guard({
     name: "memory",
     lacks: { tx: "it has no transactions" },
@@ -34,10 +34,4 @@ export function memory(options: MemoryOptions = {}): Guarded {
       return Promise.resolve();
     },
   });
-}
-
-/** The system's clock, which stands still while it is set back. */
-function steadyNow(): () => number {
-  let last = 0;
-  return () => (last = Math.max(last, Date.now()));
 }

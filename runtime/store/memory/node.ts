@@ -1,24 +1,16 @@
 import type { Coming, Fence, Nodes, NodeState } from "../port.ts";
+import { windowMs } from "./find.ts";
 import { isToSweep } from "./run.ts";
-import {
-  frozen,
-  isAlive,
-  isHeld,
-  isLeased,
-  type NodeRow,
-  type Row,
-  type State,
-  step,
-  tell,
-  withJobs,
-} from "./state.ts";
+import type { NodeRow, Row } from "./row.ts";
+import { frozen, isAlive, next, type State, tell, withJobs } from "./state.ts";
 import { declare, isToPublish, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
 export function nodes(state: State): Nodes {
+  const { step } = state;
   return {
     join: step(({ name, version }, ttlMs) => {
-      const id = state.next("node");
+      const id = next(state, "node");
       state.nodes.set(id, newNode(state, id, name, ttlMs));
       state.names.set(id, { name, version });
       return id;
@@ -36,7 +28,8 @@ export function nodes(state: State): Nodes {
         seenAt: new Date(nowMs),
         leaseUntil: nowMs + ttlMs,
       });
-      state.tallies.push(...tallies.map((tally) => ({ atMs: nowMs, tally: frozen(tally) })));
+      for (const [n, { atMs }] of state.tallies) if (atMs < nowMs - windowMs) state.tallies.delete(n);
+      for (const tally of tallies) state.tallies.set(next(state, "record"), { atMs: nowMs, tally: frozen(tally) });
       if (!report.asleep) wakeOthers(state, node, ttlMs);
       return {
         alive,
@@ -92,21 +85,21 @@ function wakeOthers(state: State, node: number, ttlMs: number): void {
   }
 }
 
-/** When a run of these jobs can be leased, and when one of any job expires, next. */
-function comingOf(state: State, jobs: readonly string[]): Coming {
-  const rows = [...state.live.values()];
-  const wanted = rows.filter((row) => jobs.includes(row.job) && !row.held && !state.queues.get(row.queue));
-  const freeMs = (row: Row): number => (isHeld(state, row) ? Math.max(row.readyMs, row.leaseUntil!) : row.readyMs);
-  const expiring = rows.filter((row) => row.expiresMs !== null && !isLeased(row));
-  return { dueMs: first(wanted.map(freeMs)), expiresMs: first(expiring.map(({ expiresMs }) => expiresMs!)) };
-}
-
-function first(instants: readonly number[]): number | null {
-  return instants.length > 0 ? Math.min(...instants) : null;
+/** When a run of these jobs can be leased, or a lease on one ends, and when a run of any job expires, next. */
+function comingOf({ lanes, queues }: State, jobs: readonly string[]): Coming {
+  const isWanted = ({ job, queue }: Pick<Row, "job" | "queue">): boolean => jobs.includes(job) && !queues.get(queue);
+  const ready = [...lanes.all.values()].filter(isWanted).flatMap(({ free }) => free.first()?.readyMs ?? []);
+  let dueMs = ready.reduce((a, b) => Math.min(a, b), Infinity);
+  for (const row of lanes.leases.upTo(dueMs)) {
+    if (!isWanted(row)) continue;
+    dueMs = row.leaseUntil!;
+    break;
+  }
+  return { dueMs: Number.isFinite(dueMs) ? dueMs : null, expiresMs: lanes.expiring.first()?.expiresMs ?? null };
 }
 
 /** Runs that the node has leased and somebody asked to cancel. */
 function askedOf(state: State, node: number): readonly Fence[] {
-  const asked = [...state.live.values()].filter((row) => row.ask !== null && row.node === node && isLeased(row));
+  const asked = [...state.lanes.asked].filter((row) => row.node === node);
   return asked.map(({ id, token }) => ({ id, token }));
 }

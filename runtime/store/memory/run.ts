@@ -18,6 +18,8 @@ import type {
 import { crashed, expired } from "../guard.ts";
 import { addAll, addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
+import { type Lane, laneOf } from "./lane.ts";
+import type { NodeRow, Row } from "./row.ts";
 import {
   cancel,
   finish,
@@ -25,15 +27,15 @@ import {
   isHeld,
   isLeased,
   makePending,
-  type NodeRow,
+  next,
+  patch,
   recordAttempt,
-  type Row,
   type State,
-  step,
 } from "./state.ts";
 
 /** The way of a run, in memory. */
 export function runs(state: State): Runs {
+  const { step } = state;
   return {
     lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
     add: step((batch, how) => add(state, batch, how)),
@@ -54,100 +56,72 @@ export function runs(state: State): Runs {
 function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
   const row = ours(state, fence);
   if (!row) return false;
-  if (progress) row.progress = frozen(progress);
+  if (progress) patch(state, row, { progress: frozen(progress) });
   for (const line of lines) {
-    state.logs.set(state.next("record"), { run: row.id, ...line, at: new Date(line.at) });
+    state.logs.set(next(state, "record"), { run: row.id, ...line, at: new Date(line.at) });
   }
   return true;
 }
 
 /** Deletes history that is kept no longer; answers how much. */
 function prune(state: State, { completedMs, otherMs }: Keep): number {
-  const isOver = ({ end }: Row): boolean =>
-    end!.finishedMs < state.now() - (end!.status === "completed" ? completedMs : otherMs);
-  return deleteRuns(state, [...state.history.values()].filter(isOver), true);
+  const endOf = ({ end }: Row): number => state.now() - (end!.status === "completed" ? completedMs : otherMs);
+  const rows = [...state.lanes.ended.upTo(state.now() - Math.min(completedMs, otherMs))];
+  const over = rows.filter((row) => row.end!.finishedMs < endOf(row));
+  return deleteRuns(state, over, true);
 }
 
 /** The run, if this lease on it was given and not ended: the fence is id and token alone. */
 function ours(state: State, { id, token }: Fence): Row | null {
-  const row = state.live.get(id);
-  return row?.token === token && (row.held || row.leaseUntil !== null) ? row : null;
+  const row = state.runs.get(id);
+  return row?.token === token && isLeased(row) ? row : null;
 }
 
-const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
-
 function take(state: State, claim: Claim): readonly Row[] {
-  const nowMs = state.now();
-  const { queues } = claim;
+  const [nowMs, { queues }] = [state.now(), claim];
+  const endMs = nowMs + claim.aheadMs;
   const selects = (queue: string): boolean =>
     "only" in queues ? queues.only.includes(queue) : !queues.not.includes(queue);
-  const isFree = (row: Row): boolean =>
-    row.readyMs <= nowMs + claim.aheadMs &&
-    !isHeld(state, row) &&
-    crashesOf(row) < (claim.crashesBelow ?? Infinity) &&
-    claim.jobs.includes(row.job) &&
-    selects(row.queue) &&
-    !state.queues.get(row.queue);
-  const lanes = [...lanesOf(state.live.values(), isFree)];
+  const lanes = [...state.lanes.all.values()].filter(
+    ({ queue, job, free }) =>
+      free.count(endMs) > 0 && claim.jobs.includes(job) && selects(queue) && !state.queues.get(queue),
+  );
   const free =
     claim.order === "oldest"
-      ? lanes.flatMap(([, rows]) => rows).sort(byReady)
-      : [true, false].flatMap((due) =>
-          inTurns(
-            state,
-            only(lanes, (row) => row.readyMs <= nowMs === due),
-            claim.limit,
-          ),
-        );
-  const taken = free.slice(0, claim.limit);
-  const turn = state.next("claim");
+      ? lanes.flatMap((lane) => freeIn(lane, endMs, claim)).sort(byReady)
+      : [nowMs, endMs].flatMap((end) => inTurns(state, lanes, end, claim));
+  const taken = [...new Set(free)].slice(0, claim.limit);
+  const turn = next(state, "claim");
   for (const row of taken) {
-    row.crashes = crashesOf(row);
-    Object.assign(row, { token: row.token + 1, node: claim.node, leaseUntil: nowMs + claim.ttlMs, startedMs: null });
+    const [crashes, token, leaseUntil] = [crashesOf(row), row.token + 1, nowMs + claim.ttlMs];
+    patch(state, row, { crashes, token, node: claim.node, leaseUntil, startedMs: null });
     state.turns.set(laneOf(row), turn);
   }
   return taken;
 }
 
-const laneOf = (row: Row): string => JSON.stringify([row.queue, row.job, row.priority]);
+const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
 
-/** The free rows by lane. Neighbours are mostly of one lane, so its name is seldom asked for. */
-function lanesOf(rows: Iterable<Row>, isFree: (row: Row) => boolean): Map<string, Row[]> {
-  const lanes = new Map<string, Row[]>();
-  let [last, lane]: [Row | null, Row[]] = [null, []];
-  for (const row of rows) {
-    if (!isFree(row)) continue;
-    if (row.job !== last?.job || row.queue !== last.queue || row.priority !== last.priority) {
-      const name = laneOf(row);
-      lane = lanes.get(name) ?? [];
-      lanes.set(name, lane);
-    }
-    lane.push(row);
-    last = row;
-  }
-  return lanes;
-}
-
-/** Of each lane the rows that are wanted, without lanes that have none. */
-function only(
-  lanes: readonly (readonly [string, Row[]])[],
-  isWanted: (row: Row) => boolean,
-): readonly (readonly [string, Row[]])[] {
-  return lanes.map(([name, rows]) => [name, rows.filter(isWanted)] as const).filter(([, rows]) => rows.length > 0);
-}
-
-/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. As many rows as are wanted. */
-function inTurns(state: State, lanes: readonly (readonly [string, Row[]])[], limit: number): readonly Row[] {
-  const turnOf = (name: string): number => state.turns.get(name) ?? 0;
+/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. At least as many rows as are wanted, if
+ *  there are. */
+function inTurns(state: State, lanes: readonly Lane[], endMs: number, claim: Claim): readonly Row[] {
+  const turnOf = ({ name }: Lane): number => state.turns.get(name) ?? 0;
   const inOrder = lanes.toSorted(
-    ([a, [first]], [b, [second]]) => second!.priority - first!.priority || turnOf(a) - turnOf(b),
+    (a, b) => b.priority - a.priority || turnOf(a) - turnOf(b) || byReady(a.free.first()!, b.free.first()!),
   );
-  const taken: Row[] = [];
-  for (const [, rows] of inOrder) {
-    if (taken.length >= limit) break;
-    taken.push(...rows.sort(byReady).slice(0, limit));
+  const rows: Row[] = [];
+  for (const lane of inOrder) if (rows.length < claim.limit) rows.push(...freeIn(lane, endMs, claim));
+  return rows;
+}
+
+/** The first rows of a lane that the claim may take, ready by `endMs`. */
+function freeIn({ free }: Lane, endMs: number, { limit, crashesBelow = Infinity }: Claim): readonly Row[] {
+  const rows: Row[] = [];
+  for (const row of free.upTo(endMs)) {
+    if (rows.length >= limit) break;
+    if (crashesOf(row) < crashesBelow) rows.push(row);
   }
-  return taken;
+  return rows;
 }
 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
@@ -164,8 +138,8 @@ function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken
   const [added, nowMs] = [addOne(state, run, []), state.now()];
   if (added instanceof Error) return added;
   if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
-  const row = state.live.get(added.id)!;
-  Object.assign(row, { token: 1, node, leaseUntil: nowMs + ttlMs });
+  const row = state.runs.get(added.id)!;
+  patch(state, row, { token: 1, node, leaseUntil: nowMs + ttlMs });
   return { ...added, lease: leaseOf(row), nowMs };
 }
 
@@ -192,14 +166,14 @@ function leaseOf(row: Row): Lease {
 }
 
 function settle(state: State, settlement: Settlement): Settled {
-  const known = state.live.get(settlement.id) ?? state.history.get(settlement.id);
+  const known = state.runs.get(settlement.id);
   if (known?.answered?.token === settlement.token) return known.answered.answer;
   const row = ours(state, settlement);
   const { outcome } = settlement;
   if (!row) return outcome.to === "released" && isFree(known, settlement) ? "settled" : "lost";
-  const answer = row.ask === null ? "settled" : "canceled";
-  if (outcome.to !== "released") row.answered = { token: row.token, answer };
-  row.startedMs = settlement.startedMs;
+  const answer: Settled = row.ask === null ? "settled" : "canceled";
+  const answered = outcome.to === "released" ? row.answered : { token: row.token, answer };
+  patch(state, row, { answered, startedMs: settlement.startedMs });
   if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error: null }, settlement);
   else if (outcome.to === "released") makePending(state, row, Math.max(state.now(), row.dueMs));
   else if (outcome.to === "pending") retry(state, row, outcome);
@@ -215,9 +189,7 @@ function isFree(row: Row | undefined, { token }: Fence): boolean {
 function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extract<Outcome, { to: "pending" }>): void {
   const retryMs = Math.ceil(state.now() + delayMs);
   recordAttempt(state, row, { outcome, error, retryMs });
-  if (spent) row.attempt++;
-  Object.assign(row, { dueMs: retryMs, expiresMs: null });
-  makePending(state, row, retryMs);
+  makePending(state, row, retryMs, { attempt: row.attempt + (spent ? 1 : 0), dueMs: retryMs, expiresMs: null });
 }
 
 function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }>, { hooks }: Settlement): void {
@@ -226,7 +198,7 @@ function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }
   const isStarted = row.startedMs !== null;
   if (status === "canceled" && isStarted) recordAttempt(state, row, { outcome: "canceled", error, retryMs: null });
   if (status === "failed" && reason !== "expired") recordAttempt(state, row, { outcome: reason, error, retryMs: null });
-  if (isStarted) row.attempt++;
+  if (isStarted) patch(state, row, { attempt: row.attempt + 1 });
   const [result, note] =
     status === "completed" ? [outcome.result && frozen(outcome.result), outcome.note] : [null, null];
   finish(state, row, { status, reason, result, error, note }, hooks);
@@ -235,8 +207,8 @@ function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }
 function hold(state: State, node: number, each: Fence & { readonly startedMs: number | null }): boolean {
   const row = ours(state, each);
   if (!row) return false;
-  Object.assign(row, { held: true, node, startedMs: each.startedMs ?? row.startedMs });
-  if (row.startedMs !== null) row.expiresMs = null;
+  const startedMs = each.startedMs ?? row.startedMs;
+  patch(state, row, { held: true, node, startedMs, expiresMs: startedMs === null ? row.expiresMs : null });
   return true;
 }
 
@@ -251,10 +223,8 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
     canceled: [] as number[],
     expired: [] as number[],
   };
-  for (const row of [...state.live.values()]) {
-    if (isOrphan(state, row, self)) swept[recover(state, row, maxCrashes)].push(row.id);
-    else if (isLate(state, row)) swept[expire(state, row)].push(row.id);
-  }
+  for (const row of orphans(state, self)) swept[recover(state, row, maxCrashes)].push(row.id);
+  for (const row of [...state.lanes.expiring.upTo(state.now())]) swept[expire(state, row)].push(row.id);
   let nodes = 0;
   for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) nodes++;
   return { ...swept, nodes, pruned: keep ? prune(state, keep) : 0, more: false };
@@ -262,25 +232,24 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
 
 /** Whether a sweep by this node would find something. */
 export function isToSweep(state: State, self: number): boolean {
-  const rows = [...state.live.values()];
   return (
-    rows.some((row) => isOrphan(state, row, self) || isLate(state, row)) ||
+    orphans(state, self).length > 0 ||
+    state.lanes.expiring.count(state.now()) > 0 ||
     [...state.nodes.values()].some((node) => isOver(state, node))
   );
 }
 
-/** Nobody has the run any more: its node is dead, or its lease ended while a cancel waited for its node. */
-function isOrphan(state: State, row: Row, self: number): boolean {
-  if (!row.held) return row.ask !== null && !isHeld(state, row);
-  return row.node !== self && (state.nodes.get(row.node!)?.leaseUntil ?? 0) < state.now();
+/** Runs that nobody has any more: their node is dead, or their lease ended while a cancel waited for its node. */
+function orphans(state: State, self: number): readonly Row[] {
+  const isDead = (node: number): boolean => node !== self && (state.nodes.get(node)?.leaseUntil ?? 0) < state.now();
+  const held = [...state.lanes.held].flatMap(([node, rows]) => (isDead(node) ? [...rows] : []));
+  const asked = [...state.lanes.asked].filter((row) => !isHeld(state, row));
+  return [...held, ...asked].sort((a, b) => a.id - b.id);
 }
 
-function isLate(state: State, row: Row): boolean {
-  return row.expiresMs !== null && row.expiresMs <= state.now() && !isLeased(row);
-}
-
-function isOver(state: State, { leaseUntil }: NodeRow): boolean {
-  return leaseUntil < state.now() - forgetMs;
+/** Whether a node ended long ago and holds nothing. */
+function isOver(state: State, { id, leaseUntil }: NodeRow): boolean {
+  return leaseUntil < state.now() - forgetMs && !state.lanes.held.has(id);
 }
 
 /** Takes a run from a dead node. Its token moves on, so that the node's writes are refused. */
@@ -291,7 +260,7 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
   const error = isOver ? crashed(crashes) : null;
   const readyMs = Math.max(state.now(), row.dueMs);
   recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver || row.ask !== null ? null : readyMs });
-  Object.assign(row, { crashes, token: row.token + 1 });
+  patch(state, row, { crashes, token: row.token + 1 });
   if (row.ask !== null) {
     cancel(state, row, row.ask);
     return "canceled";

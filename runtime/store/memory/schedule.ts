@@ -11,21 +11,12 @@ import type {
   Schedules,
 } from "../../../sdk/port/target.ts";
 import { declared, served, strangeCursor } from "../guard.ts";
-import {
-  dateOf,
-  frozen,
-  isAlive,
-  keyName,
-  type Row,
-  type ScheduleRow,
-  type State,
-  statusOf,
-  step,
-  tell,
-} from "./state.ts";
+import type { Row, ScheduleRow } from "./row.ts";
+import { dateOf, frozen, isAlive, keyName, type State, statusOf, tell } from "./state.ts";
 
 /** Schedules as people and application code see them, in memory. */
 export function schedules(state: State): Schedules {
+  const { step } = state;
   const seen = (row: ScheduleRow | null): ScheduleRecord | null => row && recordOf(state, row);
   return {
     put: step((batch) => batch.map((given) => put(state, given))),
@@ -167,7 +158,7 @@ export function tellTick(state: State): void {
 
 function recordOf(state: State, row: ScheduleRow): ScheduleRecord {
   const { job, key, rule, input, queue, priority, tags, declared, paused, fresh, count } = row;
-  const run = state.live.get(row.lastRun ?? 0) ?? state.history.get(row.lastRun ?? 0);
+  const run = state.runs.get(row.lastRun ?? 0);
   return {
     ...{ job, key, rule, input, queue, priority, tags, declared, paused, fresh, count },
     nextAt: dateOf(row.nextMs),

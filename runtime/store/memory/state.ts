@@ -1,149 +1,49 @@
-/** What the memory store holds, and the few steps that several of its ports share. */
+/** The state of the memory store, and the few steps that several of its ports share. */
 import { isDeepStrictEqual } from "node:util";
-import type { Wire } from "../../../sdk/port/codec.ts";
-import type { Final, Reason, Status } from "../../../sdk/port/status.ts";
-import type {
-  AttemptRecord,
-  HookKind,
-  JobRecord,
-  LogRecord,
-  NewSchedule,
-  NodeStat,
-  Progress,
-  RunOptions,
-  RunRecord,
-} from "../../../sdk/port/target.ts";
-import type { ErrorRecord } from "../../../sdk/port/text.ts";
-import type { Settled, Tally } from "../port.ts";
+import type { Reason, Status } from "../../../sdk/port/status.ts";
+import type { AttemptRecord, HookKind, RunRecord } from "../../../sdk/port/target.ts";
+import { Lanes, places } from "./lane.ts";
+import type { Ending, NodeRow, Numbered, Row, Tables } from "./row.ts";
 
-/** How a run ended. */
-export interface Ending {
-  readonly status: Final;
-  readonly reason: Reason | null;
-  readonly result: Wire | null;
-  readonly error: ErrorRecord | null;
-  readonly note: string | null;
-}
-
-/** A run. Instants are epoch ms. */
-export interface Row {
-  readonly id: number;
-  readonly job: string;
-  readonly createdMs: number;
-  readonly key: string | null;
-  readonly replayOf: number | null;
-  queue: string;
-  priority: number;
-  tags: readonly string[];
-  input: Wire;
-  options: RunOptions | null;
-  dueMs: number;
-  /** When it became, or will become, claimable: what a lane is ordered by. */
-  readyMs: number;
-  /** Null without a ttl, and once the run has started. */
-  expiresMs: number | null;
-  attempt: number;
-  crashes: number;
-  token: number;
-  node: number | null;
-  /** End of the row's own lease; null while nobody has one. */
-  leaseUntil: number | null;
-  /** True: it lives by the lease of its node instead. */
-  held: boolean;
-  /** Start of the latest attempt, where it was told. */
-  startedMs: number | null;
-  /** Why a cancel waits for the node that has the run. */
-  ask: Reason | null;
-  progress: Progress | null;
-  /** What the latest settled token was answered. */
-  answered: { readonly token: number; readonly answer: Settled } | null;
-  end: (Ending & { readonly finishedMs: number }) | null;
-}
-
-/** A claim of a run on its key. Whether it still stands is read from the run. */
-export interface KeyRow {
-  readonly run: number;
-  readonly keepMs: number;
-  /** A completed run that was pruned before that holds its key till then. */
-  readonly untilMs: number;
-  hash: string;
-}
-/** `jobsMs`: since when it has had just these jobs. */
-export type NodeRow = Omit<NodeStat, "alive"> & {
-  readonly leaseUntil: number;
-  readonly jobsMs: number;
-};
 export interface Ear {
   readonly node: number;
   readonly hear: (what: Heard) => void;
 }
 type Heard = "due" | "command" | "tick";
 
-/** A schedule, replaced at each change. Instants are epoch ms. */
-export interface ScheduleRow extends NewSchedule {
-  readonly rev: number;
-  readonly declared: boolean;
-  readonly paused: boolean;
-  /** Code took it out: nobody sees it, until code brings it back. */
-  readonly removed: boolean;
-  /** Null while it is paused or removed, and after its end. */
-  readonly nextMs: number | null;
-  readonly fresh: boolean;
-  readonly lastMs: number | null;
-  readonly lastRun: number | null;
-  readonly count: number;
-  /** Runs that may be live. */
-  readonly live: readonly number[];
-  readonly createdMs: number;
-  readonly updatedMs: number;
-}
-
-export interface State {
-  /** Epoch ms, whole. */
+export interface State extends Tables {
+  /** Epoch ms, whole. Stands still during a step, and never goes back. */
   readonly now: () => number;
-  readonly live: Map<number, Row>;
-  readonly history: Map<number, Row>;
-  readonly keys: Map<string, KeyRow>;
-  /** By a number that grows; newest last. */
-  readonly attempts: Map<number, AttemptRecord>;
-  readonly logs: Map<number, LogRecord>;
-  readonly nodes: Map<number, NodeRow>;
-  /** Names, and versions of the code, of all nodes that ever joined. */
-  readonly names: Map<number, { readonly name: string; readonly version: string }>;
-  readonly tallies: { readonly atMs: number; readonly tally: Tally }[];
-  readonly jobs: Map<string, JobRecord>;
-  /** Queue → paused. */
-  readonly queues: Map<string, boolean>;
-  /** By name, as keys are. */
-  readonly schedules: Map<string, ScheduleRow>;
-  /** Job → the versions of its declared schedules, in the order in which they were first seen. */
-  readonly versions: Map<string, readonly string[]>;
-  /** Job → the place of the version that its schedules are of. */
-  readonly applied: Map<string, number>;
-  /** Node → job → the place of the version that the node has. */
-  readonly declared: Map<number, ReadonlyMap<string, number>>;
-  /** Lane → the claim that took from it last. */
-  readonly turns: Map<string, number>;
+  /** A step of the store as its callers see it: it reads the clock once, and what it throws becomes a rejection. */
+  readonly step: <A extends readonly unknown[], T>(act: (...args: A) => T) => (...args: A) => Promise<T>;
+  readonly lanes: Lanes;
   readonly ears: Set<Ear>;
   /** Run → those who wait for its end. */
   readonly waiters: Map<number, Set<() => void>>;
-  /** The next of one sequence that numbers runs, nodes, records and claims apart. */
-  next(of: "run" | "node" | "record" | "claim"): number;
 }
 
-/** An empty store that reads time from `now`. */
-export function makeState(now: () => number): State {
-  const last = { run: 0, node: 0, record: 0, claim: 0 };
+/** An empty store that reads time from `clock`. */
+export function makeState(clock: () => number): State {
+  let nowMs = 0;
+  const lanes = new Lanes();
   return {
-    now: () => Math.floor(now()),
-    live: new Map(),
-    history: new Map(),
+    now: () => nowMs,
+    step:
+      (act) =>
+      (...args) =>
+        new Promise((resolve) => {
+          nowMs = Math.max(nowMs, Math.floor(clock()));
+          lanes.lapse(nowMs);
+          resolve(act(...args));
+        }),
+    lanes,
+    runs: new Map(),
     keys: new Map(),
     attempts: new Map(),
     logs: new Map(),
+    tallies: new Map(),
     nodes: new Map(),
     names: new Map(),
-    tallies: [],
     jobs: new Map(),
     queues: new Map(),
     schedules: new Map(),
@@ -151,9 +51,9 @@ export function makeState(now: () => number): State {
     applied: new Map(),
     declared: new Map(),
     turns: new Map(),
+    last: new Map(),
     ears: new Set(),
     waiters: new Map(),
-    next: (of) => ++last[of],
   };
 }
 
@@ -162,9 +62,19 @@ export function keyName(job: string, key: string): string {
   return JSON.stringify([job, key]);
 }
 
-/** A step of the store as its callers see it: what it throws becomes a rejection. */
-export function step<A extends readonly unknown[], T>(act: (...args: A) => T): (...args: A) => Promise<T> {
-  return (...args) => new Promise((resolve) => resolve(act(...args)));
+/** The next of one sequence that numbers runs, nodes, records and claims apart. */
+export function next(state: State, of: Numbered): number {
+  const number = (state.last.get(of) ?? 0) + 1;
+  state.last.set(of, number);
+  return number;
+}
+
+/** Changes a run: the only way to. */
+export function patch(state: State, row: Row, changes: Partial<Row>): void {
+  const isMoved = Object.keys(changes).some((field) => places.has(field));
+  if (isMoved) state.lanes.leave(row);
+  Object.assign(row, changes);
+  if (isMoved) state.lanes.enter(row);
 }
 
 /** A deep, frozen copy: neither side can change what the other has. */
@@ -182,11 +92,11 @@ export function isLeased(row: Row): boolean {
 }
 
 /** Whether a node's lease on the run stands by the clock. */
-export function isHeld(state: State, row: Row): boolean {
+export function isHeld(state: Pick<State, "now">, row: Row): boolean {
   return row.held || (row.leaseUntil !== null && row.leaseUntil >= state.now());
 }
 
-export function statusOf(state: State, row: Row): Status {
+export function statusOf(state: Pick<State, "now">, row: Row): Status {
   if (row.end) return row.end.status;
   if (!isHeld(state, row)) return "pending";
   return row.held && row.startedMs !== null ? "running" : "leased";
@@ -196,7 +106,7 @@ export function statusOf(state: State, row: Row): Status {
 export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority" | "input"> & Partial<Row>): Row {
   const nowMs = state.now();
   const row: Row = {
-    id: state.next("run"),
+    id: next(state, "run"),
     createdMs: nowMs,
     tags: [],
     key: null,
@@ -218,14 +128,15 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
     end: null,
     ...run,
   };
-  state.live.set(row.id, row);
+  state.runs.set(row.id, row);
+  state.lanes.enter(row);
   if (!state.queues.has(row.queue)) state.queues.set(row.queue, false);
   return row;
 }
 
 /** Gives up the lease; the run is claimable from `readyMs` on. */
-export function makePending(state: State, row: Row, readyMs: number): void {
-  Object.assign(row, { leaseUntil: null, held: false, readyMs });
+export function makePending(state: State, row: Row, readyMs: number, changes: Partial<Row> = {}): void {
+  patch(state, row, { ...changes, leaseUntil: null, held: false, readyMs });
   tellDue(state, [row]);
 }
 
@@ -233,10 +144,8 @@ const hookOf = { completed: "success", failed: "failure", canceled: "cancel" } a
 
 /** Writes a final state, adds the hook's run if `hooks` has one for it, and wakes who waits. */
 export function finish(state: State, row: Row, end: Ending, hooks = state.jobs.get(row.job)?.hooks ?? []): void {
-  row.end = { ...end, error: end.error && frozen(end.error), finishedMs: state.now() };
-  Object.assign(row, { leaseUntil: null, held: false, ask: null, expiresMs: null });
-  state.live.delete(row.id);
-  state.history.set(row.id, row);
+  const over = { leaseUntil: null, held: false, ask: null, expiresMs: null };
+  patch(state, row, { ...over, end: { ...end, error: end.error && frozen(end.error), finishedMs: state.now() } });
   addHook(state, row, hookOf[end.status], hooks);
   for (const wake of state.waiters.get(row.id) ?? []) wake();
 }
@@ -260,7 +169,7 @@ export function recordAttempt(
   row: Row,
   ended: Pick<AttemptRecord, "outcome" | "error"> & { readonly retryMs: number | null },
 ): void {
-  state.attempts.set(state.next("record"), {
+  state.attempts.set(next(state, "record"), {
     run: row.id,
     token: row.token,
     n: row.attempt + 1,

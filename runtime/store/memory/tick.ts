@@ -4,21 +4,12 @@ import type { NewSchedule } from "../../../sdk/port/target.ts";
 import type { Due, DueList, Published, Tick, TickRun, Ticks } from "../port.ts";
 import { claimOf, instantOf } from "./add.ts";
 import { byName, change, find, save, servedJobs, tellTick } from "./schedule.ts";
-import {
-  frozen,
-  insert,
-  isAlive,
-  keyName,
-  type Row,
-  type ScheduleRow,
-  type State,
-  step,
-  tellDue,
-  withJobs,
-} from "./state.ts";
+import type { Row, ScheduleRow } from "./row.ts";
+import { frozen, insert, isAlive, keyName, type State, tellDue, withJobs } from "./state.ts";
 
 /** The way of a schedule, in memory. */
 export function ticks(state: State): Ticks {
+  const { step } = state;
   return {
     due: step((query) => due(state, query)),
     tick: step((batch) => {
@@ -140,7 +131,7 @@ function dueOf(state: State, row: Coming): Due {
 }
 
 function liveOf(state: State, { live }: ScheduleRow): readonly number[] {
-  return live.filter((id) => state.live.has(id));
+  return live.filter((id) => state.runs.get(id)?.end === null);
 }
 
 /** Moves a schedule on and makes its runs, which also go to `all`; null: it is not as it was read. */

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { addMany, addOne, aNode, aState } from "../kit/build.ts";
-import { modelSuite } from "./model.ts";
 import { least } from "../kit/least.ts";
 import { type Open, storeSuite } from "./suite.ts";
 
@@ -9,7 +8,6 @@ const open: Open = (clock) => Promise.resolve(memory({ now: clock.nowMs }));
 
 storeSuite("memory", open);
 storeSuite("least", (clock) => Promise.resolve(least({ now: clock.nowMs })));
-modelSuite("memory", open, { runs: 100, steps: 100 });
 
 test("the memory store's own clock is the system's", async () => {
   const store = memory();

@@ -1,9 +1,10 @@
-/** A model of the store, compared with a real one step by step over random commands. */
+/** A store beside the memory store, which says what is meant: random commands go to both. */
 import fc from "fast-check";
 import { test } from "vitest";
 import { guard } from "../../runtime/store/guard.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
 import { fakeClock } from "../kit/clock.ts";
-import { join, Model } from "./model/state.ts";
+import { Pair, Side } from "./model/pair.ts";
 import { type Step, steps } from "./model/step.ts";
 import type { Open } from "./suite.ts";
 
@@ -16,13 +17,13 @@ export interface ModelOptions {
   readonly seed?: number;
 }
 
-/** Declares the test that random commands leave the store that `open` makes, and the model, in the same state. */
+/** Declares the test that the store that `open` makes answers random commands as the memory store does, and that the same is found in it. */
 export function modelSuite(
   name: string,
   open: Open,
   { runs, steps: maxCommands, seed = 20_300_101 }: ModelOptions,
 ): void {
-  test(`store ${name} agrees with its model over ${runs} random sequences of up to ${maxCommands} commands`, async () => {
+  test(`store ${name} agrees with memory over ${runs} random sequences of up to ${maxCommands} commands`, async () => {
     const arbitraries = steps.flatMap(({ weight, arbitrary }) => Array<fc.Arbitrary<Step>>(weight).fill(arbitrary));
     const property = fc.asyncProperty(fc.commands(arbitraries, { maxCommands, size: "max" }), (commands) =>
       follow(open, commands),
@@ -33,13 +34,16 @@ export function modelSuite(
 }
 
 async function follow(open: Open, commands: Iterable<Step>): Promise<void> {
-  const clock = fakeClock();
-  const store = guard(await open(clock));
+  const still = fakeClock();
+  let ticks = 0;
+  const clock = { ...still, nowMs: () => still.nowMs() + ticks, tick: () => ticks++ };
+  const sides = [new Side(memory({ now: clock.nowMs })), new Side(guard(await open(clock)))] as const;
   try {
-    const model = new Model(clock);
-    model.acting.push(await join(model, store), await join(model, store));
-    await fc.asyncModelRun(() => ({ model, real: store }), commands);
+    for (const side of sides) for (const at of [0, 1]) await side.join(at);
+    const pair = new Pair(clock, sides);
+    await fc.asyncModelRun(() => ({ model: clock, real: pair }), commands);
+    await pair.both((side) => side.rest());
   } finally {
-    await store.close();
+    await sides[1].store.close();
   }
 }

@@ -170,20 +170,24 @@ function settle(state: State, settlement: Settlement): Settled {
   if (known?.answered?.token === settlement.token) return known.answered.answer;
   const row = ours(state, settlement);
   const { outcome } = settlement;
-  if (!row) return outcome.to === "released" && isFree(known, settlement) ? "settled" : "lost";
+  if (!row) return missed(known, settlement);
   const answer: Settled = row.ask === null ? "settled" : "canceled";
-  const answered = outcome.to === "released" ? row.answered : { token: row.token, answer };
-  patch(state, row, { answered, startedMs: settlement.startedMs });
-  if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error: null }, settlement);
+  if (outcome.to === "released") patch(state, row, { startedMs: null });
+  else patch(state, row, { answered: { token: row.token, answer }, startedMs: settlement.startedMs });
+  const error = "error" in outcome ? outcome.error : null;
+  if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error }, settlement);
   else if (outcome.to === "released") makePending(state, row, Math.max(state.now(), row.dueMs));
   else if (outcome.to === "pending") retry(state, row, outcome);
   else end(state, row, outcome, settlement);
   return answer;
 }
 
-/** Whether a run waits again under the token that it was released with. */
-function isFree(row: Row | undefined, { token }: Fence): boolean {
-  return row?.token === token && row.end === null;
+/** What a settlement that comes too late hears: the run waits again as it was released, was canceled before anybody else had it, or
+ *  is another's. */
+function missed(row: Row | undefined, { token, outcome }: Settlement): Settled {
+  if (row?.token !== token) return "lost";
+  if (row.end?.status === "canceled") return outcome.to === "canceled" ? "settled" : "canceled";
+  return outcome.to === "released" && row.end === null ? "settled" : "lost";
 }
 
 function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extract<Outcome, { to: "pending" }>): void {
@@ -224,6 +228,11 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
     expired: [] as number[],
   };
   for (const row of orphans(state, self)) swept[recover(state, row, maxCrashes)].push(row.id);
+  for (const row of deserted(state)) {
+    patch(state, row, { token: row.token + 1 }); // refuses its last holder's writes
+    cancel(state, row, row.ask!);
+    swept.canceled.push(row.id);
+  }
   for (const row of [...state.lanes.expiring.upTo(state.now())]) swept[expire(state, row)].push(row.id);
   let nodes = 0;
   for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) nodes++;
@@ -233,18 +242,22 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
 /** Whether a sweep by this node would find something. */
 export function isToSweep(state: State, self: number): boolean {
   return (
-    orphans(state, self).length > 0 ||
+    orphans(state, self).length + deserted(state).length > 0 ||
     state.lanes.expiring.count(state.now()) > 0 ||
     [...state.nodes.values()].some((node) => isOver(state, node))
   );
 }
 
-/** Runs that nobody has any more: their node is dead, or their lease ended while a cancel waited for its node. */
+/** Runs of dead nodes. */
 function orphans(state: State, self: number): readonly Row[] {
   const isDead = (node: number): boolean => node !== self && (state.nodes.get(node)?.leaseUntil ?? 0) < state.now();
-  const held = [...state.lanes.held].flatMap(([node, rows]) => (isDead(node) ? [...rows] : []));
-  const asked = [...state.lanes.asked].filter((row) => !isHeld(state, row));
-  return [...held, ...asked].sort((a, b) => a.id - b.id);
+  const rows = [...state.lanes.held].flatMap(([node, held]) => (isDead(node) ? [...held] : []));
+  return rows.sort((a, b) => a.id - b.id);
+}
+
+/** Runs whose lease ended while a cancel waited for their node. */
+function deserted(state: State): readonly Row[] {
+  return [...state.lanes.asked].filter((row) => !isHeld(state, row)).sort((a, b) => a.id - b.id);
 }
 
 /** Whether a node ended long ago and holds nothing. */
@@ -256,21 +269,24 @@ function isOver(state: State, { id, leaseUntil }: NodeRow): boolean {
 function recover(state: State, row: Row, maxCrashes: number): "recovered" | "crashed" | "canceled" {
   const isStarted = row.startedMs !== null;
   const crashes = isStarted ? row.crashes + 1 : Math.max(row.crashes, 1); // only a recorded start says who did it
-  const isOver = isStarted && crashes >= maxCrashes;
-  const error = isOver ? crashed(crashes) : null;
-  const readyMs = Math.max(state.now(), row.dueMs);
-  recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver || row.ask !== null ? null : readyMs });
-  patch(state, row, { crashes, token: row.token + 1 });
+  const [token, readyMs] = [row.token + 1, Math.max(state.now(), row.dueMs)];
   if (row.ask !== null) {
+    if (isStarted) recordAttempt(state, row, { outcome: "canceled", error: null, retryMs: null });
+    patch(state, row, { crashes, token });
     cancel(state, row, row.ask);
     return "canceled";
   }
+  const isOver = isStarted && crashes >= maxCrashes;
+  const error = isOver ? crashed(crashes) : null;
+  recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver ? null : readyMs });
+  patch(state, row, { crashes, token });
   if (isOver) finish(state, row, { status: "failed", reason: "crashed", result: null, error, note: null });
   else makePending(state, row, readyMs);
   return isOver ? "crashed" : "recovered";
 }
 
 function expire(state: State, row: Row): "expired" {
+  patch(state, row, { token: row.token + 1 }); // refuses a late result of who gave it back
   finish(state, row, { status: "failed", reason: "expired", result: null, error: expired, note: null });
   return "expired";
 }

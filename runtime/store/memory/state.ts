@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { AttemptRecord, HookKind, RunRecord } from "../../../sdk/port/target.ts";
+import { hookQueue } from "../../../sdk/port/option.ts";
 import { Lanes, places } from "./lane.ts";
 import type { Ending, NodeRow, Numbered, Row, Tables } from "./row.ts";
 
@@ -22,9 +23,8 @@ export interface State extends Tables {
   readonly waiters: Map<number, Set<() => void>>;
 }
 
-/** An empty store that reads time from `clock`. */
-export function makeState(clock: () => number): State {
-  let nowMs = 0;
+/** An empty state that reads time from `clock`, which stood at `nowMs` before. */
+export function makeState(clock: () => number, nowMs = 0): State {
   const lanes = new Lanes();
   return {
     now: () => nowMs,
@@ -130,7 +130,7 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
   };
   state.runs.set(row.id, row);
   state.lanes.enter(row);
-  if (!state.queues.has(row.queue)) state.queues.set(row.queue, false);
+  if (!state.queues.has(row.queue) && row.queue !== hookQueue) state.queues.set(row.queue, false);
   return row;
 }
 
@@ -154,7 +154,7 @@ function addHook(state: State, row: Row, kind: HookKind, hooks: readonly HookKin
   if (row.options?.hook || !hooks.includes(kind)) return;
   const { id, job, input } = row;
   tellDue(state, [
-    insert(state, { job, queue: "$hooks", priority: 5, input, options: frozen({ hook: { kind, of: id } }) }),
+    insert(state, { job, queue: hookQueue, priority: 5, input, options: frozen({ hook: { kind, of: id } }) }),
   ]);
 }
 

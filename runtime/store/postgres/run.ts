@@ -46,7 +46,10 @@ function jsonOf(value: object | null): string | null {
   return value && JSON.stringify(value);
 }
 
-const canceled: Outcome = { to: "canceled", reason: "user", error: null };
+/** What a cancel that came first makes of an outcome: its error stays. */
+function canceledBy(outcome: Settlement["outcome"]): Outcome {
+  return { to: "canceled", reason: "user", error: "error" in outcome ? outcome.error : null };
+}
 
 /** Answers of each whether it was kept. */
 async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Promise<readonly boolean[]> {
@@ -180,7 +183,7 @@ async function explainMissed(
     sql,
     lanes,
     done,
-    overtaken.map((item) => ({ ...item, outcome: canceled })),
+    overtaken.map((item) => ({ ...item, outcome: canceledBy(item.outcome) })),
   );
   for (const item of overtaken) if (done.has(item.id)) done.set(item.id, "canceled");
 }

@@ -1,13 +1,14 @@
-/** The commands. Each acts on the store, expects its answer, and moves the model on. */
+/** The commands. Each acts on both stores, which must answer alike and hold the same runs afterwards. */
 import fc from "fast-check";
-import { expect } from "vitest";
-import type { Outcome, Guarded } from "../../../runtime/store/port.ts";
+import type { Settlement } from "../../../runtime/store/port.ts";
 import {
   aClaim,
   again,
   aKey,
   anError,
   aRun,
+  aSchedule,
+  aRule,
   aState,
   completed,
   failed,
@@ -17,35 +18,45 @@ import {
   snoozed,
   wire,
 } from "../../kit/build.ts";
-import { compare, delayMs, type Given, join, leaseMs, maxCrashes, type Model, type Run } from "./state.ts";
+import { delayMs, type Given, leaseMs, type Pair, type Side, sorted } from "./pair.ts";
 
-/** One random command, on the model and on the store. */
-export type Step = fc.AsyncCommand<Model, Guarded>;
+/** What a command needs of the clock. */
+interface Ticking {
+  tick(): unknown;
+}
+/** One random command. */
+export type Step = fc.AsyncCommand<Ticking, Pair>;
 
-/** A command that is always possible; the model is compared after it. */
-function step(name: string, act: (model: Model, store: Guarded) => Promise<void>): Step {
+/** A command that is always possible. */
+function command(name: string, act: (pair: Pair) => Promise<unknown>): Step {
   return {
     check: () => true,
-    async run(model, store) {
-      await act(model, store);
-      await compare(model, store);
+    async run(clock, pair) {
+      clock.tick();
+      await act(pair);
+      await pair.both((side) => side.list());
     },
     toString: () => name,
   };
 }
 
+function step(name: string, act: (side: Side) => Promise<unknown>): Step {
+  return command(name, (pair) => pair.both(act));
+}
+
 /** A command on one of the leases that were ever given, stale ones included. */
-function onLease(name: string, pick: number, act: (model: Model, store: Guarded, given: Given) => Promise<void>): Step {
-  return step(`${name}(${pick})`, async (model, store) => {
-    if (model.given.length > 0) await act(model, store, model.given.at(-1 - (pick % Math.min(6, model.given.length)))!);
+function onLease(name: string, pick: number, act: (side: Side, given: Given) => Promise<unknown>): Step {
+  return step(`${name}(${pick})`, async (side) => {
+    const given = side.given.at(-1 - (pick % Math.min(6, side.given.length)));
+    return given ? act(side, given) : null;
   });
 }
 
 /** A command on one of the runs. */
-function onRun(name: string, pick: number, act: (model: Model, store: Guarded, run: Run) => Promise<void>): Step {
-  return step(`${name}(${pick})`, async (model, store) => {
-    const runs = [...model.runs.values()];
-    if (runs.length > 0) await act(model, store, runs[pick % runs.length]!);
+function onRun(name: string, pick: number, act: (side: Side, id: number) => Promise<unknown>): Step {
+  return step(`${name}(${pick})`, async (side) => {
+    const id = side.runs[pick % side.runs.length];
+    return id === undefined ? null : act(side, id);
   });
 }
 
@@ -59,7 +70,7 @@ const place = {
   queue: fc.constantFrom(...queues),
   priority: fc.constantFrom(...priorities),
 };
-const outcome = fc.constantFrom<Outcome>(
+const outcome = fc.constantFrom<Settlement["outcome"]>(
   completed,
   failed(),
   { to: "failed", reason: "timeout", error: anError() },
@@ -68,18 +79,19 @@ const outcome = fc.constantFrom<Outcome>(
   again(delayMs),
   snoozed(),
   snoozed(delayMs),
+  released,
 );
 
-const adding = fc.record({ ...place, delayMs: delay }).map((run) =>
-  step(`add(${JSON.stringify(run)})`, async (model, store) => {
-    const { id } = only(await store.add([aRun(run)])) as { id: number };
-    model.add(id, { ...run, due: model.now + run.delayMs });
-  }),
-);
-
-function isUnstarted({ attempt, crashes, begun }: Run): boolean {
-  return attempt === 0 && crashes === 0 && !begun;
+async function add(side: Side, run: Parameters<typeof aRun>[0]): Promise<unknown> {
+  const answer = only(await side.store.add([aRun(run)]));
+  if (answer instanceof Error) return { name: answer.name };
+  if (answer.created) side.runs.push(answer.id);
+  return { ...answer, id: side.place(answer.id) };
 }
+
+const adding = fc
+  .record({ ...place, delayMs: delay, ttlMs: fc.constantFrom(null, null, delayMs) })
+  .map((run) => step(`add(${JSON.stringify(run)})`, (side) => add(side, run)));
 
 const keyed = fc
   .record({
@@ -90,205 +102,133 @@ const keyed = fc
     onConflict: fc.constantFrom("return", "replace", "error"),
   })
   .map(({ run, ...key }) =>
-    step(`addKeyed(${JSON.stringify({ ...run, ...key })})`, async (model, store) => {
-      const answer = only(await store.add([aRun({ ...run, key: aKey(key.key, key), input: wire(key.hash) })]));
-      const name = `${run.job} ${key.key}`;
-      const holder = model.holder(name);
-      if (!holder) {
-        expect(answer).toMatchObject({ created: true, conflict: false });
-        const { id } = answer as { id: number };
-        model.add(id, { ...run, due: model.now + run.delayMs }, name);
-        model.keys.set(name, { run: id, hash: key.hash, keepMs: key.keepMs });
-      } else if (key.onConflict === "error") {
-        expect(answer).toMatchObject({ code: "KEY_CONFLICT" });
-      } else {
-        const claim = model.keys.get(name)!;
-        const isReplaced = key.onConflict === "replace" && model.status(holder) === "pending" && isUnstarted(holder);
-        if (isReplaced)
-          Object.assign(holder, { queue: run.queue, priority: run.priority, due: model.now + run.delayMs });
-        if (isReplaced) claim.hash = key.hash;
-        expect(answer).toEqual({
-          id: holder.id,
-          created: false,
-          conflict: claim.hash !== "" && claim.hash !== key.hash,
-        });
-      }
+    step(`addKeyed(${JSON.stringify({ ...run, ...key })})`, async (side) => {
+      const answer = await add(side, { ...run, key: aKey(key.key, key), input: wire(key.hash) });
+      const holding = await side.store.find.list({ job: [run.job], key: key.key, holds: true });
+      return [answer, holding.items.map(({ id }) => side.place(id))];
     }),
   );
 
-const leasing = fc
-  .record({
-    at: fc.nat(1),
-    jobs: fc.subarray(jobs, { minLength: 1 }),
-    limit: fc.integer({ min: 1, max: 4 }),
-    order: fc.constantFrom("priority", "oldest"),
-  })
-  .map(({ at, ...claim }) =>
-    step(`lease(${at}, ${JSON.stringify(claim)})`, async (model, store) => {
-      const node = model.acting[at]!;
-      const eligible = model.eligible(claim.jobs);
-      const { leases } = await store.runs.lease(aClaim({ ...claim, node, ttlMs: leaseMs }));
-      const taken = leases.map(({ id }) => eligible.find((run) => run.id === id));
-      expect(taken).not.toContain(undefined);
-      expect(new Set(taken).size).toBe(Math.min(claim.limit, eligible.length));
-      expect(leases.length).toBe(Math.min(claim.limit, eligible.length));
-      const best = eligible
-        .map(({ priority }) => priority)
-        .sort((a, b) => b - a)
-        .slice(0, claim.limit);
-      if (claim.order === "priority")
-        expect(leases.map(({ priority }) => priority).sort((a, b) => b - a)).toEqual(best);
-      for (const each of leases) {
-        const run = model.runs.get(each.id)!;
-        expect(each).toMatchObject({ token: run.token + 1, attempt: run.attempt, canceling: run.ask });
-        model.lease(run, each.token, node);
-        expect(each.crashes).toBe(run.crashes);
-        model.given.push(each);
-      }
+/** Which lane comes first is a store's own matter: a limit is for lanes that differ in priority. */
+const claim = fc.oneof(
+  fc.record({
+    ...{ jobs: fc.tuple(place.job), only: fc.tuple(place.queue) },
+    ...{ limit: fc.integer({ min: 1, max: 4 }), order: fc.constant("priority" as const) },
+  }),
+  fc.record({
+    ...{ jobs: fc.subarray(jobs, { minLength: 1 }), only: fc.constant(queues) },
+    ...{ limit: fc.constant(100), order: fc.constantFrom("priority" as const, "oldest" as const) },
+  }),
+);
+const leasing = fc.record({ at: fc.nat(1), claim }).map(({ at, claim: { only, ...claim } }) =>
+  step(`lease(${at}, ${JSON.stringify({ only, ...claim })})`, async (side) => {
+    const node = side.acting[at]!;
+    const taken = await side.store.runs.lease(aClaim({ ...claim, queues: { only }, node, ttlMs: leaseMs }));
+    const leases = taken.leases.toSorted((a, b) => side.place(a.id) - side.place(b.id));
+    side.given.push(...leases.map((lease) => ({ lease, node, outcome: null })));
+    return leases.map(({ id, dueMs, createdMs, expiresMs, ...lease }) => ({
+      ...lease,
+      id: side.place(id),
+      instants: [dueMs, createdMs, expiresMs].map((ms) => ms && new Date(ms)),
+    }));
+  }),
+);
+
+const settling = fc
+  .record({ pick, outcome, isTwice: fc.boolean(), hooks: fc.subarray(["failure", "cancel"] as const) })
+  .map(({ pick, outcome, isTwice, hooks }) =>
+    onLease(`settle ${JSON.stringify(outcome)} ${hooks.join()}`, pick, async (side, given) => {
+      const isFirst = given.outcome === null;
+      const said = (given.outcome ??= outcome); // a repeat says the same
+      const settlement = settled(given.lease, said, { hooks, ...(said.to === "released" && { startedMs: null }) });
+      const { settle } = side.store.runs;
+      const answers = [await settle([settlement])];
+      if (isTwice) answers.push(await settle([settlement]));
+      if (said.to === "canceled") answers.splice(1); // whose cancel it was, a repeat may not know
+      return isFirst && answers; // a late repeat may hear that the run has moved on
     }),
   );
 
-const settling = fc.record({ pick, outcome }).map(({ pick, outcome }) =>
-  onLease(`settle ${JSON.stringify(outcome)}`, pick, async (model, store, given) => {
-    const settlement = settled(
-      { ...given, job: model.runs.get(given.id)!.job } as Parameters<typeof settled>[0],
-      outcome,
-    );
-    const answer = only(await store.runs.settle([settlement]));
-    const run = model.ours(given);
-    const { last, answers, token } = model.runs.get(given.id)!;
-    if (run) expect(answer).toBe(model.settle(run, outcome));
-    else if (last?.token === given.token && last.to === outcome.to && outcome.to !== "canceled")
-      expect(answer).toBe(last.answer);
-    else if (answers.has(given.token)) expect([answers.get(given.token), "lost", "canceled"]).toContain(answer);
-    else if (given.token !== token) expect(answer).toBe("lost");
-  }),
-);
-
-const holding = fc.record({ pick, isStart: fc.boolean(), at: fc.nat(1) }).map(({ pick, isStart, at }) =>
-  onLease(`hold ${isStart ? "started" : ""} by ${at}`, pick, async (model, store, given) => {
-    const node = model.ours(given)?.node ?? model.acting[at]!;
-    const lost = await store.runs.hold(node, [{ ...given, startedMs: isStart ? given.dueMs : null }]);
-    const run = model.ours(given);
-    expect(lost).toHaveLength(run ? 0 : 1);
-    if (run) Object.assign(run, { held: true, started: run.started || isStart });
-  }),
-);
-
-const releasing = pick.map((n) =>
-  onLease("release", n, async (model, store, given) => {
-    const run = model.ours(given);
-    const settlement = { ...given, job: "", outcome: released, startedMs: null, hooks: [] };
-    const answer = only(await store.runs.settle([settlement]));
-    if (run) expect(answer).toBe(run.ask ? "canceled" : "settled");
-    if (run?.ask) model.end(run, "canceled", "user");
-    else if (run) model.free(run);
-  }),
-);
-
-const noting = pick.map((n) =>
-  onLease("progress", n, async (model, store, given) => {
-    const lost = await store.runs.note([{ ...given, progress: { value: n, detail: null } }]);
-    expect(lost).toHaveLength(model.ours(given) ? 0 : 1);
+const holding = fc.record({ pick, isStart: fc.boolean() }).map(({ pick, isStart }) =>
+  onLease(`hold ${isStart ? "started" : ""}`, pick, async (side, { lease, node }) => {
+    const lost = await side.store.runs.hold(node, [{ ...lease, startedMs: isStart ? lease.dueMs : null }]);
+    const noted = await side.store.runs.note([{ ...lease, progress: { value: pick, detail: null } }]);
+    return [lost.length, noted.length];
   }),
 );
 
 const canceling = pick.map((n) =>
-  onRun("cancel", n, async (model, store, run) => {
-    const { done } = only(await store.desk.cancel([run.id]));
-    expect(done).toBe(run.final ? "refused" : model.isHeld(run) ? "asked" : "done");
-    if (done === "done") model.end(run, "canceled", "user");
-    if (done === "asked") run.ask = true;
-  }),
+  onRun("cancel", n, async (side, id) => only(await side.store.desk.cancel([id])).done),
 );
 
-const reviving = fc.record({ pick, from: fc.constantFrom("canceled", "failed") }).map(({ pick, from }) =>
-  onRun(`revive ${from}`, pick, async (model, store, run) => {
-    const { done } = only(await store.desk.revive([run.id], from));
-    const isMeant = run.final?.status === from;
-    const holder = run.key === null ? null : model.holder(run.key);
-    const isDone = isMeant && (holder === null || holder === run);
-    expect(done).toBe(isDone ? "done" : "refused");
-    if (isDone) Object.assign(run, { final: null, last: null });
-    if (isDone && run.key !== null) retake(model, run, run.key);
-    if (isDone && from === "failed") Object.assign(run, { due: model.now, attempt: 0, crashes: 0 });
-  }),
-);
+const reviving = fc
+  .record({ pick, from: fc.constantFrom("failed", "canceled") })
+  .map(({ pick, from }) =>
+    onRun(`revive ${from}`, pick, async (side, id) => only(await side.store.desk.revive([id], from)).done),
+  );
 
 const editing = fc
   .record({ pick, priority: place.priority, delayMs: fc.option(delay, { nil: undefined }) })
   .map(({ pick, priority, delayMs }) =>
-    onRun(`edit ${priority} ${delayMs}`, pick, async (model, store, run) => {
-      const { done } = await store.desk.edit(run.id, delayMs === undefined ? { priority } : { priority, delayMs });
-      expect(done).toBe(model.status(run) === "pending" ? "done" : "refused");
-      if (done === "done") Object.assign(run, { priority, due: delayMs === undefined ? run.due : model.now + delayMs });
+    onRun(`edit ${priority} ${delayMs}`, pick, async (side, id) => {
+      const { done } = await side.store.desk.edit(id, delayMs === undefined ? { priority } : { priority, delayMs });
+      return done;
     }),
   );
 
-const pausing = fc.record({ queue: place.queue, on: fc.boolean() }).map(({ queue, on }) =>
-  step(`${on ? "pause" : "unpause"}(${queue})`, async (model, store) => {
-    await store.desk.pause(queue, on);
-    if (on) model.paused.add(queue);
-    else model.paused.delete(queue);
-  }),
-);
+const pausing = fc
+  .record({ queue: place.queue, paused: fc.boolean() })
+  .map(({ queue, paused }) => step(`pause(${queue}, ${paused})`, (side) => side.store.desk.pause(queue, paused)));
 
 const beating = fc.nat(1).map((at) =>
-  step(`beat(${at})`, async (model, store) => {
-    const node = model.acting[at]!;
-    const { alive, cancel } = await store.nodes.beat(node, leaseMs, aState(), []);
-    expect(alive).toBe(!model.isDead(node));
-    model.nodes.set(node, model.now + leaseMs);
-    const name = ({ id, token }: { readonly id: number; readonly token: number }): string => `${id} ${token}`;
-    expect(cancel.map(name).sort()).toEqual(model.asked(node).map(name).sort());
+  step(`beat(${at})`, async (side) => {
+    const { alive, cancel } = await side.store.nodes.beat(side.acting[at]!, leaseMs, aState(), []);
+    const told = side.given.flatMap(({ lease }) => (lease.canceling ? `${lease.id} ${lease.token}` : [])); // need not be told again
+    const asked = cancel.filter(({ id, token }) => !told.includes(`${id} ${token}`));
+    return { alive, cancel: sorted(asked.map(({ id, token }) => ({ id: side.place(id), token }))) };
   }),
 );
 
-/** A run that comes back holds its key again; what its input's hash was is known only if nobody had the key in between. */
-function retake(model: Model, run: Run, name: string): void {
-  const { keepMs, ...claim } = model.keys.get(name)!;
-  model.keys.set(name, { run: run.id, hash: claim.run === run.id ? claim.hash : "", keepMs });
-}
-
 const sweeping = fc.constant(
-  step("sweep", async (model, store) => {
-    await store.runs.sweep({ maxCrashes });
-    for (const run of model.runs.values()) {
-      const isAsked = run.ask && !run.final;
-      if (!run.final && run.held && model.isDead(run.node)) model.recover(run);
-      else if (isAsked && !model.isHeld(run)) {
-        // Nobody has it any more: the sweep may end it, or leave that to the next lease, which says `canceling`.
-        if ((await store.find.get(run.id))!.status === "canceled") model.end(run, "canceled", "user");
-      }
-      if (isAsked && run.final) {
-        const { token, crashes } = (await store.find.get(run.id))!;
-        Object.assign(run, { token, crashes }); // of no consequence for a run that is over
-      }
-    }
+  step("sweep", async (side) => {
+    const { nodes, recovered, crashed, canceled, expired } = await side.store.runs.sweep({ maxCrashes: 3 });
+    const places = (ids: readonly number[]): readonly number[] => ids.map((id) => side.place(id)).sort((a, b) => a - b);
+    return { nodes, ended: [recovered, crashed, canceled, expired].map(places) };
   }),
 );
 
 const advancing = fc
   .constantFrom("1m", "1m", "2m", "10m")
-  .map((text) => step(`advance(${text})`, (model) => model.clock.advance(text)));
+  .map((text) => command(`advance(${text})`, ({ clock }) => clock.advance(text)));
 
 const dying = fc.record({ at: fc.nat(1), isClean: fc.boolean() }).map(({ at, isClean }) =>
-  step(`${isClean ? "leave" : "crash"}(${at})`, async (model, store) => {
-    if (isClean) await store.nodes.leave(model.acting[at]!);
-    if (isClean) model.nodes.set(model.acting[at]!, model.now - 1);
-    model.acting[at] = await join(model, store);
+  step(`${isClean ? "leave" : "crash"}(${at})`, async (side) => {
+    if (isClean) await side.store.nodes.leave(side.acting[at]!);
+    await side.join(at);
   }),
 );
+
+const scheduling = fc
+  .record({
+    job: place.job,
+    act: fc.constantFrom("put", "put", "pause", "resume", "remove"),
+    everyMs: fc.constantFrom(60_000, 120_000),
+  })
+  .map(({ job, act, everyMs }) =>
+    step(`${act}(${job}, ${everyMs})`, async ({ store: { schedules } }) => {
+      const schedule = aSchedule({ job, rule: aRule({ everyMs }) });
+      if (act === "put") return schedules.put([schedule]);
+      return act === "remove" ? schedules.remove(schedule) : schedules.pause(schedule, act === "pause");
+    }),
+  );
 
 /** All commands, and how often each comes beside the others. */
 export const steps: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[] = [
   { weight: 4, arbitrary: adding },
   { weight: 3, arbitrary: keyed },
   { weight: 6, arbitrary: leasing },
-  { weight: 6, arbitrary: settling },
+  { weight: 7, arbitrary: settling },
   { weight: 4, arbitrary: holding },
-  { weight: 2, arbitrary: releasing },
-  { weight: 1, arbitrary: noting },
   { weight: 3, arbitrary: canceling },
   { weight: 3, arbitrary: reviving },
   { weight: 2, arbitrary: editing },
@@ -297,4 +237,5 @@ export const steps: readonly { readonly weight: number; readonly arbitrary: fc.A
   { weight: 3, arbitrary: sweeping },
   { weight: 3, arbitrary: advancing },
   { weight: 1, arbitrary: dying },
+  { weight: 1, arbitrary: scheduling },
 ];

@@ -33,7 +33,7 @@ export function sweep(part: Part) {
     status: `case when lost.asked then ${canceled} else ${failed} end`,
     reason: `case when lost.asked then ${askReason("r.ask")} else 'crashed' end`,
     ...{ token: "r.token + 1", crashes: "lost.crashes", error: `case when not lost.asked then ${crash} end` },
-    tried: `status = ${failed}`,
+    tried: `status = ${failed} or started_at is not null`,
     tells: ["back"],
   })}
   select (select json_agg(id) from back), ${ids(String(failed))}, ${ids(String(canceled))}, (select count(*) from told)`,

@@ -1,13 +1,42 @@
 import { expect, test } from "vitest";
-import { memory } from "../../runtime/store/memory/index.ts";
+import { memory, storeOf } from "../../runtime/store/memory/index.ts";
+import { decode, encode, fromJSON, type Json, toJSON } from "../../runtime/store/memory/json.ts";
+import { makeState } from "../../runtime/store/memory/state.ts";
+import type { Guarded } from "../../runtime/store/port.ts";
 import { addMany, addOne, aNode, aState } from "../kit/build.ts";
 import { least } from "../kit/least.ts";
+import { modelSuite } from "./model.ts";
 import { type Open, storeSuite } from "./suite.ts";
 
 const open: Open = (clock) => Promise.resolve(memory({ now: clock.nowMs }));
 
+/** A store whose state is another one at each call: what the last one was written out as. */
+const rewritten: Open = ({ nowMs }) => {
+  let state = makeState(nowMs);
+  const current = (): Guarded => {
+    state = fromJSON(JSON.parse(JSON.stringify(toJSON(state))) as Json, nowMs);
+    return storeOf(state);
+  };
+  return Promise.resolve(new Proxy(storeOf(state), { get: (_, port: keyof Guarded) => current()[port] }));
+};
+
+test("what JSON lacks comes back from it", () => {
+  const value = {
+    at: new Date(5),
+    until: Infinity,
+    map: new Map([[1, { $: ["date", 1] }]]),
+    $: -Infinity,
+    gone: undefined,
+  };
+
+  const back = decode(JSON.parse(JSON.stringify(encode([value, null, "text"]))) as Json);
+
+  expect(back).toEqual([value, null, "text"]);
+});
+
 storeSuite("memory", open);
 storeSuite("least", (clock) => Promise.resolve(least({ now: clock.nowMs })));
+modelSuite("memory, written out and read back before each call,", rewritten, { runs: 15, steps: 100 });
 
 test("the memory store's own clock is the system's", async () => {
   const store = memory();

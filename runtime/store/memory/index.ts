@@ -5,7 +5,7 @@ import { find } from "./find.ts";
 import { nodes } from "./node.ts";
 import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
-import { makeState } from "./state.ts";
+import { makeState, type State } from "./state.ts";
 import { ticks } from "./tick.ts";
 
 /** Options of `memory`. */
@@ -17,7 +17,11 @@ export interface MemoryOptions {
 /** A store in this process's memory: for tests, and the reference that other stores are compared with. Nothing survives, no
  *  other process sees it, and it has no transactions. */
 export function memory(options: MemoryOptions = {}): Guarded {
-  const state = makeState(options.now ?? (() => Date.now()));
+  return storeOf(makeState(options.now ?? (() => Date.now())));
+}
+
+/** The ports of a state. */
+export function storeOf(state: State): Guarded {
   return guard({
     name: "memory",
     lacks: { tx: "it has no transactions" },

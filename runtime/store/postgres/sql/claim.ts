@@ -1,5 +1,35 @@
+import type { RunOptions } from "../../../../sdk/port/target.ts";
 import type { Part } from "./part.ts";
+import { flag, list, maybe, json, number, raw, shape, wire } from "./shape.ts";
 import { free } from "./status.ts";
+
+/** What a claim answers in each of its rows: the revision of the settings, the clock, and how long it took. */
+export const claimed = shape({ rev: number, nowMs: number, tookMs: number });
+/** A run that it brought, or nulls. */
+export const taken = shape({
+  id: number,
+  token: number,
+  lane: number,
+  readyMs: number,
+  dueMs: number,
+  createdMs: number,
+  expiresMs: maybe(number),
+  attempt: number,
+  crashes: number,
+  canceling: flag,
+  input: wire,
+  tags: list<string>(),
+  key: raw,
+  options: maybe(json<RunOptions>()),
+});
+/** What a scan answers; its lists go together. */
+export const scanned = shape({
+  nowMs: number,
+  tookMs: number,
+  lanes: list<number>(),
+  ids: list<number>(),
+  instants: list<number>(),
+});
 
 /** Statements that claim runs.
  *  Parameters of most: $1 lanes, in order · $2 of each, ready since later than that, epoch ms; 0: from the head, negative: from now · $3 node ·
@@ -27,23 +57,40 @@ export function claims(part: Part) {
           and l.lane <> all(${paused})          -- once, not once a lane
         order by r.ready_at, r.id limit $5 for update skip locked) c
       limit $5`;
-  const taken = (ids: string) => `
+  const take = (ids: string) => `
   taken as (
     update ${s}.runs r
     set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashes}
     where r.id = any(array(${ids}))             -- an array is a fence: a join may lock more rows than $5
     returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)`;
   const leases = `
-  select (select rev from ${s}.config), ${epoch(clock)}, t.id, t.token, t.lane, ceil(${epoch("t.due_at")}), ceil(${epoch("t.created_at")}),
-    case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end, t.attempt, t.crashes, t.ask, t.input, t.meta, to_json(t.tags), t.key, t.options,
-    floor(${epoch("t.ready_at")}), ${epoch(clock)} - ${epoch(now)}
+  select ${claimed.select({
+    rev: `(select rev from ${s}.config)`,
+    nowMs: epoch(clock),
+    tookMs: `${epoch(clock)} - ${epoch(now)}`,
+  })},
+    ${taken.select({
+      ...{ id: "t.id", token: "t.token", lane: "t.lane", attempt: "t.attempt", crashes: "t.crashes", key: "t.key" },
+      ...{
+        readyMs: `floor(${epoch("t.ready_at")})`,
+        dueMs: `ceil(${epoch("t.due_at")})`,
+        createdMs: `ceil(${epoch("t.created_at")})`,
+      },
+      expiresMs: `case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end`,
+      ...{
+        canceling: "t.ask is not null",
+        input: ["t.input", "t.meta"],
+        tags: "to_json(t.tags)",
+        options: "t.options",
+      },
+    })}
   from (select 1) one left join taken t on true`;
   return {
     /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
-     *  Always answers a row: the revision of the settings, the clock, then a run or nulls.
+     *  Always answers a row: about the claim, then a run or nulls.
      *  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: `
-  with ${taken(`
+  with ${take(`
       select c.id from ((${due}) union all (${ahead(given)})) l ${heads}`)}
   ${leases}`,
 
@@ -55,13 +102,13 @@ export function claims(part: Part) {
       select true from ${s}.runs
       where lane = l.lane and state = 0 and ready_at > l.low and ready_at <= ${now} + ${ms("$6")}
       limit 1)),
-  ${taken(`
+  ${take(`
       select c.id from ((select * from awake) union all (${ahead("awake")})) l ${heads}`)}
   ${leases}`,
 
     /** As `lease`, but lanes in the order of their longest waiting run. */
     leaseOldest: `
-  with ${taken(`
+  with ${take(`
       select c.id from (
         (select i.* from (${due}) i
           cross join lateral (select (
@@ -75,7 +122,7 @@ export function claims(part: Part) {
     /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there.
      *  Index: runs_id. `lane + 0`, because runs_ready would be walked from its head. */
     leaseFound: `
-  with ${taken(`
+  with ${take(`
       select c.id from unnest($1::bigint[]) i(id)
       cross join lateral (
         select r.id from ${s}.runs r
@@ -86,7 +133,7 @@ export function claims(part: Part) {
   ${leases}`,
 
     /** Reads which runs wait below the low-water marks: the first of each lane. Changes nothing, and may take long: it walks the index from
-     *  its head. Answers one row: the clock, how long it took, then lanes, ids and instants, JSON arrays or null.
+     *  its head. Answers one row.
      *  $1 lanes · $2 their marks, epoch ms; null: now · $3 limit a lane.  Index: runs_ready */
     scan: `
   with found as materialized (
@@ -97,7 +144,11 @@ export function claims(part: Part) {
       where r.lane = l.lane and r.state = 0 and ${free(part, "r")} and r.ready_at <= coalesce(to_timestamp(l.mark / 1000), ${now})
         and l.lane <> all(${paused})
       order by r.ready_at, r.id limit $3) c)
-  select ${epoch(clock)}, ${epoch(clock)} - ${epoch(now)}, f.lanes, f.ids, f.instants
+  select ${scanned.select({
+    nowMs: epoch(clock),
+    tookMs: `${epoch(clock)} - ${epoch(now)}`,
+    ...{ lanes: "f.lanes", ids: "f.ids", instants: "f.instants" },
+  })}
   from (
     select to_json(array_agg(lane)) lanes, to_json(array_agg(id)) ids, to_json(array_agg(floor(${epoch("ready_at")}))) instants
     from found) f`,

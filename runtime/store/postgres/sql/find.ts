@@ -1,0 +1,107 @@
+import type { Part } from "./part.ts";
+import { job, lane, liveColumns, node, pastColumns, rate } from "./record.ts";
+import { date, flag, shape, word } from "./shape.ts";
+import { free, leased } from "./status.ts";
+
+/** The clock, and a queue or nulls. */
+export const clocked = shape({ at: date });
+export const queue = shape({ name: word(), paused: flag });
+
+/** Statements that read. */
+export function find(part: Part) {
+  const { schema: s, clock, now, epoch, ms, holds, told } = part;
+  const count = (where: string) =>
+    `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
+  const isFree = free(part, "r");
+  return {
+    /** The limit ends the look through the partitions of history where the run is found. $1 id */
+    get: `
+    select ${liveColumns(part)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = $1
+    union all
+    select ${pastColumns(part)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = $1
+    limit 1`,
+
+    /** The run that holds a key. Index: the primary key of keys. $1 job · $2 key */
+    holding: `
+    with k as materialized (
+      select k.run from ${s}.keys k
+      left join ${s}.runs r on r.id = k.run
+      left join ${s}.history h on h.id = k.run
+      where k.job = $1 and k.key = $2 and (r.id is not null or ${holds("k", "r", "h")}))
+    select ${liveColumns(part)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k)
+    union all
+    select ${pastColumns(part)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k)
+    limit 1`,
+
+    /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
+    depth: `
+    select ${lane.select({
+      ...{ queue: "l.queue", job: "l.job", priority: "l.priority" },
+      ready: count(`r.ready_at <= ${now} and ${isFree}`),
+      delayed: count(`r.ready_at > ${now} and ${isFree}`),
+      leased: `(
+        select count(*) from (
+          select r.state, r.lease_until from ${s}.runs r where r.lane = l.id and r.state = 0 order by r.ready_at, r.id limit 2 * $1) r
+        where ${leased(part, "r")}) + coalesce(h.n, 0)`,
+    })}
+    from ${s}.lanes l
+    left join (select lane, count(*) n from ${s}.runs where state = 1 group by lane) h on h.lane = l.id
+    order by l.queue, l.job, l.priority desc`,
+
+    /** $1 window, ms */
+    rates: `
+    select ${rate.select({
+      ...{ queue: "queue", job: "job", completed: "sum(completed)", failed: "sum(failed)", canceled: "sum(canceled)" },
+      ...{ retried: "sum(retried)", waitMs: "sum(wait_ms)", runMs: "sum(run_ms)" },
+    })}
+    from ${s}.rates where at > ${now} - ${ms("$1")} group by queue, job order by queue, job`,
+
+    /** Nodes whose lease stands, or ended in the last ten minutes. */
+    nodes: `
+    select ${node.select({
+      ...{
+        id: "id",
+        name: "name",
+        startedAt: epoch("started_at"),
+        seenAt: epoch("seen_at"),
+        alive: `lease_until >= ${clock}`,
+      },
+      ...{
+        draining: "draining",
+        asleep: "asleep",
+        slots: "slots",
+        busy: "busy",
+        heap: "heap",
+        jobs: "to_json(jobs)::text",
+      },
+    })}
+    from ${s}.nodes where lease_until >= ${clock} - interval '10 minutes' order by id`,
+
+    jobs: `
+    select ${job.select({
+      ...{ id: "id", description: "description", queue: "queue", priority: "priority", schema: "schema" },
+      ...{ tags: "to_json(tags)::text", ttlMs: "ttl_ms", hooks: "hooks", seenAt: epoch("seen_at") },
+    })}
+    from ${s}.jobs order by id`,
+
+    /** Always answers a row: the clock, then a queue or nulls. */
+    queues: `
+    select ${clocked.select({ at: epoch(clock) })}, ${queue.select({ name: "q.name", paused: "q.paused" })}
+    from (select 1) one
+    left join (
+      select distinct on (name) name, paused from (
+        select name, paused, 0 o from ${s}.queues
+        union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') n
+      order by name, o) q on true
+    order by q.name`,
+
+    /** Waits for no lock. Claims skip a row that is locked, too, so one that met this is asked for again. $1 id */
+    watch: `
+  with marked as (
+    update ${s}.runs set watched = true where id = (select id from ${s}.runs where id = $1 for update skip locked)
+    returning state, lease_until),
+  waits as (select 1 from marked where state = 0 and lease_until is null),
+  ${told("waits")}
+  select (select count(*) from told) from marked`,
+  };
+}

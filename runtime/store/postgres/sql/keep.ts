@@ -1,0 +1,78 @@
+import type { Part } from "./part.ts";
+
+/** Statements that delete what is kept no longer. Most delete a part and answer how many rows that was.  $1 longest retention, ms · $2 limit */
+export function keep({ schema: s, clock, ms }: Part) {
+  const old = `${clock} - ${ms("$1")}`;
+  const gone = (from: string) => `
+    with gone as (delete from ${s}.${from} returning 1)
+    select count(*) from gone`;
+  const ofDefault = (kind: string) =>
+    gone(`history_${kind}_default
+      where ctid = any(array(select ctid from ${s}.history_${kind}_default where finished_at < ${old} limit $2))`);
+  return {
+    /** Makes room for one of the coming days, or drops one that is over its retention, so that its locks last no longer. A day that the
+     *  default partition already holds rows of is left to it. Answers how many runs went; null once there is nothing to do.
+     *  $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
+    partitions: `select ${s}.make_partitions($1, $2, $3, ${clock})`,
+
+    /** Completed runs in the default partition. */
+    completed: ofDefault("completed"),
+
+    /** Failed and canceled runs in the default partition. */
+    other: ofDefault("other"),
+
+    /** Attempts, oldest first by their number: there is no index of their ends. */
+    attempts: `
+    with oldest as materialized (select id, ended_at from ${s}.attempts order by id limit $2),
+    gone as (delete from ${s}.attempts where id in (select id from oldest where ended_at < ${old}) returning 1)
+    select count(*) from gone`,
+
+    /** Lines of logs, as attempts. */
+    logs: `
+    with oldest as materialized (select id, at from ${s}.logs order by id limit $2),
+    gone as (delete from ${s}.logs where id in (select id from oldest where at < ${old}) returning 1)
+    select count(*) from gone`,
+
+    /** Names of nodes that are gone, once no run can name them. */
+    names: gone(`names where id = any(array(
+      select n.id from ${s}.names n
+      where at < ${clock} - 2 * ${ms("$1")} and not exists (select 1 from ${s}.nodes where id = n.id)
+      limit $2))`),
+
+    /** Rates, after a day at most. */
+    rates: gone(`rates where ctid = any(array(
+      select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2))`),
+
+    /** Schedules that code took out. */
+    schedules: gone(`schedules where ctid = any(array(
+      select ctid from ${s}.schedules where removed and updated_at < ${old} limit $2))`),
+
+    /** Versions of declarations that nobody has. */
+    declared: gone(`declared where id = any(array(
+      select d.id from ${s}.declared d
+      where seen_at < ${old}
+        and not exists (select 1 from ${s}.nodes n where d.id = any(n.declared))
+        and not exists (select 1 from ${s}.schedules c where c.declared = d.id)
+      limit $2))`),
+
+    /** Keys whose run has let go of them; keys still held are looked at again later.  $2 limit */
+    keys: `
+    with due as materialized (
+      select job, key, run, keep_ms from ${s}.keys
+      where until < ${clock} and $1::float8 is not null order by until limit $2 for update skip locked),
+    seen as (
+      select d.job, d.key,
+        case when r.id is not null then ${clock} + interval '1 hour'
+          when h.status = 0 and h.finished_at + ${ms("d.keep_ms")} > ${clock} then h.finished_at + ${ms("d.keep_ms")} end again
+      from due d
+      left join ${s}.runs r on r.id = d.run
+      left join ${s}.history h on h.id = d.run),
+    later as (
+      update ${s}.keys k set until = seen.again
+      from seen where k.job = seen.job and k.key = seen.key and seen.again is not null),
+    gone as (
+      delete from ${s}.keys k
+      using seen where k.job = seen.job and k.key = seen.key and seen.again is null returning 1)
+    select count(*) from seen`,
+  };
+}

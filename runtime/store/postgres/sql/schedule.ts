@@ -1,0 +1,200 @@
+import type { Reason, Status } from "../../../../sdk/port/status.ts";
+import type { Rule } from "../../../../sdk/port/target.ts";
+import type { Part } from "./part.ts";
+import { date, flag, json, list, maybe, number, raw, shape, wire, word } from "./shape.ts";
+import { finalStatus, liveStatus } from "./status.ts";
+
+export const name = shape({ job: word(), key: word() });
+export const clocked = shape({ at: date });
+/** A schedule, with what became of its last run. */
+export const record = shape({
+  job: word(),
+  key: word(),
+  rule: json<Rule>(),
+  input: wire,
+  queue: raw,
+  priority: maybe(number),
+  tags: list<string>(),
+  declared: flag,
+  paused: flag,
+  nextAt: maybe(date),
+  fresh: flag,
+  lastTick: maybe(date),
+  lastRun: maybe(number),
+  lastStatus: maybe(word<Status>()),
+  lastReason: maybe(word<Reason>()),
+  count: number,
+  served: flag,
+  createdAt: date,
+  updatedAt: date,
+});
+
+/** Whether a live node has the job of schedule `s`. */
+function hasNode({ schema, clock }: Part): string {
+  return `exists (select 1 from ${schema}.nodes a where a.lease_until > ${clock} and s.job = any(a.jobs))`;
+}
+
+/** Since when a node has had just these jobs. */
+export function jobsAt({ clock }: Part, jobs: string): string {
+  return `jobs_at = case when jobs is distinct from ${jobs} then ${clock} else jobs_at end`;
+}
+
+/** Whether schedule `s` may tick: made at run time, or declared by a job that a live node has. */
+export function served(part: Part): string {
+  return `(s.declared is null or ${hasNode(part)})`;
+}
+
+/** The parts of a statement that stores schedules: rows of the arrays $1… of `columnsOf`, and what a repeat changes. One of which `anew` holds
+ *  begins anew, as if it had not been there. */
+export function scheduleRows(part: Part, declared: string, from: string, anew: string): string {
+  const { schema: s, clock, epoch } = part;
+  const now = `floor(${epoch(clock)})::bigint`;
+  const differs = (field: string) =>
+    `(s.rule::json ->> '${field}') is distinct from (excluded.rule::json ->> '${field}')`;
+  const paused = `s.paused and not ${anew}`;
+  const fresh = `not (${paused}) and (s.removed or s.timing <> excluded.timing or (s.next_ms is null and ${differs("limit")}))`;
+  return `
+    insert into ${s}.schedules as s (
+      job, key, overlap, rule, timing, input, meta, queue, priority, tags, declared, next_ms, fresh, created_at, updated_at)
+    select i.job, i.key, i.overlap, i.rule, i.timing, i.input, i.meta, i.queue, i.priority,
+      array(select json_array_elements_text(i.tags::json)), ${declared}, ${now}, true, ${clock}, ${clock}
+    from unnest(
+      $1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::smallint[], $10::text[])
+      i(job, key, overlap, rule, timing, input, meta, queue, priority, tags) ${from}
+    order by i.job collate "C", i.key collate "C"
+    on conflict (job, key) do update
+    set rev = s.rev + 1, overlap = excluded.overlap, rule = excluded.rule, timing = excluded.timing,
+      input = excluded.input, meta = excluded.meta, queue = excluded.queue, priority = excluded.priority, tags = excluded.tags,
+      declared = excluded.declared, removed = false, paused = ${paused}, updated_at = excluded.updated_at,
+      count = case when ${anew} then 0 else s.count end,
+      last_run = case when ${anew} then null else s.last_run end,
+      live = case when ${anew} then '{}' else s.live end,
+      next_ms = case when ${fresh} then excluded.next_ms else s.next_ms end,
+      fresh = case when ${fresh} then true else s.fresh end,
+      last_ms = case when ${anew} or ${differs("atMs")} then null else s.last_ms end`;
+}
+
+/** Whether node $1 is to publish again: it has a declaration that is in force and not applied, or none at all. */
+export function isToPublish(part: Part): string {
+  const { schema: s } = part;
+  return `coalesce((
+      select n.declared is null or exists (
+        select 1 from unnest(n.declared) m(id)
+        join ${s}.declared d on d.id = m.id
+        where ${inForce(part)} and not ${isApplied(part)})
+      from ${s}.nodes n where n.id = $1), true)`;
+}
+
+/** Declaration `d` is the newest of its job among those of live nodes that go on. */
+export function inForce({ schema: s, clock }: Part): string {
+  return `not exists (
+    select 1 from ${s}.declared e where e.job = d.job and e.id > d.id
+      and exists (select 1 from ${s}.nodes o where o.lease_until > ${clock} and not o.draining and e.id = any(o.declared)))`;
+}
+
+/** The schedules of declaration `d` are there, and no others of its job. */
+export function isApplied({ schema: s }: Part): string {
+  return `(d.size = (select count(*) from ${s}.schedules c where c.job = d.job and c.declared = d.id and not c.removed)
+    and not exists (select 1 from ${s}.schedules c where c.job = d.job and c.declared <> d.id))`;
+}
+
+/** Statements on schedules. */
+export function schedule(part: Part) {
+  const { schema: s, clock, epoch, channel, live } = part;
+  const now = `floor(${epoch(clock)})::bigint`;
+  const told = (from: string) =>
+    `told as (select pg_notify('${channel}', 's') where exists (select 1 from ${from}) and ${live})`;
+  const columns = `${record.select({
+    ...{
+      job: "s.job",
+      key: "s.key",
+      rule: "s.rule",
+      input: ["s.input", "s.meta"],
+      queue: "s.queue",
+      priority: "s.priority",
+    },
+    ...{
+      tags: "to_json(s.tags)",
+      declared: "s.declared is not null",
+      paused: "s.paused",
+      nextAt: "s.next_ms",
+      fresh: "s.fresh",
+    },
+    ...{
+      lastTick: "s.last_ms",
+      lastRun: "s.last_run",
+      lastReason: "h.reason",
+      count: "s.count",
+      served: hasNode(part),
+    },
+    lastStatus: `case when r.id is not null then ${liveStatus(part, "r")} else ${finalStatus("h.status")} end`,
+    ...{ createdAt: epoch("s.created_at"), updatedAt: epoch("s.updated_at") },
+  })}
+    from ${s}.schedules s
+    left join ${s}.runs r on r.id = s.last_run
+    left join lateral (select status, reason from ${s}.history where id = s.last_run limit 1) h on true`;
+  const page = (of: string) => `
+    select ${clocked.select({ at: epoch(clock) })}, x.*
+    from (select 1) one
+    left join (
+      select ${columns}
+      where not s.removed and ${of}
+        and ($2::boolean is null or s.paused = $2) and ($3::boolean is null or (s.declared is not null) = $3)
+        and ($4::text is null or (s.job, s.key) > ($4 collate "C", $5::text collate "C"))
+      order by s.job, s.key limit $6) x on true
+    order by x.job, x.key`;
+  return {
+    /** $1 jobs · $2 keys */
+    get: `
+    select ${columns} join unnest($1::text[], $2::text[]) i(job, key) on s.job = i.job and s.key = i.key where not s.removed`,
+
+    /** Always answers a row: the clock, then a schedule or nulls.
+     *  $1 jobs or null · $2 paused or null · $3 declared or null · $4, $5 after this job and key, or null · $6 limit */
+    list: page("($1::text[] is null or s.job = any($1::text[]))"),
+
+    /** As `list`, of the jobs $1 and the key $7. Index: the primary key (job, key). */
+    named: page("s.job = any($1::text[]) and s.key = $7"),
+
+    /** Makes or changes run-time schedules; answers those that it may. $1… as `columnsOf` */
+    put: `
+    with put as (${scheduleRows(part, "null::integer", "", "s.removed")}
+      where s.declared is null or s.removed returning s.job, s.key),
+    ${told("put")}
+    select ${name.select({ job: "job", key: "key" })}, (select count(*) from told) from put`,
+
+    /** $1 job · $2 key */
+    pause: `
+    with changed as (
+      update ${s}.schedules set paused = true, next_ms = null, fresh = false, rev = rev + 1, updated_at = ${clock}
+      where job = $1 and key = $2 and not paused and not removed returning 1),
+    ${told("changed")}
+    select (select count(*) from told)`,
+
+    /** A one-shot that has ticked stays ended. $1 job · $2 key */
+    resume: `
+    with changed as (
+      update ${s}.schedules set paused = false, rev = rev + 1, updated_at = ${clock},
+        next_ms = case when not ended then ${now} end, fresh = not ended
+      from (select coalesce(last_ms >= (rule::json ->> 'atMs')::bigint, false) ended from ${s}.schedules where job = $1 and key = $2) e
+      where job = $1 and key = $2 and paused and not removed returning 1),
+    ${told("changed")}
+    select (select count(*) from told)`,
+
+    /** Counts runs as runs of their schedules. $1 jobs · $2 keys · $3 ids */
+    attach: `
+    with made as (
+      select job, key, array_agg(id) ids, max(id) last
+      from unnest($1::text[], $2::text[], $3::bigint[]) i(job, key, id) group by job, key)
+    update ${s}.schedules c
+    set rev = rev + case when overlap = 0 then 0 else 1 end, last_run = greatest(last_run, made.last),
+      live = case when overlap = 0 then '{}' else live || made.ids end
+    from made
+    where c.job = made.job and c.key = made.key and not c.removed`,
+
+    /** $1 job · $2 key */
+    remove: `
+    delete from ${s}.schedules s
+    where job = $1 and key = $2 and not s.removed and (s.declared is null or not ${hasNode(part)})
+    returning job`,
+  };
+}

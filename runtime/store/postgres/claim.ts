@@ -7,6 +7,7 @@ import type { Listener } from "./listen.ts";
 import type { Marks } from "./mark.ts";
 import { numbers, type Pool, type Row } from "./pool.ts";
 import { scanner, type Scanner } from "./scan.ts";
+import { claimed, taken } from "./sql/claim.ts";
 import type { Statements } from "./sql.ts";
 
 /** What claims and beats work with. */
@@ -30,9 +31,9 @@ interface Told {
 const everyCrash = 32_768;
 /** Where a full scan takes long, a claim in a lane without a mark begins this long ago; ms. */
 const recentMs = 2000;
+const nothing: readonly string[] = [];
 /** From how many lanes on it pays to see first which have something. */
 const fewLanes = 32;
-const nothing: readonly string[] = [];
 
 export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "listen"> {
   const { lanes } = parts;
@@ -140,9 +141,9 @@ async function claimOnce(parts: Parts, list: readonly number[], claim: Claim): P
       if (isFull) marks.end(list, performance.now() - sentAt, 0, false);
       throw error;
     });
-  const { lateMs, lastMs, leases, nowMs, rev } = await read(parts, rows);
+  const { lateMs, lastMs, leases, nowMs, rev, tookMs } = await read(parts, rows);
   const exhausted = leases.length < claim.limit;
-  if (isFull) marks.end(list, Number(rows[0]![17]), leases.length, exhausted);
+  if (isFull) marks.end(list, tookMs, leases.length, exhausted);
   // Without a mark a claim of what is recent left out what is older, so there is none yet.
   const seen = isSlow ? list.filter((lane) => marks.of(lane) > 0) : list;
   marks.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs: performance.now() - sentAt });
@@ -161,37 +162,41 @@ function rest({ node, ttlMs, limit, aheadMs, crashesBelow }: Claim): readonly nu
 
 /** What a claim's rows say. `lateMs` and `lastMs` as in `Seen`. */
 async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
-  const [rev, nowMs] = [Number(rows[0]![0]), Number(rows[0]![1])];
+  const head = claimed.read(rows[0]!);
   const leases: Lease[] = [];
   const lastMs = new Map<number, number>();
   let lateMs = 0;
   for (const row of rows) {
-    if (row[2] === null) continue;
-    const lane = Number(row[4]);
-    leases.push(leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane)))); // awaits only what is new: a promise a row is dear
-    const readyMs = Number(row[16]);
+    if (row[at.id] === null) continue;
+    const lane = Number(row[at.lane]);
+    const lease = leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane))); // awaits only what is new: a promise a row is dear
+    const readyMs = Number(row[at.readyMs]);
+    leases.push(lease);
     lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
-    if (row[3] === "1" && marks.isBelow(lane, readyMs)) lateMs = Math.max(lateMs, nowMs - readyMs);
+    if (lease.token === 1 && marks.isBelow(lane, readyMs)) lateMs = Math.max(lateMs, head.nowMs - readyMs);
   }
-  return { rev, nowMs, leases, lastMs, lateMs };
+  return { ...head, leases, lastMs, lateMs };
 }
 
+const at = taken.at(claimed.width);
+
+/** Reads as `taken` says, but by a literal: 0.2 us a run instead of 0.5. */
 function leaseOf(row: Row, lane: Lane): Lease {
   return {
-    id: Number(row[2]),
-    token: Number(row[3]),
+    id: Number(row[at.id]),
+    token: Number(row[at.token]),
     job: lane.job,
     queue: lane.queue,
     priority: lane.priority,
-    dueMs: Number(row[5]),
-    createdMs: Number(row[6]),
-    expiresMs: row[7] === null ? null : Number(row[7]),
-    attempt: Number(row[8]),
-    crashes: Number(row[9]),
-    canceling: row[10] !== null,
-    input: { json: row[11]!, meta: row[12]! },
-    tags: row[13] ? (JSON.parse(row[13]) as string[]) : nothing,
-    key: row[14]!,
-    options: row[15] ? (JSON.parse(row[15]) as RunOptions) : null,
+    dueMs: Number(row[at.dueMs]),
+    createdMs: Number(row[at.createdMs]),
+    expiresMs: row[at.expiresMs] === null ? null : Number(row[at.expiresMs]),
+    attempt: Number(row[at.attempt]),
+    crashes: Number(row[at.crashes]),
+    canceling: row[at.canceling] === "t",
+    input: { json: row[at.input]!, meta: row[at.input + 1]! },
+    tags: row[at.tags] ? (JSON.parse(row[at.tags]!) as string[]) : nothing,
+    key: row[at.key]!,
+    options: row[at.options] ? (JSON.parse(row[at.options]!) as RunOptions) : null,
   };
 }

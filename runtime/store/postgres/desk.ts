@@ -1,7 +1,8 @@
 import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
 import type { Status } from "../../../sdk/port/status.ts";
 import type { Lanes } from "./lane.ts";
-import { at, outwait } from "./add.ts";
+import { at } from "./column.ts";
+import { outwait } from "./retry.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { desk as statements } from "./sql/desk.ts";
 import { statusNumber } from "./sql/status.ts";

@@ -1,9 +1,9 @@
 import { isFinal } from "../../../sdk/port/status.ts";
-import { liveColumns, pastColumns } from "./column.ts";
-import type { Find, JobRecord, RunRecord } from "../../../sdk/port/target.ts";
+import type { Find, RunRecord } from "../../../sdk/port/target.ts";
 import type { Listener } from "./listen.ts";
 import type { Pool } from "./pool.ts";
-import { jobOf, laneStatOf, nodeOf, rateOf, runOf } from "./record.ts";
+import { clocked, find as statements, queue } from "./sql/find.ts";
+import * as record from "./sql/record.ts";
 import type { Statements } from "./sql.ts";
 
 /** Counts of a lane stop here. */
@@ -15,7 +15,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   const text = statements(sql);
   const get: Get = async (id) => {
     const rows = await pool.rows("tasker_get", text.get, [id]);
-    return rows[0] ? runOf(rows[0]) : null;
+    return rows[0] ? record.run.read(rows[0]) : null;
   };
   return {
     get,
@@ -23,7 +23,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
       const { job = [], key = "", holds } = filter;
       if (!holds) return (await search()).list(pool, sql, filter, page ?? {});
       const rows = await pool.rows("tasker_holding", text.holding, [job[0] ?? "", key]);
-      return { items: rows.map(runOf), next: null, complete: true };
+      return { items: record.run.all(rows), next: null, complete: true };
     },
     attempts: async (filter, page) => (await search()).attempts(pool, sql, filter, page ?? {}),
     logs: async (run, page) => (await search()).logs(pool, sql, run, page ?? {}),
@@ -35,16 +35,16 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
         pool.rows("tasker_nodes", text.nodes, []),
       ]);
       return {
-        at: new Date(Number(queues[0]![0])),
-        queues: queues.filter((row) => row[1] !== null).map((row) => ({ name: row[1]!, paused: row[2] === "t" })),
-        lanes: lanes.map(laneStatOf),
-        rates: rates.map(rateOf),
+        at: clocked.read(queues[0]!).at,
+        queues: queue.all(queues, clocked.width),
+        lanes: record.lane.all(lanes),
+        rates: record.rate.all(rates),
         windowMs: rateWindowMs,
-        nodes: nodes.map(nodeOf),
+        nodes: record.node.all(nodes),
       };
     },
     async jobs() {
-      return (await pool.rows("tasker_jobs", text.jobs, [])).map(jobOf) satisfies readonly JobRecord[];
+      return record.job.all(await pool.rows("tasker_jobs", text.jobs, []));
     },
     awaited: (id, waitMs, signal) => awaited(pool, text.watch, listener, get, id, waitMs, signal),
   };
@@ -93,54 +93,4 @@ async function awaited(
     stop();
     signal?.removeEventListener("abort", rouse);
   }
-}
-
-function statements(sql: Statements) {
-  const { schema: s, channel, clock, now, epoch, ms, holds } = sql;
-  const count = (where: string) =>
-    `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
-  const leased = `coalesce(r.lease_until >= ${clock}, false)`;
-  return {
-    /** The limit ends the look through the partitions of history where the run is found. $1 id */
-    get: `
-    select ${liveColumns(sql)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = $1 union all
-    select ${pastColumns(sql)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = $1 limit 1`,
-
-    /** The run that holds a key. Index: the primary key of keys. $1 job · $2 key */
-    holding: `
-    with k as materialized (
-      select k.run from ${s}.keys k left join ${s}.runs r on r.id = k.run left join ${s}.history h on h.id = k.run
-      where k.job = $1 and k.key = $2 and (r.id is not null or ${holds("k", "r", "h")}))
-    select ${liveColumns(sql)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k) union all
-    select ${pastColumns(sql)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k) limit 1`,
-
-    /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
-    depth: `
-    select l.queue, l.job, l.priority, ${count(`r.ready_at <= ${now} and not ${leased}`)}, ${count(`r.ready_at > ${now} and not ${leased}`)},
-      (select count(*) from (select r.lease_until from ${s}.runs r where r.lane = l.id and r.state = 0 order by r.ready_at, r.id limit 2 * $1) r where ${leased})
-        + coalesce(h.n, 0)
-    from ${s}.lanes l left join (select lane, count(*) n from ${s}.runs where state = 1 group by lane) h on h.lane = l.id
-    order by l.queue, l.job, l.priority desc`,
-    /** $1 window, ms */
-    rates: `
-    select queue, job, sum(completed), sum(failed), sum(canceled), sum(retried), sum(wait_ms), sum(run_ms)
-    from ${s}.rates where at > ${now} - ${ms("$1")} group by queue, job order by queue, job`,
-    nodes: `
-    select id, name, ${epoch("started_at")}, ${epoch("seen_at")}, lease_until >= ${clock}, draining, asleep, slots, busy, heap, to_json(jobs)::text
-    from ${s}.nodes where lease_until >= ${clock} - interval '10 minutes' order by id`,
-    jobs: `select id, description, queue, priority, schema, to_json(tags)::text, ttl_ms, hooks, ${epoch("seen_at")} from ${s}.jobs order by id`,
-    /** Always answers a row: the clock, then a queue or nulls. */
-    queues: `
-    select ${epoch(clock)}, q.name, q.paused from (select 1) one left join (
-      select distinct on (name) name, paused from (
-        select name, paused, 0 o from ${s}.queues union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') n
-      order by name, o) q on true
-    order by q.name`,
-    /** Waits for no lock. Claims skip a row that is locked, too, so one that met this is asked for again. $1 id */
-    watch: `
-  with marked as (
-    update ${s}.runs set watched = true where id = (select id from ${s}.runs where id = $1 for update skip locked) returning state, lease_until),
-  told as (select pg_notify('${channel}', 'd') from marked where state = 0 and lease_until is null)
-  select (select count(*) from told) from marked`,
-  };
 }

@@ -1,9 +1,8 @@
-import type { Fence, Nodes, NodeState } from "../port.ts";
+import type { Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./claim.ts";
 import { publisher } from "./publish.ts";
-import { isToPublish, jobsAt, served } from "./schedule.ts";
-import { numbers, type Row, texts } from "./pool.ts";
-import type { Statements } from "./sql.ts";
+import { numbers, texts } from "./pool.ts";
+import { beaten, canceled, node as statements } from "./sql/node.ts";
 
 /** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
 const mostLanes = 1000;
@@ -38,18 +37,9 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
         marks.beat(mine, Infinity);
         throw error;
       });
-      marks.beat(mine, Number(rows[0]![11]));
-      const [alive, nowMs, tickMs, publish, sweep, others, dueMs, expiresMs] = rows[0]!;
-      return {
-        alive: alive === "t",
-        nowMs: Number(nowMs),
-        tickMs: instantOf(tickMs),
-        publish: publish === "t",
-        sweep: sweep === "t",
-        others: others === "t",
-        coming: looked && { dueMs: instantOf(dueMs), expiresMs: instantOf(expiresMs) },
-        cancel: fencesOf(rows, 8),
-      };
+      const { dueMs, expiresMs, tookMs, ...answer } = beaten.read(rows[0]!);
+      marks.beat(mine, tookMs);
+      return { ...answer, coming: looked && { dueMs, expiresMs }, cancel: canceled.all(rows, beaten.width) };
     },
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);
@@ -61,84 +51,4 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
 /** Whether to look in its lanes for what comes. */
 function looksOut(lanes: readonly number[], { busy, heap }: NodeState): boolean {
   return busy + heap === 0 && lanes.length <= mostLanes;
-}
-
-function instantOf(text: string | null | undefined): number | null {
-  return text === null || text === undefined ? null : Number(text);
-}
-
-function fencesOf(rows: readonly Row[], at: number): readonly Fence[] {
-  return rows.filter((row) => row[at] !== null).map((row) => ({ id: Number(row[at]), token: Number(row[at + 1]) }));
-}
-
-function statements(sql: Statements) {
-  const { schema: s, channel, clock, now, epoch, ms } = sql;
-  /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. $1 node */
-  const asked = `
-  sent as (
-    select c.id, c.run, c.token, r.id is not null stands from ${s}.commands c
-    left join ${s}.runs r on r.id = c.run and r.token = c.token and r.ask is not null and (r.state = 1 or r.lease_until is not null)
-    where c.node = $1),
-  over as (delete from ${s}.commands where id in (select id from sent where not stands)),
-  asked as (select distinct run, token from sent where stands)`;
-  /** When the first run expires; null if that takes long to find ($19). The order makes the planner walk runs_expiry, and no larger index. */
-  const expiry = `(
-    select expires_at from ${s}.runs where not $19::boolean and expires_at is not null and state < 1 and lease_until is null order by expires_at limit 1)`;
-  /** Whether any of a sweep's statements would find something. $1 the node that asks */
-  const sweep = `(
-    exists (select 1 from ${s}.nodes n where n.id <> $1 and n.lease_until < ${clock}
-      and (n.lease_until < ${clock} - interval '1 hour' or exists (select 1 from ${s}.runs where state = 1 and holder = n.id)))
-    or coalesce(${expiry} <= ${now}, false)
-    or exists (select 1 from ${s}.commands c where not exists (select 1 from ${s}.nodes n where n.id = c.node))
-    or exists (select 1 from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
-      where r.state = 0 and r.ask is not null and r.lease_until < ${clock}))`;
-  /** When the first run of the lanes $17 can be leased: the first that is free, or the first of all once its lease ends, which stands for
-   *  those that a dead node has claimed. Now, if the lanes were read at another revision than $18. Index: runs_ready, two steps a lane. */
-  const due = `
-    case when (select rev from ${s}.config) is distinct from $18::bigint then ${epoch(clock)} else (
-      select floor(${epoch("min(x.at)")}) from unnest($17::int[]) l(lane)
-      cross join lateral (
-        (select ready_at at from ${s}.runs where lane = l.lane and state = 0 and (lease_until is null or lease_until < ${clock})
-          order by ready_at, id limit 1)
-        union all
-        select greatest(ready_at, lease_until) from (
-          select ready_at, lease_until from ${s}.runs where lane = l.lane and state = 0 order by ready_at, id limit 1) f
-        where lease_until >= ${clock}) x
-      where l.lane <> all(array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused))) end`;
-  return {
-    /** $1 name · $2 app · $3 version · $4 ttl, ms */
-    join: `
-  with made as (
-    insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until)
-    values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
-  insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
-
-    /** Renews the node's lease, stores its state and rates, wakes nodes that sleep unless it sleeps itself, reads its commands and what comes.
-     *  Answers whether the lease still stood.
-     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 it sleeps ·
-     *  $17 lanes to look into, or null · $18 the revision at which they were read · $19 what walks over rows that are gone takes long */
-    beat: `
-  with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
-  renewed as (
-    update ${s}.nodes n set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, asleep = $16, jobs = $7::text[], ${jobsAt("$7::text[]", clock)}
-    from old where n.id = old.id returning old.alive),
-  joined as (
-    insert into ${s}.nodes (id, name, app, version, started_at, seen_at, lease_until) overriding system value
-    select $1, 'node ' || $1, '', '', ${clock}, ${clock}, ${clock} + ${ms("$2")} where not exists (select 1 from old)),
-  woken as (
-    update ${s}.nodes set asleep = false, lease_until = least(lease_until, ${clock} + ${ms("$2")})
-    where id = any(array(select id from ${s}.nodes where asleep and id <> $1 and not $16 for update skip locked)) returning 1),
-  told as (select pg_notify('${channel}', 'd') where exists (select 1 from woken)),
-  ${asked},
-  added as (
-    insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
-    select ${clock}, $1, * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
-  select coalesce((select alive from renewed), false), ${epoch(clock)},
-    (select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(sql)})), ${isToPublish(sql)},
-    ${sweep}, exists (select 1 from ${s}.nodes where lease_until > ${clock} and id <> $1), ${due}, floor(${epoch(expiry)}), a.run, a.token, (select count(*) from told), ${epoch(clock)} - ${epoch(now)}
-  from (select 1) one left join asked a on true`,
-
-    /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
-    leave: `update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, asleep = false, busy = 0, heap = 0 where id = $1`,
-  };
 }

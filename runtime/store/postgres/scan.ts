@@ -1,5 +1,6 @@
 import type { Marks } from "./mark.ts";
 import { numbers, type Pool, type Row } from "./pool.ts";
+import { scanned } from "./sql/claim.ts";
 import type { Statements } from "./sql.ts";
 
 /** Full scans beside the claims, for lanes whose index is slow to walk: they only read which runs wait below the low-water marks.
@@ -32,7 +33,7 @@ const leastEach = 10;
 
 /** `ring`: runs were found in these lanes. */
 export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly number[]) => void): Scanner {
-  let found: readonly Found[] = [];
+  let waiting: readonly Found[] = [];
   let mayStartAt = 0;
 
   async function scan(lanes: readonly number[]): Promise<void> {
@@ -54,18 +55,19 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
   }
 
   function takeIn(lanes: readonly number[], limit: number, row: Row, tookMs: number): void {
-    const runs = runsOf(row);
+    const { nowMs, tookMs: walkedMs, ...found } = scanned.read(row);
+    const runs = found.ids.map((id, i): Found => ({ id, lane: found.lanes[i]!, readyMs: found.instants[i]! }));
     const counts = new Map<number, number>();
     for (const { lane } of runs) counts.set(lane, (counts.get(lane) ?? 0) + 1);
     const last = new Map(runs.map(({ lane, readyMs }) => [lane, readyMs]));
     const isCut = (lane: number): boolean => (counts.get(lane) ?? 0) >= limit;
-    marks.end(lanes, Number(row[1]), runs.length, !lanes.some(isCut));
+    marks.end(lanes, walkedMs, runs.length, !lanes.some(isCut));
     if (!marks.isSlow(lanes)) {
       marks.forget([...last.keys()]); // claims may begin at the head again
     } else {
-      found = runs;
+      waiting = runs;
       const unknown = lanes.filter((lane) => marks.of(lane) === 0);
-      marks.saw({ lanes: unknown, lastMs: new Map(), lateMs: 0, exhausted: true, nowMs: Number(row[0]), tookMs });
+      marks.saw({ lanes: unknown, lastMs: new Map(), lateMs: 0, exhausted: true, nowMs, tookMs });
       for (const [lane, readyMs] of last) if (isCut(lane)) marks.lower(lane, readyMs - 1); // claims go on from there
     }
     if (runs.length > 0) ring([...last.keys()]);
@@ -76,17 +78,11 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
       if (lanes.length > 0 && performance.now() >= mayStartAt) void scan(lanes);
     },
     take(lanes, limit) {
-      if (found.length === 0) return [];
+      if (waiting.length === 0) return [];
       const among = new Set(lanes);
-      const taken = new Set(found.filter(({ lane }) => among.has(lane)).slice(0, limit));
-      found = found.filter((run) => !taken.has(run));
+      const taken = new Set(waiting.filter(({ lane }) => among.has(lane)).slice(0, limit));
+      waiting = waiting.filter((run) => !taken.has(run));
       return [...taken].map(({ id }) => id);
     },
   };
-}
-
-function runsOf([, , lanes, ids, instants]: Row): readonly Found[] {
-  const list = (text: string | null | undefined): readonly number[] => (text ? (JSON.parse(text) as number[]) : []);
-  const [inLanes, readyMs] = [list(lanes), list(instants)];
-  return list(ids).map((id, i) => ({ id, lane: inLanes[i]!, readyMs: readyMs[i]! }));
 }

@@ -3,9 +3,9 @@ import { Kysely, PostgresDialect, type RawBuilder, sql as raw } from "kysely";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/port/status.ts";
 import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
 import { strangeCursor } from "../guard.ts";
-import { liveColumns, pastColumns } from "./column.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
-import { attemptOf, logOf, runOf } from "./record.ts";
+import * as record from "./sql/record.ts";
+import { flag, shape } from "./sql/shape.ts";
 import { leased, running, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
@@ -19,6 +19,9 @@ const numberedMs = 60_000;
 const dayMs = 86_400_000;
 
 type Part = RawBuilder<unknown>;
+
+/** Whether a row is a match, and whether the window ends with it. */
+const marks = shape({ hit: flag, edge: flag });
 
 /** Compiles; it never connects. */
 const kysely = new Kysely<unknown>({
@@ -87,7 +90,7 @@ function laneByLane(sql: Statements, half: Half, limit: number, lanes: readonly 
 
 function shown({ schema: s }: Statements, { columns }: Half, from: Part, limit: number): Part {
   const lanes = raw.raw(`${s}.lanes`);
-  return raw`(select ${raw.raw(columns)}, r.hit, r.edge from ${from} join ${lanes} l on l.id = r.lane order by r.id desc limit ${limit + 1})`;
+  return raw`(select ${raw.raw(columns)}, ${raw.raw(marks.select({ hit: "r.hit", edge: "r.edge" }))} from ${from} join ${lanes} l on l.id = r.lane order by r.id desc limit ${limit + 1})`;
 }
 
 function picked({ table, checks }: Half, order: Part, wanted: readonly Part[], limit: number, size: number): Part {
@@ -103,10 +106,11 @@ function picked({ table, checks }: Half, order: Part, wanted: readonly Part[], l
 function paged(rows: readonly Row[], limit: number): Page<RunRecord> {
   const items: RunRecord[] = [];
   for (const row of rows) {
-    const [hit, edge] = row.slice(-2);
-    if (hit === "t" && items.length === limit) return { items, next: String(items.at(-1)!.id), complete: true };
-    if (hit === "t") items.push(runOf(row));
-    if (edge === "t") return { items, next: row[0]!, complete: false };
+    const { hit, edge } = marks.read(row, record.run.width);
+    if (hit && items.length === limit) return { items, next: String(items.at(-1)!.id), complete: true };
+    const run = record.run.read(row);
+    if (hit) items.push(run);
+    if (edge) return { items, next: String(run.id), complete: false };
   }
   return { items, next: null, complete: true };
 }
@@ -185,13 +189,13 @@ function halves(sql: Statements, filter: RunFilter, shared: readonly Part[]): re
   return [
     liveWanted.length > 0 && hasEnd === undefined
       ? {
-          ...{ table: `${s}.runs`, columns: liveColumns(sql), checks: search },
+          ...{ table: `${s}.runs`, columns: record.liveColumns(sql), checks: search },
           wanted: [...shared, ...made, ...liveConditions(sql, liveWanted)],
         }
       : null,
     over.length > 0
       ? {
-          ...{ table: `${s}.history`, columns: pastColumns(sql) },
+          ...{ table: `${s}.history`, columns: record.pastColumns(sql) },
           ...pastConditions(filter, over, [...shared], [...made, ...search]),
         }
       : null,
@@ -262,7 +266,7 @@ function searches(filter: RunFilter): readonly Part[] {
 /** Attempts, newest first. */
 export async function attempts(
   pool: Pool,
-  { schema: s, epoch }: Statements,
+  sql: Statements,
   filter: { readonly run?: number; readonly job?: readonly string[] },
   page: Paging,
 ): Promise<Page<AttemptRecord>> {
@@ -271,30 +275,28 @@ export async function attempts(
   if (page.cursor !== undefined) where.push(raw`a.id < ${cursorOf(page.cursor)}`);
   if (filter.run !== undefined) where.push(raw`a.run = ${filter.run}`);
   if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
-  const rows = await ask(
-    pool,
-    raw`select ${raw.raw(`a.id, a.run, a.token, a.n, l.job, (select n.name from ${s}.names n where n.id = a.node), ${epoch("a.started_at")}, ${epoch("a.ended_at")},
-    a.outcome, a.error, ${epoch("a.retry_at")} from ${s}.attempts a join ${s}.lanes l on l.id = a.lane`)} where ${raw.join(where, raw` and `)} order by a.id desc limit ${limit + 1}`,
+  const from = raw.raw(
+    `${record.attemptColumns(sql)} from ${sql.schema}.attempts a join ${sql.schema}.lanes l on l.id = a.lane`,
   );
-  const more = rows.length > limit;
-  return { items: rows.slice(0, limit).map(attemptOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
+  const order = raw`order by a.id desc limit ${limit + 1}`;
+  const rows = await ask(pool, raw`select ${from} where ${raw.join(where, raw` and `)} ${order}`);
+  return pageOf(record.attempt.all(rows), limit);
+}
+
+/** A page of records without their numbers, by which a page goes on. */
+function pageOf<T>(records: readonly (T & { readonly id: number })[], limit: number): Page<T> {
+  const more = records.length > limit;
+  const items = records.slice(0, limit).map(({ id: _, ...item }) => item as T);
+  return { items, next: more ? String(records[limit - 1]!.id) : null, complete: true };
 }
 
 /** What a run's handler logged, oldest first. */
-export async function logs(
-  pool: Pool,
-  { schema: s, epoch }: Statements,
-  run: number,
-  page: Paging,
-): Promise<Page<LogRecord>> {
+export async function logs(pool: Pool, sql: Statements, run: number, page: Paging): Promise<Page<LogRecord>> {
   const { limit = 50 } = page;
   const after = page.cursor === undefined ? 0 : cursorOf(page.cursor);
-  const rows = await ask(
-    pool,
-    raw`select ${raw.raw(`id, run, attempt, ${epoch("at")}, level, message, data from ${s}.logs`)} where run = ${run} and id > ${after} order by id limit ${limit + 1}`,
-  );
-  const more = rows.length > limit;
-  return { items: rows.slice(0, limit).map(logOf), next: more ? rows[limit - 1]![0]! : null, complete: true };
+  const from = raw.raw(`${record.logColumns(sql)} from ${sql.schema}.logs`);
+  const rows = await ask(pool, raw`select ${from} where run = ${run} and id > ${after} order by id limit ${limit + 1}`);
+  return pageOf(record.log.all(rows), limit);
 }
 
 function cursorOf(text: string): number {

@@ -1,5 +1,21 @@
 import type { Part } from "./part.ts";
+import { flag, maybe, number, shape, word } from "./shape.ts";
 import { free } from "./status.ts";
+
+/** What adding under a lease answers, in each of its rows: the clock, the instant of all, and a run that is not leased. */
+export const leased = shape({ nowMs: number, dueMs: number, unleased: maybe(number) });
+/** A run that has its key. */
+export const winner = shape({ run: number });
+/** Who holds a key. Casts to text keep the parsers of a caller's client off. */
+export const holder = shape({
+  place: number,
+  run: number,
+  hash: word(),
+  live: flag,
+  pending: flag,
+  kept: flag,
+  rev: number,
+});
 
 type Column =
   | ("id" | "lane" | "ready_at" | "created_at" | "started_at" | "replay_of" | "token" | "node" | "attempt")
@@ -99,7 +115,7 @@ export function adds(part: Part) {
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run`;
   const told = `told as (select pg_notify('${channel}', $11))`;
   const toldIf = `told as (select pg_notify('${channel}', $11) where ${tells("$11")})`;
-  const winners = "select run::text run, (select count(*) from told) told from won";
+  const winners = `select ${winner.select({ run: "run::text run" })}, (select count(*) from told) told from won`;
 
   return {
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
@@ -131,7 +147,7 @@ export function adds(part: Part) {
 
     /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
      *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.
-     *  Answers the clock, the instant of all, and then the id of each that is not leased, or null. */
+     *  Answers a row for each that is not leased, one at least. */
     addLeased: `
   with added as (${inserted(
     part,
@@ -148,7 +164,8 @@ export function adds(part: Part) {
     cross join lateral (select i.lane = any(${paused}) held) p`,
   )}
     returning id, token)
-  select ${epoch(clock)}, ${epoch(thisMs)}, a.id from (select 1) one left join added a on a.token = 0`,
+  select ${leased.select({ nowMs: epoch(clock), dueMs: epoch(thisMs), unleased: "a.id" })}
+  from (select 1) one left join added a on a.token = 0`,
 
     /** Takes back leases that came with runs whose add was not answered. The token moves on: whoever heard of the lease after all has lost it.
      *  $1 ids · $2 node */
@@ -194,9 +211,12 @@ export function adds(part: Part) {
     /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
      *  $1 jobs · $2 keys */
     holders: `
-  select i.n::text place, k.run::text run, k.hash hash, (r.id is not null)::text live,
-    (r.id is not null and r.state = 0 and r.attempt = 0 and ${free(part, "r")})::text pending,
-    (${holds("k", "r", "h")})::text kept, k.rev::text rev
+  select ${holder.select({
+    ...{ place: "i.n::text place", run: "k.run::text run", hash: "k.hash hash", rev: "k.rev::text rev" },
+    live: "(r.id is not null)::text live",
+    pending: `(r.id is not null and r.state = 0 and r.attempt = 0 and ${free(part, "r")})::text pending`,
+    kept: `(${holds("k", "r", "h")})::text kept`,
+  })}
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
   join ${s}.keys k on k.job = i.job and k.key = i.key
   left join ${s}.runs r on r.id = any(array[k.run])

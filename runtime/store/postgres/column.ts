@@ -1,0 +1,67 @@
+import type { NewKey, NewRun } from "../../../sdk/port/target.ts";
+import { numbers, texts } from "./pool.ts";
+
+/** A run about to be added. */
+export interface Numbered {
+  readonly id: number;
+  readonly lane: number;
+  readonly run: NewRun;
+}
+export type Keyed = Numbered & { readonly run: NewRun & { readonly key: NewKey } };
+
+/** A notification names so many lanes at most. */
+const mostNamed = 16;
+
+/** Payload of the notification: the lanes to look at, all if they are many. What is due much later than any node looks ahead is told to
+ *  nodes that sleep. Inside a caller's transaction it names no lanes, because its runs may turn up below their low-water marks
+ *  (mark.ts). */
+export function wakes(items: readonly Numbered[], inside = false): string {
+  const soon = items.filter(({ run }) => run.delayMs < 60_000);
+  const lanes = new Set((soon.length > 0 ? soon : items).map(({ lane }) => lane));
+  return `${soon.length > 0 ? "d" : "l"}${inside || lanes.size > mostNamed ? "" : [...lanes].join(",")}`;
+}
+
+/** Epoch ms of the instant asked for; Postgres has no use for those long past. */
+export function at(dueAt: Date | null): number | null {
+  return dueAt && Math.max(0, dueAt.getTime());
+}
+
+/** What new runs are, as arrays by column; in the order of $1… of `add`. */
+export function columnsOf(items: readonly Numbered[]) {
+  const numbersOf = (of: (run: NewRun) => number | null): string => numbers(items.map(({ run }) => of(run)));
+  const textsOf = (of: (run: NewRun) => string | null): string => texts(items.map(({ run }) => of(run)));
+  return {
+    id: () => numbers(items.map(({ id }) => id)),
+    lane: () => numbers(items.map(({ lane }) => lane)),
+    delay: () => numbersOf((run) => run.delayMs),
+    at: () => numbersOf((run) => at(run.dueAt)),
+    input: () => textsOf((run) => run.input.json),
+    meta: () => textsOf((run) => run.input.meta),
+    tags: () => textsOf(tagsOf),
+    options: () => textsOf(optionsOf),
+    ttl: () => numbersOf((run) => run.ttlMs),
+    replay: () => numbersOf((run) => run.replayOf),
+  };
+}
+
+export function columns(items: readonly Numbered[]): readonly string[] {
+  return Object.values(columnsOf(items)).map((column) => column());
+}
+
+export function tagsOf({ tags }: NewRun): string | null {
+  return tags.length > 0 ? JSON.stringify(tags) : null;
+}
+export function optionsOf({ options }: NewRun): string | null {
+  return options && JSON.stringify(options);
+}
+
+/** As `columns`, with the payload of the notification and what a key has. */
+export function keyedColumns(items: readonly Keyed[], inside: boolean): readonly unknown[] {
+  const keys = items.map((item) => item.run.key);
+  const names = [
+    texts(items.map((item) => item.run.job)),
+    texts(keys.map((key) => key.key)),
+    texts(keys.map((key) => key.hash)),
+  ];
+  return [...columns(items), wakes(items, inside), ...names, numbers(keys.map((key) => key.keepMs))];
+}

@@ -1,0 +1,152 @@
+import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
+import { formatId } from "../../../sdk/port/id.ts";
+import type { Added } from "../../../sdk/port/target.ts";
+import { batch } from "./batch.ts";
+import { at, type Keyed, keyedColumns, type Numbered, optionsOf, tagsOf } from "./column.ts";
+import { gateOf, isBusy, type Pool, texts } from "./pool.ts";
+import { isAwayOnly, isolated, outwait, patienceMs, senderFor } from "./retry.ts";
+import { holder, winner } from "./sql/add.ts";
+import type { Statements } from "./sql.ts";
+import type { Send } from "./transaction.ts";
+
+type Holder = ReturnType<typeof holder.read>;
+type Answers = Promise<readonly (Added | Error)[]>;
+
+/** Adds of runs with a key. Those that are in flight together share a statement. */
+export interface KeyedAdds {
+  add(items: readonly Keyed[]): Answers;
+  /** In a caller's transaction. */
+  inside(send: Send, items: readonly Keyed[]): Answers;
+}
+
+export function keyedAdds(
+  pool: Pool,
+  sql: Statements,
+  bounds: { readonly bytes: number; readonly weigh: (item: Keyed) => number },
+): KeyedAdds {
+  const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
+  const claim = (items: readonly Keyed[], again: boolean): Answers =>
+    addKeyed(senderFor(pool, sql, items, again), sql, items, true);
+  const claimInTurn = async (items: readonly Keyed[]): Answers => {
+    await turns.enter();
+    return claim(items, true).finally(() => turns.leave());
+  };
+  const many = batch((items: readonly Keyed[]) => isolated(items, claim, isAwayOnly), {
+    size: 500,
+    width: 2,
+    ...bounds,
+  });
+  const few = batch((items: readonly Keyed[]) => isolated(items, claimInTurn, isAwayOnly), { size: 25, ...bounds });
+
+  /** Of items that met a key which another open transaction claims, few at a time are written again, so that only those that
+   *  want that very key wait for its end, by themselves. */
+  async function claimApart(item: Keyed): Promise<Added | Error> {
+    const [answer] = await few([item]);
+    if (!isBusy(answer)) return answer!;
+    const { job, key } = item.run;
+    const what = `idempotency key "${key.key}" of job "${job}" is claimed by another open transaction; repeat the call once that has ended`;
+    return outwait(() => claimInTurn([item]), patienceMs, what).then(
+      ([added]) => added!,
+      (error: Error) => error,
+    );
+  }
+
+  return {
+    async add(items) {
+      const answers = await many(items);
+      return Promise.all(answers.map(async (answer, i) => (isBusy(answer) ? claimApart(items[i]!) : answer)));
+    },
+    inside: (send, items) => addKeyed(send, sql, items, false),
+  };
+}
+
+export function isKeyed(item: Numbered): item is Keyed {
+  return item.run.key !== null;
+}
+
+export function isReplacing({ run }: Numbered): boolean {
+  return run.key?.onConflict === "replace";
+}
+
+export function replacesInside(): Error {
+  return new InvalidInput(
+    'onConflict "replace" would lock the waiting run until the transaction ends; leave out tx, or use "return"',
+  );
+}
+
+async function addKeyed(
+  send: Send,
+  sql: Statements,
+  items: readonly Keyed[],
+  own: boolean,
+): Promise<readonly (Added | Error)[]> {
+  const [name, statement] = own ? ["tasker_add_keyed_soon", sql.addKeyedSoon] : ["", sql.addKeyed];
+  const rows = await send(name, statement, keyedColumns(items, !own));
+  const won = new Set(winner.all(rows).map(({ run }) => run));
+  const losers = items.filter((item) => !won.has(item.id));
+  const lost = losers.length > 0 ? await resolveKeys(send, sql, losers, own) : new Map<number, Added | Error>();
+  return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
+}
+
+/** Answers those whose key is held, and takes over keys that their run has let go of. */
+async function resolveKeys(
+  send: Send,
+  sql: Statements,
+  losers: readonly Keyed[],
+  own: boolean,
+): Promise<Map<number, Added | Error>> {
+  const answers = new Map<number, Added | Error>();
+  const rows = await send("tasker_holders", sql.holders, [
+    texts(losers.map((l) => l.run.job)),
+    texts(losers.map((l) => l.run.key.key)),
+  ]);
+  const holders = new Map(holder.all(rows).map((held) => [held.place, held]));
+  for (const [i, item] of losers.entries()) {
+    const by = holders.get(i + 1);
+    if (by && (by.live || by.kept || by.run === item.id)) answers.set(item.id, await held(send, sql, item, by));
+    else answers.set(item.id, await takeOver(send, sql, item, by ?? null, own));
+  }
+  return answers;
+}
+
+/** The key has a run: return it, replace its input, or refuse. */
+async function held(send: Send, sql: Statements, item: Keyed, by: Holder): Promise<Added | Error> {
+  const { run, lane } = item;
+  const id = by.run;
+  if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
+  const conflict = by.hash !== "" && by.hash !== run.key.hash; // "": not known
+  if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
+  if (run.key.onConflict === "replace" && by.pending) {
+    const values = [
+      id,
+      lane,
+      run.delayMs,
+      at(run.dueAt),
+      run.input.json,
+      run.input.meta,
+      run.key.hash,
+      tagsOf(run),
+      optionsOf(run),
+      run.ttlMs,
+    ];
+    const changed = await send("tasker_replace", sql.replace, values);
+    if (changed.length > 0) return { id, created: false, conflict: false };
+  }
+  return { id, created: false, conflict };
+}
+
+/** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
+async function takeOver(
+  send: Send,
+  sql: Statements,
+  item: Keyed,
+  by: Holder | null,
+  own: boolean,
+): Promise<Added | Error> {
+  if (by) {
+    const [name, statement] = own ? ["tasker_take_key_soon", sql.takeKeySoon] : ["", sql.takeKey];
+    const taken = await send(name, statement, [...keyedColumns([item], !own), by.rev]);
+    if (taken.length > 0) return { id: item.id, created: true, conflict: false };
+  }
+  return (await addKeyed(send, sql, [item], own))[0]!;
+}

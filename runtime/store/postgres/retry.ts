@@ -1,0 +1,62 @@
+import type { Numbered } from "./column.ts";
+import { isAway, isBusy, isData, numbers, type Pool, unavailable } from "./pool.ts";
+import type { Statements } from "./sql.ts";
+import type { Send } from "./transaction.ts";
+
+/** How long an add is repeated while the server is away, before its caller hears of it. */
+export const patienceMs = 10_000;
+
+/** What to send adds of these on: a repeat may add what was written by the earlier try, and is over by now. */
+export function senderFor(pool: Pool, sql: Statements, items: readonly Numbered[], again: boolean): Send {
+  if (!again) return (name, statement, values) => pool.rows(name, statement, values);
+  const ids = numbers(items.map(({ id }) => id));
+  return (_name, statement, values) => pool.rowsThen([statement, values], [sql.undouble, [ids]]);
+}
+
+/** Repeats while the server is away, or what else is `isPassing`; `again` tells the call that an earlier try may have been written. */
+export async function patiently<T>(call: (again: boolean) => Promise<T>, isPassing = isAway): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await call(tries > 0);
+    } catch (error) {
+      if (!isPassing(error) || performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 25 * 2 ** tries) * (0.75 + Math.random() / 2)));
+    }
+  }
+}
+
+/** Repeats a write that fails with 55P03 while another open transaction holds what it needs, with no connection held in between.
+ *  @throws {StoreUnavailable} saying `what`, once it has failed so for `forMs` */
+export async function outwait<T>(write: () => Promise<T>, forMs: number, what: string): Promise<T> {
+  const deadline = performance.now() + forMs;
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      if (performance.now() > deadline) throw unavailable(what, (error as Error).cause ?? error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
+  }
+}
+
+/** A key that others claim is outwaited apart from the rest. */
+export function isAwayOnly(error: unknown): boolean {
+  return isAway(error) && !isBusy(error);
+}
+
+/** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
+export async function isolated<T extends Numbered, A>(
+  items: readonly T[],
+  write: (items: readonly T[], again: boolean) => Promise<readonly (A | Error)[]>,
+  isPassing = isAway,
+): Promise<readonly (A | Error)[]> {
+  try {
+    return await patiently((again) => write(items, again), isPassing);
+  } catch (error) {
+    const refused = error as Error;
+    if (items.length === 1 || !isData(error)) return items.map(() => refused);
+    return (await Promise.all(items.map((item) => isolated([item], write, isPassing)))).flat();
+  }
+}

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
 import { locked } from "../lock.ts";
 import { type Binary, findBinary, prepareBinary } from "./embedded/binary.ts";
@@ -134,7 +135,7 @@ async function clearHalves(data: string): Promise<void> {
   const halves = readdirSync(folder).filter((name) => name.startsWith(`${basename(data)}.init-`));
   for (const half of halves.map((name) => join(folder, name))) {
     for (let tries = 0; existsSync(half) && tries < 100; tries++) {
-      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (tries > 0) await pause(20);
       try {
         rmSync(half, { recursive: true, force: true });
       } catch {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput } from "../../../sdk/port/error.ts";
 import { guard } from "../guard.ts";
 import type { Guarded } from "../port.ts";
@@ -87,21 +88,9 @@ async function untilThere(call: () => Promise<void>, signal?: AbortSignal): Prom
       return await call();
     } catch (error) {
       if (!signal || signal.aborted || !isAway(error)) throw error;
-      await pause(Math.min(5000, 100 * 2 ** tries), signal);
+      await pause(Math.min(5000, 100 * 2 ** tries), undefined, { signal }).catch(() => undefined); // aborted: one last try
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }
 
 function redact(url: string): string {

@@ -113,7 +113,7 @@ function quoted(words: readonly string[]): string {
   return words.map((word) => `"${word}"`).join(" or ");
 }
 
-/** The error for an item that has no shape that the field knows. */
+/** The error for an item whose form the field does not know. */
 export function malformed(field: Field, item: string): InvalidInput {
   if (item === "?") return wrong(field, item, 'stands for any day, in the day fields only; write "*"');
   return wrong(field, item, `is not understood; write ${field.like}`);

@@ -13,7 +13,7 @@ const macros = new Map([
 ]);
 
 /** The fields that a macro stands for, in any case; other text as it is.
- *  @throws {InvalidInput} for a macro that there is not */
+ *  @throws {InvalidInput} for an unknown macro */
 export function unfold(text: string): string {
   if (!text.startsWith("@")) return text;
   const name = text.toLowerCase();
@@ -28,7 +28,7 @@ export function unfold(text: string): string {
 }
 
 /** Milliseconds of `@every 90s`; null for other text.
- *  @throws {InvalidInput} if what follows is no duration, or one below a second */
+ *  @throws {InvalidInput} if what follows is not a duration, or is one below a second */
 export function everyMs(text: string): number | null {
   const [word, ...rest] = text.split(/\s+/);
   if (word?.toLowerCase() !== "@every") return null;

@@ -4,7 +4,7 @@ import { lastS, windowS, type Part, type Zone } from "./zone.ts";
 /** What a schedule picks, and what happens to it at clock changes. */
 export interface Rule {
   readonly pattern: Pattern;
-  /** Wall times that a gap swallows fire together at its end, if the gap is no longer than this, in seconds. */
+  /** Wall times that a gap swallows fire together at its end, if the gap is at most this long, in seconds. */
   readonly longestGapS: number;
   /** Which of two equal wall times fires. */
   readonly overlap: "first" | "last" | "both";

@@ -1,6 +1,6 @@
 import type { Days } from "./day.ts";
 
-/** Times on the clock of a wall that has no zone, in seconds since 1970-01-01T00:00. Lists are ascending, not empty. */
+/** Times on a wall clock without a zone, in seconds since 1970-01-01T00:00. Lists are ascending, not empty. */
 export interface Pattern {
   readonly seconds: readonly number[];
   readonly minutes: readonly number[];

@@ -109,7 +109,7 @@ function offsetAt(format: Intl.DateTimeFormat, at: number): number {
   return text.includes("GMT+") ? size : -size || 0;
 }
 
-/** Old abbreviations that ICU takes though they are no IANA names: it reads "BST" as Bangladesh, "IST" as India. */
+/** Old abbreviations that ICU takes though they are not IANA names: it reads "BST" as Bangladesh, "IST" as India. */
 const ambiguous = new Set(
   "ACT AET AGT ART AST BET BST CAT CNT CST CTT EAT ECT IET IST JST MIT NET NST PLT PNT PRT PST SST VST".split(" "),
 );

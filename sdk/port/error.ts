@@ -71,7 +71,7 @@ export class JobNotFound extends TaskerError {
   }
 }
 
-/** There is no run with this id: never made, or purged. */
+/** No run has this id: it was never made, or it was purged. */
 export class RunNotFound extends TaskerError {
   readonly code = "RUN_NOT_FOUND";
   constructor(id: string) {

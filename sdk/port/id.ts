@@ -8,7 +8,7 @@ export function formatId(id: number): string {
 }
 
 /** The number behind `run_…`.
- *  @throws {InvalidInput} if the text is no run id. */
+ *  @throws {InvalidInput} if the text is not a run id. */
 export function parseId(text: string): number {
   const id = /^run_[0-9a-z]{1,11}$/.test(text) ? Number.parseInt(text.slice(4), 36) : Number.NaN;
   if (!Number.isSafeInteger(id))

@@ -60,20 +60,20 @@ export function checkText(what: string, text: unknown, most: number): string {
   );
 }
 
-/** Milliseconds of a duration, > 0. @throws {InvalidInput} if it is none, zero, or over 100 years. */
+/** Milliseconds of a duration, > 0. @throws {InvalidInput} if it is not a duration, zero, or over 100 years. */
 export function checkSpan(what: string, text: DurationText): number {
   const ms = named(what, text);
   if (ms > 0) return ms;
   throw new InvalidInput(`${what} "${text}" is zero; leave it out or give a longer one`, { path: what });
 }
 
-/** Milliseconds of a delay, ≥ 0. @throws {InvalidInput} if it is no duration, or over 100 years. */
+/** Milliseconds of a delay, ≥ 0. @throws {InvalidInput} if it is not a duration, or over 100 years. */
 export function checkDelay(text: DurationText): number {
   return named("delay", text);
 }
 
 /** An instant; one in the past stays as it is, and means now.
- *  @throws {InvalidInput} if it is no valid Date, or over 100 years ahead. */
+ *  @throws {InvalidInput} if it is not a valid Date, or over 100 years ahead. */
 export function checkInstant(what: string, at: unknown): Date {
   if (!types.isDate(at) || Number.isNaN(at.getTime()))
     throw new InvalidInput(
@@ -88,7 +88,7 @@ export function checkInstant(what: string, at: unknown): Date {
   return at;
 }
 
-/** @throws {InvalidInput} for what is no object of options, and for a key that is none of the known ones, with those that look like it. */
+/** @throws {InvalidInput} for what is not an object of options, and for an unknown key, with similar ones. */
 export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
   if (!isRecord(options))
     throw new InvalidInput(`${what} "${shown(options)}" is not an object; its options are ${[...known].join(", ")}`, {
@@ -120,7 +120,7 @@ export function checkFlag(what: string, flag: unknown): boolean {
   throw new InvalidInput(`${what} "${shown(flag)}" is neither true nor false`, { path: what });
 }
 
-/** Whether it is an object that can hold options: no list, no Date, nothing of JavaScript's own. Never throws. */
+/** Whether it is an object that can hold options: not a list, a Date or another built-in object. Never throws. */
 export function isRecord(value: unknown): value is object {
   try {
     return Object.prototype.toString.call(value) === "[object Object]";
@@ -136,7 +136,7 @@ export function isList(value: unknown): boolean {
 
 function named(what: string, text: unknown): number {
   try {
-    return toMs(shown(text) as DurationText); // refused as text: what is no text need not have one
+    return toMs(shown(text) as DurationText); // refused as text: other values need not have one
   } catch (cause) {
     throw new InvalidInput(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { path: what, cause });
   }

@@ -34,7 +34,7 @@ interface Rule<T> {
 }
 
 function rule<T>(name: string, rule: Rule<T>): void {
-  rich.registerCustom(rule as unknown as Parameters<typeof rich.registerCustom<T, null>>[0], name); // its types know no parts
+  rich.registerCustom(rule as unknown as Parameters<typeof rich.registerCustom<T, null>>[0], name); // its types do not know of parts
 }
 
 /** jsonb refuses NUL and lone surrogates even as escapes, so such a text is stored as the JSON that denotes it. */
@@ -118,7 +118,7 @@ function define(error: Error, key: string, value: unknown, enumerable: boolean):
   Object.defineProperty(error, key, { value, enumerable, writable: true, configurable: true });
 }
 
-/** An object with no class: what `{}` or `Object.create(null)` makes. */
+/** An object without a class: what `{}` or `Object.create(null)` makes. */
 export function isPlain(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -209,7 +209,7 @@ export interface NodeStat {
   /** Its lease stands. */
   readonly alive: boolean;
   readonly draining: boolean;
-  /** With `poll: "silent"`: it has nothing to do and beats no more until something falls due or it is woken, so nobody knows whether it still
+  /** With `poll: "silent"`: it has nothing to do and does not beat until something falls due or it is woken, so nobody knows whether it still
    *  lives; its lease lasts longer meanwhile. */
   readonly asleep: boolean;
   readonly slots: number;
@@ -257,7 +257,7 @@ export interface Find {
     page?: Paging,
   ): Promise<Page<AttemptRecord>>;
   logs(run: number, page?: Paging): Promise<Page<LogRecord>>;
-  /** `lanes: false`: without the counts of lanes, which are what takes long. */
+  /** `lanes: false`: without the counts of lanes, which take longest. */
   stats(options?: { readonly lanes?: boolean }): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
   /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */
@@ -313,7 +313,7 @@ export interface Rule {
   readonly anchorMs?: number;
   /** Ticks once. */
   readonly atMs?: number;
-  /** Runs start up to this long after their tick, by a hash of the schedule: always as much for one schedule. */
+  /** Runs start up to this long after their tick, by a hash of the schedule: always the same for one schedule. */
   readonly spreadMs?: number;
   /** No ticks before and after these instants. */
   readonly startsMs?: number;
@@ -322,7 +322,7 @@ export interface Rule {
   readonly limit?: number;
   /** What happens to a tick while a run of the schedule is live. */
   readonly overlap: "allow" | "skip" | "cancel";
-  /** Of the ticks that no process was up for, the latest `max` that are no older than `withinMs`; null: of any age. */
+  /** Of the ticks that no process was up for, the latest `max` that are at most `withinMs` old; null: of any age. */
   readonly catchUp: { readonly max: number; readonly withinMs: number | null };
 }
 
@@ -350,11 +350,11 @@ export interface ScheduleRecord extends NewSchedule {
   readonly fresh: boolean;
   /** The last tick for which a node made a run, or skipped one by `overlap`. */
   readonly lastTick: Date | null;
-  /** The last run that it made, and what became of it; null if it made none, and once that was purged. */
+  /** The last run that it made, and what became of it; null if it did not make one, and once that was purged. */
   readonly last: { readonly run: number; readonly status: Status; readonly reason: Reason | null } | null;
   /** How many runs it has made. */
   readonly count: number;
-  /** Whether a live node has its job. A declared schedule makes no runs while none has. */
+  /** Whether a live node has its job. A declared schedule does not make runs while none has. */
   readonly served: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -370,7 +370,7 @@ export interface Schedules {
   /** Pauses it, or lets it go on; null if there is none. One that goes on takes its next tick from now on; a one-shot that has not ticked,
    *  its instant or now. */
   pause(name: ScheduleName, paused: boolean): Promise<ScheduleRecord | null>;
-  /** Its runs stay. False: there is none. A declared one goes only while no live node has its job.
+  /** Deletes it; its runs stay. False: it does not exist. A declared one is deleted only while no live node has its job.
    *  @throws {InvalidInput} for a declared one whose job a live node has */
   remove(name: ScheduleName): Promise<boolean>;
 }
@@ -380,7 +380,7 @@ export interface SchedulePage extends Page<ScheduleRecord> {
 }
 export interface ScheduleFilter {
   readonly job?: readonly string[];
-  /** Beside `job` alone. */
+  /** Only together with one `job`. */
   readonly key?: string;
   readonly paused?: boolean;
   readonly declared?: boolean;

@@ -70,7 +70,7 @@ function field(holder: object, key: string): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Node's own AggregateErrors, of a refused connection for one, have no message of their own. */
+/** Node's own AggregateErrors, of a refused connection for example, do not have a message of their own. */
 function messageOf(error: object): string {
   const own = field(error, "message");
   const parts = fieldOf(error, "errors");

@@ -9,7 +9,7 @@ import type { Extension } from "./define/use.ts";
 
 /** Defines a job. Defining it starts nothing: a runtime runs the jobs that it is given, `tasker start` those that job
  *  files export.
- *  @throws {InvalidInput} naming the option that can't be right. */
+ *  @throws {InvalidInput} naming the option that is invalid. */
 export function defineJob<
   const Id extends string,
   Schema extends StandardSchemaV1,

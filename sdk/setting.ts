@@ -11,8 +11,8 @@ export interface Kind<T = unknown> {
   readonly wants: string;
   /** Stands for the value in help, unless the setting has a better word. */
   readonly value: string;
-  /** The value, from the text of a flag or variable or as it stands in code; undefined if it is none.
-   *  @throws {InvalidInput} if it is none, and there is more to say about it than `wants` */
+  /** The value, from the text of a flag or variable or as it stands in code; undefined if it is not one.
+   *  @throws {InvalidInput} if it is not one, and there is more to say about it than `wants` */
   readonly read: (value: unknown) => T | undefined;
 }
 

@@ -18,7 +18,7 @@ import { isSchema } from "./schema.ts";
 import type { Ended, HookSpecs, JobSpec } from "./spec.ts";
 import { refuseTaken, type ContextOf, type Extension } from "./use.ts";
 
-/** What a handler may return: whatever `output` parses, or anything where there is none. */
+/** What a handler may return: whatever `output` parses, or anything if there is no `output`. */
 export type Returnable<Out> = Out extends StandardSchemaV1
   ? StandardSchemaV1.InferInput<Out> | Promise<StandardSchemaV1.InferInput<Out>>
   : unknown;
@@ -101,7 +101,7 @@ const keys: ReadonlySet<string> = new Set<keyof JobOptions<string, StandardSchem
 type Erased = JobOptions<string, StandardSchemaV1, StandardSchemaV1 | undefined, readonly Extension[], unknown>;
 
 /** The options with their defaults, checked; types are erased.
- *  @throws {InvalidInput} naming the option that can't be right. */
+ *  @throws {InvalidInput} naming the option that is invalid. */
 export function specOf<
   Id extends string,
   Schema extends StandardSchemaV1,

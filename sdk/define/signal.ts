@@ -1,10 +1,10 @@
-/** What a handler throws to say how its attempt shall go on. `AbortError` in error.ts is the third of them. */
+/** What a handler throws to say how its attempt goes on. `AbortError` in error.ts is the third of them. */
 import { longestMs, toMs, type DurationText } from "../port/duration.ts";
 import { TaskerError } from "../port/error.ts";
 import { fieldOf } from "../port/text.ts";
 
 /** Thrown by a handler: try again, but only after `delay`. The attempt is spent; after the last one the run fails.
- *  @throws {InvalidInput} if `delay` is no duration. */
+ *  @throws {InvalidInput} if `delay` is not a duration. */
 export class RetryAfterError extends TaskerError {
   readonly code = "RETRY_AFTER";
   readonly delayMs: number;
@@ -36,7 +36,7 @@ export class Skip extends TaskerError {
 
 /** Ends this attempt without spending it; the run starts again after `delay`. The same as `ctx.snooze`, for code that
  *  has no context.
- *  @throws {Snooze} always. @throws {InvalidInput} if `delay` is no duration. */
+ *  @throws {Snooze} always. @throws {InvalidInput} if `delay` is not a duration. */
 export function snooze(delay: DurationText): never {
   throw new Snooze(delay);
 }
@@ -50,7 +50,7 @@ export function codeOf(error: unknown): string | null {
   return typeof code === "string" ? code : null;
 }
 
-/** The `delayMs` of a RetryAfterError or Snooze; null if that is no span. Never throws. */
+/** The `delayMs` of a RetryAfterError or Snooze; null if that is not a span. Never throws. */
 export function delayOf(error: unknown): number | null {
   const delayMs = fieldOf(error, "delayMs");
   return typeof delayMs === "number" && delayMs >= 0 && delayMs <= longestMs ? delayMs : null;

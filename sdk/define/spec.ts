@@ -51,7 +51,7 @@ export interface HookSpecs {
 
 /** A declared schedule, checked. */
 export interface DeclaredSchedule {
-  /** "" if it has none. */
+  /** "" if it does not have one. */
   readonly key: string;
   /** The schedule as stores take it, its functions asked again. `zone` is where its cron is read if it names none.
    *  @throws {InvalidInput} {InvalidPayload} */

@@ -48,7 +48,7 @@ export type ContextOf<Use extends readonly unknown[]> = Context & Extras<Use>;
 
 /** Defines something that handlers share, such as a database pool. It is opened at most once a runtime, when the first
  *  attempt needs it, and closed when the runtime stops. A failed `open` fails that attempt; the next one tries again.
- *  @throws {InvalidInput} if the name is no identifier, or one of the context's own fields. */
+ *  @throws {InvalidInput} if the name is not an identifier, or is one of the context's own fields. */
 export function defineService<const Name extends string, Value>(options: {
   readonly name: FreeName<Name>;
   readonly open: () => Value | Promise<Value>;

@@ -9,7 +9,7 @@ import { plainRun } from "./option.ts";
 export type Acted = Act & { readonly made?: number };
 
 const acts = {
-  /** Canceling twice is as canceling once. */
+  /** Canceling twice has the effect of canceling once. */
   cancel: async (to, ids) =>
     (await to.desk.cancel(ids)).map((act) =>
       act.done === "refused" && act.status === "canceled" ? { ...act, done: "done" } : act,

@@ -113,12 +113,12 @@ export async function close(): Promise<void> {
   ); // what never opened needs no end
 }
 
-/** What verbs are bound to: it is asked for its target at each call. */
+/** What the functions are bound to: it is asked for its target at each call. */
 export type Open = () => Promise<Target>;
 
 /** The target of this call: the runtime that the handler runs in, else what was configured, else the environment's,
  *  else that of `tasker dev`. Opened at most once; after a failure the next call tries again.
- *  @throws {NotConfigured} if there is none. @throws {StoreUnavailable} if it does not answer within 10 s. */
+ *  @throws {NotConfigured} if none of these is set. @throws {StoreUnavailable} if it does not answer within 10 s. */
 export async function target(): Promise<Target> {
   const place = slot();
   const own = place.scope.getStore();

@@ -15,12 +15,12 @@ export interface RunHandle<Result = unknown> {
   readonly created: boolean;
   /** True: that run has another payload. */
   readonly conflict: boolean;
-  /** Waits for the end; for ever, unless `timeout` is given. A skipped run resolves with undefined.
+  /** Waits for the end, without a limit unless `timeout` is given. A skipped run resolves with undefined.
    *  @throws {RunFailed} if it failed or was canceled; `cause` is the handler's error. @throws {WaitTimeout} after
    *  `timeout`: the run goes on.
    *  @throws {RunNotFound} if it was purged, or its transaction rolled back. */
   result(options?: { readonly timeout?: DurationText | undefined }): Promise<Result>;
-  /** `done`: it will not start. `asked`: the node that runs it was told. Canceling twice is as canceling once.
+  /** `done`: it will not start. `asked`: the node that runs it was told. Canceling twice has the effect of canceling once.
    *  @throws {WrongState} if it has completed or failed. @throws {RunNotFound} */
   cancel(): Promise<"done" | "asked">;
   /** The run as it is now; null once it is purged. */
@@ -63,7 +63,7 @@ async function wait(target: Target, id: number, timeout: DurationText | undefine
     if ((await target.find.get(id)) === null) throw new RunNotFound(formatId(id));
     if (limitMs - (performance.now() - startMs) <= 0)
       throw new WaitTimeout(`the result of run "${formatId(id)}"`, humanMs(limitMs));
-    // a store that answers at once instead of waiting is asked more and more seldom
+    // a store that answers at once instead of waiting is asked less and less often
     if (performance.now() - askedMs < 20)
       await pause(Math.min(20 * 2 ** Math.min(round, 6), 1000, Math.max(0, leftMs)));
   }

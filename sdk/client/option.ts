@@ -75,7 +75,7 @@ export function plainRun({ id, queue, priority, tags, ttlMs }: Base, input: Wire
 }
 
 /** A run as stores take it.
- *  @throws {InvalidInput} naming the option that can't be right. */
+ *  @throws {InvalidInput} naming the option that is invalid. */
 export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun {
   const run = plainRun(job, input);
   if (options === undefined) return run;
@@ -103,8 +103,8 @@ export function checkTx(tx: unknown): void {
   );
 }
 
-/** When a run shall start, as stores take it.
- *  @throws {InvalidInput} for both, a negative or absurd delay, or what is no Date. */
+/** When a run is to start, as stores take it.
+ *  @throws {InvalidInput} for both, a negative or absurd delay, or what is not a Date. */
 export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt">): Pick<NewRun, "dueAt" | "delayMs"> {
   if (delay !== undefined && runAt !== undefined)
     throw new InvalidInput("delay and runAt are both given; keep one of them", { path: "runAt" });

@@ -223,7 +223,7 @@ export function nodesOf(open: Open) {
 
 /** Runs: looking and acting. A run is named by its id, or by its job and idempotency key.
  *  All throw RunNotFound for a run that is not there, WrongState where an act does not fit its state, InvalidInput for
- *  what is no id. */
+ *  what is not an id. */
 export const runs = runsOf(target);
 
 /** Queues: what there is, pausing, resuming. A paused queue's runs wait; those that started go on. `$hooks` is the queue of hooks. */
@@ -287,7 +287,7 @@ const queryKeys = new Set([
 const purgeKeys = new Set(["ids", "status", "job", "before"]);
 const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]);
 
-/** @throws {InvalidInput} for a status that is none, which would match nothing, unsaid. */
+/** @throws {InvalidInput} for an unknown status, which would silently match nothing. */
 function statusesOf<S extends Status>(value: S | readonly S[], known: readonly Status[]): readonly S[] {
   const wrong = listOf(value).find((status) => !known.includes(status));
   if (wrong === undefined) return listOf(value);
@@ -339,7 +339,7 @@ function lineOf({ run, data, ...same }: LogRecord): LogLine {
   return { ...same, run: formatId(run), data: data === null ? null : parsed(data) };
 }
 
-/** The value, or the text itself where it is no JSON, such as one that was cut: one bad line must not hide the others. */
+/** The value, or the text itself where it is not JSON, such as one that was cut: one bad line must not hide the others. */
 function parsed(json: string): unknown {
   try {
     return JSON.parse(json) as unknown;

@@ -144,7 +144,7 @@ export function schedulesOf(open: Open) {
       return toSchedule(needed(record, ref));
     },
 
-    /** Deletes it; its runs stay. False if there was none.
+    /** Deletes it; its runs stay. False if it did not exist.
      *  @throws {InvalidInput} for one that code declares, while a live node has the job: take it out of the code, or pause it */
     async remove(ref: ScheduleRef): Promise<boolean> {
       return (await open()).schedules.remove(nameOf(ref));

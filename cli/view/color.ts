@@ -33,7 +33,7 @@ export function plain(text: string): string {
     .replace(control, escaped);
 }
 
-/** The same in one line: what is said in it can't look like a line of ours. */
+/** The same in one line: text in it can't look like a line of ours. */
 export function oneLine(text: string): string {
   return plain(text).replace(/\s*\n\s*/g, " ");
 }

@@ -35,7 +35,7 @@ const hiddenFields = [
 ];
 
 /** A line of pino's JSON as a line for people: `12:00:01.123  Run completed  run_2f  remind  attempt 1  2.1s`. What a handler
- *  logged is indented; an error's stack follows, in its first frames. A line that is no JSON stays as it is. */
+ *  logged is indented; an error's stack follows, in its first frames. A line that is not JSON stays as it is. */
 export function prettify(line: string, paint: Colors): string {
   const entry = parse(line);
   if (!entry) return line;
@@ -55,7 +55,7 @@ function parse(line: string): Entry | null {
   }
 }
 
-/** Whether a handler wrote the line, with `ctx.log`: it names a run, and is none of the engine's own lines about runs. */
+/** Whether a handler wrote the line, with `ctx.log`: it names a run, and is not one of the engine's own lines about runs. */
 function ofHandler(entry: Entry): boolean {
   return typeof entry.run === "string" && !/^(Run|Lease|Hook|Result|Schedule) /.test(String(entry.msg));
 }

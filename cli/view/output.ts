@@ -7,7 +7,7 @@ export interface Output {
   readonly colors: Colors;
   /** Prints the document with `--json`, else the text. Once a command. */
   answer(value: unknown, text: () => string): void;
-  /** A line for people that is no part of the answer, on stderr; nothing with `--json`. */
+  /** A line for people that is not part of the answer, on stderr; nothing with `--json`. */
   note(text: string): void;
 }
 

@@ -32,7 +32,7 @@ export function scheduleTable(list: readonly Schedule[], paint: Colors, { zone, 
   return table(list, used, paint.dim);
 }
 
-/** All about one schedule, as text. */
+/** Everything about one schedule, as text. */
 export function scheduleText(
   schedule: Schedule,
   more: { readonly ticks: readonly PreviewTick[]; readonly colors: Colors } & Viewer,
@@ -58,7 +58,7 @@ export function stateOf({ paused, nextAt, served }: Schedule): string {
   return served ? "active" : "no node has the job";
 }
 
-/** It makes no runs, though it has a next instant. */
+/** It does not make runs, though it has a next instant. */
 function isIdle({ declared, served }: Schedule): boolean {
   return declared && !served;
 }

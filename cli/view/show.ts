@@ -33,7 +33,7 @@ export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = 
   return table(runs, columns, paint.dim);
 }
 
-/** All about one run, as text. */
+/** Everything about one run, as text. */
 export function runText(
   run: RunRecord,
   more: {

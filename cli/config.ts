@@ -31,7 +31,7 @@ export interface Settings extends Read {
 export const names = ["ts", "mts", "js", "mjs"].map((end) => `tasker.config.${end}`);
 
 /** Reads the configuration.
- *  @throws {BadUsage} naming flag, variable or key, for a value that can't be right or a key that is none.
+ *  @throws {BadUsage} naming flag, variable or key, for an invalid value or an unknown key.
  *  @throws {FileBroken} if the config file can't be loaded. */
 export async function settings(
   given: Given,

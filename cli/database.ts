@@ -34,7 +34,7 @@ export const hidden = ".tasker";
 
 /** The database of a command: `--database-url`, else `TASKER_DATABASE_URL`, else the config file, else that of the running
  *  `tasker dev` (or `start --embedded`) of this folder or one above. Null: none of them. Other variables and local servers are never tried.
- *  @throws {BadUsage} for an address that is none of a Postgres. */
+ *  @throws {BadUsage} for an address that is not one of a Postgres. */
 export function locate(
   settings: Pick<Settings, "databaseUrl" | "schema" | "prepare" | "source">,
   cwd: string = process.cwd(),
@@ -75,7 +75,7 @@ export function announce(
   };
 }
 
-/** The note of the process that runs in this folder or one above; null if there is none, or its process has gone. */
+/** The note of the process that runs in this folder or one above; null if there is not one, or its process has gone. */
 export function running(cwd: string): Note | null {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const note = readNote(join(folder, hidden, "dev.json"));

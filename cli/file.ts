@@ -27,7 +27,7 @@ function replace(file: string, text: string, mode: number | undefined): void {
   }
 }
 
-/** Reads the .env of this folder; what the environment has wins. False: there is none. */
+/** Reads the .env of this folder; variables of the environment win. False: there is no such file. */
 export function loadEnv(): boolean {
   try {
     process.loadEnvFile(".env");

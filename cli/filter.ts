@@ -76,7 +76,7 @@ export function priorityOf(given: Given): Priority | undefined {
 }
 
 /** Run ids as numbers.
- *  @throws {BadUsage} if one is none. */
+ *  @throws {BadUsage} if one of them is not a run id. */
 export function numbers(ids: readonly string[]): readonly number[] {
   return [...new Set(ids.map((id) => parsed("run id", () => parseId(id))))];
 }

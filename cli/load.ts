@@ -69,8 +69,8 @@ export function fileName(file: string): string {
   return relative(process.cwd(), file) || file;
 }
 
-/** The job files below the paths, in order, each once. Of folders and globs: `.ts .mts .js .mjs`, but no declarations, no tests, and
- *  nothing that begins with "_"; a file that is named itself is taken as it is.
+/** The job files below the paths, in order, each once. Of folders and globs: `.ts .mts .js .mjs`, without declarations, tests, and
+ *  names that begin with "_"; a file that is named itself is always taken.
  *  @throws {BadUsage} for a path that does not exist. */
 export function jobFiles(paths: readonly string[], base: string): readonly string[] {
   const all = paths.flatMap((path) => {

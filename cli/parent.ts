@@ -1,4 +1,4 @@
-/** npm and npx run a command below a shell that passes no signal on: SIGTERM ends npm and the shell, and leaves the command behind. */
+/** npm and npx run a command under a shell that does not pass signals on: SIGTERM ends npm and the shell, and leaves the command behind. */
 
 const everyMs = 500;
 const parent = process.ppid; // as early as can be: it may end while this process still starts

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Given } from "./given.ts";
 import { BadUsage } from "./error.ts";
 
-/** The payload of a command line: JSON as an argument, "-" for stdin, or the file of `--file`; undefined if there is none.
+/** The payload of a command line: JSON as an argument, "-" for stdin, or the file of `--file`; undefined if none is given.
  *  @throws {BadUsage} */
 export function payloadOf(text: string | undefined, given: Given): unknown {
   const file = given.text("file");

@@ -3,7 +3,7 @@
 
 /** A timer that can be set again and again. */
 export interface Alarm {
-  /** Rings once `at` (ticks) is reached, never before; replaces what was set. An instant that is over rings in the next turn. */
+  /** Rings once `at` (ticks) is reached, never before; replaces what was set. An instant in the past rings in the next turn of the event loop. */
   set(at: number): void;
   clear(): void;
 }
@@ -79,7 +79,7 @@ class SystemAlarm implements Alarm {
   }
 }
 
-/** What answers tell of the store's clock differs by less than this, for none takes longer to come; ms. */
+/** What answers tell of the store's clock differs by less than this, because no answer takes longer to come; ms. */
 const stepMs = 10_000;
 
 /** The store's clock as a lower bound: what it shows is reached by the store, so nothing that waits for it is early.

@@ -194,7 +194,7 @@ export class Heap<T extends Placed> {
   }
 }
 
-/** Which of four is the lowest, 0…3; the first among equals. Without a branch, for none could be predicted: that alone makes
+/** Which of four is the lowest, 0…3; the first among equals. Without branches, because they could not be predicted: that alone makes
  *  `pop` of a small heap twice as fast. */
 function lowest(a: number, b: number, c: number, d: number): number {
   const isB = +(b < a) & +(b <= c) & +(b <= d);

@@ -71,7 +71,7 @@ export class Leased {
   phase: Phase = "waiting";
   /** Under the node's own lease, which its beats renew. */
   held = false;
-  /** The run leased anew, before the store's answer to the outcome has come. */
+  /** A newer lease of this run that came while its outcome was being written. */
   anew: Anew | null = null;
   /** Since when it has been due here without a slot; ticks, 0 before. */
   dueAt = 0;
@@ -144,7 +144,7 @@ export class Leased {
   }
 }
 
-/** Why to claim: a poll, which sees everything · the store said that runs are due, or the last claim came back full · a claim is in flight. */
+/** Why to claim: `poll`, to see everything · `hint`, the store said that runs are due, or the last claim was full · `asked`, a claim is in flight. */
 export type Wanted = "poll" | "hint" | "asked";
 
 /** What shares one limit in this process: a queue that has one, all queues that have none, or the runs that crashed too often
@@ -158,7 +158,7 @@ export class Limit {
   /** Those that will fall due. */
   future = 0;
   wanted: Wanted | null = null;
-  /** A claim left out what falls due soon, for there was no room for it. */
+  /** A claim left out what falls due soon, because there was no room for it. */
   heldBack = false;
   /** Those that are due, by rank. */
   readonly ready = new Heap<Leased>();
@@ -178,7 +178,7 @@ export class Limit {
   }
 }
 
-/** What the store checks a write about a lease by. */
+/** What the store checks on each write about a lease. */
 export function fence({ lease: { id, token } }: Leased): Fence {
   return { id, token };
 }

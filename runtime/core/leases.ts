@@ -8,7 +8,7 @@ import { room, type Load, type Room } from "./room.ts";
 import type { Standing } from "./standing.ts";
 import type { Wake } from "./wake.ts";
 
-/** A step of priority goes ahead of what has waited in this process for so long; ms. */
+/** One step of priority counts like a wait of this length in this process; ms. */
 const stepMs = 100;
 /** Past this many ended runs that the store has not taken, nothing more is leased. */
 const mostUnsettled = 4000;
@@ -43,7 +43,7 @@ export class Leases {
   readonly #book = new Map<number, Leased>();
   readonly #alarm: Alarm;
   readonly #emptied: Bell;
-  /** The queues that have no limit as one, and each that has one. */
+  /** One for all queues without a limit, and one for each queue that has one. */
   readonly limits: readonly Limit[];
   #slots: number;
   #busy = 0;

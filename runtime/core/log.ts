@@ -48,7 +48,7 @@ export function guarded(logger: Logger): Logger {
 export interface LoggedError {
   readonly type: string;
   readonly message: string;
-  /** With causes; type and message where there is none. */
+  /** With causes; type and message where there is no stack. */
   readonly stack: string;
 }
 

@@ -26,7 +26,7 @@ export class Registry {
     this.#ids = null;
   }
 
-  /** Answers false if there was no such job. */
+  /** Returns false if there was no such job. */
   remove(id: string): boolean {
     const had = this.#jobs.delete(id);
     if (had) this.#ids = null;

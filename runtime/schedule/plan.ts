@@ -24,12 +24,12 @@ export interface Plan {
 const most = 1000;
 
 /** Which ticks of a due schedule make runs now, and when it is due again. Touches nothing.
- *  @throws if the rule is none that this version understands */
+ *  @throws if this version does not understand the rule */
 export function plan(due: Due, look: Look): Plan {
   const { rule, count, job, key, rev } = due;
   const { ticks: all, missed, next } = passed(due, look);
   const left = rule.limit === undefined ? Infinity : Math.max(0, rule.limit - count);
-  const ticks = rule.overlap === "allow" || left === 0 ? all.slice(0, left) : all; // beyond its limit there are none
+  const ticks = rule.overlap === "allow" || left === 0 ? all.slice(0, left) : all; // past its limit it does not tick
   const blocked = rule.overlap === "skip" && due.live.length > 0;
   const runs = blocked ? [] : rule.overlap === "allow" ? ticks : ticks.slice(-1);
   const spread = spreadOf(due, rule);

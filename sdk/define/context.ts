@@ -13,12 +13,16 @@ export interface Log {
 export interface ContextRun {
   /** `run_…` */
   readonly id: string;
+  /** The job's id. */
   readonly job: string;
   readonly queue: string;
+  /** 0–9, higher first. */
   readonly priority: Priority;
   /** The instant that it was due, by the store's clock. */
   readonly dueAt: Date;
+  /** When it was triggered, by the store's clock. */
   readonly createdAt: Date;
+  /** The job's own and those of the trigger. */
   readonly tags: readonly string[];
   /** The idempotency key that it was triggered with. */
   readonly key: string | null;
@@ -28,16 +32,19 @@ export interface ContextRun {
 export interface ContextSchedule {
   /** `job@key`, or the job alone where it has one schedule. */
   readonly id: string;
+  /** "" where the schedule does not have a key. */
   readonly key: string;
   /** The instant that this run stands for, however late it starts. */
   readonly tick: Date;
   /** The rule's ticks before and after it: `previous` to `tick` are the bounds of what a report covers. */
   readonly previous: Date | null;
+  /** Null if no tick follows. */
   readonly next: Date | null;
 }
 
 /** What a handler is given beside its payload. Services and middleware of the job's `use` add to it. */
 export interface Context {
+  /** The run that this attempt is of. */
   readonly run: ContextRun;
   /** Null unless a schedule made the run. */
   readonly schedule: ContextSchedule | null;
@@ -45,6 +52,7 @@ export interface Context {
   readonly attempt: number;
   /** Aborts at the timeout, on cancel, when the lease is lost, and when the grace of a shutdown ends. */
   readonly signal: AbortSignal;
+  /** Lines that are kept with the run. */
   readonly log: Log;
   /** Stores how far the run is, in numbers and in words; the newest value wins, at most two writes a second. */
   progress(value: number, detail?: string): void;

@@ -4,7 +4,9 @@ export abstract class TaskerError extends Error {
     // What `codeOf` knows our errors by, also those of a second copy of this module.
     Object.defineProperty(this.prototype, Symbol.for("tasker.error"), { value: true });
   }
+  /** Names the kind of error, such as `INVALID_INPUT`. */
   abstract readonly code: string;
+  /** The name of the class, unless a bundler has shortened it. */
   override get name(): string {
     return this.constructor.name;
   }
@@ -13,6 +15,7 @@ export abstract class TaskerError extends Error {
 /** An argument, option or definition that can't be right. `path` names the field, dotted, where there is one. */
 export class InvalidInput extends TaskerError {
   readonly code = "INVALID_INPUT";
+  /** The field, dotted, such as `retry.attempts`; null where there is not one. */
   readonly path: string | null;
   constructor(message: string, options: { readonly path?: string | undefined; readonly cause?: unknown } = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -22,14 +25,18 @@ export class InvalidInput extends TaskerError {
 
 /** One complaint of a schema: the dotted path of the field ("" for the whole), and what is wrong with it. */
 export interface Issue {
+  /** The field, dotted, such as `user.email`; "" for the whole value. */
   readonly path: string;
+  /** The schema's own words. */
   readonly message: string;
 }
 
 /** A payload that the job's schema refuses, at trigger or at the start of an attempt. Never retried. */
 export class InvalidPayload extends TaskerError {
   readonly code = "INVALID_PAYLOAD";
+  /** The id of the job. */
   readonly job: string;
+  /** Every complaint of the schema; the message has the first five. */
   readonly issues: readonly Issue[];
   constructor(job: string, issues: readonly Issue[], what: "payload" | "output" = "payload") {
     const list = issues.slice(0, 5).map((issue) => `${issue.path ? `${what}.${issue.path}` : what}: ${issue.message}`);
@@ -43,6 +50,7 @@ export class InvalidPayload extends TaskerError {
 /** A value that can't be stored: too big, too deep, circular, a function, a symbol, or an instance of a class. */
 export class NotStorable extends TaskerError {
   readonly code = "NOT_STORABLE";
+  /** The value, or its field, dotted, such as `payload.user.id`. */
   readonly path: string;
   constructor(path: string, problem: string, next: string) {
     super(`${path} ${problem}; ${next}`);

@@ -76,6 +76,7 @@ export type Tx =
   | { unsafe(...args: never[]): unknown; savepoint(...args: never[]): unknown } // outside a transaction there is no savepoint
   | { readonly _: { readonly session: object }; rollback(): never }; // only a transaction of Drizzle has a rollback
 
+/** Adding runs. */
 export interface Adds {
   /** Adds runs; answers are in order. The runs are durable when the promise resolves, or when `tx` commits.
    *  A bad item rejects alone: its place holds the error. Calls in flight together share a write, except keyed ones. */
@@ -94,28 +95,36 @@ export interface RunRecord {
   readonly canceling: boolean;
   readonly dueAt: Date;
   readonly createdAt: Date;
+  /** When it fails as `expired` unless it has started; null: never. */
   readonly expiresAt: Date | null;
   /** Start and end of the latest attempt, where known. */
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
+  /** The name of the node that has it, or had it last; null before. */
   readonly node: string | null;
   /** Attempts begun and ended, the final one included; the running one counts once it has ended. */
   readonly attempt: number;
+  /** How often a node died while it held the run. */
   readonly crashes: number;
+  /** That of the latest lease; 0 before the first. */
   readonly token: number;
   readonly tags: readonly string[];
+  /** The idempotency key that it was added with. */
   readonly key: string | null;
   readonly input: Wire;
   readonly result: Wire | null;
+  /** The error that it ended with; null while it is live. Those of earlier attempts are records of their own. */
   readonly error: ErrorRecord | null;
   readonly progress: Progress | null;
   readonly options: RunOptions | null;
+  /** The run whose input this one repeats. */
   readonly replayOf: number | null;
   /** What `ctx.skip` was given. */
   readonly note: string | null;
   /** Version of the code that its latest attempt ran on, as its node gave it; null where none had it. */
   readonly version: string | null;
 }
+/** How far a run is. */
 export interface Progress {
   /** 0–100 by convention; stored as given. */
   readonly value: number;

@@ -32,12 +32,17 @@ export type RunRef = string | { readonly job: string; readonly key: string };
 
 /** Which runs. Fields are combined with AND; lists with OR, except `tags`, which must all be there. */
 export interface RunQuery {
+  /** `run_…` */
   readonly ids?: readonly string[] | undefined;
   readonly status?: Status | readonly Status[] | undefined;
+  /** Why a run has its status, such as `timeout`. */
   readonly reason?: Reason | readonly Reason[] | undefined;
+  /** Ids of jobs. */
   readonly job?: string | readonly string[] | undefined;
   readonly queue?: string | readonly string[] | undefined;
+  /** All of them must be there. */
   readonly tags?: readonly string[] | undefined;
+  /** The idempotency key; with any job, live or not. */
   readonly key?: string | undefined;
   readonly createdAfter?: Date | undefined;
   readonly createdBefore?: Date | undefined;
@@ -53,6 +58,7 @@ export interface RunQuery {
 
 /** What to change of a pending run. */
 export interface Change {
+  /** One in the past means now. */
   readonly runAt?: Date | undefined;
   /** From now. Not together with `runAt`. */
   readonly delay?: DurationText | undefined;
@@ -60,13 +66,16 @@ export interface Change {
   readonly payload?: unknown;
   /** All tries: 1–1000. */
   readonly attempts?: number | undefined;
+  /** 0–9, higher first. */
   readonly priority?: Priority | undefined;
 }
 
 /** Which finished runs to delete; at least one field. */
 export interface PurgeQuery {
+  /** `run_…` */
   readonly ids?: readonly string[] | undefined;
   readonly status?: Final | readonly Final[] | undefined;
+  /** Ids of jobs. */
   readonly job?: string | readonly string[] | undefined;
   /** Those that ended before. */
   readonly before?: Date | undefined;

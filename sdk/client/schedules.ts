@@ -42,20 +42,29 @@ export type ScheduleRef = string | { readonly job: string | AnyJob; readonly key
 export interface Schedule {
   /** `job@key`, or the job alone where the key is "". */
   readonly id: string;
+  /** The job's id. */
   readonly job: string;
+  /** "" where the job has one schedule only. */
   readonly key: string;
+  /** When it ticks, with defaults filled in. */
   readonly rule: Rule;
   /** What its runs get, before the schema: decoded when it is read. */
   readonly payload: unknown;
+  /** Of its runs; null: the job's own. */
   readonly queue: string | null;
+  /** Of its runs; null: the job's own. */
   readonly priority: number | null;
+  /** Added to the job's own. */
   readonly tags: readonly string[];
   /** True: its job's code declares it. */
   readonly declared: boolean;
+  /** It does not make runs until it is resumed. */
   readonly paused: boolean;
   /** When its next run starts, spread included; null while paused, and after its end. */
   readonly nextAt: Date | null;
+  /** The last tick for which a node made a run, or skipped one by `overlap`. */
   readonly lastTick: Date | null;
+  /** The last run that it made; null if it did not make one, and once that was purged. */
   readonly last: { readonly run: string; readonly status: Status; readonly reason: Reason | null } | null;
   /** How many runs it has made. */
   readonly count: number;
@@ -65,6 +74,7 @@ export interface Schedule {
   readonly updatedAt: Date;
 }
 
+/** Which schedules. Fields are combined with AND; a list of jobs with OR. */
 export interface ScheduleQuery {
   readonly job?: string | readonly string[] | undefined;
   readonly paused?: boolean | undefined;

@@ -17,9 +17,12 @@ import { Publisher } from "./schedule/publish.ts";
 import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
 import type { Guarded } from "./store/port.ts";
 
+/** Where a runtime stands. A stopped one can't start again. */
 export type RuntimeState = "idle" | "starting" | "running" | "stopping" | "stopped";
 
+/** How busy a runtime is. */
 export interface RuntimeStats {
+  /** How many runs may run at once. */
   readonly slots: number;
   /** Slots taken. */
   readonly busy: number;
@@ -46,13 +49,16 @@ export interface Runtime {
   register(job: JobSpec): void;
   /** Removes a job: what runs of it goes on, what waits is left to others. Answers false if there was none. */
   unregister(id: string): boolean;
+  /** The jobs that are registered now, in the order of registration. */
   jobs(): JobSpec[];
   /** Changes how many runs may run at once; running ones go on. @throws {InvalidInput} unless it is a whole number from 0 on. */
   resize(slots: number): void;
   readonly state: RuntimeState;
+  /** What happens in this runtime, as it happens. */
   readonly events: Bus;
   /** The store, for application code: what is added through it is seen by the bus and by this runtime at once. */
   readonly store: Guarded;
+  /** How busy it is now. */
   stats(): RuntimeStats;
 }
 

@@ -6,25 +6,34 @@ import type { ErrorRecord } from "../../sdk/port/text.ts";
 export interface RunEvent {
   readonly type:
     "run.scheduled" | "run.started" | "run.progress" | "run.completed" | "run.retrying" | "run.failed" | "run.canceled";
+  /** By the store's clock. */
   readonly at: Date;
   /** `run_…` */
   readonly run: string;
+  /** The job's id. */
   readonly job: string;
   readonly queue: string;
   readonly tags: readonly string[];
   /** Counts from 1; 0 before the first. */
   readonly attempt: number;
+  /** Of the attempt that ended. */
   readonly durationMs?: number;
+  /** Of the attempt that failed. */
   readonly error?: ErrorRecord | null;
+  /** Of `run.retrying`: until the next attempt. */
   readonly retryInMs?: number;
+  /** Why the run has its status, such as `timeout`. */
   readonly reason?: string | null;
+  /** Of `run.progress`. */
   readonly progress?: Progress;
 }
 
 /** What happened to this node. */
 export interface NodeEvent {
   readonly type: "node.started" | "node.stopping" | "node.stopped";
+  /** By the store's clock. */
   readonly at: Date;
+  /** The node's name. */
   readonly node: string;
 }
 /** What a schedule's tick came to. */
@@ -41,6 +50,7 @@ export type ScheduleEvent = {
    *  want them. */
   | { readonly type: "schedule.skipped"; readonly from: Date; readonly reason: "overlap" | "missed" }
 );
+/** Whatever the bus publishes. */
 export type Event = RunEvent | NodeEvent | ScheduleEvent;
 
 /** Stands where a subscriber that was too slow lost events; `lost` says how many. */
@@ -54,14 +64,18 @@ export interface Gap {
  *  no job, queue, run or tags, and those of schedules no queue and tags, so a filter that asks for one leaves them out. */
 export interface Filter {
   readonly types?: readonly Event["type"][];
+  /** Ids of jobs. */
   readonly jobs?: readonly string[];
   readonly queues?: readonly string[];
+  /** `run_…` */
   readonly runs?: readonly string[];
+  /** All of them must be there. */
   readonly tags?: readonly string[];
 }
 
 /** Events in order, as an async iterable for one reader. It ends after `close()`. */
 export interface Subscription extends AsyncIterable<Event | Gap> {
+  /** Ends it; the iteration ends after what is buffered. */
   close(): void;
 }
 

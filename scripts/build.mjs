@@ -12,8 +12,8 @@ const entries = [
   ...["sdk/index", "runtime/index", "runtime/testing/index"],
   ...["cli/main", "cli/dev/runner", "cli/dev/leash", "cli/check/child"],
 ];
-/** One file each, with all that they import but for what an earlier one has. */
-const groups = ["sdk/index", "runtime/store/postgres/index", "runtime/index"];
+/** One file each, with all that they import but for what an earlier one has. Commands read settings, for which no driver is loaded. */
+const groups = ["sdk/index", "sdk/setting", "runtime/store/postgres/index", "runtime/index"];
 /** Packages that become part of the files: the first two are fifteen small ones, and took a sixth of the loading. */
 const inside = ["superjson", "copy-anything", "cron-parser"];
 /** cron-parser asks luxon for today's date alone, of which nothing is used; luxon takes 30 ms to load. */
@@ -45,7 +45,7 @@ await bundle.write({
   ...{ dir: packed, format: "esm", entryFileNames: "[name].js", chunkFileNames: "sdk/[name]-[hash].js" },
   codeSplitting: {
     groups: groups.map((path, i) => ({
-      name: path.split("/").at(-2),
+      name: path.replace("/index", "").split("/").at(-1),
       test: (id) => id.endsWith(`/dist/${path}.js`),
       priority: groups.length - i,
     })),

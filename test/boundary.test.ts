@@ -129,6 +129,16 @@ test("importing tasker loads no driver and nothing of the runtime", async () => 
   expect(loaded.flatMap(installed).filter((name) => late.includes(name))).toEqual([]);
 });
 
+test("a command that needs no store loads no driver and no engine", async () => {
+  const loaded = await loadedBy(
+    'import { main } from "./dist/cli/main.js"; process.stdout.write = () => true; await main(["--help"]);',
+  );
+
+  expect(loaded).toContainEqual(expect.stringMatching(/dist\/cli\/main\.js$/));
+  expect(loaded.filter((url) => /dist\/sdk\/(?:runtime|postgres)-/.test(url))).toEqual([]);
+  expect(loaded.flatMap(installed).filter((name) => late.includes(name))).toEqual([]);
+});
+
 test("what loads a driver is seen", async () => {
   const loaded = await loadedBy('import "pg"; import "kysely";');
 

@@ -4,7 +4,7 @@ type Text = string | null;
 /** Reads a column's text. */
 type One<T> = (text: Text) => T;
 /** Reads two columns into one value. */
-interface Two<T> {
+export interface Two<T> {
   readonly two: (first: Text, second: Text) => T;
 }
 type Readers = Readonly<Record<string, One<unknown> | Two<unknown>>>;

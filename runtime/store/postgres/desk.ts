@@ -1,10 +1,10 @@
-import type { Act, Desk, Edit } from "../../../sdk/port/target.ts";
-import type { Status } from "../../../sdk/port/status.ts";
+import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
+import { finals } from "../../../sdk/port/status.ts";
 import type { Lanes } from "./lane.ts";
 import { at } from "./column.ts";
 import { outwait } from "./retry.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
-import { desk as statements } from "./sql/desk.ts";
+import { act, desk as statements, hearers } from "./sql/desk.ts";
 import { statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
@@ -17,11 +17,10 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
 
   /** Answers for `ids`, in order: those that `rows` (id, done, status) name, and what the others are instead. */
   async function answer(ids: readonly number[], rows: readonly Row[]): Promise<readonly Act[]> {
-    const acts = new Map(rows.map((row) => [Number(row[0]), actOf(row)]));
+    const acts = new Map<number, Act>(act.all(rows).map((one) => [one.id, one]));
     const left = ids.filter((id) => !acts.has(id));
     if (left.length > 0)
-      for (const row of await pool.rows("tasker_status", text.status, [numbers(left)]))
-        acts.set(Number(row[0]), actOf(row));
+      for (const one of act.all(await pool.rows("tasker_status", text.status, [numbers(left)]))) acts.set(one.id, one);
     return ids.map((id) => acts.get(id) ?? { id, done: "missing", status: null });
   }
 
@@ -32,9 +31,10 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
   return {
     async cancel(ids, reason = "user") {
       const rows = await pool.rows("tasker_cancel", text.cancel, [numbers(ids), reason]);
-      const watched = rows.filter((row) => row[3] === "t").map((row) => row[0]);
+      const all = rows.map((row) => ({ ...act.read(row), ...hearers.read(row, act.width) }));
+      const watched = all.filter((one) => one.watched).map(({ id }) => id);
       if (watched.length > 0) await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]);
-      const nodes = [...new Set(rows.map((row) => row[4]).filter((node) => node !== null))];
+      const nodes = [...new Set(all.map(({ node }) => node).filter((node) => node !== null))];
       if (nodes.length > 0) await pool.rows("tasker_tell", sql.tell, [`c${nodes.slice(0, 400).join(",")}`]);
       return answer(ids, rows);
     },
@@ -53,17 +53,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     async purge(filter, limit) {
       const { attempt } = filter;
       if (attempt) return (await pool.rows("tasker_forget", text.forget, [attempt.run, attempt.token])).length;
-      const statuses = (filter.status ?? (["completed", "failed", "canceled"] as const)).map(
-        (status) => statusNumber[status],
-      );
-      const values = [
-        filter.ids ? numbers(filter.ids) : null,
-        numbers(statuses),
-        filter.job ? texts(filter.job) : null,
-        filter.before?.getTime() ?? null,
-        limit,
-      ];
-      const [row] = await patiently("tasker_purge", text.purge, values);
+      const [row] = await patiently("tasker_purge", text.purge, purgeValues(filter, limit));
       return Number(row![0]);
     },
   };
@@ -72,8 +62,14 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
 const claimed =
   "another open transaction claims the idempotency key of one of these runs, so none of them was touched; repeat the call once that has ended";
 
-function actOf(row: Row): Act {
-  return { id: Number(row[0]), done: row[1] as Act["done"], status: row[2] as Status };
+function purgeValues(filter: PurgeFilter, limit: number): readonly unknown[] {
+  return [
+    filter.ids ? numbers(filter.ids) : null,
+    numbers((filter.status ?? finals).map((status) => statusNumber[status])),
+    filter.job ? texts(filter.job) : null,
+    filter.before?.getTime() ?? null,
+    limit,
+  ];
 }
 
 /** The lane of another priority, made before the edit: inside it only the run's own row is touched. */

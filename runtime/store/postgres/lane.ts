@@ -1,4 +1,5 @@
 import { type Pool, texts, numbers } from "./pool.ts";
+import * as table from "./sql/lane.ts";
 import type { Statements } from "./sql.ts";
 
 export interface Lane {
@@ -8,6 +9,7 @@ export interface Lane {
   readonly priority: number;
 }
 export type LaneName = Omit<Lane, "id">;
+type Queues = { readonly only: readonly string[] } | { readonly not: readonly string[] };
 
 /** The table of lanes, (queue, job, priority) → number, as last read. */
 export interface Lanes {
@@ -20,11 +22,7 @@ export interface Lanes {
   /** The number of a lane that has been read already. */
   numberOf(name: LaneName): number | undefined;
   /** Numbers of the lanes of these jobs and queues, highest priority first, equal ones by turns; without those in `except`. */
-  pick(
-    jobs: readonly string[],
-    queues: { readonly only: readonly string[] } | { readonly not: readonly string[] },
-    except?: ReadonlySet<number>,
-  ): readonly number[];
+  pick(jobs: readonly string[], queues: Queues, except?: ReadonlySet<number>): readonly number[];
   /** The revision of the settings at which the lanes were read; -1 before. */
   readonly rev: number;
   /** Numbers of the lanes of these jobs, as last read. */
@@ -34,30 +32,43 @@ export interface Lanes {
 }
 
 export function lanes(pool: Pool, sql: Statements): Lanes {
-  let known = new Map<string, Lane>();
-  let byId = new Map<number, Lane>();
-  let seen = -1;
-  let turn = 0;
-  const keyOf = (lane: LaneName): string => `${lane.priority}\n${lane.queue}\n${lane.job}`;
+  return new Table(pool, sql);
+}
 
-  let first: Promise<void> | null = null;
+class Table implements Lanes {
+  #known = new Map<string, Lane>();
+  #byId = new Map<number, Lane>();
+  #rev = -1;
+  #turn = 0;
+  #first: Promise<void> | null = null;
+  readonly #pool: Pool;
+  readonly #sql: Statements;
+
+  constructor(pool: Pool, sql: Statements) {
+    this.#pool = pool;
+    this.#sql = sql;
+  }
+
+  get rev(): number {
+    return this.#rev;
+  }
 
   /** Reads for the first time, once for all who ask meanwhile. */
-  function begin(): Promise<void> {
-    return (first ??= read().finally(() => (first = null)));
+  #begin(): Promise<void> {
+    return (this.#first ??= this.#read().finally(() => (this.#first = null)));
   }
 
-  async function read(): Promise<void> {
-    const rows = await pool.rows("tasker_all_lanes", sql.allLanes, []);
-    const list = rows.filter((row) => row[1] !== null).map(laneOf);
-    known = new Map(list.map((lane) => [keyOf(lane), lane]));
-    byId = new Map(list.map((lane) => [lane.id, lane]));
-    seen = Number(rows[0]![0]);
+  async #read(): Promise<void> {
+    const rows = await this.#pool.rows("tasker_all_lanes", this.#sql.allLanes, []);
+    const list: readonly Lane[] = table.lane.all(rows, table.read.width);
+    this.#known = new Map(list.map((lane) => [keyOf(lane), lane]));
+    this.#byId = new Map(list.map((lane) => [lane.id, lane]));
+    this.#rev = table.read.read(rows[0]!).rev;
   }
 
-  async function ensure(names: readonly LaneName[]): Promise<readonly number[]> {
-    const unknown = (): readonly LaneName[] => names.filter((name) => !known.has(keyOf(name)));
-    if (seen < 0 && unknown().length > 0) await begin(); // a process that starts again makes none
+  async ensure(names: readonly LaneName[]): Promise<readonly number[]> {
+    const unknown = (): readonly LaneName[] => names.filter((name) => !this.#known.has(keyOf(name)));
+    if (this.#rev < 0 && unknown().length > 0) await this.#begin(); // a process that starts again makes none
     const missing = unknown();
     if (missing.length > 0) {
       const parts = [
@@ -65,49 +76,55 @@ export function lanes(pool: Pool, sql: Statements): Lanes {
         texts(missing.map((lane) => lane.job)),
         numbers(missing.map((lane) => lane.priority)),
       ];
-      await pool.rows("tasker_lanes", sql.lanes, parts);
-      await read();
+      await this.#pool.rows("tasker_lanes", this.#sql.lanes, parts);
+      await this.#read();
     }
-    return names.map((name) => known.get(keyOf(name))!.id);
+    return names.map((name) => this.#known.get(keyOf(name))!.id);
   }
 
-  return {
-    ensure,
-    warm: () => void (seen < 0 && begin().catch(() => undefined)), // whoever needs them reads again
-    known: (id) => byId.get(id),
-    numberOf: (name) => known.get(keyOf(name))?.id,
-    async get(id) {
-      if (!byId.has(id)) await read();
-      const lane = byId.get(id);
-      if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
-      return lane;
-    },
-    pick(jobs, queues, except) {
-      const wanted = new Set(jobs);
-      const named = new Set("only" in queues ? queues.only : queues.not);
-      const only = "only" in queues;
-      const list = [...known.values()].filter(
-        ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
-      );
-      const first = list.length > 0 ? turn++ % list.length : 0;
-      const turned = [...list.slice(first), ...list.slice(0, first)];
-      return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
-    },
-    get rev() {
-      return seen;
-    },
-    of(jobs) {
-      const wanted = new Set(jobs);
-      return [...byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
-    },
-    async follow(rev) {
-      if (rev === seen) return false;
-      await read();
-      return true;
-    },
-  };
+  warm(): void {
+    if (this.#rev < 0) this.#begin().catch(() => undefined); // whoever needs them reads again
+  }
+
+  known(id: number): Lane | undefined {
+    return this.#byId.get(id);
+  }
+
+  numberOf(name: LaneName): number | undefined {
+    return this.#known.get(keyOf(name))?.id;
+  }
+
+  async get(id: number): Promise<Lane> {
+    if (!this.#byId.has(id)) await this.#read();
+    const lane = this.#byId.get(id);
+    if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
+    return lane;
+  }
+
+  pick(jobs: readonly string[], queues: Queues, except?: ReadonlySet<number>): readonly number[] {
+    const wanted = new Set(jobs);
+    const named = new Set("only" in queues ? queues.only : queues.not);
+    const only = "only" in queues;
+    const list = [...this.#known.values()].filter(
+      ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
+    );
+    const first = list.length > 0 ? this.#turn++ % list.length : 0;
+    const turned = [...list.slice(first), ...list.slice(0, first)];
+    return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
+  }
+
+  of(jobs: readonly string[]): readonly number[] {
+    const wanted = new Set(jobs);
+    return [...this.#byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
+  }
+
+  async follow(rev: number): Promise<boolean> {
+    if (rev === this.#rev) return false;
+    await this.#read();
+    return true;
+  }
 }
 
-function laneOf(row: readonly (string | null)[]): Lane {
-  return { id: Number(row[1]), queue: row[2]!, job: row[3]!, priority: Number(row[4]) };
+function keyOf(lane: LaneName): string {
+  return `${lane.priority}\n${lane.queue}\n${lane.job}`;
 }

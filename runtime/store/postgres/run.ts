@@ -4,6 +4,7 @@ import { claims, type Parts } from "./claim.ts";
 import type { Lanes } from "./lane.ts";
 import type { Listener } from "./listen.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { fence, found, over } from "./sql/end.ts";
 import { bitsOf, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
@@ -23,10 +24,10 @@ export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
       if (started.length === 0) return [];
       const rows = await pool.rows("tasker_hold", sql.hold, [
         node,
-        ...fence(started),
+        ...fencesOf(started),
         numbers(started.map((run) => run.startedMs)),
       ]);
-      const ours = new Set(rows.map((row) => `${row[0]} ${row[1]}`));
+      const ours = new Set(fence.all(rows).map(({ id, token }) => `${id} ${token}`));
       return started.filter(({ id, token }) => !ours.has(`${id} ${token}`));
     },
     sweep: sweeper(pool, sql),
@@ -38,7 +39,7 @@ export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
   };
 }
 
-function fence(list: readonly Fence[]): readonly [string, string] {
+function fencesOf(list: readonly Fence[]): readonly [string, string] {
   return [numbers(list.map((run) => run.id)), numbers(list.map((run) => run.token))];
 }
 
@@ -55,7 +56,7 @@ function canceledBy(outcome: Settlement["outcome"]): Outcome {
 async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Promise<readonly boolean[]> {
   const progress = notes.map(({ progress }) => (progress ? JSON.stringify(progress) : null));
   const lines = notes.map(({ lines }) => (lines && lines.length > 0 ? JSON.stringify(lines.map(lineOf)) : null));
-  const rows = await pool.rows("tasker_note", sql.note, [...fence(notes), texts(progress), texts(lines)]);
+  const rows = await pool.rows("tasker_note", sql.note, [...fencesOf(notes), texts(progress), texts(lines)]);
   const kept = new Set(rows.map((row) => Number(row[0])));
   return notes.map((_, i) => kept.has(i + 1));
 }
@@ -91,7 +92,8 @@ async function settleAll(
     for (const row of rows) done.set(Number(row[0]), "settled");
   }
   if (free.length > 0)
-    for (const row of await pool.rows("tasker_release", sql.release, fence(free))) done.set(Number(row[0]), "settled");
+    for (const row of await pool.rows("tasker_release", sql.release, fencesOf(free)))
+      done.set(Number(row[0]), "settled");
   const missed = items.filter((item) => !done.has(item.id));
   if (missed.length > 0) await explainMissed(pool, sql, lanes, done, missed);
   return items.map((item) => done.get(item.id) ?? "lost");
@@ -116,10 +118,10 @@ async function finish(
 
 /** Notes what was written, and tells those who wait for one of these runs. */
 async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, rows: readonly Row[]): Promise<void> {
-  const watched: string[] = [];
-  for (const row of rows) {
-    done.set(Number(row[0]), row[1] === "t" ? "canceled" : "settled");
-    if (row[2] === "t") watched.push(row[0]!);
+  const watched: number[] = [];
+  for (const { id, canceled, watched: isWatched } of over.all(rows)) {
+    done.set(id, canceled ? "canceled" : "settled");
+    if (isWatched) watched.push(id);
   }
   if (watched.length > 0)
     await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]).catch(() => undefined); // waiters also poll
@@ -128,7 +130,7 @@ async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, ro
 function endColumns(items: readonly Settlement[]): readonly string[] {
   const result = (outcome: Settlement["outcome"]) => (outcome.to === "completed" ? outcome.result : null);
   return [
-    ...fence(items),
+    ...fencesOf(items),
     numbers(items.map((item) => item.startedMs)),
     texts(items.map((item) => result(item.outcome)?.json ?? null)),
     texts(items.map((item) => result(item.outcome)?.meta ?? null)),
@@ -149,7 +151,7 @@ function finishColumns(items: readonly Settlement[]): readonly string[] {
 function retryColumns(items: readonly Settlement[]): readonly string[] {
   const outcomes = items.map((item) => item.outcome as Extract<Outcome, { to: "pending" }>);
   return [
-    ...fence(items),
+    ...fencesOf(items),
     numbers(items.map((item) => item.startedMs)),
     numbers(outcomes.map((outcome) => outcome.delayMs)),
     numbers(outcomes.map((outcome) => (outcome.spent ? 1 : 0))),
@@ -166,15 +168,18 @@ async function explainMissed(
   done: Map<number, Settled>,
   missed: readonly Settlement[],
 ): Promise<void> {
-  const rows = await pool.rows("tasker_settled", sql.settled, fence(missed));
-  const byId = new Map(rows.map((row) => [Number(row[0]), row]));
+  const rows = await pool.rows("tasker_settled", sql.settled, fencesOf(missed));
+  const byId = new Map(found.all(rows).map((run) => [run.id, run]));
   const overtaken: Settlement[] = [];
   for (const item of missed) {
-    const [, , status, pending, asked] = byId.get(item.id) ?? [];
-    if (status !== null && status !== undefined)
-      done.set(item.id, status === "2" && item.outcome.to !== "canceled" ? "canceled" : "settled");
-    else if (asked === "t") overtaken.push(item);
-    else if (pending === "t" && (item.outcome.to === "pending" || item.outcome.to === "released"))
+    const run = byId.get(item.id);
+    if (run?.status != null)
+      done.set(
+        item.id,
+        run.status === statusNumber.canceled && item.outcome.to !== "canceled" ? "canceled" : "settled",
+      );
+    else if (run?.asked) overtaken.push(item);
+    else if (run?.pending && (item.outcome.to === "pending" || item.outcome.to === "released"))
       done.set(item.id, "settled");
   }
   if (overtaken.length === 0) return;

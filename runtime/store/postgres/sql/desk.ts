@@ -1,10 +1,18 @@
+import type { Status } from "../../../../sdk/port/status.ts";
+import type { Act } from "../../../../sdk/port/target.ts";
 import { inserted } from "./add.ts";
 import { ended } from "./end.ts";
 import type { Part } from "./part.ts";
+import { flag, maybe, number, shape, word } from "./shape.ts";
 import { askNumber, finalStatus, leased, liveStatus, statusNumber } from "./status.ts";
 
 /** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
 const keyMs = 86_400_000;
+
+/** What was done with a run. */
+export const act = shape({ id: number, done: word<Act["done"]>(), status: word<Status>() });
+/** Who is to hear of a cancel: whoever waits for the run, and the node that holds it. */
+export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts of people. */
 export function desk(part: Part) {
@@ -46,9 +54,9 @@ export function desk(part: Part) {
   )}
     returning id),
   ${told("back")}
-  select id, 'done', 'pending', (select count(*) from told) from back`;
+  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from back`;
   return {
-    /** Ends unleased runs; asks the holders of the others. Answers id, what was done, status, somebody waits, node to tell.
+    /** Ends unleased runs; asks the holders of the others. Answers what was done, and who is to hear of it.
      *  $1 ids · $2 reason */
     cancel: `
   with found as materialized (
@@ -67,8 +75,11 @@ export function desk(part: Part) {
     insert into ${s}.commands (node, run, token, at)
     select node, id, token, ${clock} from marked m
     where not exists (select 1 from ${s}.commands c where c.node = m.node and c.run = m.id and c.token = m.token))
-  select id::text, 'done', 'canceled', watched is not null, null, (select count(*) from told) from gone
-  union all select id::text, 'asked', status, false, node::text, 0 from marked`,
+  select ${act.select({ id: "id", done: "'done'", status: "'canceled'" })},
+    ${hearers.select({ watched: "watched is not null", node: "null" })}, (select count(*) from told) from gone
+  union all
+  select ${act.select({ id: "id", done: "'asked'", status: "status" })},
+    ${hearers.select({ watched: "false", node: "node::text" })}, 0 from marked`,
 
     /** Canceled runs, pending again at their instant or now. $1 ids */
     resume: back(statusNumber.canceled, { due: "due_at", attempt: "attempt", crashes: "crashes" }),
@@ -78,9 +89,9 @@ export function desk(part: Part) {
 
     /** What these runs are. $1 ids */
     status: `
-    select r.id::text, 'refused', ${liveStatus(part, "r")} from ${s}.runs r where r.id = any($1::bigint[])
+    select ${act.select({ id: "r.id", done: "'refused'", status: liveStatus(part, "r") })} from ${s}.runs r where r.id = any($1::bigint[])
     union all
-    select h.id::text, 'refused', ${finalStatus("h.status")} from ${s}.history h where h.id = any($1::bigint[])`,
+    select ${act.select({ id: "h.id", done: "'refused'", status: finalStatus("h.status") })} from ${s}.history h where h.id = any($1::bigint[])`,
 
     /** $1 id */
     laneOf: `select lane from ${s}.runs where id = $1`,
@@ -102,7 +113,7 @@ export function desk(part: Part) {
     where r.id = $1 and not ${held}
     returning r.id),
   ${told("changed")}
-  select id::text, 'done', 'pending', (select count(*) from told) from changed`,
+  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from changed`,
 
     /** $1 queue · $2 paused */
     pause: `

@@ -1,6 +1,13 @@
 import { inserted } from "./add.ts";
 import type { Part } from "./part.ts";
+import { flag, maybe, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, owned, statusNumber } from "./status.ts";
+
+/** A run that ended: whether it was canceled, and whether somebody waits for that. */
+export const over = shape({ id: number, canceled: flag, watched: flag });
+export const fence = shape({ id: number, token: number });
+/** What became of a run: its final state, if it is over; whether it is pending, or a cancel of it is asked for. */
+export const found = shape({ id: number, status: maybe(number), pending: flag, asked: flag });
 
 /** How runs end: expressions over the live run r and what `from` joins to it. What is left out stays as it was, or is null. */
 export interface End {
@@ -107,7 +114,7 @@ export function ends(part: Part) {
     where ${fenced} and r.ask is null`,
     ...{ status: "0", reason: "null", started, attempt, result: "i.result", resultMeta: "i.result_meta" },
   })}
-  select id, false, watched is not null from gone`,
+  select ${over.select({ id: "id", canceled: "false", watched: "watched is not null" })} from gone`,
 
     /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
      *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
@@ -124,7 +131,7 @@ export function ends(part: Part) {
     resultMeta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
     tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
   })}
-  select id, ask is not null, watched is not null, (select count(*) from told) from gone`,
+  select ${over.select({ id: "id", canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told) from gone`,
 
     /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
      *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 attempts spent (0 or 1) · $6 outcomes · $7 errors, JSON */
@@ -145,9 +152,10 @@ export function ends(part: Part) {
     /** What became of runs whose settlement found nothing: in history under this token, or pending under it, or neither.
      *  $1 ids · $2 tokens */
     settled: `
-  select i.id, i.token, h.status,
-    (r.id is not null and r.state = 0 and r.lease_until is null),
-    (r.id is not null and ${owned("r")} and r.ask is not null)
+  select ${found.select({
+    ...{ id: "i.id", status: "h.status", pending: "r.state = 0 and r.lease_until is null" },
+    asked: `${owned("r")} and r.ask is not null`,
+  })}
   from unnest($1::bigint[], $2::int[]) i(id, token)
   left join ${s}.history h on h.id = any(array[i.id]) and h.token = i.token
   left join ${s}.runs r on r.id = any(array[i.id]) and r.token = i.token`,
@@ -159,7 +167,7 @@ export function ends(part: Part) {
     set state = 1, holder = $1, started_at = ${started}, expires_at = case when i.started is null then r.expires_at end
     from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
     where ${fenced}
-    returning r.id, r.token`,
+    returning ${fence.select({ id: "r.id", token: "r.token" })}`,
 
     /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. $1 ids · $2 tokens */
     release: `

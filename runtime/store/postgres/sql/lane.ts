@@ -1,4 +1,10 @@
 import type { Part } from "./part.ts";
+import { number, shape, word } from "./shape.ts";
+
+/** The revision at which the lanes were read. */
+export const read = shape({ rev: number });
+/** A lane, or nulls. */
+export const lane = shape({ id: number, queue: word(), job: word(), priority: number });
 
 /** Statements on the table of lanes, and the one that tells other processes. */
 export function lanes({ schema: s, channel }: Part) {
@@ -14,8 +20,11 @@ export function lanes({ schema: s, channel }: Part) {
   moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from made))
   select count(*) from made`,
 
-    /** All lanes, and the revision at which they were read. */
-    allLanes: `select (select rev from ${s}.config), id, queue, job, priority from (select 1) one left join ${s}.lanes on true`,
+    /** All lanes. Always answers a row: the revision, then a lane or nulls. */
+    allLanes: `
+    select ${read.select({ rev: `(select rev from ${s}.config)` })},
+      ${lane.select({ id: "id", queue: "queue", job: "job", priority: "priority" })}
+    from (select 1) one left join ${s}.lanes on true`,
 
     /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
     tell: `select pg_notify('${channel}', $1)`,

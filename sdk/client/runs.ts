@@ -86,7 +86,7 @@ export type Attempt = Omit<AttemptRecord, "run"> & { readonly run: string };
 /** One line of `ctx.log`. */
 export type LogLine = Omit<LogRecord, "run" | "data"> & { readonly run: string; readonly data: unknown };
 
-/** `runs`, of a target of one's own: a table of verbs, so longer than a function should be. */
+/** `runs`, bound to a given target: a table of functions, so longer than a function should be. */
 export function runsOf(open: Open) {
   const found = async (ref: RunRef): Promise<{ readonly to: Target; readonly id: number }> => {
     const to = await open();
@@ -206,7 +206,7 @@ export function runsOf(open: Open) {
   return verbs;
 }
 
-/** `queues`, of a target of one's own. */
+/** `queues`, bound to a given target. */
 export function queuesOf(open: Open) {
   return {
     async list(): Promise<readonly QueueRecord[]> {
@@ -221,7 +221,7 @@ export function queuesOf(open: Open) {
   };
 }
 
-/** `nodes`, of a target of one's own. */
+/** `nodes`, bound to a given target. */
 export function nodesOf(open: Open) {
   return {
     async list(): Promise<readonly NodeStat[]> {
@@ -241,7 +241,7 @@ export const queues = queuesOf(target);
 /** Nodes: the processes that run jobs of this store. */
 export const nodes = nodesOf(target);
 
-/** `stats`, of a target of one's own. */
+/** `stats`, bound to a given target. */
 export function statsOf(open: Open): () => Promise<Stats> {
   return async () => (await open()).find.stats();
 }

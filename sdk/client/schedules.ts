@@ -68,7 +68,7 @@ export interface Schedule {
   readonly last: { readonly run: string; readonly status: Status; readonly reason: Reason | null } | null;
   /** How many runs it has made. */
   readonly count: number;
-  /** Whether a live node has its job. A declared schedule makes no runs while none has. */
+  /** Whether a live node has its job. A declared schedule does not make runs while none has. */
   readonly served: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -90,7 +90,7 @@ export interface PreviewTick {
   readonly changes: readonly { readonly at: Date; readonly before: number; readonly after: number }[];
 }
 
-/** `schedules`, of a target of one's own: a table of verbs, so longer than a function should be. */
+/** `schedules`, bound to a given target: a table of functions, so longer than a function should be. */
 export function schedulesOf(open: Open) {
   /** The schedule, if it is there, and the store's clock. */
   const read = async (
@@ -109,7 +109,7 @@ export function schedulesOf(open: Open) {
   };
 
   const verbs = {
-    /** Makes a schedule, or replaces it as a whole: what is left out goes to its default. A paused one stays paused; a changed rule
+    /** Makes a schedule, or replaces it as a whole: what is left out gets its default. A paused one stays paused; a changed rule
      *  takes its own next tick. A cron without a zone is read in TASKER_TIMEZONE, else in UTC.
      *  @throws {InvalidInput} {InvalidPayload} {JobNotFound} {NotConfigured} {StoreUnavailable} */
     async upsert<J extends AnyJob = AnyJob>(schedule: Upsert<J>): Promise<Schedule> {
@@ -141,7 +141,7 @@ export function schedulesOf(open: Open) {
       return { ...page, items: page.items.map(toSchedule) };
     },
 
-    /** Makes no more runs, until it is resumed; code that declares it changes nothing about that. Runs that it made go on.
+    /** It does not make runs until it is resumed, whatever code declares. Runs that it made go on.
      *  @throws {ScheduleNotFound} */
     async pause(ref: ScheduleRef): Promise<Schedule> {
       const record = await (await open()).schedules.pause(nameOf(ref), true);
@@ -167,8 +167,8 @@ export function schedulesOf(open: Open) {
       return toHandle(to, await addOne(to, { ...run, attach: true }));
     },
 
-    /** Adds a run for each tick in [from, to] that has none yet; they start now. `to` is the store's now by default. At most 1000 ticks
-     *  a call. To a schedule with overlap `cancel` they are strangers, else its next tick would cancel them all.
+    /** Adds a run for each tick in [from, to] that does not have one yet; they start now. `to` is the store's now by default. At most 1000 ticks
+     *  a call. Overlap `cancel` does not count them, or the next tick would cancel them all.
      *  @throws {ScheduleNotFound}. @throws {InvalidInput} for more ticks, and for a range that is not over */
     async backfill(
       ref: ScheduleRef,

@@ -29,7 +29,7 @@ export async function trigger(...args: readonly unknown[]): Promise<RunHandle> {
   return triggerOf(target)<AnyJob>(...(args as ById<AnyJob>));
 }
 
-/** `trigger`, to a target of one's own. */
+/** `trigger`, bound to a given target. */
 export function triggerOf(open: Open): typeof trigger {
   return async (...args: readonly unknown[]): Promise<RunHandle<never>> => {
     const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];

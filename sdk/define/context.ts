@@ -56,7 +56,7 @@ export interface Context {
   readonly log: Log;
   /** Stores how far the run is, in numbers and in words; the newest value wins, at most two writes a second. */
   progress(value: number, detail?: string): void;
-  /** The same for every attempt of this run: hand it to services that forget repeats. */
+  /** The same for every attempt of this run: pass it to services that ignore repeats. */
   readonly idempotencyKey: string;
   /** Grows with every attempt: a resource that remembers the highest one can refuse a stale writer. */
   readonly fencingToken: number;

@@ -47,7 +47,7 @@ function properties(schema: JsonSchema, holder: Readonly<Record<string, unknown>
   return lifted.some(([key, value]) => value !== holder[key]) ? Object.fromEntries(lifted) : holder;
 }
 
-/** The value that a marked text or list stands for; itself if it stands for none. */
+/** The value that a marked text or list stands for; the value itself if it is not marked. */
 function typed(type: unknown, value: unknown): unknown {
   if (type === "Date") return typeof value === "string" && isInstant(value) ? new Date(value) : value;
   if (type === "bigint") return isWhole(value) ? BigInt(value) : value;

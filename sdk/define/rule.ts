@@ -23,7 +23,7 @@ export interface CronWhen {
   readonly every?: Refused | undefined;
   readonly runAt?: Refused | undefined;
 }
-/** Every so often, aligned to an instant, so that restarts do not move it. */
+/** At an interval, aligned to an instant, so that restarts do not move it. */
 export interface EveryWhen {
   readonly every: DurationText;
   /** 1970-01-01T00:00:00Z by default. */
@@ -49,7 +49,7 @@ export interface TickPolicy {
   /** Of the ticks that no process was up for: run none, the `last` one (default; no older than a day), or the latest `max` that are
    *  no older than `within`. */
   readonly catchUp?: "none" | "last" | { readonly max: number; readonly within: DurationText } | undefined;
-  /** Runs start up to this long after their tick, by a hash of the schedule's name: always as much for one schedule, so that
+  /** Runs start up to this long after their tick, by a hash of the schedule's name: always the same for one schedule, so that
    *  thousands at midnight do not start together. */
   readonly spread?: DurationText | undefined;
   /** No ticks before this. */
@@ -103,7 +103,7 @@ function whenOf(given: When, zone: string): Omit<Rule, "overlap" | "catchUp"> {
   return { atMs: checkInstant("runAt", given.runAt).getTime() };
 }
 
-/** Options of one kind of rule beside another kind mean something else than was thought. */
+/** An option of one kind of rule next to another kind would mean something else than intended. */
 function refuseStray(given: When): void {
   const kind = given.cron !== undefined ? "cron" : given.every !== undefined ? "every" : "runAt";
   const owners = { timezone: "cron", dst: "cron", anchor: "every", subSecond: "every" } as const;

@@ -15,7 +15,7 @@ export abstract class TaskerError extends Error {
 /** An argument, option or definition that can't be right. `path` names the field, dotted, where there is one. */
 export class InvalidInput extends TaskerError {
   readonly code = "INVALID_INPUT";
-  /** The field, dotted, such as `retry.attempts`; null where there is not one. */
+  /** The field, dotted, such as `retry.attempts`; null if the error is not about one. */
   readonly path: string | null;
   constructor(message: string, options: { readonly path?: string | undefined; readonly cause?: unknown } = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
@@ -67,7 +67,7 @@ export class DuplicateJob extends TaskerError {
   }
 }
 
-/** No code and no node that shares the store knows this job. `near` holds ids that look like it. */
+/** No code and no node that shares the store knows this job. `near`: similar ids. */
 export class JobNotFound extends TaskerError {
   readonly code = "JOB_NOT_FOUND";
   constructor(job: string, known: readonly string[], near: readonly string[] = []) {

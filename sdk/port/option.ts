@@ -28,7 +28,7 @@ export function checkQueue(queue: unknown): string {
   return queue === hookQueue ? queue : checkName("queue", queue);
 }
 
-/** Of the due runs of a queue those with a higher one start first. */
+/** 0–9: of the due runs of a queue, those with a higher priority start first. */
 export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 
 /** @throws {InvalidInput} unless it is a whole number from 0 to 9. */
@@ -102,7 +102,7 @@ export function checkKeys(what: string, options: object, known: ReadonlySet<stri
   }
 }
 
-/** @throws {InvalidInput} unless the limit is 1–200 and the cursor a text that some page may have answered. */
+/** @throws {InvalidInput} unless the limit is 1–200 and the cursor a text that a page may have returned. */
 export function checkPaging(paging: Paging): Paging {
   checkKeys("paging", paging, new Set(["cursor", "limit"]));
   const { cursor, limit } = paging;

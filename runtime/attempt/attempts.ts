@@ -62,7 +62,7 @@ export class Attempts {
     return leases.empty && !leases.wants && this.completer.size === 0 && !this.lines.waiting;
   }
 
-  /** Takes leases in, and starts what is due. Answers how many went back at once. */
+  /** Takes leases in, and starts what is due. Returns how many were released at once. */
   accept(batch: readonly Lease[], about: Accepted): number {
     const { leases, registry, standing, beats, drain } = this.#core;
     if (standing.sleep) beats.stir(); // they were leased as they were added, while the node fell asleep
@@ -224,7 +224,7 @@ export class Attempts {
     this.completer.end(leased, outcome);
   }
 
-  /** It goes back as it came. */
+  /** Releases a lease: no attempt is spent. */
   #release(leased: Leased): void {
     this.#core.leases.drop(leased);
     this.completer.release(leased.lease, leased.hooks);

@@ -229,7 +229,7 @@ export class Leases {
     leased.begun!.ran = true;
   }
 
-  /** Its outcome is decided. One whose handler goes on keeps its slot: `leave` and `over` give it back. */
+  /** Its outcome is decided. One whose handler goes on keeps its slot: `free` gives it back. */
   end(leased: Leased): void {
     const { phase } = leased;
     if (phase === "waiting") this.#unqueue(leased);

@@ -17,7 +17,7 @@ export interface Logger {
   isLevelEnabled?(level: string): boolean;
 }
 
-/** Writes nothing; what a runtime uses that is given no logger. */
+/** Writes nothing; for a runtime without a logger. */
 export const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
@@ -26,7 +26,7 @@ export const silent: Logger = {
   isLevelEnabled: () => false,
 };
 
-/** The same logger, but one that never throws: a broken log must not decide over runs. */
+/** The same logger, but one that never throws: a broken log must not affect runs. */
 export function guarded(logger: Logger): Logger {
   const guard = (level: Level) => (fields: object, message: string) => {
     try {
@@ -98,7 +98,7 @@ export class Lines {
   #sending: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /** `lost` hears of leases that still run and are not this node's any more. */
+  /** `lost` is called with leases that still run here but were lost. */
   constructor(parts: LinesParts, lost: (leased: Leased) => void) {
     this.#parts = parts;
     this.#lost = lost;

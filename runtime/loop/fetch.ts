@@ -52,7 +52,7 @@ export class Fetcher {
     if (clock.ticks() >= this.#pollAt()) this.#poll();
   }
 
-  /** When to poll next: a poll after the last one, and while a beat was asked for that is not answered, a poll after that; ticks. */
+  /** When to poll next: one interval after the last poll, or after a beat that was asked for and is not answered yet; ticks. */
   #pollAt(): number {
     const { standing, settings } = this.#core;
     if (standing.sleep) return Infinity;

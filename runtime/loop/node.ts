@@ -93,7 +93,7 @@ export class Node {
     return beat;
   }
 
-  /** The store wakes no loop any more. */
+  /** Stops listening to the store. */
   async silence(): Promise<void> {
     await this.#unlisten?.();
   }

@@ -26,7 +26,7 @@ interface Now {
  *  nothing is due: beats say when the next schedule is, the store when one was changed. */
 export class Ticker {
   readonly #core: Core;
-  /** Since when this node has been up without a break, by the store's clock; null: it was not until now. */
+  /** Since when this node has been up without a break, by the store's clock; null: it has just come up. */
   #sinceMs: number | null = null;
   #lapses = 0;
   /** Schedules that this version can't read, until one is changed. */

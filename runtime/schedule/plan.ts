@@ -52,7 +52,7 @@ function skippedOf(ticks: readonly number[], runs: readonly number[], missed: Mi
   return missed && { ...missed, reason: "missed" };
 }
 
-/** A row of ticks that nobody makes up for, by its ends. */
+/** A range of ticks that are not caught up with, by its ends. */
 interface Missed {
   readonly from: number;
   readonly tick: number;

@@ -209,12 +209,15 @@ export function runsOf(open: Open) {
 /** `queues`, bound to a given target. */
 export function queuesOf(open: Open) {
   return {
+    /** All queues that the store knows, by name. */
     async list(): Promise<readonly QueueRecord[]> {
       return (await (await open()).find.stats({ lanes: false })).queues;
     },
+    /** Its runs wait until it is resumed, on all nodes. A queue that no job uses may be paused, too. @throws {InvalidInput} for an invalid name */
     async pause(queue: string): Promise<void> {
       await (await open()).desk.pause(checkQueue(queue), true);
     },
+    /** Its runs start again. @throws {InvalidInput} for an invalid name */
     async resume(queue: string): Promise<void> {
       await (await open()).desk.pause(checkQueue(queue), false);
     },
@@ -224,6 +227,7 @@ export function queuesOf(open: Open) {
 /** `nodes`, bound to a given target. */
 export function nodesOf(open: Open) {
   return {
+    /** Those that live, and those that ended lately. */
     async list(): Promise<readonly NodeStat[]> {
       return (await (await open()).find.stats({ lanes: false })).nodes;
     },

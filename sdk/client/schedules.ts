@@ -83,6 +83,7 @@ export interface ScheduleQuery {
 
 /** One coming tick. */
 export interface PreviewTick {
+  /** The rule's instant. */
   readonly tick: Date;
   /** Tick and spread. */
   readonly dueAt: Date;

@@ -30,13 +30,18 @@ export type ResultBy<Out, Returned> = Out extends StandardSchemaV1
 /** Called when a run starts or has ended, at least once, whoever ended it. Each is tried like a run of its own, but for
  *  `onStart`. */
 export interface Hooks<Payload, Result> {
+  /** In each attempt, before the handler; if it throws, the attempt has failed. */
   readonly onStart?: ((payload: Payload, ctx: Context) => unknown) | undefined;
+  /** After the run has completed. */
   readonly onSuccess?:
     ((payload: Payload, ended: Ended & { readonly result: Result }, ctx: Context) => unknown) | undefined;
+  /** After the run has failed for good: by an error, a timeout, a crash or its ttl. */
   readonly onFailure?: ((payload: Payload, ended: Ended, ctx: Context) => unknown) | undefined;
+  /** After the run was canceled. */
   readonly onCancel?: ((payload: Payload, ended: Ended, ctx: Context) => unknown) | undefined;
 }
 
+/** What `defineJob` takes. */
 export interface JobOptions<
   Id extends string,
   Schema extends StandardSchemaV1,
@@ -62,12 +67,14 @@ export interface JobOptions<
   readonly priority?: Priority | undefined;
   /** At most 10, of at most 128 characters. */
   readonly tags?: readonly string[] | undefined;
+  /** For people; shown by `tasker jobs`. */
   readonly description?: string | undefined;
   /** When it runs by itself: one schedule or several, each with its payload. */
   readonly schedule?:
     | ScheduleOptions<StandardSchemaV1.InferInput<Schema>>
     | Several<ScheduleOptions<StandardSchemaV1.InferInput<Schema>>>
     | undefined;
+  /** Called when a run starts or has ended. */
   readonly hooks?:
     | Hooks<
         StandardSchemaV1.InferOutput<Schema>,
@@ -76,6 +83,7 @@ export interface JobOptions<
     | undefined;
   /** Services and middleware; what they give is on `ctx`. */
   readonly use?: Use;
+  /** Called in each attempt; what it returns, or resolves with, is the result. */
   readonly handler: (payload: StandardSchemaV1.InferOutput<Schema>, ctx: ContextOf<Use>) => Returned;
 }
 

@@ -36,10 +36,15 @@ export interface MiddlewareSpec {
 
 /** What a hook learns of the run that ended. `result` after success, `error` after failure. */
 export interface Ended {
+  /** `run_…` */
   readonly run: string;
+  /** The job's id. */
   readonly job: string;
+  /** Why, such as `timeout`; null where the status says it all. */
   readonly reason: string | null;
+  /** Null unless it completed. */
   readonly result: unknown;
+  /** The error that it ended with; null if there is none. */
   readonly error: ErrorRecord | null;
 }
 export interface HookSpecs {

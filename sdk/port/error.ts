@@ -106,6 +106,7 @@ export class WrongState extends TaskerError {
 /** `onConflict: "error"`: the idempotency key already has a run. `run` is its id. */
 export class KeyConflict extends TaskerError {
   readonly code = "KEY_CONFLICT";
+  /** `run_…` */
   readonly run: string;
   constructor(job: string, key: string, run: string) {
     super(
@@ -118,8 +119,10 @@ export class KeyConflict extends TaskerError {
 /** The run ended, but not with a result. `status` says how, `reason` why; `cause` is the stored error. */
 export class RunFailed extends TaskerError {
   readonly code = "RUN_FAILED";
+  /** `run_…` */
   readonly run: string;
   readonly status: "failed" | "canceled";
+  /** Such as `error`, `timeout`, `crashed`, `expired`, or `user` of a canceled one. */
   readonly reason: string | null;
   constructor(run: string, status: "failed" | "canceled", reason: string | null, cause?: Error) {
     const why = cause ? `: ${cause.message}` : "";

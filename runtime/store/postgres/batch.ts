@@ -12,27 +12,14 @@ export function batch<In, Out>(
   },
 ): (items: readonly In[]) => Promise<readonly Out[]> {
   const { size, width = 1, bytes = Infinity, weigh = () => 0 } = options;
-  interface Call {
-    readonly weight: number;
-    readonly items: readonly In[];
-    readonly resolve: (answers: readonly Out[]) => void;
-    readonly reject: (error: unknown) => void;
-  }
-  let waiting: Call[] = [];
+  let waiting: Call<In, Out>[] = [];
   let flying = 0;
 
-  function take(): Call[] {
-    let count = 0;
-    let weight = 0;
-    let end = 0;
-    for (; end < waiting.length; end++) {
-      const call = waiting[end]!;
-      count += call.items.length;
-      weight += call.weight;
-      if (end > 0 && (count > size || weight > bytes)) break;
-    }
-    const taken = end === waiting.length ? waiting : waiting.slice(0, end);
-    waiting = end === waiting.length ? [] : waiting.slice(end);
+  function take(): Call<In, Out>[] {
+    const { length } = waiting;
+    const end = endOf(waiting, size, bytes);
+    const taken = end === length ? waiting : waiting.slice(0, end);
+    waiting = end === length ? [] : waiting.slice(end);
     return taken;
   }
 
@@ -58,4 +45,23 @@ export function batch<In, Out>(
       waiting.push({ items, weight, resolve, reject });
       if (flying < width && waiting.length === 1) queueMicrotask(() => void pump());
     });
+}
+
+interface Call<In, Out> {
+  readonly weight: number;
+  readonly items: readonly In[];
+  readonly resolve: (answers: readonly Out[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How many calls one write takes: one at least. */
+function endOf(calls: readonly Call<unknown, never>[], size: number, bytes: number): number {
+  let count = 0;
+  let weight = 0;
+  for (const [i, call] of calls.entries()) {
+    count += call.items.length;
+    weight += call.weight;
+    if (i > 0 && (count > size || weight > bytes)) return i;
+  }
+  return calls.length;
 }

@@ -17,70 +17,78 @@ interface Hand {
 
 /** The connections of a pool, kept at hand between statements: checking them out and in, and a timer a statement, is a fifth of what a
  *  lone statement costs the process. Free ones keep no process alive. */
-export function clients(pool: pg.Pool) {
-  const free: Hand[] = [];
-  const busy = new Set<Hand>();
-  let timer: NodeJS.Timeout | null = null;
-  const dead = new WeakSet<pg.PoolClient>();
-  let closed = false;
-  pool.on("connect", (client) =>
-    client.on("error", (error) => {
-      dead.add(client); // it may yet answer: both can come at once
-      const place = free.findIndex((hand) => hand.client === client);
-      if (place >= 0) free.splice(place, 1)[0]!.client.release(error);
-    }),
-  );
+export function clients(pool: pg.Pool): Pick<Clients, "use" | "close"> {
+  return new Clients(pool);
+}
 
-  function tend(): void {
+class Clients {
+  readonly #free: Hand[] = [];
+  readonly #busy = new Set<Hand>();
+  readonly #dead = new WeakSet<pg.PoolClient>();
+  readonly #pool: pg.Pool;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+    pool.on("connect", (client) => client.on("error", (error) => this.#lose(client, error)));
+  }
+
+  /** Lends a connection for what `act` sends. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it
+   *  may be half-open: the far end is gone and nobody says so. */
+  async use<T>(act: (client: pg.PoolClient) => Promise<T>, patienceMs: number): Promise<T> {
+    const hand = this.#free.pop() ?? { client: (await this.#pool.connect()) as Client, at: 0, isLate: false };
+    hand.client.ref();
+    hand.at = performance.now() + patienceMs;
+    hand.isLate = false;
+    this.#busy.add(hand);
+    this.#timer ??= setInterval(() => this.#tend(), tendMs).unref();
+    try {
+      const answer = await act(hand.client);
+      if (this.#busy.delete(hand)) this.#give(hand);
+      return answer;
+    } catch (error) {
+      if (!this.#busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
+      if ((error as { code?: string }).code === "55P03")
+        this.#give(hand); // it met a lock
+      else hand.client.release(error as Error); // nobody knows its state
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const { client } of this.#free.splice(0)) client.release();
+    return this.#pool.end();
+  }
+
+  #lose(client: pg.PoolClient, error: Error): void {
+    this.#dead.add(client); // it may yet answer: both can come at once
+    const place = this.#free.findIndex((hand) => hand.client === client);
+    if (place >= 0) this.#free.splice(place, 1)[0]!.client.release(error);
+  }
+
+  #tend(): void {
     const now = performance.now();
-    for (const hand of busy) {
+    for (const hand of this.#busy) {
       if (now <= hand.at) continue;
-      if (hand.isLate && busy.delete(hand)) {
+      if (hand.isLate && this.#busy.delete(hand)) {
         hand.client.release(true); // its statement fails
-        for (const { client } of free.splice(0)) client.release(true); // as silent, maybe: a new one tells
+        for (const { client } of this.#free.splice(0)) client.release(true); // as silent, maybe: a new one tells
       }
       hand.isLate = true; // the answer may be here, and be read now that this process is not blocked any more
     }
-    while (free.length > 0 && now - free[0]!.at > atHandMs) free.shift()!.client.release();
-    if (timer && free.length + busy.size === 0) {
-      clearInterval(timer);
-      timer = null;
+    while (this.#free.length > 0 && now - this.#free[0]!.at > atHandMs) this.#free.shift()!.client.release();
+    if (this.#timer && this.#free.length + this.#busy.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = null;
     }
   }
 
-  function give(hand: Hand): void {
-    if (closed || dead.has(hand.client)) return hand.client.release(dead.has(hand.client));
+  #give(hand: Hand): void {
+    if (this.#closed || this.#dead.has(hand.client)) return hand.client.release(this.#dead.has(hand.client));
     hand.client.unref();
     hand.at = performance.now();
-    free.push(hand);
+    this.#free.push(hand);
   }
-
-  return {
-    /** Lends a connection for what `act` sends. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it
-     *  may be half-open: the far end is gone and nobody says so. */
-    async use<T>(act: (client: pg.PoolClient) => Promise<T>, patienceMs: number): Promise<T> {
-      const hand = free.pop() ?? { client: (await pool.connect()) as Client, at: 0, isLate: false };
-      hand.client.ref();
-      hand.at = performance.now() + patienceMs;
-      hand.isLate = false;
-      busy.add(hand);
-      timer ??= setInterval(tend, tendMs).unref();
-      try {
-        const answer = await act(hand.client);
-        if (busy.delete(hand)) give(hand);
-        return answer;
-      } catch (error) {
-        if (!busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
-        if ((error as { code?: string }).code === "55P03")
-          give(hand); // it met a lock
-        else hand.client.release(error as Error); // nobody knows its state
-        throw error;
-      }
-    },
-    close(): Promise<void> {
-      closed = true;
-      for (const { client } of free.splice(0)) client.release();
-      return pool.end();
-    },
-  };
 }

@@ -22,92 +22,107 @@ type Hear = (kind: string, rest: string) => void;
 
 /** `isOwn`: its connection is known to have a session of its own. */
 export function listener(url: string, channel: string, isOwn: boolean): Listener {
-  const heard = new Set<Hear>();
-  let client: pg.Client | null = null;
-  let timer: NodeJS.Timeout | null = null;
-  let tries = 0;
-  let closed = false;
-  let isDeaf = false;
-  let first: Promise<void> | null = null;
+  return new Listening(url, channel, isOwn);
+}
 
-  function connect(): Promise<void> {
-    if (client || timer || closed || isDeaf) return Promise.resolve();
-    const fresh = new pg.Client(connection(url));
-    client = fresh;
-    fresh.on("error", () => lose(fresh));
-    fresh.on("end", () => lose(fresh));
-    fresh.on("notification", ({ payload = "" }) => tell(payload.slice(0, 1), payload.slice(1)));
-    return subscribe(fresh).catch(() => lose(fresh));
+class Listening implements Listener {
+  readonly #heard = new Set<Hear>();
+  #client: pg.Client | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #tries = 0;
+  #closed = false;
+  #isDeaf = false;
+  #first: Promise<void> | null = null;
+  readonly #url: string;
+  readonly #channel: string;
+  readonly #isOwn: boolean;
+
+  constructor(url: string, channel: string, isOwn: boolean) {
+    this.#url = url;
+    this.#channel = channel;
+    this.#isOwn = isOwn;
   }
 
-  async function subscribe(fresh: pg.Client): Promise<void> {
+  get isDeaf(): boolean {
+    return this.#isDeaf;
+  }
+
+  async listen(node: number, hear: Parameters<Listener["listen"]>[1]): Promise<() => Promise<void>> {
+    const stop = this.#add((kind, rest) => {
+      const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
+      if (kind === "r" || (due && rest === "")) hear("due");
+      else if (due) hear("due", rest.split(",").map(Number));
+      if (kind === "s" || kind === "r") hear("tick");
+      if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
+    });
+    await this.#first;
+    return async () => stop();
+  }
+
+  ended(hear: (ids: readonly number[]) => void): () => void {
+    return this.#add((kind, rest) => {
+      if (kind === "w") hear(rest.split(",").map(Number));
+      if (kind === "r") hear([]);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    const last = this.#client;
+    this.#client = null;
+    if (last) await part(last);
+  }
+
+  #add(hear: Hear): () => void {
+    this.#heard.add(hear);
+    this.#first ??= this.#connect();
+    return () => void this.#heard.delete(hear);
+  }
+
+  #connect(): Promise<void> {
+    if (this.#client || this.#timer || this.#closed || this.#isDeaf) return Promise.resolve();
+    const fresh = new pg.Client(connection(this.#url));
+    this.#client = fresh;
+    fresh.on("error", () => this.#lose(fresh));
+    fresh.on("end", () => this.#lose(fresh));
+    fresh.on("notification", ({ payload = "" }) => this.#tell(payload.slice(0, 1), payload.slice(1)));
+    return this.#subscribe(fresh).catch(() => this.#lose(fresh));
+  }
+
+  async #subscribe(fresh: pg.Client): Promise<void> {
     await fresh.connect();
-    if (!(await prepareSession(fresh, isOwn))) return defer(fresh);
-    await fresh.query({ text: `listen "${channel}"`, query_timeout: connectMs } as pg.QueryConfig);
+    if (!(await prepareSession(fresh, this.#isOwn))) return this.#defer(fresh);
+    await fresh.query({ text: `listen "${this.#channel}"`, query_timeout: connectMs } as pg.QueryConfig);
     streamOf(fresh)?.unref?.(); // not before: who awaits this may have nothing else that keeps the process up
-    if (tries > 0) tell("r", ""); // whatever was missed while nobody listened
-    tries = 0;
+    if (this.#tries > 0) this.#tell("r", ""); // whatever was missed while nobody listened
+    this.#tries = 0;
   }
 
   /** Gives up listening: through a pooler others would be sent what is meant for us. */
-  function defer(fresh: pg.Client): void {
-    isDeaf = true;
-    client = null;
+  #defer(fresh: pg.Client): void {
+    this.#isDeaf = true;
+    this.#client = null;
     void part(fresh);
-    tell("r", ""); // they will look by themselves from now on
+    this.#tell("r", ""); // they will look by themselves from now on
   }
 
-  function lose(lost: pg.Client): void {
-    if (client !== lost) return;
-    client = null;
+  #lose(lost: pg.Client): void {
+    if (this.#client !== lost) return;
+    this.#client = null;
     void part(lost);
-    if (closed) return;
-    if (heard.size === 0) return void (first = null); // the next listener connects anew
-    const wait = Math.min(5000, 100 * 2 ** tries++) * (0.75 + Math.random() / 2);
-    timer = setTimeout(() => {
-      timer = null;
-      void connect();
+    if (this.#closed) return;
+    if (this.#heard.size === 0) return void (this.#first = null); // the next listener connects anew
+    const wait = Math.min(5000, 100 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      void this.#connect();
     }, wait).unref();
   }
 
-  function tell(kind: string, rest: string): void {
-    for (const hear of [...heard]) hear(kind, rest);
+  #tell(kind: string, rest: string): void {
+    for (const hear of [...this.#heard]) hear(kind, rest);
   }
-
-  function add(hear: Hear): () => void {
-    heard.add(hear);
-    first ??= connect();
-    return () => void heard.delete(hear);
-  }
-
-  return {
-    async listen(node, hear) {
-      const stop = add((kind, rest) => {
-        const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
-        if (kind === "r" || (due && rest === "")) hear("due");
-        else if (due) hear("due", rest.split(",").map(Number));
-        if (kind === "s" || kind === "r") hear("tick");
-        if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
-      });
-      await first;
-      return async () => stop();
-    },
-    ended: (hear) =>
-      add((kind, rest) => {
-        if (kind === "w") hear(rest.split(",").map(Number));
-        if (kind === "r") hear([]);
-      }),
-    get isDeaf() {
-      return isDeaf;
-    },
-    async close() {
-      closed = true;
-      if (timer) clearTimeout(timer);
-      const last = client;
-      client = null;
-      if (last) await part(last);
-    },
-  };
 }
 
 /** What the types of `pg` leave out. */

@@ -76,19 +76,7 @@ export function openPool(options: PoolOptions): Pool {
     return {
       rows: (name, statement, values) =>
         use((client) => rowsOn(client, statement, values, isPooled ? undefined : name)),
-      rowsThen: (first, then) =>
-        use(async (client) => {
-          await client.query("begin isolation level read committed"); // whatever the role's default is
-          try {
-            const rows = await rowsOn(client, ...first);
-            await rowsOn(client, ...then);
-            await client.query("commit");
-            return rows;
-          } catch (error) {
-            if (isBusy(error)) await client.query("rollback"); // its connection is kept
-            throw error;
-          }
-        }),
+      rowsThen: (first, then) => use((client) => inOne(client, first, then)),
       close: () => (closing ??= hands.close()),
     };
   };
@@ -102,6 +90,20 @@ export function openPool(options: PoolOptions): Pool {
       },
     },
   };
+}
+
+/** Two statements in one transaction; answers the rows of the first. */
+async function inOne(client: pg.PoolClient, first: Statement, then: Statement): Promise<readonly Row[]> {
+  await client.query("begin isolation level read committed"); // whatever the role's default is
+  try {
+    const rows = await rowsOn(client, ...first);
+    await rowsOn(client, ...then);
+    await client.query("commit");
+    return rows;
+  } catch (error) {
+    if (isBusy(error)) await client.query("rollback"); // its connection is kept
+    throw error;
+  }
 }
 
 export interface Gate {

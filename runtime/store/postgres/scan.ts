@@ -43,24 +43,20 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
     let rests = failedShare;
     marks.begin();
     try {
-      const values = [numbers(lanes), numbers(lanes.map((lane) => marks.of(lane) || null)), limit];
-      const [row] = await pool.guest.rows("tasker_scan", sql.scan, values);
+      const from = lanes.map((lane) => marks.of(lane) || null);
+      const [row] = await pool.guest.rows("tasker_scan", sql.scan, [numbers(lanes), numbers(from), limit]);
       rests = share;
       takeIn(lanes, limit, row!, performance.now() - sentAt);
     } catch {
       marks.end(lanes, Infinity, 0, false); // the next poll starts another
     }
-    const endedAt = performance.now();
-    mayStartAt = endedAt + Math.min(longestRestMs, (endedAt - sentAt) * rests);
+    mayStartAt = performance.now() + Math.min(longestRestMs, (performance.now() - sentAt) * rests);
   }
 
   function takeIn(lanes: readonly number[], limit: number, row: Row, tookMs: number): void {
-    const { nowMs, tookMs: walkedMs, ...found } = scanned.read(row);
-    const runs = found.ids.map((id, i): Found => ({ id, lane: found.lanes[i]!, readyMs: found.instants[i]! }));
-    const counts = new Map<number, number>();
-    for (const { lane } of runs) counts.set(lane, (counts.get(lane) ?? 0) + 1);
-    const last = new Map(runs.map(({ lane, readyMs }) => [lane, readyMs]));
-    const isCut = (lane: number): boolean => (counts.get(lane) ?? 0) >= limit;
+    const { nowMs, tookMs: walkedMs, ...lists } = scanned.read(row);
+    const runs = lists.ids.map((id, i): Found => ({ id, lane: lists.lanes[i]!, readyMs: lists.instants[i]! }));
+    const { last, isCut } = lastOf(runs, limit);
     marks.end(lanes, walkedMs, runs.length, !lanes.some(isCut));
     if (!marks.isSlow(lanes)) {
       marks.forget([...last.keys()]); // claims may begin at the head again
@@ -84,5 +80,15 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
       waiting = waiting.filter((run) => !taken.has(run));
       return [...taken].map(({ id }) => id);
     },
+  };
+}
+
+/** When the last of each lane's runs became ready, and whether the scan stopped there at its limit. */
+function lastOf(runs: readonly Found[], limit: number) {
+  const counts = new Map<number, number>();
+  for (const { lane } of runs) counts.set(lane, (counts.get(lane) ?? 0) + 1);
+  return {
+    last: new Map(runs.map(({ lane, readyMs }) => [lane, readyMs])),
+    isCut: (lane: number): boolean => (counts.get(lane) ?? 0) >= limit,
   };
 }

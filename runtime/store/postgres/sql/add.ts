@@ -229,7 +229,8 @@ export function adds(part: Part) {
   with t as (select case when $4::float8 is not null then ${dueAt("$4::float8")} else ${dueAfter("$3::float8")} end due),
   changed as (
     update ${s}.runs r
-    set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")}, tags = ${list("$8::text")}
+    set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
+      tags = ${list("$8::text")}
     from t
     where r.id = $1 and r.state = 0 and r.attempt = 0 and r.crashes = 0 and r.started_at is null and ${free(part, "r")}
     returning r.id),

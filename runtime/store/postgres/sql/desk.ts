@@ -18,8 +18,8 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 export function desk(part: Part) {
   const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon } = part;
   const held = leased(part, "r");
-  /** Finished runs that come back: of a final state $was, with what is new of them. A run that comes back takes its key again, as it was found: the
-   *  first of those that share it. */
+  /** Finished runs of a final state that come back, with what is new of them. Each takes its key again, as it was found; of those that share
+   *  one, the first. */
   const back = (was: number, run: { readonly due: string; readonly attempt: string; readonly crashes: string }) => `
   with found as materialized (
     select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free

@@ -31,7 +31,8 @@ export interface End {
   readonly tells?: readonly string[];
 }
 
-/** Parts of a statement: the one way in which runs end. `gone` has what went to history, and r's `ask` and `watched`; `told` is to be selected from. */
+/** Parts of a statement: the one way in which runs end. `gone` has what went to history, and the run's `ask` and `watched`. Nodes are told
+ *  only if `told` is selected from. */
 export function ended(part: Part, end: End): string {
   const { hooks } = end;
   const from = `gone f join ${part.schema}.lanes o on o.id = f.lane`;
@@ -131,7 +132,8 @@ export function ends(part: Part) {
     resultMeta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
     tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
   })}
-  select ${over.select({ id: "id", canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told) from gone`,
+  select ${over.select({ id: "id", canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
+  from gone`,
 
     /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
      *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 attempts spent (0 or 1) · $6 outcomes · $7 errors, JSON */

@@ -41,6 +41,6 @@ export const owned = (r: string): string => `(${r}.state = 1 or ${r}.lease_until
 /** The status of a live run. */
 export const liveStatus = (part: Part, r: string): string =>
   `case when ${running(r)} then 'running' when ${leased(part, r)} then 'leased' else 'pending' end`;
-/** Whether run r is the one of id and token in i, and still under that lease. An array of one, not `=`: else a merge join may look cheap, which walks
- *  all of the index. */
+/** Whether run r is the one of id and token in i, and still under that lease. An array of one, not `=`: else a merge join may look cheap,
+ *  which walks all of the index. */
 export const fenced = `r.id = any(array[i.id]) and r.token = i.token and ${owned("r")}`;

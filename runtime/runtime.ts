@@ -128,7 +128,7 @@ class Engine implements Runtime {
 
   unregister(id: string): boolean {
     if (!this.#core.registry.remove(id)) return false;
-    this.#attempts.releaseWaiting(id);
+    this.#attempts.releaseWaiting(({ job }) => job === id);
     this.#jobsChanged();
     return true;
   }

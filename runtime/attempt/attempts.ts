@@ -9,7 +9,7 @@ import { Lines } from "../core/log.ts";
 import { ProgressWriter, toProgress } from "../core/progress.ts";
 import type { Progress } from "../../sdk/port/target.ts";
 import { expired } from "../store/guard.ts";
-import type { Fence, Lease, Outcome } from "../store/port.ts";
+import type { Ask, Fence, Lease, Outcome } from "../store/port.ts";
 import { begin, next, type Ending, type Tools } from "./attempt.ts";
 import { Completer, type Answer } from "./completer.ts";
 import { Reporter } from "./report.ts";
@@ -34,8 +34,8 @@ export class Attempts {
   readonly #turn: Turn;
   /** Runs `work` so that what handlers trigger goes to the store of this runtime. */
   readonly #scope: (work: () => void) => void;
-  /** Cancels of leases that are not here, by run: the answer to their claim may be under way, for a lease's time. */
-  readonly #asked = new Map<number, { readonly token: number; readonly until: number }>();
+  /** What is asked of leases that are not here, by run: the answer to their claim may be under way, for a lease's time. */
+  readonly #asked = new Map<number, { readonly ask: Ask; readonly until: number }>();
   /** Runs whose start is to be recorded first. */
   #recording: Leased[] = [];
   #starting = false;
@@ -79,7 +79,9 @@ export class Attempts {
         this.lose(older);
         leases.add(lease, job, about);
       }
-      if (lease.canceling || this.#wasCanceled(lease)) this.cancel(lease);
+      const { id, token, canceling } = lease;
+      const ask = canceling ? ({ id, token, kind: "cancel" } as const) : this.#askOf(lease);
+      if (ask) this.hear(ask);
     }
     this.start();
     return refused;
@@ -98,15 +100,15 @@ export class Attempts {
     leases.rest();
   }
 
-  /** Somebody canceled the run: it does not start, or its handler hears of it and its result no longer counts. The store
-   *  repeats itself until the lease ends; only the first time counts. */
-  cancel(fence: Fence): void {
-    const leased = this.#core.leases.find(fence);
-    if (!leased) return this.#remember(fence);
+  /** An act asks for a lease. A canceled run does not start, or its handler hears of it and its result no longer counts. One that is to go
+   *  back does so unless it has a slot. The store repeats itself until the lease ends; only the first time counts. */
+  hear(ask: Ask): void {
+    const leased = this.#core.leases.find(ask);
+    if (!leased) return this.#remember(ask);
+    if (ask.kind === "back") return leased.phase === "waiting" ? this.#release(leased) : undefined;
     if (leased.settling) return;
-    const error = new RunCanceled(formatId(fence.id));
     this.#end(leased, canceled);
-    this.#abandon(leased, error);
+    this.#abandon(leased, new RunCanceled(formatId(ask.id)));
   }
 
   /** The lease was lost: what the handler does no longer counts. */
@@ -124,10 +126,10 @@ export class Attempts {
     for (const leased of this.#core.leases.stuck(waitMs)) this.#release(leased);
   }
 
-  /** Gives back all that has not started; of one job, or of all. */
-  releaseWaiting(job?: string): void {
+  /** Gives back what has not started: all of it, or some. */
+  releaseWaiting(isMeant: (lease: Lease) => boolean = () => true): void {
     for (const leased of this.#core.leases.all())
-      if (leased.phase === "waiting" && (job === undefined || leased.lease.job === job)) this.#release(leased);
+      if (leased.phase === "waiting" && isMeant(leased.lease)) this.#release(leased);
   }
 
   /** Aborts all handlers; what ends by that is given back unspent. */
@@ -188,7 +190,7 @@ export class Attempts {
       if (gone.has(leased.lease.id)) this.lose(leased);
       else if (lost === null || drain.aborted) this.#release(leased);
       else {
-        leases.hold(leased);
+        leases.hold(leased, true);
         this.#run(leased);
       }
     }
@@ -247,19 +249,22 @@ export class Attempts {
     if (settled === "settled" && soon) expect(this.#core, clock.ticks() + outcome.delayMs);
   }
 
-  #remember({ id, token }: Fence): void {
+  #remember(ask: Ask): void {
     const { clock, settings } = this.#core;
-    this.#asked.delete(id);
-    this.#asked.set(id, { token, until: clock.ticks() + settings.leaseMs });
+    this.#asked.delete(ask.id);
+    this.#asked.set(ask.id, { ask, until: clock.ticks() + settings.leaseMs });
     for (const [other, { until }] of this.#asked) {
       if (until > clock.ticks()) return; // the oldest come first
       this.#asked.delete(other);
     }
   }
 
-  /** Whether somebody canceled a lease before the answer came that brought it here. */
-  #wasCanceled({ id, token }: Fence): boolean {
-    return this.#asked.size > 0 && this.#asked.get(id)?.token === token && this.#asked.delete(id);
+  /** What was asked of a lease before the answer came that brought it here. */
+  #askOf({ id, token }: Fence): Ask | null {
+    const ask = this.#asked.size > 0 ? this.#asked.get(id)?.ask : undefined;
+    if (ask?.token !== token) return null;
+    this.#asked.delete(id);
+    return ask;
   }
 
   #progress(leased: Leased, value: number, detail: string | undefined): void {

@@ -60,6 +60,11 @@ export function coreOf(settings: Settings, drain: AbortSignal): Core {
   };
 }
 
+/** Whether acts are heard by beats alone, and runs wait here that an act may be about: then beats are more frequent. */
+export function listensByBeats({ standing, leases }: Core): boolean {
+  return standing.deaf && leases.load().heap > 0;
+}
+
 /** A run falls due at `at` (ticks), within two polls: claims it ahead or, where there is no room for that, in time. */
 export function expect({ leases, claims }: Core, at: number): void {
   if (leases.room().future) leases.want("poll");

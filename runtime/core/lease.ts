@@ -71,6 +71,8 @@ export class Leased {
   phase: Phase = "waiting";
   /** Under the node's own lease, which its beats renew. */
   held = false;
+  /** The store knows of its start. */
+  told = false;
   /** A newer lease of this run that came while its outcome was being written. */
   anew: Anew | null = null;
   /** Since when it has been due here without a slot; ticks, 0 before. */
@@ -116,7 +118,7 @@ export class Leased {
     const { attempt, input } = this.lease;
     if (lease.attempt !== attempt || lease.input.json !== input.json || lease.input.meta !== input.meta) return false;
     this.lease = lease;
-    this.held = false;
+    this.held = this.told = false;
     return true;
   }
 

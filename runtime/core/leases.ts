@@ -218,9 +218,10 @@ export class Leases {
     return held ? this.#parts.standing.heldUntil : deadline;
   }
 
-  /** It is under the node's own lease from now on. */
-  hold(leased: Leased): void {
+  /** It is under the node's own lease from now on. `told`: the store knows of its start. */
+  hold(leased: Leased, told: boolean): void {
     leased.held = true;
+    leased.told ||= told;
   }
 
   /** Its handler is called. */

@@ -21,6 +21,8 @@ export class Standing {
   #id = 0;
   #lapses = 0;
   #looked: Look = { at: -Infinity, coming: null };
+  /** No loop is woken by the store: what others want is heard by beats alone. */
+  deaf = true;
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -1,5 +1,5 @@
 import type { Attempts } from "../attempt/attempts.ts";
-import type { Core } from "../core/core.ts";
+import { listensByBeats, type Core } from "../core/core.ts";
 import type { Limit } from "../core/lease.ts";
 import type { Claim } from "../store/port.ts";
 
@@ -107,7 +107,7 @@ export class Fetcher {
 
   /** Answers how many runs it brought. */
   async #lease(limit: Limit, most: number, ahead: boolean, poll: boolean): Promise<number> {
-    const { store, clock, storeClock, health, standing, leases, registry, settings } = this.#core;
+    const { store, clock, storeClock, health, standing, leases, beats, registry, settings } = this.#core;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
     const sentAt = clock.ticks();
     const { leases: batch, nowMs } = await store.runs.lease({
@@ -126,6 +126,7 @@ export class Fetcher {
     health.ok();
     storeClock.observe(nowMs, sentAt, receivedAt);
     const back = this.#attempts.accept(batch, { sentAt, receivedAt, order });
+    if (listensByBeats(this.#core)) beats.by(clock.ticks() + settings.pollMs / 4);
     if (back * 2 > batch.length) this.#restUntil = this.#pollAt(); // the next claim at once would bring the same
     return batch.length;
   }

@@ -1,5 +1,5 @@
 import type { Attempts } from "../attempt/attempts.ts";
-import type { Core } from "../core/core.ts";
+import { listensByBeats, type Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import { logged } from "../core/log.ts";
 import type { Publisher } from "../schedule/publish.ts";
@@ -37,12 +37,16 @@ export class Node {
     const { store, standing, leases, ticks, beats, logger } = this.#core;
     if (store.lacks.listen !== undefined) return; // it polls
     try {
+      standing.deaf = false;
       this.#unlisten = await store.runs.listen(standing.id, (what) => {
+        standing.deaf = what === "deaf";
+        if (standing.deaf) return beats.ring();
         if (what === "due") leases.want("hint");
         else if (what === "tick") ticks.tell();
         else beats.tell(); // a beat that is under way may have looked too early for the command
       });
     } catch (error) {
+      standing.deaf = true;
       logger.warn({ err: logged(error) }, "The store does not wake this node; it polls");
     }
   }
@@ -66,7 +70,7 @@ export class Node {
     try {
       await this.#turn(isAsked);
       const { sleep } = standing;
-      if (!sleep) return soon(periodMs);
+      if (!sleep) return soon(listensByBeats(this.#core) ? pollMs / 4 : periodMs);
       return sleep.sure ? sleep.until : Math.min(sleep.until, clock.ticks() + doubtMs);
     } catch (error) {
       health.failed("Beating", error);
@@ -87,7 +91,7 @@ export class Node {
     if (lapsed) await this.#attempts.completer.flush(clock.ticks() + settings.leaseMs / 3);
     const { beat, until } = await this.#beat(settings.leaseMs, false);
     if (!lapsed) standing.renew(until);
-    await this.#hold(!beat.alive);
+    await this.#hold(beat);
     standing.renew(until);
     this.#heard(beat, lapsed || !beat.alive);
     return beat;
@@ -123,10 +127,10 @@ export class Node {
   }
 
   /** Until when there is nothing to do, less what it takes to lease ahead; ticks. Null if it is not worth sleeping. */
-  #restUntil({ coming, tickMs, others, sweep, publish, cancel }: Beat): number | null {
+  #restUntil({ coming, tickMs, others, sweep, publish, asks, looked }: Beat): number | null {
     const { clock, storeClock, settings, drain, claims, prunes } = this.#core;
     const { silent, pollMs } = settings;
-    const busy = others || sweep || publish || cancel.length > 0 || drain.aborted;
+    const busy = others || sweep || publish || looked || asks.length > 0 || drain.aborted;
     if (!silent || this.#unlisten === null || busy || !coming) return null;
     if (!this.#attempts.idle || !claims.quiet) return null;
     const instants = [coming.dueMs, coming.expiresMs, tickMs].filter((ms) => ms !== null);
@@ -145,7 +149,8 @@ export class Node {
       const beat = await store.nodes.beat(standing.id, ttlMs, state, counts);
       health.ok();
       storeClock.observe(beat.nowMs, sentAt, clock.ticks());
-      for (const run of beat.cancel) this.#attempts.cancel(run);
+      for (const ask of beat.asks) this.#attempts.hear(ask);
+      if (beat.paused.length > 0) this.#attempts.releaseWaiting(({ queue }) => beat.paused.includes(queue));
       return { beat, until: sentAt + goodMs };
     } catch (error) {
       registry.returnCounts(counts);
@@ -153,13 +158,16 @@ export class Node {
     }
   }
 
-  /** Puts under the node's lease what waits, runs, or ended and is not settled, and has been here for a third of a lease. `anew`: the
-   *  node's lease had ended, so that some of what it held may be another's by now. */
-  async #hold(anew: boolean): Promise<void> {
+  /** Puts under the node's lease what waits, runs, or ended and is not settled, and has been here for a third of a lease;
+   *  all of it if the node's lease had ended, for some may be another's by now; and what somebody wants to know the start of. */
+  async #hold({ alive, asks, looked, paused }: Beat): Promise<void> {
     const { store, clock, settings, leases, standing } = this.#core;
     const before = clock.ticks() - settings.leaseMs / 3;
-    const wanted = ({ held, claimedAt, phase, settling }: Leased): boolean =>
-      held ? anew && !settling : claimedAt <= before && phase !== "starting";
+    const all = looked || asks.some(({ kind }) => kind === "back");
+    const wanted = ({ lease, held, told, claimedAt, phase, settling }: Leased): boolean => {
+      if (phase === "running" && !told && (all || paused.includes(lease.queue))) return true;
+      return held ? !alive && !settling : claimedAt <= before && phase !== "starting";
+    };
     const batch = [...leases.all()].filter(wanted);
     if (batch.length === 0) return;
     const fences = batch.map((leased) => ({ ...fence(leased), startedMs: leased.startedMs }));
@@ -167,7 +175,7 @@ export class Node {
     for (const [i, leased] of batch.entries()) {
       if (leases.find(fences[i]!) !== leased) continue; // leased anew meanwhile
       if (lost.has(leased.lease.id)) this.#attempts.lose(leased);
-      else leases.hold(leased);
+      else leases.hold(leased, fences[i]!.startedMs !== null);
     }
   }
 

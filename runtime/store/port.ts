@@ -165,7 +165,8 @@ export interface Runs {
   add(batch: readonly NewRun[], how?: Adding): Promise<readonly (Taken | Error)[]>;
   /** Claims due runs, in any order. Nobody else gets them for `ttlMs`. Never more than `limit`. */
   lease(claim: Claim): Promise<Claimed>;
-  /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. */
+  /** Ends leases, each with its outcome. Repeating a call whose answer was lost is answered as the first was. A run that an act asked back is
+   *  free for acts when it is released, and for claims a second later, or once an act has changed it. */
   settle(batch: readonly Settlement[]): Promise<readonly Settled[]>;
   /** Puts runs under their node's own lease: from then on they live as long as the node beats. Also records a start. May be repeated.
    *  Answers those that were lost. */
@@ -174,8 +175,8 @@ export interface Runs {
    *  dead nodes, deletes old history. Bounded work a call; skips what another node is doing. */
   sweep(options: Sweep): Promise<Swept>;
   /** Calls back when runs may have become due, a command for `node` waits, or a schedule was changed. Best effort: polling must be
-   *  enough alone. */
-  listen(node: number, hear: (what: "due" | "command" | "tick") => void): Promise<() => Promise<void>>;
+   *  enough alone. `deaf`: nothing is told from now on, until anything else is. */
+  listen(node: number, hear: (what: "due" | "command" | "tick" | "deaf") => void): Promise<() => Promise<void>>;
   /** Keeps what attempts tell of themselves. Answers those whose lease was lost: nothing of them is kept. */
   note(batch: readonly Note[]): Promise<readonly Fence[]>;
 }
@@ -212,11 +213,19 @@ export interface Tally {
   readonly waitMs: number;
   readonly runMs: number;
 }
+/** What an act asks of a lease: `cancel` it, or give it `back` for the act to go on, unless its handler was called. */
+export interface Ask extends Fence {
+  readonly kind: "cancel" | "back";
+}
 export interface Beat {
   /** False: the node's lease had ended before this beat; hold again what it held. It is alive again from now. */
   readonly alive: boolean;
-  /** Runs that this node has leased and somebody asked to cancel; answered again until their leases end. */
-  readonly cancel: readonly Fence[];
+  /** What is asked of runs that this node has leased; answered again until their leases end, or the start of one that was to go back is told. */
+  readonly asks: readonly Ask[];
+  /** Queues that are paused: what has not started of them goes back, and the start of what has is recorded. */
+  readonly paused: readonly string[];
+  /** Somebody looks at what runs: hold all that has started, for what a reader is told of starts is what was held. */
+  readonly looked: boolean;
   readonly nowMs: number;
   /** When the next schedule is due, epoch ms; null if none is. */
   readonly tickMs: number | null;

@@ -3,7 +3,7 @@ import { encode, type Wire } from "../port/codec.ts";
 import { target, type Open } from "./config.ts";
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
-import { act, again, outcome } from "./act.ts";
+import { act, again, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "../port/id.ts";
 import { checkKeys, checkPaging, checkPriority, checkQueue, type Priority } from "../port/option.ts";
@@ -157,10 +157,10 @@ export function runsOf(open: Open) {
       await verbs.edit(ref, { delay: "0s" });
     },
 
-    /** Changes a pending run; one that a node has claimed is refused. */
+    /** Changes a run that has not started. */
     async edit(ref: RunRef, change: Change): Promise<void> {
       const { to, id } = await found(ref);
-      outcome(id, await to.desk.edit(id, await editOf(to, id, change)), "edit");
+      outcome(id, await edit(to, id, await editOf(to, id, change)), "edit");
     },
 
     /** Deletes finished runs with all that belongs to them: one, or all that match. Answers how many. */
@@ -215,7 +215,7 @@ export function queuesOf(open: Open) {
     },
     /** Its runs wait until it is resumed, on all nodes. A queue that no job uses may be paused, too. @throws {InvalidInput} for an invalid name */
     async pause(queue: string): Promise<void> {
-      await (await open()).desk.pause(checkQueue(queue), true);
+      await pauseQueue(await open(), checkQueue(queue));
     },
     /** Its runs start again. @throws {InvalidInput} for an invalid name */
     async resume(queue: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { encode, type Wire } from "../port/codec.ts";
+import { add } from "./act.ts";
 import { target, type Open } from "./config.ts";
 import { InvalidInput, InvalidPayload, JobNotFound } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
@@ -128,7 +129,7 @@ async function addMany(
 ): Promise<readonly (Added | Error)[]> {
   const good = runs.filter((run): run is NewRun => !(run instanceof Error));
   const added =
-    good.length === 0 ? [] : await to.add(good, tx).catch((error: unknown) => good.map(() => asError(error)));
+    good.length === 0 ? [] : await add(to, good, tx).catch((error: unknown) => good.map(() => asError(error)));
   let next = 0;
   return runs.map((run) => (run instanceof Error ? run : added[next++]!));
 }
@@ -142,7 +143,7 @@ const itemKeys = new Set(["payload", "options"]);
 
 /** Adds one run. @throws what the store answers for it. */
 export async function addOne(to: Target, run: NewRun, tx?: Tx): Promise<Added> {
-  const [added] = await to.add([run], tx);
+  const [added] = await add(to, [run], tx);
   if (added instanceof Error) throw added;
   return added!;
 }

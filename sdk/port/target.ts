@@ -66,6 +66,8 @@ export interface Added {
   readonly id: number;
   readonly created: boolean;
   readonly conflict: boolean;
+  /** It was to be replaced, but a node has it leased, and was asked to give it back if it has not started: repeat the call. */
+  readonly asked?: true;
 }
 
 /** A caller's open transaction: a pg client that has run its BEGIN, or a transaction of Kysely, of postgres.js, or of Drizzle on pg or
@@ -256,7 +258,8 @@ export interface QueueRecord {
   readonly paused: boolean;
 }
 
-/** Reading. Nothing here changes anything. */
+/** Reading. Nothing here changes a run; `get` of a leased run, `list` with one or of running ones, and `stats` ask the nodes, at most once a
+ *  second each, to record which of their runs have started. */
 export interface Find {
   get(id: number): Promise<RunRecord | null>;
   /** Newest first (by id). */
@@ -280,7 +283,8 @@ export interface Edit {
   readonly priority?: number;
   readonly attempts?: number;
 }
-/** What became of one act on one run. `asked`: a node holds it, and was asked. `refused`: it is in another state. */
+/** What became of one act on one run. `asked`: a node holds it, and was asked: to cancel it, or to give it back for an edit, which is
+ *  repeated then. `refused`: it is in another state. */
 export type Act = {
   readonly id: number;
   readonly done: "done" | "asked" | "refused" | "missing";
@@ -293,10 +297,11 @@ export interface Desk {
   /** Runs that ended so become pending again, with their history. Canceled ones: at their instant or now, with the attempts that they had.
    *  Failed ones: now, attempts counting from 1 again. */
   revive(ids: readonly number[], from: "failed" | "canceled"): Promise<readonly Act[]>;
-  /** Pending runs only; a leased one is refused. */
+  /** Pending runs only. The node of a leased one that is not known to have started is asked to give it back. */
   edit(id: number, edit: Edit): Promise<Act>;
-  /** Runs of a paused queue wait; those that started go on. */
-  pause(queue: string, paused: boolean): Promise<void>;
+  /** Runs of a paused queue wait; those that started go on. Answers of how many runs that nodes have leased it is not known whether they have
+   *  started; the nodes are told, and give back those that have not. 0 for a queue that goes on. */
+  pause(queue: string, paused: boolean): Promise<number>;
   /** Deletes finished runs with all that belongs to them, at most `limit`; answers how many. */
   purge(filter: PurgeFilter, limit: number): Promise<number>;
 }

@@ -11,7 +11,10 @@ function repeating(fences: readonly Fence[]): (store: Guarded) => Guarded {
     ...store,
     nodes: {
       ...store.nodes,
-      beat: async (...args) => ({ ...(await store.nodes.beat(...args)), cancel: [...fences] }),
+      beat: async (...args) => ({
+        ...(await store.nodes.beat(...args)),
+        asks: fences.map((fence) => ({ ...fence, kind: "cancel" }) as const),
+      }),
     },
   });
 }

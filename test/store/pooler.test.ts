@@ -4,6 +4,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { migrate } from "../../runtime/store/postgres/migrate.ts";
+import { act } from "../../sdk/client/act.ts";
+import { formatId } from "../../sdk/port/id.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import { aNode, aRun, lease, only, settled } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
@@ -83,5 +85,29 @@ test("a result comes within a tenth of what it took, though nobody is told", asy
   expect(run?.status).toBe("completed");
   expect(performance.now() - settledAt).toBeLessThan(500);
   await store.close();
+  await direct.close();
+});
+
+test("a run that is leased ahead behind a pooler is canceled before its instant, or the cancel says that it was not", async () => {
+  const direct = postgres({ url: database.url });
+  await direct.open();
+  const started = new Set<string>();
+  const job = aJob((_payload, ctx) => void started.add(ctx.run.id));
+  const runtime = createRuntime({ store: postgres({ url, migrate: false }), jobs: [job] });
+  await runtime.start();
+  const ids = (await direct.add(Array.from({ length: 20 }, () => aRun({ delayMs: 1800 })))).map(
+    (added) => (added as Added).id,
+  );
+  await until(async () => (await direct.find.list({ status: ["leased"] })).items.length === 20, {
+    what: "all are leased",
+  });
+
+  const acts = await act(direct, "cancel", ids);
+
+  const done = acts.filter((one) => one.done === "done").map(({ id }) => formatId(id));
+  expect(acts.every(({ done, status }) => (done === "done" ? status === "canceled" : done === "asked"))).toBe(true);
+  expect(done).toHaveLength(20);
+  await runtime.stop();
+  expect(done.filter((id) => started.has(id))).toEqual([]);
   await direct.close();
 });

@@ -3,7 +3,7 @@ import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun } from "../../../sdk/port/target.ts";
 import type { KeyRow, Row } from "./row.ts";
 import { attach } from "./schedule.ts";
-import { frozen, insert, keyName, patch, type State, statusOf, tellDue } from "./state.ts";
+import { askBack, frozen, insert, keyName, patch, takenBack, type State, statusOf, tellDue } from "./state.ts";
 
 /** Adds runs, item by item. */
 export function addAll(state: State, batch: readonly NewRun[]): readonly (Added | Error)[] {
@@ -38,13 +38,15 @@ interface Holder {
 
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(claim.run));
-  if (key.onConflict === "replace" && row && isUnstarted(row) && statusOf(state, row) === "pending") {
-    patch(state, row, contentOf(state, run));
+  const isWanted = key.onConflict === "replace" && row !== null && isUnstarted(row);
+  const asked = isWanted && askBack(state, row) ? { asked: true as const } : {};
+  if (isWanted && statusOf(state, row) === "pending") {
+    patch(state, row, { ...takenBack(row), ...contentOf(state, run) });
     state.keys.set(keyName(run.job, key.key), { ...claim, hash: key.hash });
     rows.push(row);
     return { id: claim.run, created: false, conflict: false };
   }
-  return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash };
+  return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash, ...asked };
 }
 
 function isUnstarted({ attempt, crashes, startedMs }: Row): boolean {

@@ -2,7 +2,20 @@ import type { Reason } from "../../../sdk/port/status.ts";
 import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
 import { claimOf, holderOf, instantOf } from "./add.ts";
 import type { Row } from "./row.ts";
-import { cancel, frozen, isHeld, keyName, makePending, patch, type State, statusOf, tell, tellDue } from "./state.ts";
+import {
+  askBack,
+  cancel,
+  frozen,
+  isHeld,
+  keyName,
+  makePending,
+  patch,
+  type State,
+  statusOf,
+  takenBack,
+  tellDue,
+  tellNode,
+} from "./state.ts";
 
 /** Acts of people, in memory. */
 export function desk(state: State): Desk {
@@ -16,7 +29,13 @@ export function desk(state: State): Desk {
       state.queues.set(queue, paused);
       const lanes = [...state.lanes.all.values()].filter((lane) => lane.queue === queue);
       const first = lanes.flatMap(({ free }) => free.first() ?? []);
-      if (!paused) tellDue(state, first);
+      if (!paused) {
+        tellDue(state, first);
+        return 0;
+      }
+      const recalled = leasedOf(state, queue).filter(({ startedMs }) => startedMs === null);
+      for (const node of new Set(recalled.map((row) => row.node!))) tellNode(state, node);
+      return recalled.length;
     }),
     purge: step((filter, limit) => {
       if (filter.attempt) return forget(state, filter.attempt);
@@ -28,6 +47,13 @@ export function desk(state: State): Desk {
       return deleteRuns(state, [...state.lanes.ended.upTo(Infinity)].filter(matches).slice(0, limit));
     }),
   };
+}
+
+/** Runs of a queue that nodes have. */
+function leasedOf(state: State, queue: string): readonly Row[] {
+  const { leases, held } = state.lanes;
+  const rows = [...leases.upTo(Infinity), ...[...held.values()].flatMap((rows) => [...rows])];
+  return rows.filter((row) => row.queue === queue && isHeld(state, row));
 }
 
 /** Deletes one attempt's record. */
@@ -64,7 +90,7 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
     return "done";
   }
   patch(state, row, { ask: row.ask ?? reason });
-  for (const ear of state.ears) if (ear.node === row.node) tell(state, ear, "command");
+  tellNode(state, row.node!);
   return "asked";
 }
 
@@ -89,10 +115,12 @@ function retakeKey(state: State, row: Row): boolean {
 const dayMs = 86_400_000;
 
 function edit(state: State, row: Row, change: Edit): Act["done"] {
+  if (askBack(state, row)) return "asked";
   if (statusOf(state, row) !== "pending") return "refused";
   const { input, priority, attempts, dueAt = null, delayMs } = change;
   const dueMs = dueAt || delayMs !== undefined ? instantOf(state, dueAt, delayMs ?? 0) : null;
   patch(state, row, {
+    ...takenBack(row),
     ...(input && { input: frozen(input) }),
     ...(priority !== undefined && { priority }),
     ...(attempts !== undefined && {

@@ -2,7 +2,7 @@ import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Sta
 import { strangeCursor } from "../guard.ts";
 import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
-import { recordOf, type State, statusOf } from "./state.ts";
+import { isHeld, look, recordOf, type State, statusOf } from "./state.ts";
 
 /** Reading, in memory. Everything is looked at, so a page is always complete. */
 export function find(state: State): Find {
@@ -12,11 +12,18 @@ export function find(state: State): Find {
     return row ? recordOf(state, row) : null;
   };
   return {
-    get: step(get),
+    get: step((id) => {
+      const row = state.runs.get(id);
+      if (row && !row.end && isHeld(state, row)) look(state, [row.node!]);
+      return get(id);
+    }),
     list: step((filter, page) => {
       if (filter.holds) return holding(state, filter);
       const found = pageOf(matching(state, filter), page);
-      return { ...found, items: found.items.map((row) => recordOf(state, row)) };
+      const items = found.items.map((row) => recordOf(state, row));
+      if (filter.status?.includes("running") || items.some(({ status }) => status === "leased"))
+        look(state, state.nodes.keys());
+      return { ...found, items };
     }),
     attempts: step(({ run, job }, page) => {
       const found = [...state.attempts].filter(
@@ -29,7 +36,10 @@ export function find(state: State): Find {
       const oldestFirst = found.map(([n, line]) => [-n, line] as const);
       return copy(pageOf(oldestFirst, page));
     }),
-    stats: step((options) => stats(state, options?.lanes ?? true)),
+    stats: step((options) => {
+      look(state, state.nodes.keys());
+      return stats(state, options?.lanes ?? true);
+    }),
     jobs: step(() => [...state.jobs.values()].map(copy).sort((a, b) => (a.id < b.id ? -1 : 1))),
     awaited: (id, waitMs, signal) =>
       awaited(state, id, waitMs, signal).then(() => (state.runs.get(id)?.end ? get(id) : null)),

@@ -15,7 +15,7 @@ export interface Lane {
 
 /** Fields of a row that decide where it stands. */
 export const places: ReadonlySet<string> = new Set<keyof Row>([
-  ...(["queue", "priority", "readyMs", "expiresMs", "node", "leaseUntil", "held", "ask", "end"] as const),
+  ...(["queue", "priority", "readyMs", "expiresMs", "node", "leaseUntil", "held", "ask", "back", "end"] as const),
 ]);
 
 export class Lanes {
@@ -25,7 +25,7 @@ export class Lanes {
   readonly leases = new Order<Row>((row) => row.leaseUntil!);
   /** Node → runs that live by its lease. */
   readonly held = new Map<number, Set<Row>>();
-  /** Runs with a cancel under way. */
+  /** Runs with a cancel under way, or that an act waits for. */
   readonly asked = new Set<Row>();
   /** Runs that expire unless they are leased before. */
   readonly expiring = new Order<Row>((row) => row.expiresMs!);
@@ -43,7 +43,7 @@ export class Lanes {
       return;
     }
     lane.leased++;
-    if (row.ask !== null) this.asked.add(row);
+    if (row.ask !== null || row.back) this.asked.add(row);
   }
 
   leave(row: Row): void {

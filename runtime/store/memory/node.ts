@@ -1,8 +1,8 @@
-import type { Coming, Fence, Nodes, NodeState } from "../port.ts";
+import type { Ask, Coming, Nodes, NodeState } from "../port.ts";
 import { windowMs } from "./find.ts";
 import { isToSweep } from "./run.ts";
 import type { NodeRow, Row } from "./row.ts";
-import { frozen, isAlive, next, type State, tell, withJobs } from "./state.ts";
+import { frozen, isAlive, isLooked, next, type State, tell, withJobs } from "./state.ts";
 import { declare, isToPublish, ticking } from "./tick.ts";
 
 /** Nodes and what they publish, in memory. */
@@ -33,7 +33,9 @@ export function nodes(state: State): Nodes {
       if (!report.asleep) wakeOthers(state, node, ttlMs);
       return {
         alive,
-        cancel: askedOf(state, node),
+        asks: asksOf(state, node),
+        looked: isLooked(state, node),
+        paused: [...state.queues].flatMap(([queue, paused]) => (paused ? [queue] : [])),
         nowMs,
         tickMs: ticking(state)[0]?.nextMs ?? null,
         publish: isToPublish(state, node),
@@ -98,8 +100,9 @@ function comingOf({ lanes, queues }: State, jobs: readonly string[]): Coming {
   return { dueMs: Number.isFinite(dueMs) ? dueMs : null, expiresMs: lanes.expiring.first()?.expiresMs ?? null };
 }
 
-/** Runs that the node has leased and somebody asked to cancel. */
-function askedOf(state: State, node: number): readonly Fence[] {
-  const asked = [...state.lanes.asked].filter((row) => row.node === node);
-  return asked.map(({ id, token }) => ({ id, token }));
+/** What is asked of runs that the node has leased. */
+function asksOf(state: State, node: number): readonly Ask[] {
+  const isAsked = (row: Row): boolean => row.node === node && (row.ask !== null || row.startedMs === null);
+  const asked = [...state.lanes.asked].filter(isAsked);
+  return asked.map(({ id, token, ask }) => ({ id, token, kind: ask === null ? "back" : "cancel" }));
 }

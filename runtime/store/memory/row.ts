@@ -51,6 +51,8 @@ export interface Row {
   readonly startedMs: number | null;
   /** Why a cancel waits for the node that has the run. */
   readonly ask: Reason | null;
+  /** An act waits for the node to give the run back. */
+  readonly back: boolean;
   readonly progress: Progress | null;
   /** What the latest settled token was answered. */
   readonly answered: { readonly token: number; readonly answer: Settled } | null;

@@ -29,6 +29,7 @@ import {
   makePending,
   next,
   patch,
+  putAside,
   recordAttempt,
   type State,
 } from "./state.ts";
@@ -94,7 +95,7 @@ function take(state: State, claim: Claim): readonly Row[] {
   const turn = next(state, "claim");
   for (const row of taken) {
     const [crashes, token, leaseUntil] = [crashesOf(row), row.token + 1, nowMs + claim.ttlMs];
-    patch(state, row, { crashes, token, node: claim.node, leaseUntil, startedMs: null });
+    patch(state, row, { crashes, token, node: claim.node, leaseUntil, startedMs: null, back: false });
     state.turns.set(laneOf(row), turn);
   }
   return taken;
@@ -125,8 +126,8 @@ function freeIn({ free }: Lane, endMs: number, { limit, crashesBelow = Infinity 
 }
 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
-function crashesOf({ crashes, leaseUntil }: Row): number {
-  return leaseUntil === null ? crashes : Math.max(crashes, 1);
+function crashesOf({ crashes, leaseUntil, node }: Row): number {
+  return leaseUntil === null || node === null ? crashes : Math.max(crashes, 1);
 }
 
 function add(state: State, batch: readonly NewRun[], { lease }: Adding = {}): readonly (Taken | Error)[] {
@@ -176,6 +177,7 @@ function settle(state: State, settlement: Settlement): Settled {
   else patch(state, row, { answered: { token: row.token, answer }, startedMs: settlement.startedMs });
   const error = "error" in outcome ? outcome.error : null;
   if (row.ask !== null) end(state, row, { to: "canceled", reason: row.ask, error }, settlement);
+  else if (outcome.to === "released" && row.back) putAside(state, row);
   else if (outcome.to === "released") makePending(state, row, Math.max(state.now(), row.dueMs));
   else if (outcome.to === "pending") retry(state, row, outcome);
   else end(state, row, outcome, settlement);
@@ -257,7 +259,7 @@ function orphans(state: State, self: number): readonly Row[] {
 
 /** Runs whose lease ended while a cancel waited for their node. */
 function deserted(state: State): readonly Row[] {
-  return [...state.lanes.asked].filter((row) => !isHeld(state, row)).sort((a, b) => a.id - b.id);
+  return [...state.lanes.asked].filter((row) => row.ask !== null && !isHeld(state, row)).sort((a, b) => a.id - b.id);
 }
 
 /** Whether a node ended long ago and holds nothing. */

@@ -19,6 +19,8 @@ export interface State extends Tables {
   readonly step: <A extends readonly unknown[], T>(act: (...args: A) => T) => (...args: A) => Promise<T>;
   readonly lanes: Lanes;
   readonly ears: Set<Ear>;
+  /** Node → when somebody looked at what it runs, and asked it to record that. */
+  readonly looks: Map<number, number>;
   /** Run → those who wait for its end. */
   readonly waiters: Map<number, Set<() => void>>;
 }
@@ -53,6 +55,7 @@ export function makeState(clock: () => number, nowMs = 0): State {
     turns: new Map(),
     last: new Map(),
     ears: new Set(),
+    looks: new Map(),
     waiters: new Map(),
   };
 }
@@ -93,7 +96,52 @@ export function isLeased(row: Row): boolean {
 
 /** Whether a node's lease on the run stands by the clock. */
 export function isHeld(state: Pick<State, "now">, row: Row): boolean {
-  return row.held || (row.leaseUntil !== null && row.leaseUntil >= state.now());
+  return row.held || (row.node !== null && row.leaseUntil !== null && row.leaseUntil >= state.now());
+}
+
+/** How long a run that was asked back is kept for the act; ms. */
+const asideMs = 1000;
+
+/** Ends a lease for an act that asked for the run: nobody has it, and no claim takes it for a while. */
+export function putAside(state: State, row: Row): void {
+  const [leaseUntil, readyMs] = [state.now() + asideMs, Math.max(state.now(), row.dueMs)];
+  patch(state, row, { node: null, held: false, back: false, token: row.token + 1, leaseUntil, readyMs });
+}
+
+/** What an act that changes a run makes of its lease: one without a node waited for the act. */
+export function takenBack({ node, leaseUntil }: Row): Partial<Row> {
+  return { leaseUntil: node === null ? null : leaseUntil };
+}
+
+/** Asks the node of a leased run to give it back. False if none has it, or it is known to have started or to be canceled. */
+export function askBack(state: State, row: Row): boolean {
+  if (!isHeld(state, row) || row.startedMs !== null || row.ask !== null) return false;
+  patch(state, row, { back: true });
+  tellNode(state, row.node!);
+  return true;
+}
+
+/** How often a node is asked what has started, at most; ms. */
+const lookMs = 1000;
+
+/** Somebody looks at what runs: asks these nodes, those that sleep aside, to record what has started. */
+export function look(state: State, nodes: Iterable<number>): void {
+  for (const id of nodes) {
+    const node = state.nodes.get(id);
+    if (!node || node.asleep || !isAlive(state, node) || isLooked(state, id)) continue;
+    state.looks.set(id, state.now());
+    tellNode(state, id);
+  }
+}
+
+/** Whether the node was asked a moment ago. */
+export function isLooked(state: State, node: number): boolean {
+  return (state.looks.get(node) ?? -Infinity) > state.now() - lookMs;
+}
+
+/** A command waits for the node. */
+export function tellNode(state: State, node: number): void {
+  for (const ear of state.ears) if (ear.node === node) tell(state, ear, "command");
 }
 
 export function statusOf(state: Pick<State, "now">, row: Row): Status {
@@ -123,6 +171,7 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
     held: false,
     startedMs: null,
     ask: null,
+    back: false,
     progress: null,
     answered: null,
     end: null,

@@ -20,7 +20,7 @@ export interface Parts {
 
 /** A node of this process that listens. */
 interface Told {
-  readonly hear: (what: "due" | "command" | "tick") => void;
+  readonly hear: (what: "due" | "command" | "tick" | "deaf") => void;
   /** Lanes in which its last claim left nothing, and nobody told of more since. */
   readonly quiet: Set<number>;
   /** It was told of a lane that has not been read yet. */

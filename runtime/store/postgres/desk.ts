@@ -45,10 +45,16 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     },
     async edit(id, edit) {
       const lane = edit.priority === undefined ? null : await laneFor(pool, text.laneOf, lanes, id, edit.priority);
-      return (await answer([id], await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane))))[0]!;
+      const rows = await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane));
+      if (rows.length === 0 && (await pool.rows("tasker_back", sql.back, [numbers([id])])).length > 0)
+        return { id, done: "asked", status: "leased" };
+      return (await answer([id], rows))[0]!;
     },
     async pause(queue, paused) {
       await pool.rows("tasker_pause", text.pause, [queue, paused]);
+      if (!paused) return 0;
+      const [row] = await pool.rows("tasker_recall", text.recall, [queue]); // apart: what was claimed meanwhile counts
+      return Number(row![0]);
     },
     async purge(filter, limit) {
       const { attempt } = filter;

@@ -1,6 +1,7 @@
 import { isFinal } from "../../../sdk/port/status.ts";
 import type { Find, RunRecord } from "../../../sdk/port/target.ts";
 import type { Listener } from "./listen.ts";
+import { looker } from "./look.ts";
 import type { Pool } from "./pool.ts";
 import { clocked, find as statements, queue } from "./sql/find.ts";
 import * as record from "./sql/record.ts";
@@ -13,21 +14,31 @@ const rateWindowMs = 5 * 60_000;
 /** Reading, in Postgres. */
 export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   const text = statements(sql);
+  const look = looker(pool, sql);
   const get: Get = async (id) => {
     const rows = await pool.rows("tasker_get", text.get, [id]);
     return rows[0] ? record.run.read(rows[0]) : null;
   };
   return {
-    get,
+    async get(id) {
+      const run = await get(id);
+      if (run?.status === "leased") look({ node: run.node ?? "", run: id });
+      return run;
+    },
     async list(filter, page) {
-      const { job = [], key = "", holds } = filter;
-      if (!holds) return (await search()).list(pool, sql, filter, page ?? {});
+      const { job = [], key = "", holds, status = [] } = filter;
+      if (!holds) {
+        const found = await (await search()).list(pool, sql, filter, page ?? {});
+        if (status.includes("running") || found.items.some((run) => run.status === "leased")) look(null);
+        return found;
+      }
       const rows = await pool.rows("tasker_holding", text.holding, [job[0] ?? "", key]);
       return { items: record.run.all(rows), next: null, complete: true };
     },
     attempts: async (filter, page) => (await search()).attempts(pool, sql, filter, page ?? {}),
     logs: async (run, page) => (await search()).logs(pool, sql, run, page ?? {}),
     async stats(options) {
+      look(null);
       const [lanes, queues, rates, nodes] = await Promise.all([
         (options?.lanes ?? true) ? pool.rows("tasker_depth", text.depth, [depthCap]) : [],
         pool.rows("tasker_queues", text.queues, []),

@@ -3,7 +3,7 @@ import { formatId } from "../../../sdk/port/id.ts";
 import type { Added } from "../../../sdk/port/target.ts";
 import { batch } from "./batch.ts";
 import { at, type Keyed, keyedColumns, type Numbered, optionsOf, tagsOf } from "./column.ts";
-import { gateOf, isBusy, type Pool, texts } from "./pool.ts";
+import { numbers, gateOf, isBusy, type Pool, texts } from "./pool.ts";
 import { isAwayOnly, isolated, outwait, patienceMs, senderFor } from "./retry.ts";
 import { holder, winner } from "./sql/add.ts";
 import type { Statements } from "./sql.ts";
@@ -116,7 +116,7 @@ async function held(send: Send, sql: Statements, item: Keyed, by: Holder): Promi
   if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
   const conflict = by.hash !== "" && by.hash !== run.key.hash; // "": not known
   if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
-  if (run.key.onConflict === "replace" && by.pending) {
+  if (run.key.onConflict === "replace" && by.unstarted) {
     const values = [
       id,
       lane,
@@ -131,6 +131,8 @@ async function held(send: Send, sql: Statements, item: Keyed, by: Holder): Promi
     ];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
+    const asked = await send("tasker_back", sql.back, [numbers([id])]);
+    if (asked.length > 0) return { id, created: false, conflict, asked: true };
   }
   return { id, created: false, conflict };
 }

@@ -9,7 +9,7 @@ export interface Listener {
   /** As `listen` of `Runs`. `lanes`: where runs may be due; anywhere if they are left out. */
   listen(
     node: number,
-    hear: (what: "due" | "command" | "tick", lanes?: readonly number[]) => void,
+    hear: (what: "due" | "command" | "tick" | "deaf", lanes?: readonly number[]) => void,
   ): Promise<() => Promise<void>>;
   /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
   ended(hear: (ids: readonly number[]) => void): () => void;
@@ -52,6 +52,7 @@ class Listening implements Listener {
       const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
       if (kind === "r" || (due && rest === "")) hear("due");
       else if (due) hear("due", rest.split(",").map(Number));
+      if (kind === "x") hear("deaf");
       if (kind === "s" || kind === "r") hear("tick");
       if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");
     });
@@ -105,6 +106,7 @@ class Listening implements Listener {
     this.#client = null;
     void part(fresh);
     this.#tell("r", ""); // they will look by themselves from now on
+    this.#tell("x", "");
   }
 
   #lose(lost: pg.Client): void {
@@ -113,6 +115,7 @@ class Listening implements Listener {
     void part(lost);
     if (this.#closed) return;
     if (this.#heard.size === 0) return void (this.#first = null); // the next listener connects anew
+    this.#tell("x", "");
     const wait = Math.min(5000, 100 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => {
       this.#timer = null;

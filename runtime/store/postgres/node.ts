@@ -2,7 +2,7 @@ import type { Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./claim.ts";
 import { publisher } from "./publish.ts";
 import { numbers, texts } from "./pool.ts";
-import { beaten, canceled, node as statements } from "./sql/node.ts";
+import { asked, beaten, node as statements } from "./sql/node.ts";
 
 /** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
 const mostLanes = 1000;
@@ -39,7 +39,7 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
       });
       const { dueMs, expiresMs, tookMs, ...answer } = beaten.read(rows[0]!);
       marks.beat(mine, tookMs);
-      return { ...answer, coming: looked && { dueMs, expiresMs }, cancel: canceled.all(rows, beaten.width) };
+      return { ...answer, coming: looked && { dueMs, expiresMs }, asks: asked.all(rows, beaten.width) };
     },
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);

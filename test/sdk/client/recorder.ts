@@ -59,7 +59,7 @@ export function recorder(answers: Answers = {}): Recorder {
       cancel: async (ids) => [await act("cancel", ids)],
       revive: async (ids, from) => [await act("revive", ids, from)],
       edit: (id, edit) => act("edit", id, edit),
-      pause: async (queue, paused) => void (await act("pause", queue, paused)),
+      pause: async (queue, paused) => (await act("pause", queue, paused), 0),
       purge: async (filter, limit) => {
         acts.push(["purge", filter, limit]);
         return purged.shift() ?? 0;

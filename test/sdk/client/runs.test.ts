@@ -76,17 +76,17 @@ describe("a run", () => {
 
 describe("acts", () => {
   test("reach the desk with the run's number", async () => {
-    const to = use({ act: { id: 36, done: "asked", status: "running" } });
-
+    const asking = use({ act: { id: 36, done: "asked", status: "running" } });
     const answer = await runs.cancel("run_10");
+    const to = use({ act: { id: 36, done: "done", status: "pending" } });
     await runs.resume("run_10");
     await runs.retry("run_10");
     await runs.runNow("run_10");
     await runs.forget("run_10", 3);
 
     expect(answer).toBe("asked");
+    expect(asking.acts).toEqual([["cancel", [36]]]);
     expect(to.acts).toEqual([
-      ["cancel", [36]],
       ["revive", [36], "canceled"],
       ["revive", [36], "failed"],
       ["edit", 36, { delayMs: 0 }],
@@ -300,6 +300,7 @@ test("queues are listed, paused and resumed by name; nodes and stats are read", 
   expect(await queues.list()).toEqual([{ name: "mail", paused: true }]);
   expect(to.acts).toEqual([
     ["pause", "mail", true],
+    ["pause", "mail", true], // for what was being claimed meanwhile
     ["pause", "mail", false],
   ]);
   await expect(queues.pause("a b")).rejects.toThrow(InvalidInput);
@@ -317,6 +318,7 @@ test("verbs that are bound to a target act on that one, and leave the process's 
   expect(other.acts).toEqual([
     ["cancel", [36]],
     ["pause", "mail", true],
+    ["pause", "mail", true], // for what was being claimed meanwhile
   ]);
   expect(own.acts).toEqual([]);
 });

@@ -182,10 +182,10 @@ const pausing = fc
 
 const beating = fc.nat(1).map((at) =>
   step(`beat(${at})`, async (side) => {
-    const { alive, cancel } = await side.store.nodes.beat(side.acting[at]!, leaseMs, aState(), []);
+    const { alive, asks } = await side.store.nodes.beat(side.acting[at]!, leaseMs, aState(), []);
     const told = side.given.flatMap(({ lease }) => (lease.canceling ? `${lease.id} ${lease.token}` : [])); // need not be told again
-    const asked = cancel.filter(({ id, token }) => !told.includes(`${id} ${token}`));
-    return { alive, cancel: sorted(asked.map(({ id, token }) => ({ id: side.place(id), token }))) };
+    const asked = asks.filter(({ id, token }) => !told.includes(`${id} ${token}`));
+    return { alive, asks: sorted(asked.map(({ id, ...ask }) => ({ ...ask, id: side.place(id) }))) };
   }),
 );
 

@@ -12,10 +12,12 @@ import {
   lease,
   leased,
   only,
+  release,
   settled,
   wire,
 } from "../../kit/build.ts";
-import type { Fence, Guarded } from "../../../runtime/store/port.ts";
+import type { Ask, Fence, Guarded } from "../../../runtime/store/port.ts";
+import { until } from "../../kit/until.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -69,7 +71,7 @@ function canceling(setup: () => Promise<Setup>): void {
 
     expect(acts).toEqual([{ id: taken.id, done: "asked", status: "leased" }]);
     expect(await store.find.get(taken.id)).toMatchObject({ status: "leased", canceling: true, finishedAt: null });
-    expect(await commands(store, node)).toEqual([{ id: taken.id, token: taken.token }]);
+    expect(await commands(store, node)).toEqual([{ id: taken.id, token: taken.token, kind: "cancel" }]);
   });
 
   test("canceling a running run asks the node that holds it", async () => {
@@ -80,9 +82,9 @@ function canceling(setup: () => Promise<Setup>): void {
     const acts = await store.desk.cancel([taken.id]);
 
     expect(acts).toEqual([{ id: taken.id, done: "asked", status: "running" }]);
-    const { alive, cancel } = await store.nodes.beat(node, 30_000, aState(), []);
+    const { alive, asks } = await store.nodes.beat(node, 30_000, aState(), []);
     expect(alive).toBe(true);
-    expect(cancel).toEqual([{ id: taken.id, token: taken.token }]);
+    expect(asks).toEqual([{ id: taken.id, token: taken.token, kind: "cancel" }]);
   });
 
   test("commands go to the node that holds the run alone, again and again until its lease ends", async () => {
@@ -417,15 +419,110 @@ function editing(setup: () => Promise<Setup>): void {
     expect(await store.find.get(id)).toEqual(before);
   });
 
-  test("a leased or finished run can't be edited", async () => {
+  test("a started or finished run can't be edited", async () => {
     const { store, node } = await setup();
     const held = await leased(store, node);
+    await store.runs.hold(node, [{ ...held, startedMs: held.dueMs }]);
     const done = await ended(store, node, completed);
 
-    expect(await store.desk.edit(held.id, { priority: 9 })).toEqual({ id: held.id, done: "refused", status: "leased" });
+    expect(await store.desk.edit(held.id, { priority: 9 })).toEqual({
+      id: held.id,
+      done: "refused",
+      status: "running",
+    });
     expect(await store.desk.edit(done, { priority: 9 })).toEqual({ id: done, done: "refused", status: "completed" });
     expect(await store.desk.edit(missing, { priority: 9 })).toEqual({ id: missing, done: "missing", status: null });
     expect((await store.find.get(held.id))!.priority).toBe(5);
+    expect(await commands(store, node)).toEqual([]);
+  });
+
+  test("of a leased run that is to be edited the node is asked to give it back, until it has or tells of the start", async () => {
+    const { store, node } = await setup();
+    const [first, second] = [await leased(store, node), await leased(store, node)];
+
+    const acts = [await store.desk.edit(first.id, { priority: 9 }), await store.desk.edit(second.id, { priority: 9 })];
+    await store.desk.edit(first.id, { priority: 9 });
+    const [asked, repeated] = [await commands(store, node), await commands(store, node)];
+    await release(store, first);
+    await store.runs.hold(node, [{ ...second, startedMs: second.dueMs }]);
+
+    expect(acts).toMatchObject([
+      { done: "asked", status: "leased" },
+      { done: "asked", status: "leased" },
+    ]);
+    const fenceOf = ({ id, token }: Fence): Fence => ({ id, token });
+    expect(asked.toSorted((a, b) => a.id - b.id)).toEqual(
+      [first, second].map((each) => ({ ...fenceOf(each), kind: "back" })),
+    );
+    expect(repeated).toHaveLength(2);
+    expect(await commands(store, node)).toEqual([]);
+  });
+
+  test("a run that was asked back waits for the act, and no claim takes it before", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.desk.edit(taken.id, { priority: 9 });
+
+    await release(store, taken);
+    const [kept, run] = [await lease(store, node), await store.find.get(taken.id)];
+    const act = await store.desk.edit(taken.id, { priority: 9 });
+
+    expect(kept).toEqual([]);
+    expect(run).toMatchObject({ status: "pending", node: null, startedAt: null });
+    expect(act).toEqual({ id: taken.id, done: "done", status: "pending" });
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, priority: 9, attempt: 0, crashes: 0 });
+    expect(await store.runs.settle([settled(taken)])).toEqual(["lost"]);
+  });
+
+  test("a run that was asked back and that no act comes for is leased again, as if it had not been", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node);
+    await store.desk.edit(taken.id, { priority: 9 });
+    await release(store, taken);
+
+    await clock.advance("1m");
+
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, attempt: 0, crashes: 0 });
+  });
+
+  test("a run that was asked back can be canceled at once", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    await store.desk.edit(taken.id, { priority: 9 });
+    await release(store, taken);
+
+    const acts = await store.desk.cancel([taken.id]);
+
+    expect(acts).toEqual([{ id: taken.id, done: "done", status: "canceled" }]);
+  });
+
+  test("pausing a queue tells nodes, and how many runs they have that are not known to have started", async () => {
+    const { store, node } = await setup();
+    await addMany(store, 4, { queue: "q" });
+    await addOne(store, { queue: "other" });
+    const taken = (await lease(store, node)).filter(({ queue }) => queue === "q");
+    const told: string[] = [];
+    const deafen = await store.runs.listen(node, (what) => void told.push(what));
+
+    const before = await store.nodes.beat(node, 30_000, aState(), []);
+    const first = await store.desk.pause("q", true);
+    if (store.lacks.listen === undefined) await until(() => told.includes("command"), { what: "the node is told" });
+    const { paused } = await store.nodes.beat(node, 30_000, aState(), []);
+    await store.runs.hold(node, [
+      { ...taken[0]!, startedMs: taken[0]!.dueMs },
+      { ...taken[1]!, startedMs: null },
+    ]);
+    await release(store, taken[2]!);
+    const second = await store.desk.pause("q", true);
+    await release(store, taken[1]!, taken[3]!);
+    const third = await store.desk.pause("q", true);
+
+    expect([before.paused, paused]).toEqual([[], ["q"]]);
+    expect([first, second, third]).toEqual([4, 2, 0]);
+    expect(await lease(store, node)).toEqual([]);
+    expect(await store.desk.pause("q", false)).toBe(0);
+    expect(await lease(store, node)).toHaveLength(3);
+    await deafen();
   });
 
   test("pausing and unpausing twice is once", async () => {
@@ -442,6 +539,6 @@ function editing(setup: () => Promise<Setup>): void {
   });
 }
 
-async function commands(store: Guarded, node: number): Promise<readonly Fence[]> {
-  return (await store.nodes.beat(node, 30_000, aState(), [])).cancel;
+async function commands(store: Guarded, node: number): Promise<readonly Ask[]> {
+  return (await store.nodes.beat(node, 30_000, aState(), [])).asks;
 }

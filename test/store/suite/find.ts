@@ -6,6 +6,7 @@ import {
   again,
   aNode,
   aRun,
+  aState,
   completed,
   ended,
   failed,
@@ -15,6 +16,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
+import { until } from "../../kit/until.ts";
 import type { Setup } from "../suite.ts";
 import { listing } from "./list.ts";
 import { near } from "./near.ts";
@@ -217,4 +219,24 @@ function awaiting(setup: () => Promise<Setup>): void {
     expect((await store.find.get(id))?.version).toBe("v2-5f3a2c1");
     expect((await store.find.list({ status: ["completed"] })).items[0]?.version).toBe("v2-5f3a2c1");
   });
+
+  test.each(["get", "list", "stats"] as const)(
+    "%s asks the node of a leased run to tell what has started",
+    async (how) => {
+      const { store, node } = await setup();
+      const taken = await leased(store, node);
+      const beat = () => store.nodes.beat(node, 30_000, aState({ busy: 1 }), []);
+      const before = await beat();
+
+      const looks = {
+        get: () => store.find.get(taken.id),
+        list: () => store.find.list({ status: ["running"] }),
+        stats: () => store.find.stats(),
+      };
+      await looks[how]();
+
+      expect(before).toMatchObject({ looked: false, asks: [] });
+      await until(async () => (await beat()).looked, { what: "the node is told that somebody looks" });
+    },
+  );
 }

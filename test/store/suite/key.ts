@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Added } from "../../../sdk/port/target.ts";
 import { formatId } from "../../../sdk/port/id.ts";
 import {
   addAll,
@@ -7,11 +8,13 @@ import {
   aKey,
   anError,
   aRun,
+  aState,
   completed,
   failed,
   keyed,
   lease,
   only,
+  release,
   settled,
   wire,
 } from "../../kit/build.ts";
@@ -248,11 +251,31 @@ export function keys(setup: () => Promise<Setup>): void {
     expect(only(await lease(store, node)).id).toBe(id);
   });
 
-  test("onConflict replace: a leased run stays as it is, and the conflict is told", async () => {
+  test("onConflict replace: a leased run is replaced once its node, which is asked, has given it back", async () => {
     const { store, node } = await setup();
     const key = aKey("k", { onConflict: "replace", hash: "one" });
     const id = await addOne(store, { key, input: wire(1) });
-    await lease(store, node);
+    const taken = only(await lease(store, node));
+    const again = (): Promise<Added> =>
+      addAll(store, [aRun({ key: { ...key, hash: "two" }, input: wire(2) })]).then(only);
+
+    const first = await again();
+    const { asks } = await store.nodes.beat(node, 30_000, aState(), []);
+    await release(store, taken);
+    const second = await again();
+
+    expect(first).toEqual({ id, created: false, conflict: true, asked: true });
+    expect(asks).toEqual([{ id, token: taken.token, kind: "back" }]);
+    expect(second).toEqual({ id, created: false, conflict: false });
+    expect(only(await lease(store, node))).toMatchObject({ id, input: wire(2), crashes: 0 });
+  });
+
+  test("onConflict replace: a run that has started stays as it is, and the conflict is told", async () => {
+    const { store, node } = await setup();
+    const key = aKey("k", { onConflict: "replace", hash: "one" });
+    const id = await addOne(store, { key, input: wire(1) });
+    const taken = only(await lease(store, node));
+    await store.runs.hold(node, [{ ...taken, startedMs: taken.dueMs }]);
 
     const answer = only(await addAll(store, [aRun({ key: { ...key, hash: "two" }, input: wire(2) })]));
 

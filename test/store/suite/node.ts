@@ -19,7 +19,7 @@ export function nodes(setup: () => Promise<Setup>): void {
 
     const beat = await store.nodes.beat(node, 30_000, aState(), []);
 
-    expect(beat).toMatchObject({ alive: true, cancel: [] });
+    expect(beat).toMatchObject({ alive: true, asks: [] });
     near(beat.nowMs, clock.nowMs());
   });
 

@@ -1,6 +1,6 @@
 import type { Part } from "./part.ts";
 import { flag, maybe, number, shape, word } from "./shape.ts";
-import { free } from "./status.ts";
+import { leased as held } from "./status.ts";
 
 /** What adding under a lease answers, in each of its rows: the clock, the instant of all, and a run that is not leased. */
 export const leased = shape({ nowMs: number, dueMs: number, unleased: maybe(number) });
@@ -12,7 +12,7 @@ export const holder = shape({
   run: number,
   hash: word(),
   live: flag,
-  pending: flag,
+  unstarted: flag,
   kept: flag,
   rev: number,
 });
@@ -214,7 +214,7 @@ export function adds(part: Part) {
   select ${holder.select({
     ...{ place: "i.n::text place", run: "k.run::text run", hash: "k.hash hash", rev: "k.rev::text rev" },
     live: "(r.id is not null)::text live",
-    pending: `(r.id is not null and r.state = 0 and r.attempt = 0 and ${free(part, "r")})::text pending`,
+    unstarted: `(r.id is not null and r.attempt = 0 and r.crashes = 0)::text unstarted`,
     kept: `(${holds("k", "r", "h")})::text kept`,
   })}
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
@@ -230,9 +230,9 @@ export function adds(part: Part) {
   changed as (
     update ${s}.runs r
     set lane = $2, due_at = t.due, ready_at = t.due, input = $5, meta = $6, options = $9, expires_at = t.due + ${ms("$10")},
-      tags = ${list("$8::text")}
+      lease_until = case when r.node is not null then r.lease_until end, tags = ${list("$8::text")}
     from t
-    where r.id = $1 and r.state = 0 and r.attempt = 0 and r.crashes = 0 and r.started_at is null and ${free(part, "r")}
+    where r.id = $1 and r.state = 0 and r.attempt = 0 and r.crashes = 0 and r.started_at is null and not ${held(part, "r")}
     returning r.id),
   hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,

@@ -37,7 +37,7 @@ export const scanned = shape({
 export function claims(part: Part) {
   const { schema: s, clock, now, ms, epoch, paused } = part;
   // A lease that ran out: its node is gone.
-  const crashes = "case when r.lease_until is null then r.crashes else greatest(r.crashes, 1) end";
+  const crashes = "case when r.lease_until is null or r.node is null then r.crashes else greatest(r.crashes, 1) end";
   const claimable = `r.state = 0 and ${free(part, "r")} and ${crashes} < $7::int`;
   /** Lanes that a claim looks through, in order, and between which instants: first for what is due, then for what falls due soon, so that no
    *  later run displaces a due one. The limits take nothing away: with them a plan for any number of lanes looks as cheap as one for these, so

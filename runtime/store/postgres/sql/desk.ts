@@ -8,6 +8,8 @@ import { askNumber, finalStatus, leased, liveStatus, statusNumber } from "./stat
 
 /** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
 const keyMs = 86_400_000;
+/** More than nodes lease of one lane. */
+const mostRecalled = 10_000;
 
 /** What was done with a run. */
 export const act = shape({ id: number, done: word<Act["done"]>(), status: word<Status>() });
@@ -16,7 +18,7 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts of people. */
 export function desk(part: Part) {
-  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon } = part;
+  const { schema: s, channel, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon } = part;
   const held = leased(part, "r");
   /** Finished runs of a final state that come back, with what is new of them. Each takes its key again, as it was found; of those that share
    *  one, the first. */
@@ -104,7 +106,7 @@ export function desk(part: Part) {
   changed as (
     update ${s}.runs r
     set lane = coalesce($2, lane), due_at = coalesce(t.due, due_at), ready_at = greatest(coalesce(t.due, due_at), ${now}),
-      expires_at = expires_at + (coalesce(t.due, due_at) - due_at),
+      expires_at = expires_at + (coalesce(t.due, due_at) - due_at), lease_until = case when r.node is not null then lease_until end,
       input = coalesce($5, input), meta = case when $5::text is null then meta else $6 end,
       options = case when $7::int is null then options
         else (coalesce(options, '{}')::jsonb || jsonb_build_object('retry',
@@ -119,11 +121,27 @@ export function desk(part: Part) {
     pause: `
   with set_queue as (
     insert into ${s}.queues (name, paused, paused_at) values ($1, $2, ${clock})
-    on conflict (name) do update set paused = excluded.paused, paused_at = excluded.paused_at),
-  moved as (update ${s}.config set rev = rev + 1),
+    on conflict (name) do update set paused = excluded.paused, paused_at = excluded.paused_at
+      where queues.paused <> excluded.paused
+    returning 1),
+  moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from set_queue)),
   goes as (select 1 where not $2::boolean),
   ${told("goes")}
   select count(*) from told`,
+
+    /** Counts the leased runs of a queue that are not known to have started, and wakes their nodes. Leases are looked for at the heads of
+     *  lanes, where claims take from. $1 queue  Index: runs_ready, runs_held */
+    recall: `
+  with mine as (select id from ${s}.lanes where queue = $1),
+  found as materialized (
+    select r.node from mine l
+    cross join lateral (
+      select * from ${s}.runs where lane = l.id and state = 0 order by ready_at, id limit ${mostRecalled}) r
+    where ${held} and r.started_at is null
+    union all
+    select r.node from ${s}.runs r where r.state = 1 and r.started_at is null and r.lane in (select id from mine)),
+  told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from found having count(*) > 0)
+  select (select count(*) from found), (select count(*) from told)`,
 
     /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
     purge: `

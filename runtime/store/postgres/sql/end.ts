@@ -1,7 +1,7 @@
 import { inserted } from "./add.ts";
 import type { Part } from "./part.ts";
 import { flag, maybe, number, shape } from "./shape.ts";
-import { askReason, fenced, hookKind, isHooked, owned, statusNumber } from "./status.ts";
+import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
 
 /** A run that ended: whether it was canceled, and whether somebody waits for that. */
 export const over = shape({ id: number, canceled: flag, watched: flag });
@@ -102,7 +102,7 @@ function hookRuns(part: Part, from: string, which = "true"): string {
 
 /** Statements by which holders of leases settle, hold, and release runs. */
 export function ends(part: Part) {
-  const { schema: s, now, told, dueIn } = part;
+  const { schema: s, channel, clock, now, told, dueIn } = part;
   const started = "coalesce(to_timestamp(i.started / 1000), r.started_at)";
   const attempt = `r.attempt + case when ${started} is null then 0 else 1 end`;
   return {
@@ -171,18 +171,36 @@ export function ends(part: Part) {
     where ${fenced}
     returning ${fence.select({ id: "r.id", token: "r.token" })}`,
 
-    /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. $1 ids · $2 tokens */
+    /** Asks the nodes of leased runs, whose start is not known, to give them back; answers their ids. $1 ids */
+    back: `
+  with found as materialized (
+    select r.id, r.node, r.token from ${s}.runs r
+    where r.id = any($1::bigint[]) and ${leased(part, "r")} and r.ask is null and r.started_at is null),
+  sent as (
+    insert into ${s}.commands (node, run, token, at)
+    select node, id, token, ${clock} from found f
+    where not exists (select 1 from ${s}.commands c where c.node = f.node and c.run = f.id and c.token = f.token)
+    returning node),
+  told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from sent having count(*) > 0)
+  select id::text, (select count(*) from told) from found`,
+
+    /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. One that an act
+     *  asked back is nobody's, under a new token, and no claim takes it for a second. $1 ids · $2 tokens */
     release: `
   with back as (
     update ${s}.runs r
     set started_at = null, ready_at = greatest(r.due_at, ${now}), state = case when r.ask is null then 0 else r.state end,
-      holder = case when r.ask is not null then r.holder end, lease_until = case when r.ask is not null then r.lease_until end
-    from unnest($1::bigint[], $2::int[]) i(id, token)
+      holder = case when r.ask is not null then r.holder end, node = case when r.ask is not null or not i.wanted then r.node end,
+      lease_until = case when r.ask is not null then r.lease_until when i.wanted then ${clock} + interval '1 s' end,
+      token = case when r.ask is null and i.wanted then r.token + 1 else r.token end
+    from (
+      select id, token, (id, token) in (select run, token from ${s}.commands) wanted
+      from unnest($1::bigint[], $2::int[]) i(id, token)) i
     where ${fenced}
-    returning r.id, r.ask),
-  free as (select id from back where ask is null),
+    returning r.id, r.ask, r.lease_until),
+  free as (select id from back where lease_until is null),
   ${told("free")}
-  select id, (select count(*) from told) from free`,
+  select id, (select count(*) from told) from back where ask is null`,
 
     /** Keeps what attempts tell of themselves, where id and token still match. Answers the places of those in the batch.
      *  $1 ids · $2 tokens · $3 progress, JSON or null · $4 lines, a JSON array or null */

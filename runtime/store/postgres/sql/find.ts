@@ -1,7 +1,7 @@
 import type { Part } from "./part.ts";
 import { job, lane, liveColumns, node, pastColumns, rate } from "./record.ts";
 import { date, flag, shape, word } from "./shape.ts";
-import { free, leased } from "./status.ts";
+import { free } from "./status.ts";
 
 /** The clock, and a queue or nulls. */
 export const clocked = shape({ at: date });
@@ -41,8 +41,8 @@ export function find(part: Part) {
       delayed: count(`r.ready_at > ${now} and ${isFree}`),
       leased: `(
         select count(*) from (
-          select r.state, r.lease_until from ${s}.runs r where r.lane = l.id and r.state = 0 order by r.ready_at, r.id limit 2 * $1) r
-        where ${leased(part, "r")}) + coalesce(h.n, 0)`,
+          select r.lease_until from ${s}.runs r where r.lane = l.id and r.state = 0 order by r.ready_at, r.id limit 2 * $1) r
+        where not ${isFree}) + coalesce(h.n, 0)`,
     })}
     from ${s}.lanes l
     left join (select lane, count(*) n from ${s}.runs where state = 1 group by lane) h on h.lane = l.id

@@ -1,6 +1,7 @@
 import type { Part } from "./part.ts";
 import { isToPublish, jobsAt, served } from "./schedule.ts";
-import { flag, maybe, number, shape } from "./shape.ts";
+import type { Ask } from "../../port.ts";
+import { flag, list, maybe, number, shape, word } from "./shape.ts";
 import { free, owned } from "./status.ts";
 
 /** What a beat answers, in each of its rows. */
@@ -14,22 +15,25 @@ export const beaten = shape({
   dueMs: maybe(number),
   expiresMs: maybe(number),
   tookMs: number,
+  looked: flag,
+  paused: list<string>(),
 });
-/** A run that the node is to cancel, or nulls. */
-export const canceled = shape({ id: number, token: number });
+/** What is asked of a run that the node has, or nulls. */
+export const asked = shape({ id: number, token: number, kind: word<Ask["kind"]>() });
 
 /** Statements of nodes. */
 export function node(part: Part) {
   const { schema: s, clock, now, epoch, ms, told, paused } = part;
-  /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. $1 node */
-  const asked = `
+  /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. Where no cancel was asked for,
+   *  the run is to go back; that is over once its start is known. Without a run, somebody looks. $1 node */
+  const commands = `
   sent as (
-    select c.id, c.run, c.token, r.id is not null stands
+    select c.id, c.run, c.token, c.at, r.id is not null stands, case when r.ask is null then 'back' else 'cancel' end kind
     from ${s}.commands c
-    left join ${s}.runs r on r.id = c.run and r.token = c.token and r.ask is not null and ${owned("r")}
+    left join ${s}.runs r on r.id = c.run and r.token = c.token and (r.ask is not null or r.started_at is null) and ${owned("r")}
     where c.node = $1),
-  over as (delete from ${s}.commands where id in (select id from sent where not stands)),
-  asked as (select distinct run, token from sent where stands)`;
+  over as (delete from ${s}.commands where id in (select id from sent where not stands and (run > 0 or at < ${clock} - interval '1 s'))),
+  asked as (select distinct run, token, kind from sent where stands)`;
   /** When the first run expires; null if that takes long to find ($19). The order makes the planner walk runs_expiry, and no larger index. */
   const expiry = `(
     select expires_at from ${s}.runs
@@ -89,7 +93,7 @@ export function node(part: Part) {
     update ${s}.nodes set asleep = false, lease_until = least(lease_until, ${clock} + ${ms("$2")})
     where id = any(array(select id from ${s}.nodes where asleep and id <> $1 and not $16 for update skip locked)) returning 1),
   ${told("woken")},
-  ${asked},
+  ${commands},
   added as (
     insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
     select ${clock}, $1, *
@@ -104,7 +108,9 @@ export function node(part: Part) {
     dueMs: due,
     expiresMs: `floor(${epoch(expiry)})`,
     tookMs: `${epoch(clock)} - ${epoch(now)}`,
-  })}, ${canceled.select({ id: "a.run", token: "a.token" })}, (select count(*) from told)
+    looked: "exists (select 1 from sent where run = 0)",
+    paused: `(select json_agg(name) from ${s}.queues where paused)`,
+  })}, ${asked.select({ id: "a.run", token: "a.token", kind: "a.kind" })}, (select count(*) from told)
   from (select 1) one left join asked a on true`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */

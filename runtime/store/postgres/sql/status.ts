@@ -31,9 +31,10 @@ export const finalStatus = (status: string): string => `${array(finals)}[${statu
 
 /** Whether a run's attempt is under way. */
 export const running = (r: string): string => `(${r}.state = 1 and ${r}.started_at is not null)`;
-/** Whether a run is under a lease: its node's, if that holds it, or its own, which has not run out. Never null. */
+/** Whether a run is under a lease: its node's, if that holds it, or its own, which has not run out. Never null. A lease without a node keeps
+ *  claims away for an act that asked for the run. */
 export const leased = ({ clock }: Part, r: string): string =>
-  `(${r}.state = 1 or coalesce(${r}.lease_until >= ${clock}, false))`;
+  `(${r}.state = 1 or coalesce(${r}.node is not null and ${r}.lease_until >= ${clock}, false))`;
 /** Whether a run that is not held is free to be leased. */
 export const free = ({ clock }: Part, r: string): string => `(${r}.lease_until is null or ${r}.lease_until < ${clock})`;
 /** Whether a run is somebody's until another leases it, even if the lease has run out. */

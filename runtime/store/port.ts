@@ -56,7 +56,8 @@ export interface Claim {
   /** Claims what falls due within this from now. */
   readonly aheadMs: number;
   readonly ttlMs: number;
-  /** `priority`: higher lanes first, equal ones by turns. `oldest`: longest waiting first, so that nothing starves. */
+  /** `priority`: higher lanes first, equal ones by turns. `oldest`: the lanes that have something due share the places evenly, the lowest priority
+   *  first, each by its longest waiting, so that nothing starves. */
   readonly order: "priority" | "oldest";
   /** Passes by runs that crashed this often, or more; none if it is left out. */
   readonly crashesBelow?: number | undefined;

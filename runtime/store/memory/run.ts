@@ -87,10 +87,8 @@ function take(state: State, claim: Claim): readonly Row[] {
     ({ queue, job, free }) =>
       free.count(endMs) > 0 && claim.jobs.includes(job) && selects(queue) && !state.queues.get(queue),
   );
-  const free =
-    claim.order === "oldest"
-      ? lanes.flatMap((lane) => freeIn(lane, endMs, claim)).sort(byReady)
-      : [nowMs, endMs].flatMap((end) => inTurns(state, lanes, end, claim));
+  const inOrder = (): readonly Row[] => [nowMs, endMs].flatMap((end) => inTurns(state, lanes, end, claim));
+  const free = claim.order === "oldest" ? [...shared(lanes, nowMs, claim), ...inOrder()] : inOrder();
   const taken = [...new Set(free)].slice(0, claim.limit);
   const turn = next(state, "claim");
   for (const row of taken) {
@@ -102,6 +100,13 @@ function take(state: State, claim: Claim): readonly Row[] {
 }
 
 const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
+
+/** What is due, the same share of each lane, lower priorities first; among equal ones, the lane whose first run has waited longest. */
+function shared(lanes: readonly Lane[], nowMs: number, claim: Claim): readonly Row[] {
+  const due = lanes.map((lane) => freeIn(lane, nowMs, claim)).filter((rows) => rows.length > 0);
+  const inOrder = due.toSorted(([a], [b]) => a!.priority - b!.priority || byReady(a!, b!));
+  return inOrder.flatMap((rows) => rows.slice(0, Math.ceil(claim.limit / due.length)));
+}
 
 /** Higher priorities first; among equal ones, the lane that has waited longest for its turn. At least as many rows as are wanted, if
  *  there are. */

@@ -15,7 +15,7 @@ import {
   settled,
   wire,
 } from "../../kit/build.ts";
-import type { Taken } from "../../../runtime/store/port.ts";
+import type { Lease, Taken } from "../../../runtime/store/port.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
 
@@ -326,6 +326,38 @@ export function leasing(setup: () => Promise<Setup>): void {
     for (let i = 0; i < 4; i++) queues.push(only(await lease(store, node, { limit: 1 })).queue);
 
     expect(new Set(queues).size).toBe(2);
+  });
+
+  test("order oldest shares its places over all lanes that have something due, the lowest priority first", async () => {
+    const { store, clock, node } = await setup();
+    for (const priority of [9, 5]) await addMany(store, 30, { priority });
+    await clock.advance("1m");
+    const low = await addMany(store, 2, { priority: 0 });
+    await addOne(store, { priority: 0, delayMs: 500 });
+    const claim = (limit: number): Promise<readonly Lease[]> => lease(store, node, { limit, order: "oldest" });
+    const counts = (leases: readonly Lease[]): readonly number[] =>
+      [9, 5, 0].map((priority) => leases.filter((one) => one.priority === priority).length);
+
+    const first = await claim(1);
+    const second = await claim(7);
+    const rest = await claim(100);
+
+    expect(first.map(({ id }) => id)).toEqual([low[0]]);
+    expect(counts(second)).toEqual([3, 3, 1]);
+    expect(second.map(({ id }) => id)).toContain(low[1]);
+    expect(counts(rest)).toEqual([27, 27, 1]);
+  });
+
+  test("order oldest leaves out what is paused, and fills its places from the others", async () => {
+    const { store, node } = await setup();
+    await addMany(store, 5, { queue: "a", priority: 0 });
+    await addMany(store, 9, { queue: "b", priority: 9 });
+    await addMany(store, 2, { queue: "c", priority: 5 });
+    await store.desk.pause("a", true);
+
+    const taken = await lease(store, node, { limit: 8, order: "oldest" });
+
+    expect(taken.map(({ queue }) => queue).sort()).toEqual(["b", "b", "b", "b", "b", "b", "c", "c"]);
   });
 
   test("order oldest takes the longest waiting whatever its priority, so that nothing starves", async () => {

@@ -106,17 +106,33 @@ export function claims(part: Part) {
       select c.id from ((select * from awake) union all (${ahead("awake")})) l ${heads}`)}
   ${leases}`,
 
-    /** As `lease`, but lanes in the order of their longest waiting run. */
+    /** As `lease`, but the lanes that have something due share the places evenly, the lowest priority first: the first run of each is taken
+     *  if they are no more than places. What is left of the places goes as by `lease`. */
     leaseOldest: `
-  with ${take(`
-      select c.id from (
-        (select i.* from (${due}) i
-          cross join lateral (select (
-            select r.ready_at from ${s}.runs r
-            where r.lane = i.lane and ${claimable} and r.ready_at > i.low and r.ready_at <= i.high
-            order by r.ready_at, r.id limit 1) head) h
-          order by head nulls last)
-        union all (${ahead(given)})) l ${heads}`)}
+  with waiting as materialized (
+    select i.lane, i.low, i.high, h.head, x.priority
+    from (${due}) i
+    join ${s}.lanes x on x.id = i.lane
+    cross join lateral (
+      select r.ready_at head from ${s}.runs r
+      where r.lane = i.lane and ${claimable} and r.ready_at > i.low and r.ready_at <= i.high and i.lane <> all(${paused})
+      order by r.ready_at, r.id limit 1) h),
+  shared as materialized (
+    select c.id from (select * from waiting order by priority, head) l
+    cross join lateral (
+      select r.id from ${s}.runs r
+      where r.lane = l.lane and ${claimable} and r.ready_at > l.low and r.ready_at <= l.high
+      order by r.ready_at, r.id limit (select ceil($5::bigint / count(*)::float8)::bigint from waiting)
+      for update skip locked) c
+    limit $5),
+  others as materialized (
+    select c.id from (select * from ((${due}) union all (${ahead(given)})) a where (select count(*) from shared) < $5) l ${heads}),
+  ${take(`
+      select id from (
+        select id, 0 turn from shared
+        union all
+        select id, 1 from others where id <> all(array(select id from shared))) t
+      order by turn limit $5`)}
   ${leases}`,
 
     /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there.

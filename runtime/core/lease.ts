@@ -69,10 +69,8 @@ export class Leased {
   /** It crashed so often that no other such run may run beside it. */
   readonly suspect: boolean;
   phase: Phase = "waiting";
-  /** Under the node's own lease, which its beats renew. */
-  held = false;
-  /** The store knows of its start. */
-  told = false;
+  /** How the store knows it: by a lease of its own, `held` under the node's lease, which beats renew, or `told`: held, and its start is known. */
+  tenure: "own" | "held" | "told" = "own";
   /** A newer lease of this run that came while its outcome was being written. */
   anew: Anew | null = null;
   /** Since when it has been due here without a slot; ticks, 0 before. */
@@ -118,7 +116,7 @@ export class Leased {
     const { attempt, input } = this.lease;
     if (lease.attempt !== attempt || lease.input.json !== input.json || lease.input.meta !== input.meta) return false;
     this.lease = lease;
-    this.held = this.told = false;
+    this.tenure = "own";
     return true;
   }
 

@@ -214,14 +214,13 @@ export class Leases {
   }
 
   /** Until when a lease is good; ticks. */
-  deadline({ held, deadline }: Leased): number {
-    return held ? this.#parts.standing.heldUntil : deadline;
+  deadline({ tenure, deadline }: Leased): number {
+    return tenure !== "own" ? this.#parts.standing.heldUntil : deadline;
   }
 
   /** It is under the node's own lease from now on. `told`: the store knows of its start. */
   hold(leased: Leased, told: boolean): void {
-    leased.held = true;
-    leased.told ||= told;
+    if (leased.tenure !== "told") leased.tenure = told ? "told" : "held";
   }
 
   /** Its handler is called. */

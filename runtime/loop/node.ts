@@ -164,9 +164,9 @@ export class Node {
     const { store, clock, settings, leases, standing } = this.#core;
     const before = clock.ticks() - settings.leaseMs / 3;
     const all = looked || asks.some(({ kind }) => kind === "back");
-    const wanted = ({ lease, held, told, claimedAt, phase, settling }: Leased): boolean => {
-      if (phase === "running" && !told && (all || paused.includes(lease.queue))) return true;
-      return held ? !alive && !settling : claimedAt <= before && phase !== "starting";
+    const wanted = ({ lease, tenure, claimedAt, phase, settling }: Leased): boolean => {
+      if (phase === "running" && tenure !== "told" && (all || paused.includes(lease.queue))) return true;
+      return tenure !== "own" ? !alive && !settling : claimedAt <= before && phase !== "starting";
     };
     const batch = [...leases.all()].filter(wanted);
     if (batch.length === 0) return;

@@ -39,7 +39,7 @@ export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outc
   if (ending.how === "returned") return ending.result === null ? done : { ...done, result: ending.result };
   const { how, error } = ending;
   if (how === "stopped")
-    return { to: "pending", delayMs: 0, spent: false, outcome: "snoozed", error: errorRecord(error) };
+    return { to: "pending", delayMs: 0, spent: false, outcome: "released", error: errorRecord(error) };
   if (how === "threw") {
     const code = codeOf(error);
     if (code === "SKIP") return { ...done, reason: "skipped", note: noteOf(error) };

@@ -82,12 +82,12 @@ export type Outcome =
     }
   | { readonly to: "failed"; readonly reason: "error" | "timeout" | "crashed" | "expired"; readonly error: ErrorRecord }
   | { readonly to: "canceled"; readonly reason: Reason; readonly error: ErrorRecord | null }
-  /** Another attempt after `delayMs`. `spent: false`: a snooze, which costs no attempt. */
+  /** Another attempt after `delayMs`. `spent: false`: it costs no attempt, for it was put off, or given back as its process stopped. */
   | {
       readonly to: "pending";
       readonly delayMs: number;
       readonly spent: boolean;
-      readonly outcome: "error" | "timeout" | "snoozed";
+      readonly outcome: "error" | "timeout" | "snoozed" | "released";
       readonly error: ErrorRecord | null;
     };
 /** A lease that goes back: the run waits again as if it had not been leased, and no attempt is spent. */

@@ -142,7 +142,7 @@ export interface AttemptRecord {
   readonly node: string | null;
   readonly startedAt: Date | null;
   readonly endedAt: Date;
-  readonly outcome: "error" | "timeout" | "crashed" | "snoozed" | "canceled";
+  readonly outcome: "error" | "timeout" | "crashed" | "snoozed" | "released" | "canceled";
   readonly error: ErrorRecord | null;
   /** When the next attempt was planned; null after the last. */
   readonly retryAt: Date | null;

@@ -60,6 +60,16 @@ describe("what becomes of a run", () => {
     });
   });
 
+  test("one that its process stopped is told apart from a snooze, and spends no attempt either", () => {
+    const error = new Error("stopping");
+
+    expect(next({ how: "stopped", error }, 3, thrice)).toMatchObject({
+      to: "pending",
+      spent: false,
+      outcome: "released",
+    });
+  });
+
   test("a skip completes it, with a note", () => {
     expect(next({ how: "threw", error: new Skip("paid already") }, 1, thrice)).toMatchObject({
       to: "completed",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { flag, json, list, maybe, number, shape, wire, word } from "../../runtime/store/postgres/sql/shape.ts";
+import { date, flag, json, list, maybe, number, shape, wire, word } from "../../runtime/store/postgres/sql/shape.ts";
 
 const head = shape({ nowMs: number });
 const run = shape({
@@ -41,4 +41,13 @@ test("places tell where a column is, past one that takes two", () => {
   const at = run.at(head.width);
 
   expect([at.id, at.job, at.input, at.canceling, at.options]).toEqual([1, 2, 3, 5, 8]);
+});
+
+test("what is not given is selected as the column of that name, as its reader wants it", () => {
+  const node = shape({ id: number, seenAt: date, leftAt: maybe(date), jobs: list<string>(), input: wire });
+  const epoch = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`;
+
+  const columns = node.from("n", { id: "n.run", input: ["n.input", "n.meta"] });
+
+  expect(columns).toBe(`n.run, ${epoch("n.seen_at")}, ${epoch("n.left_at")}, to_json(n.jobs), n.input, n.meta`);
 });

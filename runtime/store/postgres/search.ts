@@ -294,7 +294,7 @@ function pageOf<T>(records: readonly (T & { readonly id: number })[], limit: num
 export async function logs(pool: Pool, sql: Statements, run: number, page: Paging): Promise<Page<LogRecord>> {
   const { limit = 50 } = page;
   const after = page.cursor === undefined ? 0 : cursorOf(page.cursor);
-  const from = raw.raw(`${record.logColumns(sql)} from ${sql.schema}.logs`);
+  const from = raw.raw(`${record.log.from("logs", {})} from ${sql.schema}.logs`);
   const rows = await ask(pool, raw`select ${from} where run = ${run} and id > ${after} order by id limit ${limit + 1}`);
   return pageOf(record.log.all(rows), limit);
 }

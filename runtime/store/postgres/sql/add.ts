@@ -96,8 +96,8 @@ export function adds(part: Part) {
       part,
       { ...common, due: "t.due", replay_of: "i.replay" },
       `unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
-      i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
-    cross join lateral (select ${due} due) t`,
+        i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
+      cross join lateral (select ${due} due) t`,
     )}
     on conflict (id) do nothing`;
   const keyedRows = `
@@ -113,9 +113,13 @@ export function adds(part: Part) {
   const taken = `
     update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run`;
-  const told = `told as (select pg_notify('${channel}', $11))`;
-  const toldIf = `told as (select pg_notify('${channel}', $11) where ${tells("$11")})`;
-  const winners = `select ${winner.select({ run: "run::text run" })}, (select count(*) from told) told from won`;
+  /** Adds the rows whose keys `won` brings. `own`: not in a caller's transaction. */
+  const keyedBy = (won: string, own: boolean) => `
+  with i as materialized (${keyedRows} ${own ? soon : ""}),
+  won as (${won}),
+  added as (${keyed}),
+  told as (select pg_notify('${channel}', $11) ${own ? `where ${tells("$11")}` : ""})
+  select ${winner.select({ run: "run::text run" })}, (select count(*) from told) told from won`;
 
   return {
     /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
@@ -176,37 +180,17 @@ export function adds(part: Part) {
     /** Adds keyed runs whose key nobody holds, inside a caller's transaction; answers their ids. A key that another open transaction claims is
      *  waited for.
      *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
-    addKeyed: `
-  with i as materialized (${keyedRows}),
-  won as (${claimed(part, "i")}),
-  added as (${keyed}),
-  ${told}
-  ${winners}`,
+    addKeyed: keyedBy(claimed(part, "i"), false),
 
     /** As `addKeyed`, but a claim by another open transaction fails with 55P03 soon, so that it stalls nobody else in the batch. */
-    addKeyedSoon: `
-  with i as materialized (${keyedRows} ${soon}),
-  won as (${claimed(part, "i")}),
-  added as (${keyed}),
-  ${toldIf}
-  ${winners}`,
+    addKeyedSoon: keyedBy(claimed(part, "i"), true),
 
     /** Takes over a key, as it was at revision $16, whose run has let go of it, and adds its new run, in one step: between the two, somebody else
      *  would find a key without a run. Nothing comes back if somebody was faster. The rest as `addKeyed`, of one run. */
-    takeKey: `
-  with i as materialized (${keyedRows}),
-  won as (${taken}),
-  added as (${keyed}),
-  ${told}
-  ${winners}`,
+    takeKey: keyedBy(taken, false),
 
     /** As `takeKey`, but waits for another open transaction only as long as `addKeyedSoon` does. */
-    takeKeySoon: `
-  with i as materialized (${keyedRows} ${soon}),
-  won as (${taken}),
-  added as (${keyed}),
-  ${toldIf}
-  ${winners}`,
+    takeKeySoon: keyedBy(taken, true),
 
     /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
      *  $1 jobs · $2 keys */

@@ -69,20 +69,13 @@ export function claims(part: Part) {
     nowMs: epoch(clock),
     tookMs: `${epoch(clock)} - ${epoch(now)}`,
   })},
-    ${taken.select({
-      ...{ id: "t.id", token: "t.token", lane: "t.lane", attempt: "t.attempt", crashes: "t.crashes", key: "t.key" },
-      ...{
-        readyMs: `floor(${epoch("t.ready_at")})`,
-        dueMs: `ceil(${epoch("t.due_at")})`,
-        createdMs: `ceil(${epoch("t.created_at")})`,
-      },
+    ${taken.from("t", {
+      readyMs: `floor(${epoch("t.ready_at")})`,
+      dueMs: `ceil(${epoch("t.due_at")})`,
+      createdMs: `ceil(${epoch("t.created_at")})`,
       expiresMs: `case when t.crashes = 0 then ceil(${epoch("t.expires_at")}) end`,
-      ...{
-        canceling: "t.ask is not null",
-        input: ["t.input", "t.meta"],
-        tags: "to_json(t.tags)",
-        options: "t.options",
-      },
+      canceling: "t.ask is not null",
+      input: ["t.input", "t.meta"],
     })}
   from (select 1) one left join taken t on true`;
   return {
@@ -160,13 +153,7 @@ export function claims(part: Part) {
       where r.lane = l.lane and r.state = 0 and ${free(part, "r")} and r.ready_at <= coalesce(to_timestamp(l.mark / 1000), ${now})
         and l.lane <> all(${paused})
       order by r.ready_at, r.id limit $3) c)
-  select ${scanned.select({
-    nowMs: epoch(clock),
-    tookMs: `${epoch(clock)} - ${epoch(now)}`,
-    ...{ lanes: "f.lanes", ids: "f.ids", instants: "f.instants" },
-  })}
-  from (
-    select to_json(array_agg(lane)) lanes, to_json(array_agg(id)) ids, to_json(array_agg(floor(${epoch("ready_at")}))) instants
-    from found) f`,
+  select ${scanned.from("f", { nowMs: epoch(clock), tookMs: `${epoch(clock)} - ${epoch(now)}` })}
+  from (select array_agg(lane) lanes, array_agg(id) ids, array_agg(floor(${epoch("ready_at")})) instants from found) f`,
   };
 }

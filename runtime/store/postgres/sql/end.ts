@@ -115,7 +115,7 @@ export function ends(part: Part) {
     where ${fenced} and r.ask is null`,
     ...{ status: "0", reason: "null", started, attempt, result: "i.result", resultMeta: "i.result_meta" },
   })}
-  select ${over.select({ id: "id", canceled: "false", watched: "watched is not null" })} from gone`,
+  select ${over.from("gone", { canceled: "false", watched: "watched is not null" })} from gone`,
 
     /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
      *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
@@ -132,7 +132,7 @@ export function ends(part: Part) {
     resultMeta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
     tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
   })}
-  select ${over.select({ id: "id", canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
+  select ${over.from("gone", { canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
   from gone`,
 
     /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
@@ -169,7 +169,7 @@ export function ends(part: Part) {
     set state = 1, holder = $1, started_at = ${started}, expires_at = case when i.started is null then r.expires_at end
     from unnest($2::bigint[], $3::int[], $4::float8[]) i(id, token, started)
     where ${fenced}
-    returning ${fence.select({ id: "r.id", token: "r.token" })}`,
+    returning ${fence.from("r", {})}`,
 
     /** Asks the nodes of leased runs, whose start is not known, to give them back; answers their ids. $1 ids */
     back: `

@@ -35,8 +35,7 @@ export function find(part: Part) {
 
     /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
     depth: `
-    select ${lane.select({
-      ...{ queue: "l.queue", job: "l.job", priority: "l.priority" },
+    select ${lane.from("l", {
       ready: count(`r.ready_at <= ${now} and ${isFree}`),
       delayed: count(`r.ready_at > ${now} and ${isFree}`),
       leased: `(
@@ -58,35 +57,14 @@ export function find(part: Part) {
 
     /** Nodes whose lease stands, or ended in the last ten minutes. */
     nodes: `
-    select ${node.select({
-      ...{
-        id: "id",
-        name: "name",
-        startedAt: epoch("started_at"),
-        seenAt: epoch("seen_at"),
-        alive: `lease_until >= ${clock}`,
-      },
-      ...{
-        draining: "draining",
-        asleep: "asleep",
-        slots: "slots",
-        busy: "busy",
-        heap: "heap",
-        jobs: "to_json(jobs)::text",
-      },
-    })}
-    from ${s}.nodes where lease_until >= ${clock} - interval '10 minutes' order by id`,
+    select ${node.from("n", { alive: `lease_until >= ${clock}` })}
+    from ${s}.nodes n where lease_until >= ${clock} - interval '10 minutes' order by id`,
 
-    jobs: `
-    select ${job.select({
-      ...{ id: "id", description: "description", queue: "queue", priority: "priority", schema: "schema" },
-      ...{ tags: "to_json(tags)::text", ttlMs: "ttl_ms", hooks: "hooks", seenAt: epoch("seen_at") },
-    })}
-    from ${s}.jobs order by id`,
+    jobs: `select ${job.from("j", {})} from ${s}.jobs j order by id`,
 
     /** Always answers a row: the clock, then a queue or nulls. */
     queues: `
-    select ${clocked.select({ at: epoch(clock) })}, ${queue.select({ name: "q.name", paused: "q.paused" })}
+    select ${clocked.select({ at: epoch(clock) })}, ${queue.from("q", {})}
     from (select 1) one
     left join (
       select distinct on (name) name, paused from (

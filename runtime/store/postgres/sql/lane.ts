@@ -22,9 +22,8 @@ export function lanes({ schema: s, channel }: Part) {
 
     /** All lanes. Always answers a row: the revision, then a lane or nulls. */
     allLanes: `
-    select ${read.select({ rev: `(select rev from ${s}.config)` })},
-      ${lane.select({ id: "id", queue: "queue", job: "job", priority: "priority" })}
-    from (select 1) one left join ${s}.lanes on true`,
+    select ${read.select({ rev: `(select rev from ${s}.config)` })}, ${lane.from("l", {})}
+    from (select 1) one left join ${s}.lanes l on true`,
 
     /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
     tell: `select pg_notify('${channel}', $1)`,

@@ -110,7 +110,7 @@ export function node(part: Part) {
     tookMs: `${epoch(clock)} - ${epoch(now)}`,
     looked: "exists (select 1 from sent where run = 0)",
     paused: `(select json_agg(name) from ${s}.queues where paused)`,
-  })}, ${asked.select({ id: "a.run", token: "a.token", kind: "a.kind" })}, (select count(*) from told)
+  })}, ${asked.from("a", { id: "a.run" })}, (select count(*) from told)
   from (select 1) one left join asked a on true`,
 
     /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */

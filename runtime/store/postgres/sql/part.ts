@@ -1,3 +1,6 @@
+/** Epoch ms of an instant, or ms of a span. */
+export const epoch = (value: string): string => `(extract(epoch from ${value}) * 1000)::float8`;
+
 export type Part = ReturnType<typeof part>;
 
 /** What statements are made of, for a schema whose name has been checked. `skew` (tests only) moves the store's clock by a table. */
@@ -8,7 +11,6 @@ export function part(schema: string, skew: boolean) {
   const clock = `(clock_timestamp()${shift})`; // decides leases: moves on inside a transaction
   const now = `(statement_timestamp()${shift})`; // stable, so it can be an index condition
   const ms = (value: string) => `(${value})::float8 * interval '1 ms'`;
-  const epoch = (value: string) => `(extract(epoch from ${value}) * 1000)::float8`;
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const thisMs = `date_trunc('milliseconds', ${now})`;
   const dueIn = (delay: string) => up(`${now} + ${ms(delay)}`);

@@ -35,51 +35,38 @@ export const run = shape({
   version: (text) => text || null,
 });
 
-/** What live and finished runs r in lanes l have in common. */
-function columnsOf({ schema: s, epoch }: Part) {
+/** What the columns of live and finished runs r in lanes l have in common. */
+function columnsOf({ schema: s }: Part) {
   const node = (column: string) => `(select n.${column} from ${s}.names n where n.id = r.node)`;
+  const input = ["r.input", "r.meta"] as const;
   return {
-    ...{
-      id: "r.id",
-      job: "l.job",
-      queue: "l.queue",
-      priority: "l.priority",
-      key: "r.key",
-      input: ["r.input", "r.meta"] as const,
-    },
-    ...{ dueAt: epoch("r.due_at"), createdAt: epoch("r.created_at"), startedAt: epoch("r.started_at") },
-    ...{ attempt: "r.attempt", crashes: "r.crashes", token: "r.token", tags: "to_json(r.tags)::text" },
-    ...{
-      progress: "r.progress",
-      options: "r.options",
-      replayOf: "r.replay_of",
-      node: node("name"),
-      version: node("version"),
-    },
+    job: "l.job",
+    queue: "l.queue",
+    priority: "l.priority",
+    input,
+    node: node("name"),
+    version: node("version"),
   };
 }
 
 /** The columns of a live run r in lane l. */
 export function liveColumns(part: Part): string {
-  return run.select({
+  return run.from("r", {
     ...columnsOf(part),
-    ...{ status: liveStatus(part, "r"), reason: "null", canceling: "r.ask is not null" },
-    ...{
-      expiresAt: part.epoch("r.expires_at"),
-      finishedAt: "null",
-      result: ["null", "null"],
-      error: "null",
-      note: "null",
-    },
+    status: liveStatus(part, "r"),
+    canceling: "r.ask is not null",
+    result: ["null", "null"],
+    ...{ reason: "null", finishedAt: "null", error: "null", note: "null" },
   });
 }
 
 /** The same of a finished run. */
 export function pastColumns(part: Part): string {
-  return run.select({
+  return run.from("r", {
     ...columnsOf(part),
-    ...{ status: finalStatus("r.status"), reason: "r.reason", canceling: "false" },
-    ...{ expiresAt: "null::float8", finishedAt: part.epoch("r.finished_at"), error: "r.error", note: "r.note" },
+    status: finalStatus("r.status"),
+    canceling: "false",
+    expiresAt: "null::float8",
     result: ["r.result", "r.result_meta"],
   });
 }
@@ -99,12 +86,8 @@ export const attempt = shape({
 });
 
 /** The columns of an attempt a in lane l. */
-export function attemptColumns({ schema: s, epoch }: Part): string {
-  return attempt.select({
-    ...{ id: "a.id", run: "a.run", token: "a.token", n: "a.n", job: "l.job", outcome: "a.outcome", error: "a.error" },
-    ...{ startedAt: epoch("a.started_at"), endedAt: epoch("a.ended_at"), retryAt: epoch("a.retry_at") },
-    node: `(select n.name from ${s}.names n where n.id = a.node)`,
-  });
+export function attemptColumns({ schema: s }: Part): string {
+  return attempt.from("a", { job: "l.job", node: `(select n.name from ${s}.names n where n.id = a.node)` });
 }
 
 export const log = shape({
@@ -116,11 +99,6 @@ export const log = shape({
   message: word(),
   data: raw,
 });
-
-export function logColumns({ epoch }: Part): string {
-  const same = { id: "id", run: "run", attempt: "attempt", level: "level", message: "message", data: "data" };
-  return log.select({ ...same, at: epoch("at") });
-}
 
 export const lane = shape({
   queue: word(),

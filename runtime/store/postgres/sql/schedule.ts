@@ -104,31 +104,14 @@ export function schedule(part: Part) {
   const now = `floor(${epoch(clock)})::bigint`;
   const told = (from: string) =>
     `told as (select pg_notify('${channel}', 's') where exists (select 1 from ${from}) and ${live})`;
-  const columns = `${record.select({
-    ...{
-      job: "s.job",
-      key: "s.key",
-      rule: "s.rule",
-      input: ["s.input", "s.meta"],
-      queue: "s.queue",
-      priority: "s.priority",
-    },
-    ...{
-      tags: "to_json(s.tags)",
-      declared: "s.declared is not null",
-      paused: "s.paused",
-      nextAt: "s.next_ms",
-      fresh: "s.fresh",
-    },
-    ...{
-      lastTick: "s.last_ms",
-      lastRun: "s.last_run",
-      lastReason: "h.reason",
-      count: "s.count",
-      served: hasNode(part),
-    },
+  const columns = `${record.from("s", {
+    input: ["s.input", "s.meta"],
+    declared: "s.declared is not null",
+    nextAt: "s.next_ms",
+    lastTick: "s.last_ms",
     lastStatus: `case when r.id is not null then ${liveStatus(part, "r")} else ${finalStatus("h.status")} end`,
-    ...{ createdAt: epoch("s.created_at"), updatedAt: epoch("s.updated_at") },
+    lastReason: "h.reason",
+    served: hasNode(part),
   })}
     from ${s}.schedules s
     left join ${s}.runs r on r.id = s.last_run
@@ -160,7 +143,7 @@ export function schedule(part: Part) {
     with put as (${scheduleRows(part, "null::integer", "", "s.removed")}
       where s.declared is null or s.removed returning s.job, s.key),
     ${told("put")}
-    select ${name.select({ job: "job", key: "key" })}, (select count(*) from told) from put`,
+    select ${name.from("put", {})}, (select count(*) from told) from put`,
 
     /** $1 job · $2 key */
     pause: `

@@ -1,57 +1,69 @@
 import type { Row } from "../pool.ts";
+import { epoch } from "./part.ts";
 
 type Text = string | null;
-/** Reads a column's text. */
-type One<T> = (text: Text) => T;
+/** Reads a column's text. `of`: how a column of the table is selected for it, if not as it is. */
+interface One<T> {
+  (text: Text): T;
+  readonly of?: ((column: string) => string) | undefined;
+}
 /** Reads two columns into one value. */
 export interface Two<T> {
   readonly two: (first: Text, second: Text) => T;
 }
 type Readers = Readonly<Record<string, One<unknown> | Two<unknown>>>;
 type Value<R> = R extends One<infer T> ? T : R extends Two<infer T> ? T : never;
+type Values<R> = { readonly [K in keyof R]: Value<R[K]> };
+type Columns<R> = { readonly [K in keyof R]: R[K] extends Two<unknown> ? readonly [string, string] : string };
+type Pairs<R> = { [K in keyof R]: R[K] extends Two<unknown> ? K : never }[keyof R];
 
 /** Columns of an answer, by name: how each is selected, and how its text is read. */
 export interface Shape<R extends Readers> {
   /** The select list, in the order in which it is read. */
-  select(columns: { readonly [K in keyof R]: R[K] extends Two<unknown> ? readonly [string, string] : string }): string;
+  select(columns: Columns<R>): string;
+  /** As `select`; what is left out is the column of the table that has the same name, in snake case. */
+  from(table: string, columns: Partial<Columns<R>> & Pick<Columns<R>, Pairs<R>>): string;
   /** A row whose columns of this shape begin at `from`. */
-  read(row: Row, from?: number): { readonly [K in keyof R]: Value<R[K]> };
+  read(row: Row, from?: number): Values<R>;
   /** Those rows that have something in the first column. */
-  all(rows: readonly Row[], from?: number): readonly { readonly [K in keyof R]: Value<R[K]> }[];
+  all(rows: readonly Row[], from?: number): readonly Values<R>[];
   /** Where each column is in a row whose columns of this shape begin at `from`: a literal reads a row in half the time. */
-  at(from: number): { readonly [K in keyof R]: number };
+  at(from: number): Readonly<Record<keyof R, number>>;
   readonly width: number;
 }
 
 export function shape<const R extends Readers>(readers: R): Shape<R> {
   const list = Object.entries(readers);
-  const width = list.reduce((sum, [, reader]) => sum + widthOf(reader), 0);
+  const places: [name: string, at: number][] = [];
+  let width = 0;
+  for (const [name, reader] of list) {
+    places.push([name, width]);
+    width += typeof reader === "function" ? 1 : 2;
+  }
   const read = (row: Row, from = 0) => {
     const record: Record<string, unknown> = {};
     let at = from;
     for (const [name, reader] of list)
       record[name] = typeof reader === "function" ? reader(row[at++]!) : reader.two(row[at++]!, row[at++]!);
-    return record as { readonly [K in keyof R]: Value<R[K]> };
+    return record as Values<R>;
   };
   return {
     select: (columns) => list.flatMap(([name]) => columns[name]!).join(", "),
+    from: (table, columns) =>
+      list.flatMap(([name, reader]) => columns[name] ?? columnOf(reader, `${table}.${snake(name)}`)).join(", "),
     read,
     all: (rows, from = 0) => rows.filter((row) => row[from] !== null).map((row) => read(row, from)),
-    at(from) {
-      let next = from;
-      const places = list.map(([name, reader]) => {
-        const at = next;
-        next += widthOf(reader);
-        return [name, at];
-      });
-      return Object.fromEntries(places) as { readonly [K in keyof R]: number };
-    },
+    at: (from) => Object.fromEntries(places.map(([name, at]) => [name, from + at])) as Record<keyof R, number>,
     width,
   };
 }
 
-function widthOf(reader: One<unknown> | Two<unknown>): number {
-  return typeof reader === "function" ? 1 : 2;
+function columnOf(reader: One<unknown> | Two<unknown>, column: string): string {
+  return (typeof reader === "function" && reader.of?.(column)) || column;
+}
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 export const number: One<number> = Number;
@@ -62,19 +74,21 @@ export const raw: One<string | null> = (text) => text;
 export function word<T extends string = string>(): One<T> {
   return (text) => text as T;
 }
-/** Epoch ms. */
-export const date: One<Date> = (text) => new Date(Number(text));
+/** An instant, as epoch ms. */
+export const date: One<Date> = Object.assign((text: Text) => new Date(Number(text)), { of: epoch });
 /** JSON that this store wrote. */
 export function json<T>(): One<T> {
   return (text) => JSON.parse(text!) as T;
 }
 /** As `reader` reads it, but null is null. */
 export function maybe<T>(reader: One<T>): One<T | null> {
-  return (text) => (text === null ? null : reader(text));
+  return Object.assign((text: Text) => (text === null ? null : reader(text)), { of: reader.of });
 }
-/** A list as JSON, or none. */
+/** An array, as JSON; an empty list for null. */
 export function list<T>(): One<readonly T[]> {
-  return (text) => (text === null ? [] : (JSON.parse(text) as T[]));
+  return Object.assign((text: Text) => (text === null ? [] : (JSON.parse(text) as T[])), {
+    of: (column: string) => `to_json(${column})`,
+  });
 }
 /** A value as JSON, and what JSON could not say of it. */
 export const wire: Two<{ readonly json: string; readonly meta: string | null }> = {

@@ -56,16 +56,9 @@ export function tick(part: Part) {
         select min(next_ms) from ${s}.schedules s
         where next_ms is not null and next_ms <= ${now} + $2::bigint and next_ms > ${now} and overlap <> 0 and not fresh and ${mine})`,
     })},
-      ${due.select({
-        ...{
-          job: "f.job",
-          key: "f.key",
-          rev: "f.rev",
-          rule: "f.rule",
-          input: ["f.input", "f.meta"],
-          nextMs: "f.next_ms",
-        },
-        ...{ fresh: "f.fresh", lastMs: "f.last_ms", count: "f.count", ttlMs: "j.ttl_ms" },
+      ${due.from("f", {
+        input: ["f.input", "f.meta"],
+        ttlMs: "j.ttl_ms",
         live: `to_json(case when f.overlap = 0 then '{}' else ${alive("f.live")} end)`,
         queue: "coalesce(f.queue, j.queue, 'default')",
         priority: "coalesce(f.priority, j.priority, 0)",

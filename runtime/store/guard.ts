@@ -19,20 +19,7 @@ import type {
   Target,
 } from "../../sdk/port/target.ts";
 import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
-import type {
-  Adding,
-  Feature,
-  Guarded,
-  Lacks,
-  Line,
-  Note,
-  Outcome,
-  Runs,
-  Settlement,
-  Store,
-  Taken,
-  Ticks,
-} from "./port.ts";
+import type { Bounds, Feature, Guarded, Lacks, Line, Note, Runs, Settlement, Store, Taken, Ticks } from "./port.ts";
 
 /** Bytes that are kept of a text; more is cut. */
 const most = { name: 256, message: 4096, stack: 16_384, note: 4096, line: 8192, detail: 1024 } as const;
@@ -50,7 +37,7 @@ export function guard(store: Store | Guarded): Guarded {
     runs: {
       add: adding(store, lacks),
       lease: (claim) => runs.lease(claim),
-      settle: (batch) => runs.settle(batch.some(hasText) ? batch.map(cleaned) : batch),
+      settle: (batch) => runs.settle(batch.map(cleaned)),
       hold: (node, batch) => runs.hold(node, batch),
       sweep: (options) => runs.sweep(options),
       note: async (batch) => (runs.note ? runs.note(batch.map(cleanNote)) : []),
@@ -121,25 +108,26 @@ function adding(store: Bare, lacks: Lacks): Runs["add"] {
   return (batch, how) => {
     if (how?.tx && lacks.tx !== undefined)
       return Promise.reject(new NotSupported("adding runs in a transaction (tx)", store.name, lacks.tx));
-    return batch.every(isGood) ? store.runs.add(batch, how) : addGood(store, batch, how);
+    const add = (runs: readonly NewRun[]): Promise<readonly (Taken | Error)[]> => store.runs.add(runs, how);
+    return batch.every((run) => refusedRun(run) === null) ? add(batch) : apart(batch, refusedRun, add);
   };
 }
 
-async function addGood(
-  store: Bare,
-  batch: readonly NewRun[],
-  how: Adding | undefined,
-): Promise<readonly (Taken | Error)[]> {
-  const answers: readonly (Taken | Error)[] = await store.runs.add(batch.filter(isGood), how);
+/** Sends the good items of a batch, and answers in the places of the others why they are refused. */
+async function apart<T, A>(
+  batch: readonly T[],
+  refusal: (item: T) => Error | null,
+  send: (good: readonly T[]) => Promise<readonly A[]>,
+): Promise<readonly (A | Error)[]> {
+  const refused = batch.map(refusal);
+  const answers = await send(batch.filter((_, i) => refused[i] === null));
   let next = 0;
-  return batch.map((run) => {
-    const complaint = complaintOf(run);
-    return complaint === null ? answers[next++]! : new InvalidInput(`run of job "${shown(run.job)}" ${complaint}`);
-  });
+  return refused.map((error) => error ?? answers[next++]!);
 }
 
-function isGood(run: NewRun): boolean {
-  return complaintOf(run) === null;
+function refusedRun(run: NewRun): InvalidInput | null {
+  const complaint = complaintOf(run);
+  return complaint === null ? null : new InvalidInput(`run of job "${shown(run.job)}" ${complaint}`);
 }
 
 /** What is wrong with a run, or null. */
@@ -180,7 +168,7 @@ function checkHolder(filter: RunFilter): RunFilter {
 
 /** A page of 1 to 200 items, 50 by default.
  *  @throws {InvalidInput} for what is not such a number, and for a cursor that no list can have made */
-function bounded({ cursor, limit = 50 }: Paging = {}): Paging {
+function bounded({ cursor, limit = 50 }: Paging = {}): Bounds {
   if (!Number.isInteger(limit) || limit < 1)
     throw new InvalidInput(`limit ${shown(limit)} is not a whole number from 1 to 200`);
   if (cursor !== undefined && (cursor.length > 1000 || !isClean(cursor))) throw strangeCursor(cursor);
@@ -218,11 +206,7 @@ function scheduling(store: Bare): Schedules {
   const { schedules } = store;
   if (!schedules) return absent<Schedules>(store, "schedules", ["put", "list", "pause", "remove"]);
   return {
-    async put(batch) {
-      const stored = await schedules.put(batch.filter(isStorable));
-      let next = 0;
-      return batch.map((one) => (isStorable(one) ? stored[next++]! : unclean(one)));
-    },
+    put: (batch) => apart(batch, refusedSchedule, (good) => schedules.put(good)),
     async list(filter, page) {
       if (filter.key !== undefined && !filter.job)
         throw new InvalidInput("schedules are not listed by key alone; name their job, too");
@@ -233,27 +217,20 @@ function scheduling(store: Bare): Schedules {
   };
 }
 
-function isStorable({ job, key, queue, tags }: NewSchedule): boolean {
-  return [job, key, queue ?? "", ...tags].every(isClean);
-}
-
-function unclean(one: NewSchedule): InvalidInput {
+function refusedSchedule(one: NewSchedule): InvalidInput | null {
+  if ([one.job, one.key, one.queue ?? "", ...one.tags].every(isClean)) return null;
   const id = clean(scheduleId(one), most.name);
   return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
 }
 
-function hasText({ outcome }: Settlement): boolean {
-  if (outcome.to === "released") return false;
-  return outcome.to === "completed" ? outcome.note !== null : outcome.error !== null;
-}
-
-function cleaned<S extends Settlement>(settlement: S): S {
-  return hasText(settlement) ? { ...settlement, outcome: cleanOutcome(settlement.outcome as Outcome) } : settlement;
-}
-
-function cleanOutcome(outcome: Outcome): Outcome {
-  if (outcome.to === "completed") return { ...outcome, note: outcome.note && clean(outcome.note, most.note) };
-  return { ...outcome, error: outcome.error && cleanError(outcome.error) } as Outcome;
+function cleaned(settlement: Settlement): Settlement {
+  const { outcome } = settlement;
+  if (outcome.to === "completed")
+    return outcome.note === null
+      ? settlement
+      : { ...settlement, outcome: { ...outcome, note: clean(outcome.note, most.note) } };
+  if (outcome.to === "released" || outcome.error === null) return settlement;
+  return { ...settlement, outcome: { ...outcome, error: cleanError(outcome.error) } };
 }
 
 function cleanError({ name, message, stack }: ErrorRecord): ErrorRecord {
@@ -281,6 +258,18 @@ export function strangeCursor(cursor: string): InvalidInput {
   return new InvalidInput(`cursor "${shown(cursor)}" was not made by this list; leave it out to start anew`, {
     path: "cursor",
   });
+}
+
+/** The schedule after which a list goes on.
+ *  @throws {InvalidInput} for a cursor that the list did not make */
+export function placeAt(cursor: string): ScheduleName {
+  try {
+    const [job, key] = JSON.parse(cursor) as readonly unknown[];
+    if (typeof job === "string" && typeof key === "string") return { job, key };
+  } catch {
+    // it is not JSON
+  }
+  throw strangeCursor(cursor);
 }
 
 /** A schedule that code declares is not changed from outside; nor removed while a live node has its job. */

@@ -12,8 +12,12 @@ import type {
   LogRecord,
   NewRun,
   NewSchedule,
+  NodeStat,
+  Paging,
   Progress,
+  RateStat,
   RunOptions,
+  RunRecord,
   ScheduleName,
   Some,
   Target,
@@ -21,14 +25,15 @@ import type {
 } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 
-/** A claim on a run. `id` and `token` together are its fence. */
-export interface Lease {
+/** What each write about a lease is checked by: where id and token still match, the lease stands. */
+export interface Fence {
   readonly id: number;
   /** Grows with each lease of the run. */
   readonly token: number;
-  readonly job: string;
-  readonly queue: string;
-  readonly priority: number;
+}
+/** A claim on a run. */
+export interface Lease
+  extends Fence, Pick<RunRecord, "job" | "queue" | "priority" | "input" | "tags" | "key" | "options"> {
   /** Epoch ms of the store's clock, rounded up. */
   readonly dueMs: number;
   readonly createdMs: number;
@@ -37,10 +42,6 @@ export interface Lease {
   readonly attempt: number;
   /** How often a node died while it held this run. From 1 on, its start is recorded before its handler is called. */
   readonly crashes: number;
-  readonly input: Wire;
-  readonly tags: readonly string[];
-  readonly key: string | null;
-  readonly options: RunOptions | null;
   /** A cancel had been asked for when the run was leased: end it as canceled. */
   readonly canceling: boolean;
 }
@@ -95,9 +96,7 @@ export interface Released {
   readonly to: "released";
 }
 
-export interface Settlement {
-  readonly id: number;
-  readonly token: number;
+export interface Settlement extends Fence {
   readonly job: string;
   readonly outcome: Outcome | Released;
   /** When the handler was called, by the store's clock; null if it never was, or the lease goes back. */
@@ -108,11 +107,6 @@ export interface Settlement {
 /** `settled`: as asked. `canceled`: a cancel came first, and was recorded instead. `lost`: the lease was lost, nothing was written. */
 export type Settled = "settled" | "canceled" | "lost";
 
-/** What each write about a lease is checked by: where id and token still match, the lease stands. */
-export interface Fence {
-  readonly id: number;
-  readonly token: number;
-}
 /** How long history is kept; ms. */
 export interface Keep {
   readonly completedMs: number;
@@ -194,26 +188,12 @@ export interface NodeInfo {
   readonly app: string;
   readonly version: string;
 }
-export interface NodeState {
-  readonly slots: number;
-  readonly busy: number;
-  readonly heap: number;
-  readonly draining: boolean;
-  readonly jobs: readonly string[];
+export interface NodeState extends Pick<NodeStat, "slots" | "busy" | "heap" | "draining" | "jobs"> {
   /** It will not beat before its lease ends, unless it is told that runs may be due. */
   readonly asleep?: boolean | undefined;
 }
 /** What a node adds to the rates since its last report. */
-export interface Tally {
-  readonly queue: string;
-  readonly job: string;
-  readonly completed: number;
-  readonly failed: number;
-  readonly canceled: number;
-  readonly retried: number;
-  readonly waitMs: number;
-  readonly runMs: number;
-}
+export type Tally = RateStat;
 /** What an act asks of a lease: `cancel` it, or give it `back` for the act to go on, unless its handler was called. */
 export interface Ask extends Fence {
   readonly kind: "cancel" | "back";
@@ -297,14 +277,10 @@ export interface Tick extends ScheduleName {
   readonly lastMs: number | null;
   readonly runs: readonly TickRun[];
 }
-export interface TickRun {
+export interface TickRun extends Pick<NewRun, "queue" | "priority" | "tags" | "ttlMs"> {
   readonly tickMs: number;
   /** Tick and spread; an instant in the past means now. */
   readonly dueMs: number;
-  readonly queue: string;
-  readonly priority: number;
-  readonly tags: readonly string[];
-  readonly ttlMs: number | null;
   readonly options: RunOptions;
 }
 
@@ -323,6 +299,9 @@ export interface Ticks {
    *  place; null: somebody else was faster. */
   tick(batch: readonly Tick[]): Promise<readonly (readonly (number | null)[] | null)[]>;
 }
+
+/** Which part of a list a store answers, as the guard bounds it. */
+export type Bounds = Paging & { readonly limit: number };
 
 /** What a store may lack: transactions of its callers, optional methods by their names, and whole ports. */
 export type Feature =

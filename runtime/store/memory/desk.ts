@@ -13,8 +13,8 @@ import {
   type State,
   statusOf,
   takenBack,
+  tell,
   tellDue,
-  tellNode,
 } from "./state.ts";
 
 /** Acts of people, in memory. */
@@ -34,7 +34,7 @@ export function desk(state: State): Desk {
         return 0;
       }
       const recalled = leasedOf(state, queue).filter(({ startedMs }) => startedMs === null);
-      for (const node of new Set(recalled.map((row) => row.node!))) tellNode(state, node);
+      for (const node of new Set(recalled.map((row) => row.node!))) tell(state, "command", node);
       return recalled.length;
     }),
     purge: step((filter, limit) => {
@@ -90,7 +90,7 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
     return "done";
   }
   patch(state, row, { ask: row.ask ?? reason });
-  tellNode(state, row.node!);
+  tell(state, "command", row.node!);
   return "asked";
 }
 

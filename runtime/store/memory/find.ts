@@ -1,5 +1,6 @@
-import type { Find, Page, Paging, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
+import type { Find, Page, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
 import { strangeCursor } from "../guard.ts";
+import type { Bounds } from "../port.ts";
 import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
 import { isHeld, look, recordOf, type State, statusOf } from "./state.ts";
@@ -17,7 +18,7 @@ export function find(state: State): Find {
       if (row && !row.end && isHeld(state, row)) look(state, [row.node!]);
       return get(id);
     }),
-    list: step((filter, page) => {
+    list: step((filter, page: Bounds) => {
       if (filter.holds) return holding(state, filter);
       const found = pageOf(matching(state, filter), page);
       const items = found.items.map((row) => recordOf(state, row));
@@ -25,22 +26,22 @@ export function find(state: State): Find {
         look(state, state.nodes.keys());
       return { ...found, items };
     }),
-    attempts: step(({ run, job }, page) => {
+    attempts: step(({ run, job }, page: Bounds) => {
       const found = [...state.attempts].filter(
         ([, it]) => (run ?? it.run) === it.run && (job?.includes(it.job) ?? true),
       );
-      return copy(pageOf(found.reverse(), page));
+      return structuredClone(pageOf(found.reverse(), page));
     }),
-    logs: step((run, page) => {
+    logs: step((run, page: Bounds) => {
       const found = [...state.logs].filter(([, line]) => line.run === run);
       const oldestFirst = found.map(([n, line]) => [-n, line] as const);
-      return copy(pageOf(oldestFirst, page));
+      return structuredClone(pageOf(oldestFirst, page));
     }),
     stats: step((options) => {
       look(state, state.nodes.keys());
       return stats(state, options?.lanes ?? true);
     }),
-    jobs: step(() => [...state.jobs.values()].map(copy).sort((a, b) => (a.id < b.id ? -1 : 1))),
+    jobs: step(() => structuredClone([...state.jobs.values()]).sort((a, b) => (a.id < b.id ? -1 : 1))),
     awaited: (id, waitMs, signal) =>
       awaited(state, id, waitMs, signal).then(() => (state.runs.get(id)?.end ? get(id) : null)),
   };
@@ -52,37 +53,32 @@ function holding(state: State, { job = [], key = "" }: RunFilter): Page<RunRecor
   return { items: row ? [recordOf(state, row)] : [], next: null, complete: true };
 }
 
-/** With Dates of its own. */
-function copy<T extends object>(record: T): T {
-  return structuredClone(record);
-}
-
 /** Items that come by falling number, from the cursor on. */
-function pageOf<T>(items: Iterable<readonly [n: number, item: T]>, { cursor, limit = 50 }: Paging = {}): Page<T> {
+function pageOf<T>(items: Iterable<readonly [n: number, item: T]>, { cursor, limit }: Bounds): Page<T> {
   if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor)) throw strangeCursor(cursor);
-  const shown: (readonly [n: number, item: T])[] = [];
-  for (const entry of items) {
-    if (cursor !== undefined && entry[0] >= Number(cursor)) continue;
-    if (shown.length === limit)
-      return { items: shown.map(([, item]) => item), next: String(shown.at(-1)![0]), complete: true };
-    shown.push(entry);
+  const shown: T[] = [];
+  let last = 0;
+  for (const [n, item] of items) {
+    if (cursor !== undefined && n >= Number(cursor)) continue;
+    if (shown.length === limit) return { items: shown, next: String(last), complete: true };
+    shown.push(item);
+    last = n;
   }
-  return { items: shown.map(([, item]) => item), next: null, complete: true };
+  return { items: shown, next: null, complete: true };
 }
 
 /** Runs that match, newest first. */
-function* matching({ runs, ...state }: State, filter: RunFilter): Generator<readonly [id: number, row: Row]> {
+function* matching(state: State, filter: RunFilter): Generator<readonly [id: number, row: Row]> {
   const isMeant = matcher(state, filter);
-  let left = runs.size;
-  for (let id = state.last.get("run") ?? 0; left > 0; id--) {
-    const row = runs.get(id);
-    if (!row) continue;
-    left--;
-    if (isMeant(row)) yield [id, row];
+  const newest = state.last.get("run") ?? 0;
+  for (let id = newest, left = state.runs.size; left > 0; id--) {
+    const row = state.runs.get(id);
+    if (row) left--;
+    if (row && isMeant(row)) yield [id, row];
   }
 }
 
-function matcher(state: Pick<State, "now">, filter: RunFilter): (row: Row) => boolean {
+function matcher(state: State, filter: RunFilter): (row: Row) => boolean {
   const { ids, status, reason, job, queue, tags, key, payload, error } = filter;
   const among = <T>(list: readonly T[] | undefined, value: T | null): boolean =>
     list === undefined || (value !== null && list.includes(value));
@@ -127,7 +123,7 @@ export const windowMs = 300_000;
 function stats(state: State, withLanes: boolean): Stats {
   const nowMs = state.now();
   const nodes = [...state.nodes.values()].map(({ leaseUntil, jobsMs: _, ...node }) => ({
-    ...copy(node),
+    ...structuredClone(node),
     alive: leaseUntil >= nowMs,
   }));
   const queues = [...state.queues].map(([name, paused]) => ({ name, paused }));
@@ -147,24 +143,17 @@ function lanesOf(state: State): readonly QueueStat[] {
   return lanes.filter(({ ready, delayed, leased }) => ready + delayed + leased > 0);
 }
 
+const counts = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
+
 function ratesOf(state: State): readonly RateStat[] {
   const rates = new Map<string, RateStat>();
   for (const { atMs, tally } of state.tallies.values()) {
     if (atMs < state.now() - windowMs) continue;
-    const { queue, job, ...counts } = tally;
-    const name = JSON.stringify([queue, job]);
-    const sum = rates.get(name);
-    rates.set(name, sum ? { ...sum, ...mapValues(counts, (count, field) => count + sum[field]) } : tally);
+    const name = JSON.stringify([tally.queue, tally.job]);
+    const sums = counts.map((count) => [count, tally[count] + (rates.get(name)?.[count] ?? 0)] as const);
+    rates.set(name, { ...tally, ...Object.fromEntries(sums) });
   }
   return [...rates.values()];
-}
-
-function mapValues<K extends string>(
-  record: Readonly<Record<K, number>>,
-  change: (value: number, key: K) => number,
-): Record<K, number> {
-  const entries = Object.entries(record) as [K, number][];
-  return Object.fromEntries(entries.map(([key, value]) => [key, change(value, key)])) as Record<K, number>;
 }
 
 /** Resolves when the run has ended, the wait is over, or the signal aborts. */

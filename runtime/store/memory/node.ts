@@ -83,7 +83,7 @@ function wakeOthers(state: State, node: number, ttlMs: number): void {
   for (const other of [...state.nodes.values()]) {
     if (!other.asleep || other.id === node) continue;
     state.nodes.set(other.id, { ...other, asleep: false, leaseUntil: Math.min(other.leaseUntil, state.now() + ttlMs) });
-    for (const ear of state.ears) if (ear.node === other.id) tell(state, ear, "due");
+    tell(state, "due", other.id);
   }
 }
 

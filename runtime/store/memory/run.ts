@@ -228,12 +228,8 @@ const forgetMs = 3_600_000;
 
 /** Does all that there is to do. */
 function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept {
-  const swept = {
-    recovered: [] as number[],
-    crashed: [] as number[],
-    canceled: [] as number[],
-    expired: [] as number[],
-  };
+  type Kind = "recovered" | "crashed" | "canceled" | "expired";
+  const swept: Record<Kind, number[]> = { recovered: [], crashed: [], canceled: [], expired: [] };
   for (const row of orphans(state, self)) swept[recover(state, row, maxCrashes)].push(row.id);
   for (const row of deserted(state)) {
     patch(state, row, { token: row.token + 1 }); // refuses its last holder's writes

@@ -2,7 +2,6 @@ import type { InvalidInput } from "../../../sdk/port/error.ts";
 import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
-  Paging,
   Rule,
   ScheduleFilter,
   ScheduleName,
@@ -10,7 +9,8 @@ import type {
   ScheduleRecord,
   Schedules,
 } from "../../../sdk/port/target.ts";
-import { declared, served, strangeCursor } from "../guard.ts";
+import { declared, placeAt, served } from "../guard.ts";
+import type { Bounds } from "../port.ts";
 import type { Row, ScheduleRow } from "./row.ts";
 import { dateOf, frozen, isAlive, keyName, type State, statusOf, tell } from "./state.ts";
 
@@ -20,7 +20,7 @@ export function schedules(state: State): Schedules {
   const seen = (row: ScheduleRow | null): ScheduleRecord | null => row && recordOf(state, row);
   return {
     put: step((batch) => batch.map((given) => put(state, given))),
-    list: step((filter, page) => list(state, filter, page)),
+    list: step((filter, page: Bounds) => list(state, filter, page)),
     pause: step((name, paused) => seen(paused ? pause(state, name) : resume(state, name))),
     remove: step((name) => remove(state, name)),
   };
@@ -81,14 +81,14 @@ function isMoved(old: ScheduleRow | undefined, rule: Rule): boolean {
 
 function put(state: State, given: NewSchedule): ScheduleRecord | InvalidInput {
   if (find(state, given)?.declared) return declared(given);
-  tellTick(state);
+  tell(state, "tick");
   return recordOf(state, save(state, given, false));
 }
 
 function pause(state: State, name: ScheduleName): ScheduleRow | null {
   const row = find(state, name);
   if (!row || row.paused) return row;
-  tellTick(state);
+  tell(state, "tick");
   return change(state, row, { paused: true, nextMs: null, fresh: false, updatedMs: state.now() });
 }
 
@@ -98,7 +98,7 @@ function resume(state: State, name: ScheduleName): ScheduleRow | null {
   const { lastMs, rule } = row;
   const isOver = lastMs !== null && rule.atMs !== undefined && lastMs >= rule.atMs;
   const nowMs = state.now();
-  tellTick(state);
+  tell(state, "tick");
   return change(state, row, { paused: false, nextMs: isOver ? null : nowMs, fresh: !isOver, updatedMs: nowMs });
 }
 
@@ -119,9 +119,9 @@ export function byName(a: ScheduleName, b: ScheduleName): number {
 function list(
   state: State,
   { job, key, paused, declared: byCode }: ScheduleFilter,
-  { cursor, limit = 50 }: Paging = {},
+  { cursor, limit }: Bounds,
 ): SchedulePage {
-  const after = cursor === undefined ? null : placeOf(cursor);
+  const after = cursor === undefined ? null : placeAt(cursor);
   const matches = (row: ScheduleRow): boolean =>
     !row.removed &&
     (job?.includes(row.job) ?? true) &&
@@ -136,24 +136,9 @@ function list(
   return { items: shown.map((row) => recordOf(state, row)), next, complete: true, at: new Date(state.now()) };
 }
 
-function placeOf(cursor: string): ScheduleName {
-  try {
-    const [job, key] = JSON.parse(cursor) as readonly unknown[];
-    if (typeof job === "string" && typeof key === "string") return { job, key };
-  } catch {
-    // said below
-  }
-  throw strangeCursor(cursor);
-}
-
 /** Jobs that live nodes have. */
 export function servedJobs(state: State): ReadonlySet<string> {
   return new Set([...state.nodes.values()].filter((node) => isAlive(state, node)).flatMap(({ jobs }) => jobs));
-}
-
-/** Tells all who listen that a schedule was changed. */
-export function tellTick(state: State): void {
-  for (const ear of state.ears) tell(state, ear, "tick");
 }
 
 function recordOf(state: State, row: ScheduleRow): ScheduleRecord {

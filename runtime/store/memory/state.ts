@@ -1,62 +1,67 @@
 /** The state of the memory store, and the few steps that several of its ports share. */
 import { isDeepStrictEqual } from "node:util";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
-import type { AttemptRecord, HookKind, RunRecord } from "../../../sdk/port/target.ts";
+import type { AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
 import { hookQueue } from "../../../sdk/port/option.ts";
 import { Lanes, places } from "./lane.ts";
-import type { Ending, NodeRow, Numbered, Row, Tables } from "./row.ts";
+import type { Tally } from "../port.ts";
+import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
 
-export interface Ear {
+interface Ear {
   readonly node: number;
   readonly hear: (what: Heard) => void;
 }
 type Heard = "due" | "command" | "tick";
+type Numbered = "run" | "node" | "record" | "claim";
 
-export interface State extends Tables {
-  /** Epoch ms, whole. Stands still during a step, and never goes back. */
-  readonly now: () => number;
-  /** A step of the store as its callers see it: it reads the clock once, and what it throws becomes a rejection. */
-  readonly step: <A extends readonly unknown[], T>(act: (...args: A) => T) => (...args: A) => Promise<T>;
-  readonly lanes: Lanes;
-  readonly ears: Set<Ear>;
-  /** Node → when somebody looked at what it runs, and asked it to record that. */
-  readonly looks: Map<number, number>;
-  /** Run → those who wait for its end. */
-  readonly waiters: Map<number, Set<() => void>>;
-}
+export type State = ReturnType<typeof makeState>;
 
-/** An empty state that reads time from `clock`, which stood at `nowMs` before. */
-export function makeState(clock: () => number, nowMs = 0): State {
+/** An empty state that reads time from `clock`. */
+export function makeState(clock: () => number) {
   const lanes = new Lanes();
+  let nowMs = 0;
   return {
+    /** Epoch ms, whole. Stands still during a step, and never goes back. */
     now: () => nowMs,
+    /** A step of the store as its callers see it: it reads the clock once, and what it throws becomes a rejection. */
     step:
-      (act) =>
-      (...args) =>
-        new Promise((resolve) => {
+      <A extends readonly unknown[], T>(act: (...args: A) => T) =>
+      (...args: A) =>
+        new Promise<T>((resolve) => {
           nowMs = Math.max(nowMs, Math.floor(clock()));
           lanes.lapse(nowMs);
           resolve(act(...args));
         }),
     lanes,
-    runs: new Map(),
-    keys: new Map(),
-    attempts: new Map(),
-    logs: new Map(),
-    tallies: new Map(),
-    nodes: new Map(),
-    names: new Map(),
-    jobs: new Map(),
-    queues: new Map(),
-    schedules: new Map(),
-    versions: new Map(),
-    applied: new Map(),
-    declared: new Map(),
-    turns: new Map(),
-    last: new Map(),
-    ears: new Set(),
-    looks: new Map(),
-    waiters: new Map(),
+    runs: new Map<number, Row>(),
+    keys: new Map<string, KeyRow>(),
+    /** By a number that grows; newest last. */
+    attempts: new Map<number, AttemptRecord>(),
+    logs: new Map<number, LogRecord>(),
+    tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
+    nodes: new Map<number, NodeRow>(),
+    /** Names, and versions of the code, of all nodes that ever joined. */
+    names: new Map<number, { readonly name: string; readonly version: string }>(),
+    jobs: new Map<string, JobRecord>(),
+    /** Queue → paused. */
+    queues: new Map<string, boolean>(),
+    /** By name, as keys are. */
+    schedules: new Map<string, ScheduleRow>(),
+    /** Job → the versions of its declared schedules, in the order in which they were first seen. */
+    versions: new Map<string, readonly string[]>(),
+    /** Job → the place of the version that its schedules are of. */
+    applied: new Map<string, number>(),
+    /** Node → job → the place of the version that the node has. */
+    declared: new Map<number, ReadonlyMap<string, number>>(),
+    /** Lane → the claim that took from it last. */
+    turns: new Map<string, number>(),
+    /** The last numbers that `next` gave. */
+    last: new Map<Numbered, number>(),
+    ears: new Set<Ear>(),
+    /** Node → when somebody looked at what it runs, and asked it to record that. */
+    looks: new Map<number, number>(),
+    /** Run → those who wait for its end. */
+    waiters: new Map<number, Set<() => void>>(),
   };
 }
 
@@ -117,7 +122,7 @@ export function takenBack({ node, leaseUntil }: Row): Partial<Row> {
 export function askBack(state: State, row: Row): boolean {
   if (!isHeld(state, row) || row.startedMs !== null || row.ask !== null) return false;
   patch(state, row, { back: true });
-  tellNode(state, row.node!);
+  tell(state, "command", row.node!);
   return true;
 }
 
@@ -130,18 +135,13 @@ export function look(state: State, nodes: Iterable<number>): void {
     const node = state.nodes.get(id);
     if (!node || node.asleep || !isAlive(state, node) || isLooked(state, id)) continue;
     state.looks.set(id, state.now());
-    tellNode(state, id);
+    tell(state, "command", id);
   }
 }
 
 /** Whether the node was asked a moment ago. */
 export function isLooked(state: State, node: number): boolean {
   return (state.looks.get(node) ?? -Infinity) > state.now() - lookMs;
-}
-
-/** A command waits for the node. */
-export function tellNode(state: State, node: number): void {
-  for (const ear of state.ears) if (ear.node === node) tell(state, ear, "command");
 }
 
 export function statusOf(state: Pick<State, "now">, row: Row): Status {
@@ -239,14 +239,16 @@ const soonMs = 60_000;
 export function tellDue(state: State, rows: readonly Row[]): void {
   const sleeps = [...state.nodes.values()].some((node) => node.asleep && isAlive(state, node));
   const until = sleeps ? Infinity : state.now() + soonMs;
-  if (rows.some((row) => row.readyMs < until)) for (const ear of state.ears) tell(state, ear, "due");
+  if (rows.some((row) => row.readyMs < until)) tell(state, "due");
 }
 
-/** Calls back in a turn of its own, unless listening ends before. */
-export function tell(state: State, ear: Ear, what: Heard): void {
-  queueMicrotask(() => {
-    if (state.ears.has(ear)) ear.hear(what);
-  });
+/** Calls back all who listen, or those of one node; in a turn of its own, unless listening ends before. */
+export function tell(state: State, what: Heard, node?: number): void {
+  for (const ear of state.ears)
+    if (node === undefined || ear.node === node)
+      queueMicrotask(() => {
+        if (state.ears.has(ear)) ear.hear(what);
+      });
 }
 
 /** Whether a node's lease stands. */

@@ -3,9 +3,9 @@ import { tickKeepMs } from "../../../sdk/define/rule.ts";
 import type { NewSchedule } from "../../../sdk/port/target.ts";
 import type { Due, DueList, Published, Tick, TickRun, Ticks } from "../port.ts";
 import { claimOf, instantOf } from "./add.ts";
-import { byName, change, find, save, servedJobs, tellTick } from "./schedule.ts";
+import { byName, change, find, save, servedJobs } from "./schedule.ts";
 import type { Row, ScheduleRow } from "./row.ts";
-import { frozen, insert, isAlive, keyName, type State, tellDue, withJobs } from "./state.ts";
+import { frozen, insert, isAlive, keyName, type State, tell, tellDue, withJobs } from "./state.ts";
 
 /** The way of a schedule, in memory. */
 export function ticks(state: State): Ticks {
@@ -32,18 +32,12 @@ export function declare(state: State, node: number, jobs: readonly Published[]):
   if (!row) return;
   const list = jobs.flatMap(({ id: job, schedules }) => (schedules ? [{ job, schedules }] : []));
   for (const each of list) note(state, each);
-  state.nodes.set(
-    node,
-    withJobs(
-      row,
-      jobs.map(({ id }) => id),
-      state.now(),
-    ),
-  );
+  const ids = jobs.map(({ id }) => id);
+  state.nodes.set(node, withJobs(row, ids, state.now()));
   state.declared.set(node, new Map(list.map((each) => [each.job, versionOf(state, each)])));
   const news = list.filter((each) => isNews(state, each.job, versionOf(state, each)));
   for (const each of news) apply(state, each);
-  if (news.length > 0) tellTick(state);
+  if (news.length > 0) tell(state, "tick");
 }
 
 /** Puts a version on record. */

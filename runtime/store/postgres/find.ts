@@ -1,5 +1,6 @@
 import { isFinal } from "../../../sdk/port/status.ts";
 import type { Find, RunRecord } from "../../../sdk/port/target.ts";
+import type { Bounds } from "../port.ts";
 import type { Listener } from "./listen.ts";
 import { looker } from "./look.ts";
 import type { Pool } from "./pool.ts";
@@ -25,18 +26,18 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
       if (run?.status === "leased") look({ node: run.node ?? "", run: id });
       return run;
     },
-    async list(filter, page) {
+    async list(filter, page: Bounds) {
       const { job = [], key = "", holds, status = [] } = filter;
       if (!holds) {
-        const found = await (await search()).list(pool, sql, filter, page ?? {});
+        const found = await (await search()).list(pool, sql, filter, page);
         if (status.includes("running") || found.items.some((run) => run.status === "leased")) look(null);
         return found;
       }
       const rows = await pool.rows("tasker_holding", text.holding, [job[0] ?? "", key]);
       return { items: record.run.all(rows), next: null, complete: true };
     },
-    attempts: async (filter, page) => (await search()).attempts(pool, sql, filter, page ?? {}),
-    logs: async (run, page) => (await search()).logs(pool, sql, run, page ?? {}),
+    attempts: async (filter, page: Bounds) => (await search()).attempts(pool, sql, filter, page),
+    logs: async (run, page: Bounds) => (await search()).logs(pool, sql, run, page),
     async stats(options) {
       look(null);
       const [lanes, queues, rates, nodes] = await Promise.all([

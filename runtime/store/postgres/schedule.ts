@@ -3,14 +3,14 @@ import { scheduleId } from "../../../sdk/port/id.ts";
 import { timingOf } from "../../../sdk/define/rule.ts";
 import type {
   NewSchedule,
-  Paging,
   ScheduleFilter,
   ScheduleName,
   SchedulePage,
   ScheduleRecord,
   Schedules,
 } from "../../../sdk/port/target.ts";
-import { declared, served as isServed, strangeCursor } from "../guard.ts";
+import { declared, placeAt, served as isServed } from "../guard.ts";
+import type { Bounds } from "../port.ts";
 import { numbers, type Pool, texts } from "./pool.ts";
 import * as read from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
@@ -26,7 +26,7 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
     (await records([name])).get(scheduleId(name)) ?? null;
 
   return {
-    list: (filter, page = {}) => list(pool, text, filter, page),
+    list: (filter, page: Bounds) => list(pool, text, filter, page),
     async put(batch) {
       const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(batch));
       const done = new Set(read.name.all(rows).map(scheduleId));
@@ -81,10 +81,9 @@ async function list(
   pool: Pool,
   text: ReturnType<typeof read.schedule>,
   { job, key, paused, declared: byCode }: ScheduleFilter,
-  page: Paging,
+  { cursor, limit }: Bounds,
 ): Promise<SchedulePage> {
-  const { cursor, limit = 50 } = page;
-  const after = cursor === undefined ? null : placeOf(cursor);
+  const after = cursor === undefined ? null : placeAt(cursor);
   const jobs = job ? texts(job) : null;
   const values = [jobs, paused ?? null, byCode ?? null, after?.job ?? null, after?.key ?? null, limit + 1];
   const rows =
@@ -96,16 +95,6 @@ async function list(
   const last = items.at(-1);
   const next = found.length > limit && last ? JSON.stringify([last.job, last.key]) : null;
   return { items, next, complete: true, at: read.clocked.read(rows[0]!).at };
-}
-
-function placeOf(cursor: string): ScheduleName {
-  try {
-    const [job, key] = JSON.parse(cursor) as readonly unknown[];
-    if (typeof job === "string" && typeof key === "string") return { job, key };
-  } catch {
-    // said below
-  }
-  throw strangeCursor(cursor);
 }
 
 function recordOf(row: ReturnType<typeof read.record.read>): ScheduleRecord {

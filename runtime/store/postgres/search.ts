@@ -1,8 +1,9 @@
 /** Lists and searches, put together from conditions. Kysely is loaded with this module alone: a process that only runs jobs needs none. */
 import { Kysely, PostgresDialect, type RawBuilder, sql as raw } from "kysely";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/port/status.ts";
-import type { AttemptRecord, LogRecord, Page, Paging, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
+import type { AttemptRecord, LogRecord, Page, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
 import { strangeCursor } from "../guard.ts";
+import type { Bounds } from "../port.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import * as record from "./sql/record.ts";
 import { flag, shape } from "./sql/shape.ts";
@@ -44,9 +45,13 @@ interface Half {
 }
 
 /** Runs, newest first. */
-export async function list(pool: Pool, sql: Statements, filter: RunFilter, page: Paging): Promise<Page<RunRecord>> {
-  const { limit = 50 } = page;
-  const before = page.cursor === undefined ? null : cursorOf(page.cursor);
+export async function list(
+  pool: Pool,
+  sql: Statements,
+  filter: RunFilter,
+  { cursor, limit }: Bounds,
+): Promise<Page<RunRecord>> {
+  const before = cursor === undefined ? null : cursorOf(cursor);
   const none = { items: [], next: null, complete: true };
   if (JSON.stringify(filter).includes("\\u0000")) return none;
   const lanes = await lanesOf(pool, sql, filter);
@@ -268,11 +273,10 @@ export async function attempts(
   pool: Pool,
   sql: Statements,
   filter: { readonly run?: number; readonly job?: readonly string[] },
-  page: Paging,
+  { cursor, limit }: Bounds,
 ): Promise<Page<AttemptRecord>> {
-  const { limit = 50 } = page;
   const where: Part[] = [raw`true`];
-  if (page.cursor !== undefined) where.push(raw`a.id < ${cursorOf(page.cursor)}`);
+  if (cursor !== undefined) where.push(raw`a.id < ${cursorOf(cursor)}`);
   if (filter.run !== undefined) where.push(raw`a.run = ${filter.run}`);
   if (filter.job) where.push(raw`l.job = any(${texts(filter.job)}::text[])`);
   const from = raw.raw(
@@ -291,9 +295,13 @@ function pageOf<T>(records: readonly (T & { readonly id: number })[], limit: num
 }
 
 /** What a run's handler logged, oldest first. */
-export async function logs(pool: Pool, sql: Statements, run: number, page: Paging): Promise<Page<LogRecord>> {
-  const { limit = 50 } = page;
-  const after = page.cursor === undefined ? 0 : cursorOf(page.cursor);
+export async function logs(
+  pool: Pool,
+  sql: Statements,
+  run: number,
+  { cursor, limit }: Bounds,
+): Promise<Page<LogRecord>> {
+  const after = cursor === undefined ? 0 : cursorOf(cursor);
   const from = raw.raw(`${record.log.from("logs", {})} from ${sql.schema}.logs`);
   const rows = await ask(pool, raw`select ${from} where run = ${run} and id > ${after} order by id limit ${limit + 1}`);
   return pageOf(record.log.all(rows), limit);

@@ -2,7 +2,7 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import { clients } from "../../runtime/store/postgres/client.ts";
+import { Clients } from "../../runtime/store/postgres/client.ts";
 import { openPool } from "../../runtime/store/postgres/pool.ts";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { aRun } from "../kit/build.ts";
@@ -13,7 +13,7 @@ import { until } from "../kit/until.ts";
 let database: Database;
 let other: pg.Client;
 let pool: pg.Pool;
-let hands: ReturnType<typeof clients>;
+let hands: Pick<Clients, "use" | "close">;
 beforeAll(async () => {
   database = await freshDatabase();
   other = new pg.Client(database.url);
@@ -26,7 +26,7 @@ afterAll(async () => {
 beforeEach(() => {
   pool = new pg.Pool({ connectionString: database.url, max: 2 });
   pool.on("error", () => undefined);
-  hands = clients(pool);
+  hands = new Clients(pool);
 });
 afterEach(async () => {
   vi.useRealTimers();

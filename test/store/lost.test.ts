@@ -6,7 +6,7 @@ import type { Added } from "../../sdk/port/target.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { adder } from "../../runtime/store/postgres/add.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import { lanes } from "../../runtime/store/postgres/lane.ts";
+import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Taken, Guarded } from "../../runtime/store/port.ts";
@@ -49,7 +49,7 @@ async function losing(name: string, meanwhile: () => Promise<unknown>) {
     },
   };
   const text = sql("tasker", false);
-  return { add: adder(leaky, text, lanes(leaky, text)), close: pool.close, isLost: () => isLost };
+  return { add: adder(leaky, text, new Lanes(leaky, text)), close: pool.close, isLost: () => isLost };
 }
 
 async function liveAndPast(id: number): Promise<readonly number[]> {

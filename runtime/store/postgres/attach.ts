@@ -1,5 +1,5 @@
 import type { Added, NewRun } from "../../../sdk/port/target.ts";
-import { numbers, type Pool, texts } from "./pool.ts";
+import { fields, type Pool } from "./pool.ts";
 import { schedule } from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
 
@@ -13,11 +13,6 @@ export function attacher(pool: Pool, sql: Statements) {
       return isMade ? [{ job, key: options.schedule.key, id: answer.id }] : [];
     });
     if (made.length === 0) return;
-    const values = [
-      texts(made.map(({ job }) => job)),
-      texts(made.map(({ key }) => key)),
-      numbers(made.map(({ id }) => id)),
-    ];
-    await pool.rows("tasker_attach", attach, values);
+    await pool.rows("tasker_attach", attach, fields(made, "job", "key", "id"));
   };
 }

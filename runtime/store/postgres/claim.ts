@@ -36,7 +36,7 @@ const nothing: readonly string[] = [];
 const fewLanes = 32;
 
 export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "listen"> {
-  const { lanes } = parts;
+  const { lanes, marks } = parts;
   const nodes = new Map<number, Told>();
   const scans = scanner(parts, (found) => {
     for (const told of nodes.values()) {
@@ -47,10 +47,15 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
 
   async function lease(claim: Claim): Promise<Claimed> {
     const told = nodes.get(claim.node);
-    if (told?.hasNew) await readLanes(lanes, told);
+    if (told?.hasNew) {
+      told.hasNew = false;
+      await lanes.follow(Number.NaN);
+    }
     const list = lanes.pick(claim.jobs, claim.queues, claim.poll ? undefined : told?.quiet);
     if (!claim.poll && told && list.length === 0) return { leases: [], nowMs: Number.NaN };
-    if (claim.poll) scanAll(parts, scans, list);
+    // A poll brings a full scan: by this claim if that is quick, else beside it.
+    if (claim.poll && marks.isSlow(list)) scans.start(list);
+    else if (claim.poll) marks.forget(list);
     for (const lane of list) told?.quiet.add(lane); // before the claim: what is told meanwhile counts
     let isRest = true;
     try {
@@ -92,17 +97,6 @@ function notice({ lanes, marks }: Parts, told: Told, named: readonly number[] | 
     told.quiet.delete(lane);
     told.hasNew ||= lanes.known(lane) === undefined;
   }
-}
-
-async function readLanes(lanes: Lanes, told: Told): Promise<void> {
-  told.hasNew = false;
-  await lanes.follow(Number.NaN);
-}
-
-/** A full scan: by this claim if that is quick, else beside it. */
-function scanAll({ marks }: Parts, scans: Scanner, list: readonly number[]): void {
-  if (marks.isSlow(list)) scans.start(list);
-  else marks.forget(list);
 }
 
 type Once = Claimed & { readonly rev: number };

@@ -17,11 +17,7 @@ interface Hand {
 
 /** The connections of a pool, kept at hand between statements: checking them out and in, and a timer a statement, is a fifth of what a
  *  lone statement costs the process. Free ones keep no process alive. */
-export function clients(pool: pg.Pool): Pick<Clients, "use" | "close"> {
-  return new Clients(pool);
-}
-
-class Clients {
+export class Clients {
   readonly #free: Hand[] = [];
   readonly #busy = new Set<Hand>();
   readonly #dead = new WeakSet<pg.PoolClient>();

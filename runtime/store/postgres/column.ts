@@ -48,7 +48,7 @@ export function columns(items: readonly Numbered[]): readonly string[] {
   return Object.values(columnsOf(items)).map((column) => column());
 }
 
-export function tagsOf({ tags }: NewRun): string | null {
+export function tagsOf({ tags }: Pick<NewRun, "tags">): string | null {
   return tags.length > 0 ? JSON.stringify(tags) : null;
 }
 export function optionsOf({ options }: NewRun): string | null {

@@ -4,6 +4,7 @@ import type { Lanes } from "./lane.ts";
 import { at } from "./column.ts";
 import { outwait } from "./retry.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
+import { tell } from "./run.ts";
 import { act, desk as statements, hearers } from "./sql/desk.ts";
 import { statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
@@ -28,14 +29,22 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     return outwait(() => pool.rows(name, statement, values), patienceMs, claimed);
   }
 
+  /** The lane of another priority, made before the edit: inside it only the run's own row is touched. */
+  async function laneFor(id: number, priority: number): Promise<number | null> {
+    const [row] = await pool.rows("tasker_lane_of", text.laneOf, [id]);
+    if (!row) return null;
+    const lane = await lanes.get(Number(row[0]));
+    return (await lanes.ensure([{ ...lane, priority }]))[0]!;
+  }
+
   return {
     async cancel(ids, reason = "user") {
       const rows = await pool.rows("tasker_cancel", text.cancel, [numbers(ids), reason]);
       const all = rows.map((row) => ({ ...act.read(row), ...hearers.read(row, act.width) }));
       const watched = all.filter((one) => one.watched).map(({ id }) => id);
-      if (watched.length > 0) await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]);
+      await tell(pool, sql, "w", watched);
       const nodes = [...new Set(all.map(({ node }) => node).filter((node) => node !== null))];
-      if (nodes.length > 0) await pool.rows("tasker_tell", sql.tell, [`c${nodes.slice(0, 400).join(",")}`]);
+      await tell(pool, sql, "c", nodes);
       return answer(ids, rows);
     },
     async revive(ids, from) {
@@ -44,7 +53,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
       return answer(ids, await patiently(name, statement, [numbers(ids)]));
     },
     async edit(id, edit) {
-      const lane = edit.priority === undefined ? null : await laneFor(pool, text.laneOf, lanes, id, edit.priority);
+      const lane = edit.priority === undefined ? null : await laneFor(id, edit.priority);
       const rows = await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane));
       if (rows.length === 0 && (await pool.rows("tasker_back", sql.back, [numbers([id])])).length > 0)
         return { id, done: "asked", status: "leased" };
@@ -78,29 +87,6 @@ function purgeValues(filter: PurgeFilter, limit: number): readonly unknown[] {
   ];
 }
 
-/** The lane of another priority, made before the edit: inside it only the run's own row is touched. */
-async function laneFor(
-  pool: Pool,
-  statement: string,
-  lanes: Lanes,
-  id: number,
-  priority: number,
-): Promise<number | null> {
-  const [row] = await pool.rows("tasker_lane_of", statement, [id]);
-  if (!row) return null;
-  const lane = await lanes.get(Number(row[0]));
-  return (await lanes.ensure([{ queue: lane.queue, job: lane.job, priority }]))[0]!;
-}
-
-function editValues(id: number, edit: Edit, lane: number | null): readonly unknown[] {
-  const input = edit.input;
-  return [
-    id,
-    lane,
-    edit.delayMs ?? null,
-    at(edit.dueAt ?? null),
-    input?.json ?? null,
-    input?.meta ?? null,
-    edit.attempts ?? null,
-  ];
+function editValues(id: number, { input, delayMs, dueAt, attempts }: Edit, lane: number | null): readonly unknown[] {
+  return [id, lane, delayMs ?? null, at(dueAt ?? null), input?.json ?? null, input?.meta ?? null, attempts ?? null];
 }

@@ -58,7 +58,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
     async jobs() {
       return record.job.all(await pool.rows("tasker_jobs", text.jobs, []));
     },
-    awaited: (id, waitMs, signal) => awaited(pool, text.watch, listener, get, id, waitMs, signal),
+    awaited: (...wait) => awaited({ pool, watch: text.watch, listener, get }, ...wait),
   };
 }
 
@@ -69,13 +69,8 @@ type Get = (id: number) => Promise<RunRecord | null>;
 /** Marks the run as watched, so that its end is told, then looks; looks again when told, and every second besides. Where nobody is told it looks
  *  after a tenth of the time that it has waited. */
 async function awaited(
-  pool: Pool,
-  watch: string,
-  listener: Listener,
-  get: Get,
-  id: number,
-  waitMs: number,
-  signal?: AbortSignal,
+  { pool, watch, listener, get }: { pool: Pool; watch: string; listener: Listener; get: Get },
+  ...[id, waitMs, signal]: Parameters<Find["awaited"]>
 ): Promise<RunRecord | null> {
   const since = performance.now();
   const deadline = since + waitMs;

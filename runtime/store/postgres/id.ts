@@ -5,16 +5,10 @@ import type { Statements } from "./sql.ts";
 const freshMs = 2000;
 const blockSize = 1024;
 
-/** Numbers for new runs. */
-export interface Ids {
-  /** The first of so many consecutive ids. */
-  take(count: number): Promise<number>;
-  /** One id, if there is one at hand. */
-  next(): number | null;
-}
+export type Ids = ReturnType<typeof idBlocks>;
 
 /** Ids from blocks of the sequence. More at once than a block takes several, if they follow each other. */
-export function idBlocks(pool: Pool, sql: Statements): Ids {
+export function idBlocks(pool: Pool, sql: Statements) {
   let next = 0;
   let end = 0;
   let until = 0;
@@ -26,8 +20,10 @@ export function idBlocks(pool: Pool, sql: Statements): Ids {
     until = performance.now() + freshMs;
   }
   return {
-    next: () => (next < end && performance.now() <= until ? next++ : null),
-    async take(count) {
+    /** One id, if there is one at hand. */
+    next: (): number | null => (next < end && performance.now() <= until ? next++ : null),
+    /** The first of so many consecutive ids. */
+    async take(count: number): Promise<number> {
       if (performance.now() > until) next = end;
       while (end - next < count) await (fetching ??= fetch().finally(() => (fetching = null)));
       const first = next;

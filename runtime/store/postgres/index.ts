@@ -5,12 +5,13 @@ import type { Guarded } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
-import { lanes } from "./lane.ts";
-import { listener } from "./listen.ts";
+import { Lanes } from "./lane.ts";
+import { Listener } from "./listen.ts";
 import { marks } from "./mark.ts";
 import { isCurrent, migrate, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
 import { isAway, openPool, placeOf, type Pool } from "./pool.ts";
+import { growing } from "./retry.ts";
 import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
 import { sql } from "./sql.ts";
@@ -43,8 +44,8 @@ export function postgres(options: PostgresOptions): Guarded {
   const name = `${placeOf(options.url)} schema ${schema}`;
   const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare, name });
   const text = sql(schema, options.skew ?? false);
-  const known = lanes(pool, text);
-  const heard = listener(options.url, text.channel, options.prepare === true);
+  const known = new Lanes(pool, text);
+  const heard = new Listener(options.url, text.channel, options.prepare === true);
   const add = adder(pool, text, known);
   const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;
@@ -88,7 +89,7 @@ async function untilThere(call: () => Promise<void>, signal?: AbortSignal): Prom
       return await call();
     } catch (error) {
       if (!signal || signal.aborted || !isAway(error)) throw error;
-      await pause(Math.min(5000, 100 * 2 ** tries), undefined, { signal }).catch(() => undefined); // aborted: one last try
+      await pause(growing(tries, 100, 5000), undefined, { signal }).catch(() => undefined); // aborted: one last try
     }
   }
 }

@@ -12,21 +12,17 @@ import type { Send } from "./transaction.ts";
 type Holder = ReturnType<typeof holder.read>;
 type Answers = Promise<readonly (Added | Error)[]>;
 
-/** Adds of runs with a key. Those that are in flight together share a statement. */
-export interface KeyedAdds {
-  add(items: readonly Keyed[]): Answers;
-  /** In a caller's transaction. */
-  inside(send: Send, items: readonly Keyed[]): Answers;
-}
+export type KeyedAdds = ReturnType<typeof keyedAdds>;
 
+/** Adds of runs with a key. Those that are in flight together share a statement. */
 export function keyedAdds(
   pool: Pool,
   sql: Statements,
   bounds: { readonly bytes: number; readonly weigh: (item: Keyed) => number },
-): KeyedAdds {
+) {
   const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
   const claim = (items: readonly Keyed[], again: boolean): Answers =>
-    addKeyed(senderFor(pool, sql, items, again), sql, items, true);
+    addKeyed({ send: senderFor(pool, sql, items, again), sql, own: true }, items);
   const claimInTurn = async (items: readonly Keyed[]): Answers => {
     await turns.enter();
     return claim(items, true).finally(() => turns.leave());
@@ -52,11 +48,12 @@ export function keyedAdds(
   }
 
   return {
-    async add(items) {
+    async add(items: readonly Keyed[]): Answers {
       const answers = await many(items);
       return Promise.all(answers.map(async (answer, i) => (isBusy(answer) ? claimApart(items[i]!) : answer)));
     },
-    inside: (send, items) => addKeyed(send, sql, items, false),
+    /** In a caller's transaction. */
+    inside: (send: Send, items: readonly Keyed[]): Answers => addKeyed({ send, sql, own: false }, items),
   };
 }
 
@@ -74,61 +71,46 @@ export function replacesInside(): Error {
   );
 }
 
-async function addKeyed(
-  send: Send,
-  sql: Statements,
-  items: readonly Keyed[],
-  own: boolean,
-): Promise<readonly (Added | Error)[]> {
+/** What keyed adds are sent on. `own`: not in a caller's transaction. */
+interface Via {
+  readonly send: Send;
+  readonly sql: Statements;
+  readonly own: boolean;
+}
+
+async function addKeyed(via: Via, items: readonly Keyed[]): Answers {
+  const { send, sql, own } = via;
   const [name, statement] = own ? ["tasker_add_keyed_soon", sql.addKeyedSoon] : ["", sql.addKeyed];
   const rows = await send(name, statement, keyedColumns(items, !own));
   const won = new Set(winner.all(rows).map(({ run }) => run));
   const losers = items.filter((item) => !won.has(item.id));
-  const lost = losers.length > 0 ? await resolveKeys(send, sql, losers, own) : new Map<number, Added | Error>();
+  const lost = losers.length > 0 ? await resolveKeys(via, losers) : new Map<number, Added | Error>();
   return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
 }
 
 /** Answers those whose key is held, and takes over keys that their run has let go of. */
-async function resolveKeys(
-  send: Send,
-  sql: Statements,
-  losers: readonly Keyed[],
-  own: boolean,
-): Promise<Map<number, Added | Error>> {
+async function resolveKeys(via: Via, losers: readonly Keyed[]): Promise<Map<number, Added | Error>> {
   const answers = new Map<number, Added | Error>();
-  const rows = await send("tasker_holders", sql.holders, [
-    texts(losers.map((l) => l.run.job)),
-    texts(losers.map((l) => l.run.key.key)),
-  ]);
+  const names = [texts(losers.map(({ run }) => run.job)), texts(losers.map(({ run }) => run.key.key))];
+  const rows = await via.send("tasker_holders", via.sql.holders, names);
   const holders = new Map(holder.all(rows).map((held) => [held.place, held]));
   for (const [i, item] of losers.entries()) {
     const by = holders.get(i + 1);
-    if (by && (by.live || by.kept || by.run === item.id)) answers.set(item.id, await held(send, sql, item, by));
-    else answers.set(item.id, await takeOver(send, sql, item, by ?? null, own));
+    const isHeld = by && (by.live || by.kept || by.run === item.id);
+    answers.set(item.id, await (isHeld ? held(via, item, by) : takeOver(via, item, by)));
   }
   return answers;
 }
 
 /** The key has a run: return it, replace its input, or refuse. */
-async function held(send: Send, sql: Statements, item: Keyed, by: Holder): Promise<Added | Error> {
-  const { run, lane } = item;
+async function held({ send, sql }: Via, { id: own, run, lane }: Keyed, by: Holder): Promise<Added | Error> {
   const id = by.run;
-  if (id === item.id) return { id, created: true, conflict: false }; // the repeat of an add that had been written
-  const conflict = by.hash !== "" && by.hash !== run.key.hash; // "": not known
-  if (run.key.onConflict === "error") return new KeyConflict(run.job, run.key.key, formatId(id));
-  if (run.key.onConflict === "replace" && by.unstarted) {
-    const values = [
-      id,
-      lane,
-      run.delayMs,
-      at(run.dueAt),
-      run.input.json,
-      run.input.meta,
-      run.key.hash,
-      tagsOf(run),
-      optionsOf(run),
-      run.ttlMs,
-    ];
+  if (id === own) return { id, created: true, conflict: false }; // the repeat of an add that had been written
+  const { key, input, delayMs, dueAt, ttlMs } = run;
+  const conflict = by.hash !== "" && by.hash !== key.hash; // "": not known
+  if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(id));
+  if (key.onConflict === "replace" && by.unstarted) {
+    const values = [id, lane, delayMs, at(dueAt), input.json, input.meta, key.hash, tagsOf(run), optionsOf(run), ttlMs];
     const changed = await send("tasker_replace", sql.replace, values);
     if (changed.length > 0) return { id, created: false, conflict: false };
     const asked = await send("tasker_back", sql.back, [numbers([id])]);
@@ -138,17 +120,12 @@ async function held(send: Send, sql: Statements, item: Keyed, by: Holder): Promi
 }
 
 /** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
-async function takeOver(
-  send: Send,
-  sql: Statements,
-  item: Keyed,
-  by: Holder | null,
-  own: boolean,
-): Promise<Added | Error> {
+async function takeOver(via: Via, item: Keyed, by: Holder | undefined): Promise<Added | Error> {
+  const { send, sql, own } = via;
   if (by) {
     const [name, statement] = own ? ["tasker_take_key_soon", sql.takeKeySoon] : ["", sql.takeKey];
     const taken = await send(name, statement, [...keyedColumns([item], !own), by.rev]);
     if (taken.length > 0) return { id: item.id, created: true, conflict: false };
   }
-  return (await addKeyed(send, sql, [item], own))[0]!;
+  return (await addKeyed(via, [item]))[0]!;
 }

@@ -1,4 +1,5 @@
-import { type Pool, texts, numbers } from "./pool.ts";
+import type { Claim } from "../port.ts";
+import { fields, type Pool } from "./pool.ts";
 import * as table from "./sql/lane.ts";
 import type { Statements } from "./sql.ts";
 
@@ -8,34 +9,10 @@ export interface Lane {
   readonly job: string;
   readonly priority: number;
 }
-export type LaneName = Omit<Lane, "id">;
-type Queues = { readonly only: readonly string[] } | { readonly not: readonly string[] };
+type LaneName = Omit<Lane, "id">;
 
 /** The table of lanes, (queue, job, priority) → number, as last read. */
-export interface Lanes {
-  /** Numbers of these lanes, in order; new ones are made, in a statement of their own. */
-  ensure(names: readonly LaneName[]): Promise<readonly number[]>;
-  /** Begins to read the lanes, if they never were. */
-  warm(): void;
-  get(id: number): Promise<Lane>;
-  known(id: number): Lane | undefined;
-  /** The number of a lane that has been read already. */
-  numberOf(name: LaneName): number | undefined;
-  /** Numbers of the lanes of these jobs and queues, highest priority first, equal ones by turns; without those in `except`. */
-  pick(jobs: readonly string[], queues: Queues, except?: ReadonlySet<number>): readonly number[];
-  /** The revision of the settings at which the lanes were read; -1 before. */
-  readonly rev: number;
-  /** Numbers of the lanes of these jobs, as last read. */
-  of(jobs: readonly string[]): readonly number[];
-  /** Reads the lanes again if the settings stand at another revision than when they were read. True if so. */
-  follow(rev: number): Promise<boolean>;
-}
-
-export function lanes(pool: Pool, sql: Statements): Lanes {
-  return new Table(pool, sql);
-}
-
-class Table implements Lanes {
+export class Lanes {
   #known = new Map<string, Lane>();
   #byId = new Map<number, Lane>();
   #rev = -1;
@@ -49,8 +26,68 @@ class Table implements Lanes {
     this.#sql = sql;
   }
 
+  /** The revision of the settings at which the lanes were read; -1 before. */
   get rev(): number {
     return this.#rev;
+  }
+
+  /** Numbers of these lanes, in order; new ones are made, in a statement of their own. */
+  async ensure(names: readonly LaneName[]): Promise<readonly number[]> {
+    const unknown = (): readonly LaneName[] => names.filter((name) => !this.#known.has(keyOf(name)));
+    if (this.#rev < 0 && unknown().length > 0) await this.#begin(); // a process that starts again makes none
+    const missing = unknown();
+    if (missing.length > 0) {
+      await this.#pool.rows("tasker_lanes", this.#sql.lanes, fields(missing, "queue", "job", "priority"));
+      await this.#read();
+    }
+    return names.map((name) => this.#known.get(keyOf(name))!.id);
+  }
+
+  /** Begins to read the lanes, if they never were. */
+  warm(): void {
+    if (this.#rev < 0) this.#begin().catch(() => undefined); // whoever needs them reads again
+  }
+
+  known(id: number): Lane | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The number of a lane that has been read already. */
+  numberOf(name: LaneName): number | undefined {
+    return this.#known.get(keyOf(name))?.id;
+  }
+
+  async get(id: number): Promise<Lane> {
+    if (!this.#byId.has(id)) await this.#read();
+    const lane = this.#byId.get(id);
+    if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
+    return lane;
+  }
+
+  /** Numbers of the lanes of these jobs and queues, highest priority first, equal ones by turns; without those in `except`. */
+  pick(jobs: readonly string[], queues: Claim["queues"], except?: ReadonlySet<number>): readonly number[] {
+    const wanted = new Set(jobs);
+    const named = new Set("only" in queues ? queues.only : queues.not);
+    const only = "only" in queues;
+    const list = [...this.#known.values()].filter(
+      ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
+    );
+    const first = list.length > 0 ? this.#turn++ % list.length : 0;
+    const turned = [...list.slice(first), ...list.slice(0, first)];
+    return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
+  }
+
+  /** Numbers of the lanes of these jobs, as last read. */
+  of(jobs: readonly string[]): readonly number[] {
+    const wanted = new Set(jobs);
+    return [...this.#byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
+  }
+
+  /** Reads the lanes again if the settings stand at another revision than when they were read. True if so. */
+  async follow(rev: number): Promise<boolean> {
+    if (rev === this.#rev) return false;
+    await this.#read();
+    return true;
   }
 
   /** Reads for the first time, once for all who ask meanwhile. */
@@ -64,64 +101,6 @@ class Table implements Lanes {
     this.#known = new Map(list.map((lane) => [keyOf(lane), lane]));
     this.#byId = new Map(list.map((lane) => [lane.id, lane]));
     this.#rev = table.read.read(rows[0]!).rev;
-  }
-
-  async ensure(names: readonly LaneName[]): Promise<readonly number[]> {
-    const unknown = (): readonly LaneName[] => names.filter((name) => !this.#known.has(keyOf(name)));
-    if (this.#rev < 0 && unknown().length > 0) await this.#begin(); // a process that starts again makes none
-    const missing = unknown();
-    if (missing.length > 0) {
-      const parts = [
-        texts(missing.map((lane) => lane.queue)),
-        texts(missing.map((lane) => lane.job)),
-        numbers(missing.map((lane) => lane.priority)),
-      ];
-      await this.#pool.rows("tasker_lanes", this.#sql.lanes, parts);
-      await this.#read();
-    }
-    return names.map((name) => this.#known.get(keyOf(name))!.id);
-  }
-
-  warm(): void {
-    if (this.#rev < 0) this.#begin().catch(() => undefined); // whoever needs them reads again
-  }
-
-  known(id: number): Lane | undefined {
-    return this.#byId.get(id);
-  }
-
-  numberOf(name: LaneName): number | undefined {
-    return this.#known.get(keyOf(name))?.id;
-  }
-
-  async get(id: number): Promise<Lane> {
-    if (!this.#byId.has(id)) await this.#read();
-    const lane = this.#byId.get(id);
-    if (!lane) throw new Error(`lane ${id} is not in the table of lanes`);
-    return lane;
-  }
-
-  pick(jobs: readonly string[], queues: Queues, except?: ReadonlySet<number>): readonly number[] {
-    const wanted = new Set(jobs);
-    const named = new Set("only" in queues ? queues.only : queues.not);
-    const only = "only" in queues;
-    const list = [...this.#known.values()].filter(
-      ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
-    );
-    const first = list.length > 0 ? this.#turn++ % list.length : 0;
-    const turned = [...list.slice(first), ...list.slice(0, first)];
-    return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
-  }
-
-  of(jobs: readonly string[]): readonly number[] {
-    const wanted = new Set(jobs);
-    return [...this.#byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
-  }
-
-  async follow(rev: number): Promise<boolean> {
-    if (rev === this.#rev) return false;
-    await this.#read();
-    return true;
   }
 }
 

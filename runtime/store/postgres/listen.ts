@@ -1,31 +1,14 @@
 import pg from "pg";
 import { connection } from "./pool.ts";
+import { growing } from "./retry.ts";
 import { connectMs, prepareSession } from "./session.ts";
 
 const partMs = 1000;
 
-/** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
-export interface Listener {
-  /** As `listen` of `Runs`. `lanes`: where runs may be due; anywhere if they are left out. */
-  listen(
-    node: number,
-    hear: (what: "due" | "command" | "tick" | "deaf", lanes?: readonly number[]) => void,
-  ): Promise<() => Promise<void>>;
-  /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
-  ended(hear: (ids: readonly number[]) => void): () => void;
-  /** Nobody can listen here: a pooler stands between. */
-  readonly isDeaf: boolean;
-  close(): Promise<void>;
-}
-
 type Hear = (kind: string, rest: string) => void;
 
-/** `isOwn`: its connection is known to have a session of its own. */
-export function listener(url: string, channel: string, isOwn: boolean): Listener {
-  return new Listening(url, channel, isOwn);
-}
-
-class Listening implements Listener {
+/** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
+export class Listener {
   readonly #heard = new Set<Hear>();
   #client: pg.Client | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -37,17 +20,23 @@ class Listening implements Listener {
   readonly #channel: string;
   readonly #isOwn: boolean;
 
+  /** `isOwn`: its connection is known to have a session of its own. */
   constructor(url: string, channel: string, isOwn: boolean) {
     this.#url = url;
     this.#channel = channel;
     this.#isOwn = isOwn;
   }
 
+  /** Nobody can listen here: a pooler stands between. */
   get isDeaf(): boolean {
     return this.#isDeaf;
   }
 
-  async listen(node: number, hear: Parameters<Listener["listen"]>[1]): Promise<() => Promise<void>> {
+  /** As `listen` of `Runs`. `lanes`: where runs may be due; anywhere if they are left out. */
+  async listen(
+    node: number,
+    hear: (what: "due" | "command" | "tick" | "deaf", lanes?: readonly number[]) => void,
+  ): Promise<() => Promise<void>> {
     const stop = this.#add((kind, rest) => {
       const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
       if (kind === "r" || (due && rest === "")) hear("due");
@@ -60,6 +49,7 @@ class Listening implements Listener {
     return async () => stop();
   }
 
+  /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
   ended(hear: (ids: readonly number[]) => void): () => void {
     return this.#add((kind, rest) => {
       if (kind === "w") hear(rest.split(",").map(Number));
@@ -116,11 +106,13 @@ class Listening implements Listener {
     if (this.#closed) return;
     if (this.#heard.size === 0) return void (this.#first = null); // the next listener connects anew
     this.#tell("x", "");
-    const wait = Math.min(5000, 100 * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      void this.#connect();
-    }, wait).unref();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null;
+        void this.#connect();
+      },
+      growing(this.#tries++, 100, 5000),
+    ).unref();
   }
 
   #tell(kind: string, rest: string): void {

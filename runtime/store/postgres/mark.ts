@@ -1,31 +1,4 @@
-/** Low-water marks: by lane, the instant (epoch ms) before which earlier claims of this process left nothing to claim. Leased rows,
- *  and index entries of deleted rows that an old snapshot may still see, stay at the head of the ready index; a claim from the head
- *  walks over all of them, one from the mark over none. Rows that turn up below a mark after all (a late commit, a lease that ran
- *  out) are found by full scans. */
-export interface Marks {
-  /** The mark of a lane; 0 if it has none, or is to be scanned from the head. */
-  of(lane: number): number;
-  /** Whether a row that became ready then turned up below the last mark of its lane; epoch ms. */
-  isBelow(lane: number, readyMs: number): boolean;
-  /** The next claim begins at the head of these lanes. */
-  forget(lanes: readonly number[]): void;
-  /** As `forget`, of all lanes where that does not take long. */
-  forgetQuick(): void;
-  /** Begins no later than at this instant. */
-  lower(lane: number, atMs: number): void;
-  /** Moves the marks on by what a claim, or a scan, saw. */
-  saw(seen: Seen): void;
-  /** Whether a full scan of these lanes takes too long for a claim. */
-  isSlow(lanes: readonly number[]): boolean;
-  /** Whether it takes too long for a beat, on which all leases of a node hang, or a full scan is under way that will tell. */
-  isTooSlowForBeats(lanes: readonly number[]): boolean;
-  /** A full scan begins. */
-  begin(): void;
-  /** A full scan ended after so long (ms of the store's clock; Infinity: it failed). `complete`: it did not stop at a limit. */
-  end(lanes: readonly number[], ms: number, rows: number, complete: boolean): void;
-  /** A beat took so long. A quick one proves nothing, because it may not have looked. */
-  beat(lanes: readonly number[], ms: number): void;
-}
+export type Marks = ReturnType<typeof marks>;
 
 export interface Seen {
   readonly lanes: readonly number[];
@@ -52,7 +25,11 @@ const longForBeatsMs = 50;
 /** What it may take for each lane and each row. */
 const eachMs = 0.05;
 
-export function marks(): Marks {
+/** Low-water marks: by lane, the instant (epoch ms) before which earlier claims of this process left nothing to claim. Leased rows,
+ *  and index entries of deleted rows that an old snapshot may still see, stay at the head of the ready index; a claim from the head
+ *  walks over all of them, one from the mark over none. Rows that turn up below a mark after all (a late commit, a lease that ran
+ *  out) are found by full scans. */
+export function marks() {
   const known = new Map<number, number>();
   const fromHead = new Set<number>();
   /** How long the last full scan took, by lane, where that is long. */
@@ -63,14 +40,20 @@ export function marks(): Marks {
   const isOver = (lanes: readonly number[], mostMs: number): boolean =>
     slow.size > 0 && lanes.some((lane) => slow.get(lane)! > mostMs);
   return {
-    of: (lane) => (fromHead.has(lane) ? 0 : (known.get(lane) ?? 0)),
-    isBelow: (lane, readyMs) => readyMs < (known.get(lane) ?? 0),
-    forget: (lanes) => lanes.forEach((lane) => fromHead.add(lane)),
+    /** The mark of a lane; 0 if it has none, or is to be scanned from the head. */
+    of: (lane: number): number => (fromHead.has(lane) ? 0 : (known.get(lane) ?? 0)),
+    /** Whether a row that became ready then turned up below the last mark of its lane; epoch ms. */
+    isBelow: (lane: number, readyMs: number): boolean => readyMs < (known.get(lane) ?? 0),
+    /** The next claim begins at the head of these lanes. */
+    forget: (lanes: readonly number[]): void => lanes.forEach((lane) => fromHead.add(lane)),
+    /** As `forget`, of all lanes where that does not take long. */
     forgetQuick() {
       for (const lane of known.keys()) if (!slow.has(lane)) fromHead.add(lane);
     },
-    lower: (lane, atMs) => void known.set(lane, Math.min(known.get(lane) ?? Infinity, atMs)),
-    saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }) {
+    /** Begins no later than at this instant. */
+    lower: (lane: number, atMs: number): void => void known.set(lane, Math.min(known.get(lane) ?? Infinity, atMs)),
+    /** Moves the marks on by what a claim, or a scan, saw. */
+    saw({ lanes, lastMs, lateMs, exhausted, nowMs, tookMs }: Seen) {
       marginMs = Math.max(leastMarginMs, marginMs * fading, Math.min(lateMs, mostMarginMs));
       const mostMs = Math.floor(nowMs - tookMs - marginMs);
       for (const lane of lanes) {
@@ -80,16 +63,21 @@ export function marks(): Marks {
         known.set(lane, Math.min(last, mostMs));
       }
     },
-    isSlow: (lanes) => isOver(lanes, longMs),
-    isTooSlowForBeats: (lanes) => scans > 0 || isOver(lanes, longForBeatsMs),
-    begin: () => void scans++,
-    end(lanes, ms, rows, complete) {
+    /** Whether a full scan of these lanes takes too long for a claim. */
+    isSlow: (lanes: readonly number[]): boolean => isOver(lanes, longMs),
+    /** Whether it takes too long for a beat, on which all leases of a node hang, or a full scan is under way that will tell. */
+    isTooSlowForBeats: (lanes: readonly number[]): boolean => scans > 0 || isOver(lanes, longForBeatsMs),
+    /** A full scan begins. */
+    begin: (): void => void scans++,
+    /** A full scan ended after so long (ms of the store's clock; Infinity: it failed). `complete`: it did not stop at a limit. */
+    end(lanes: readonly number[], ms: number, rows: number, complete: boolean) {
       scans--;
       const overMs = ms - (lanes.length + rows) * eachMs;
       if (overMs > longMs) tookLong(lanes, overMs);
       else if (complete) for (const lane of lanes) slow.delete(lane); // what it found first says nothing about the rest
     },
-    beat(lanes, ms) {
+    /** A beat took so long. A quick one proves nothing, because it may not have looked. */
+    beat(lanes: readonly number[], ms: number) {
       if (ms > longForBeatsMs) tookLong(lanes, ms);
     },
   };

@@ -1,7 +1,7 @@
 import type { Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./claim.ts";
 import { publisher } from "./publish.ts";
-import { numbers, texts } from "./pool.ts";
+import { fields, numbers, texts } from "./pool.ts";
 import { asked, beaten, node as statements } from "./sql/node.ts";
 
 /** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
@@ -19,16 +19,8 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
     },
     async beat(node, ttlMs, state, tallies) {
       const values = [node, ttlMs, state.draining, state.slots, state.busy, state.heap, texts(state.jobs)];
-      const rates = [
-        texts(tallies.map((t) => t.queue)),
-        texts(tallies.map((t) => t.job)),
-        numbers(tallies.map((t) => t.completed)),
-        numbers(tallies.map((t) => t.failed)),
-        numbers(tallies.map((t) => t.canceled)),
-        numbers(tallies.map((t) => t.retried)),
-        numbers(tallies.map((t) => t.waitMs)),
-        numbers(tallies.map((t) => t.runMs)),
-      ];
+      const counts = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
+      const rates = fields(tallies, "queue", "job", ...counts);
       const mine = lanes.of(state.jobs);
       const slow = marks.isTooSlowForBeats(mine);
       const looked = slow || !looksOut(mine, state) ? null : mine;

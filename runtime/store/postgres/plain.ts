@@ -8,36 +8,39 @@ import { leased } from "./sql/add.ts";
 import type { Statements } from "./sql.ts";
 import type { Send } from "./transaction.ts";
 
-export type ForNode = Numbered & { readonly claim: LeasedFor };
+type ForNode = Numbered & { readonly claim: LeasedFor };
+type Answers = Promise<readonly (Added | Error)[]>;
+
+export type PlainAdds = ReturnType<typeof plainAdds>;
 
 /** Adds of runs without a key. Those that are in flight together share a statement. */
-export interface PlainAdds {
-  add(items: readonly Numbered[]): Promise<readonly (Added | Error)[]>;
-  /** In a caller's transaction. */
-  inside(send: Send, items: readonly Numbered[]): Promise<readonly (Added | Error)[]>;
-  /** Under a lease from the start. */
-  lease(items: readonly ForNode[]): Promise<readonly (Taken | Error)[]>;
-}
-
 export function plainAdds(
   pool: Pool,
   sql: Statements,
   bounds: { readonly size: number; readonly bytes: number; readonly weigh: (item: Numbered) => number },
-): PlainAdds {
+) {
+  /** Calls in flight together as one write, which is sent again while the server is away. */
+  const together = <T extends Numbered, A extends Added>(write: Write<T, A>) =>
+    batch(
+      (items: readonly T[]) =>
+        isolated(items, (some, again) => write(senderFor(pool, sql, some, again), sql, some, again)),
+      bounds,
+    );
   return {
-    add: batch(
-      (items: readonly Numbered[]) =>
-        isolated(items, (some, again) => addPlain(senderFor(pool, sql, some, again), sql, some, again)),
-      bounds,
-    ),
-    inside: (send, items) => addPlain(send, sql, items, false, true),
-    lease: batch(
-      (items: readonly ForNode[]) =>
-        isolated(items, (some, again) => addLeased(senderFor(pool, sql, some, again), sql, some, again)),
-      bounds,
-    ),
+    add: together(addPlain),
+    /** In a caller's transaction. */
+    inside: (send: Send, items: readonly Numbered[]): Answers => addPlain(send, sql, items, false, true),
+    /** Under a lease from the start. */
+    lease: together(addLeased),
   };
 }
+
+type Write<T, A> = (
+  send: Send,
+  sql: Statements,
+  items: readonly T[],
+  again: boolean,
+) => Promise<readonly (A | Error)[]>;
 
 async function addPlain(
   send: Send,

@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import pg from "pg";
 import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/error.ts";
-import { clients } from "./client.ts";
+import { Clients } from "./client.ts";
 import { connectMs, prepareSession, warnOfPooler } from "./session.ts";
 
 /** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
@@ -56,7 +56,7 @@ export function openPool(options: PoolOptions): Pool {
     ...({ onConnect } as object), // it is awaited, whatever the types say
   });
   pool.on("error", () => undefined); // an idle connection died; the next statement opens another
-  const hands = clients(pool);
+  const hands = new Clients(pool);
   let closing: Promise<void> | null = null;
   const all = gateOf(options.max);
   const guests = gateOf(Math.max(1, options.max - 1));
@@ -262,6 +262,15 @@ export function numbers(values: readonly (number | null)[]): string {
 /** A Postgres array literal of texts; null stays null. */
 export function texts(values: readonly (string | null)[]): string {
   return `{${values.map((value) => (value === null ? "NULL" : quote(value))).join(",")}}`;
+}
+
+type Field = string | number | null;
+type FieldOf<T> = { [K in keyof T]-?: T[K] extends Field ? K : never }[keyof T];
+
+/** Postgres array literals of these fields: one a field, with an element an item. */
+export function fields<T>(items: readonly T[], ...names: readonly FieldOf<T>[]): readonly string[] {
+  const literal = (value: unknown): unknown => (typeof value === "string" ? quote(value) : (value ?? "NULL"));
+  return names.map((name) => `{${items.map((item) => literal(item[name])).join(",")}}`);
 }
 
 function quote(value: string): string {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { NewSchedule } from "../../../sdk/port/target.ts";
 import type { Nodes, Published } from "../port.ts";
 import type { Lanes } from "./lane.ts";
-import { numbers, type Pool, texts } from "./pool.ts";
+import { fields, numbers, type Pool, texts } from "./pool.ts";
 import { columnsOf } from "./schedule.ts";
 import { publish as statements } from "./sql/publish.ts";
 import { bitsOf } from "./sql/status.ts";
@@ -32,11 +32,7 @@ export function publisher(pool: Pool, sql: Statements, lanes: Lanes): Nodes["pub
 
 function jobColumns(node: number, jobs: readonly Published[]): readonly unknown[] {
   return [
-    texts(jobs.map((job) => job.id)),
-    texts(jobs.map((job) => job.description)),
-    texts(jobs.map((job) => job.queue)),
-    numbers(jobs.map((job) => job.priority)),
-    texts(jobs.map((job) => job.schema)),
+    ...fields(jobs, "id", "description", "queue", "priority", "schema"),
     texts(jobs.map((job) => JSON.stringify(job.tags))),
     numbers(jobs.map((job) => job.ttlMs)),
     numbers(jobs.map((job) => bitsOf(job.hooks))),

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Numbered } from "./column.ts";
 import { isAway, isBusy, isData, numbers, type Pool, unavailable } from "./pool.ts";
 import type { Statements } from "./sql.ts";
@@ -13,32 +14,39 @@ export function senderFor(pool: Pool, sql: Statements, items: readonly Numbered[
   return (_name, statement, values) => pool.rowsThen([statement, values], [sql.undouble, [ids]]);
 }
 
-/** Repeats while the server is away, or what else is `isPassing`; `again` tells the call that an earlier try may have been written. */
-export async function patiently<T>(call: (again: boolean) => Promise<T>, isPassing = isAway): Promise<T> {
-  const deadline = performance.now() + patienceMs;
+/** A pause that doubles with each try, to a bound; spread, so that processes do not come back together. */
+export function growing(tries: number, firstMs: number, mostMs: number): number {
+  return Math.min(mostMs, firstMs * 2 ** tries) * (0.75 + Math.random() / 2);
+}
+
+async function repeat<T>(
+  call: (again: boolean) => Promise<T>,
+  forMs: number,
+  isPassing: (error: unknown) => boolean,
+  pauseMs: (tries: number) => number,
+): Promise<T> {
+  const deadline = performance.now() + forMs;
   for (let tries = 0; ; tries++) {
     try {
       return await call(tries > 0);
     } catch (error) {
       if (!isPassing(error) || performance.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, 25 * 2 ** tries) * (0.75 + Math.random() / 2)));
+      await pause(pauseMs(tries));
     }
   }
 }
 
+/** Repeats while the server is away, or what else is `isPassing`; `again` tells the call that an earlier try may have been written. */
+export function patiently<T>(call: (again: boolean) => Promise<T>, isPassing = isAway): Promise<T> {
+  return repeat(call, patienceMs, isPassing, (tries) => growing(tries, 25, 1000));
+}
+
 /** Repeats a write that fails with 55P03 while another open transaction holds what it needs, with no connection held in between.
  *  @throws {StoreUnavailable} saying `what`, once it has failed so for `forMs` */
-export async function outwait<T>(write: () => Promise<T>, forMs: number, what: string): Promise<T> {
-  const deadline = performance.now() + forMs;
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isBusy(error)) throw error;
-      if (performance.now() > deadline) throw unavailable(what, (error as Error).cause ?? error);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 20));
-  }
+export function outwait<T>(write: () => Promise<T>, forMs: number, what: string): Promise<T> {
+  return repeat(write, forMs, isBusy, () => 20 + Math.random() * 20).catch((error: unknown) => {
+    throw isBusy(error) ? unavailable(what, (error as Error).cause ?? error) : error;
+  });
 }
 
 /** A key that others claim is outwaited apart from the rest. */

@@ -1,7 +1,7 @@
+import { hookQueue } from "../../../sdk/port/option.ts";
 import type { Fence, Line, Note, Outcome, Runs, Settled, Settlement } from "../port.ts";
 import { batch } from "./batch.ts";
 import { claims, type Parts } from "./claim.ts";
-import type { Lanes } from "./lane.ts";
 import type { Listener } from "./listen.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import { fence, found, over } from "./sql/end.ts";
@@ -11,24 +11,21 @@ import { sweeper } from "./sweep.ts";
 
 /** The way of a run, in Postgres. */
 export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
-  const { pool, sql, lanes } = parts;
-  const settle = batch((items: readonly Settlement[]) => settleAll(pool, sql, lanes, items), {
+  const { pool, sql } = parts;
+  const settle = batch((items: readonly Settlement[]) => settleAll(parts, items), {
     ...{ size: 1000, bytes: 4 * 1024 * 1024 },
     weigh: ({ outcome }) => (outcome.to === "completed" ? (outcome.result?.json.length ?? 0) : 0),
   });
-  const note = batch((items: readonly Note[]) => noteAll(pool, sql, items), { size: 1000 });
+  const note = batch((items: readonly Note[]) => noteAll(parts, items), { size: 1000 });
   return {
     ...claims(parts, listener),
     settle,
     async hold(node, started) {
       if (started.length === 0) return [];
-      const rows = await pool.rows("tasker_hold", sql.hold, [
-        node,
-        ...fencesOf(started),
-        numbers(started.map((run) => run.startedMs)),
-      ]);
-      const ours = new Set(fence.all(rows).map(({ id, token }) => `${id} ${token}`));
-      return started.filter(({ id, token }) => !ours.has(`${id} ${token}`));
+      const values = [node, ...fencesOf(started), numbers(started.map((run) => run.startedMs))];
+      const ours = fence.all(await pool.rows("tasker_hold", sql.hold, values));
+      const kept = new Set(ours.map(({ id, token }) => `${id} ${token}`));
+      return started.filter(({ id, token }) => !kept.has(`${id} ${token}`));
     },
     sweep: sweeper(pool, sql),
     async note(notes) {
@@ -53,7 +50,7 @@ function canceledBy(outcome: Settlement["outcome"]): Outcome {
 }
 
 /** Answers of each whether it was kept. */
-async function noteAll(pool: Pool, sql: Statements, notes: readonly Note[]): Promise<readonly boolean[]> {
+async function noteAll({ pool, sql }: Parts, notes: readonly Note[]): Promise<readonly boolean[]> {
   const progress = notes.map(({ progress }) => (progress ? JSON.stringify(progress) : null));
   const lines = notes.map(({ lines }) => (lines && lines.length > 0 ? JSON.stringify(lines.map(lineOf)) : null));
   const rows = await pool.rows("tasker_note", sql.note, [...fencesOf(notes), texts(progress), texts(lines)]);
@@ -66,12 +63,8 @@ function lineOf({ attempt, at, level, message, data }: Line): object {
 }
 
 /** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries and releases by theirs. */
-async function settleAll(
-  pool: Pool,
-  sql: Statements,
-  lanes: Lanes,
-  items: readonly Settlement[],
-): Promise<readonly Settled[]> {
+async function settleAll(parts: Parts, items: readonly Settlement[]): Promise<readonly Settled[]> {
+  const { pool, sql } = parts;
   const short: Settlement[] = [];
   const long: Settlement[] = [];
   const back: Settlement[] = [];
@@ -83,48 +76,43 @@ async function settleAll(
     else if (outcome.to === "completed" && outcome.reason === null && !hooks.includes("success")) short.push(item);
     else long.push(item);
   }
-  const done = new Map<number, Settled>();
-  if (short.length > 0)
-    await ended(pool, sql, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));
-  if (long.length > 0) await finish(pool, sql, lanes, done, long);
-  if (back.length > 0) {
-    const rows = await pool.rows("tasker_retry", sql.retry, retryColumns(back));
-    for (const row of rows) done.set(Number(row[0]), "settled");
-  }
-  if (free.length > 0)
-    for (const row of await pool.rows("tasker_release", sql.release, fencesOf(free)))
-      done.set(Number(row[0]), "settled");
+  const done: Done = new Map();
+  if (short.length > 0) await ended(parts, done, await pool.rows("tasker_complete", sql.complete, endColumns(short)));
+  if (long.length > 0) await finish(parts, done, long);
+  const freed = [
+    ...(back.length > 0 ? await pool.rows("tasker_retry", sql.retry, retryColumns(back)) : []),
+    ...(free.length > 0 ? await pool.rows("tasker_release", sql.release, fencesOf(free)) : []),
+  ];
+  for (const row of freed) done.set(Number(row[0]), "settled");
   const missed = items.filter((item) => !done.has(item.id));
-  if (missed.length > 0) await explainMissed(pool, sql, lanes, done, missed);
+  if (missed.length > 0) await explainMissed(parts, done, missed);
   return items.map((item) => done.get(item.id) ?? "lost");
 }
 
-async function finish(
-  pool: Pool,
-  sql: Statements,
-  lanes: Lanes,
-  done: Map<number, Settled>,
-  items: readonly Settlement[],
-): Promise<void> {
+/** What became of settled runs. */
+type Done = Map<number, Settled>;
+
+async function finish(parts: Parts, done: Done, items: readonly Settlement[]): Promise<void> {
+  const { pool, sql, lanes } = parts;
   const hooked = items.filter((item) => item.hooks.length > 0);
-  if (hooked.length > 0) await lanes.ensure(hooked.map((item) => ({ queue: "$hooks", job: item.job, priority: 5 })));
-  await ended(
-    pool,
-    sql,
-    done,
-    await pool.rows("tasker_finish", sql.finish, [...endColumns(items), ...finishColumns(items)]),
-  );
+  if (hooked.length > 0) await lanes.ensure(hooked.map((item) => ({ queue: hookQueue, job: item.job, priority: 5 })));
+  const values = [...endColumns(items), ...finishColumns(items)];
+  await ended(parts, done, await pool.rows("tasker_finish", sql.finish, values));
 }
 
 /** Notes what was written, and tells those who wait for one of these runs. */
-async function ended(pool: Pool, sql: Statements, done: Map<number, Settled>, rows: readonly Row[]): Promise<void> {
+async function ended({ pool, sql }: Parts, done: Done, rows: readonly Row[]): Promise<void> {
   const watched: number[] = [];
   for (const { id, canceled, watched: isWatched } of over.all(rows)) {
     done.set(id, canceled ? "canceled" : "settled");
     if (isWatched) watched.push(id);
   }
-  if (watched.length > 0)
-    await pool.rows("tasker_tell", sql.tell, [`w${watched.slice(0, 400).join(",")}`]).catch(() => undefined); // waiters also poll
+  await tell(pool, sql, "w", watched).catch(() => undefined); // waiters also poll
+}
+
+/** Tells who waits for these runs (`w`), or these nodes that commands wait (`c`). */
+export async function tell(pool: Pool, sql: Statements, kind: "w" | "c", ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await pool.rows("tasker_tell", sql.tell, [`${kind}${ids.slice(0, 400).join(",")}`]);
 }
 
 function endColumns(items: readonly Settlement[]): readonly string[] {
@@ -161,34 +149,19 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
 }
 
 /** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry or release that a cancel overtook, or too late. */
-async function explainMissed(
-  pool: Pool,
-  sql: Statements,
-  lanes: Lanes,
-  done: Map<number, Settled>,
-  missed: readonly Settlement[],
-): Promise<void> {
-  const rows = await pool.rows("tasker_settled", sql.settled, fencesOf(missed));
+async function explainMissed(parts: Parts, done: Done, missed: readonly Settlement[]): Promise<void> {
+  const rows = await parts.pool.rows("tasker_settled", parts.sql.settled, fencesOf(missed));
   const byId = new Map(found.all(rows).map((run) => [run.id, run]));
   const overtaken: Settlement[] = [];
   for (const item of missed) {
+    const { to } = item.outcome;
     const run = byId.get(item.id);
     if (run?.status != null)
-      done.set(
-        item.id,
-        run.status === statusNumber.canceled && item.outcome.to !== "canceled" ? "canceled" : "settled",
-      );
-    else if (run?.asked) overtaken.push(item);
-    else if (run?.pending && (item.outcome.to === "pending" || item.outcome.to === "released"))
-      done.set(item.id, "settled");
+      done.set(item.id, run.status === statusNumber.canceled && to !== "canceled" ? "canceled" : "settled");
+    else if (run?.asked) overtaken.push({ ...item, outcome: canceledBy(item.outcome) });
+    else if (run?.pending && (to === "pending" || to === "released")) done.set(item.id, "settled");
   }
   if (overtaken.length === 0) return;
-  await finish(
-    pool,
-    sql,
-    lanes,
-    done,
-    overtaken.map((item) => ({ ...item, outcome: canceledBy(item.outcome) })),
-  );
+  await finish(parts, done, overtaken);
   for (const item of overtaken) if (done.has(item.id)) done.set(item.id, "canceled");
 }

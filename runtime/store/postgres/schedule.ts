@@ -11,7 +11,7 @@ import type {
 } from "../../../sdk/port/target.ts";
 import { declared, placeAt, served as isServed } from "../guard.ts";
 import type { Bounds } from "../port.ts";
-import { numbers, type Pool, texts } from "./pool.ts";
+import { fields, numbers, type Pool, texts } from "./pool.ts";
 import * as read from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
 
@@ -19,7 +19,7 @@ import type { Statements } from "./sql.ts";
 export function schedules(pool: Pool, sql: Statements): Schedules {
   const text = read.schedule(sql);
   const records = async (names: readonly ScheduleName[]): Promise<ReadonlyMap<string, ScheduleRecord>> => {
-    const rows = await pool.rows("tasker_schedules_get", text.get, namesOf(names));
+    const rows = await pool.rows("tasker_schedules_get", text.get, fields(names, "job", "key"));
     return new Map(read.record.all(rows).map((row) => [scheduleId(row), recordOf(row)]));
   };
   const get = async (name: ScheduleName): Promise<ScheduleRecord | null> =>
@@ -56,23 +56,18 @@ function gone(id: string): InvalidInput {
   return new InvalidInput(`schedule "${id}" was removed by somebody else at this moment; make it again`);
 }
 
-function namesOf(names: readonly ScheduleName[]): readonly string[] {
-  return [texts(names.map(({ job }) => job)), texts(names.map(({ key }) => key))];
-}
-
 const overlaps = { allow: 0, skip: 1, cancel: 2 } as const;
 
 /** Schedules as the columns that `scheduleRows` takes apart. */
 export function columnsOf(list: readonly NewSchedule[]): readonly string[] {
   return [
-    ...namesOf(list),
+    ...fields(list, "job", "key"),
     numbers(list.map(({ rule }) => overlaps[rule.overlap])),
     texts(list.map(({ rule }) => JSON.stringify(rule))),
     texts(list.map(({ rule }) => timingOf(rule))),
     texts(list.map(({ input }) => input.json)),
     texts(list.map(({ input }) => input.meta)),
-    texts(list.map(({ queue }) => queue)),
-    numbers(list.map(({ priority }) => priority)),
+    ...fields(list, "queue", "priority"),
     texts(list.map(({ tags }) => JSON.stringify(tags))),
   ];
 }

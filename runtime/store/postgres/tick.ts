@@ -1,8 +1,9 @@
 import { scheduleId, tickKey } from "../../../sdk/port/id.ts";
 import { tickKeepMs } from "../../../sdk/define/rule.ts";
 import type { Tick, TickRun, Ticks } from "../port.ts";
+import { tagsOf } from "./column.ts";
 import type { Lanes } from "./lane.ts";
-import { numbers, type Pool, texts } from "./pool.ts";
+import { fields, numbers, type Pool, texts } from "./pool.ts";
 import { around, due as found, moved, tick as statements } from "./sql/tick.ts";
 import type { Statements } from "./sql.ts";
 
@@ -11,8 +12,12 @@ export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
   const text = statements(sql);
   return {
     async due({ node, aheadMs, limit, except = [] }) {
-      const out = [texts(except.map(({ job }) => job)), texts(except.map(({ key }) => key))];
-      const rows = await pool.rows("tasker_schedules_due", text.due, [node, aheadMs, limit + 1, ...out]);
+      const rows = await pool.rows("tasker_schedules_due", text.due, [
+        node,
+        aheadMs,
+        limit + 1,
+        ...fields(except, "job", "key"),
+      ]);
       const { nowMs, others, laterMs, laterDot, dotMs } = around.read(rows[0]!);
       const list = found.all(rows, around.width);
       const next = [
@@ -26,7 +31,10 @@ export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
       const first = firsts(batch);
       const runs = first.flatMap((tick) => tick.runs.map((run) => ({ run, tick })));
       const laneNumbers = await lanes.ensure(runs.map(({ run, tick }) => ({ ...run, job: tick.job })));
-      const values = [...tickColumns(first), ...runColumns(first, runs, laneNumbers)];
+      const values = [
+        ...fields(first, "job", "key", "rev", "nextMs", "lastMs"),
+        ...runColumns(first, runs, laneNumbers),
+      ];
       const rows = await pool.rows("tasker_tick", text.tick, values);
       const made = new Map(moved.all(rows).map(({ place, runs }) => [first[place - 1], runs]));
       return batch.map((tick) => made.get(tick) ?? null);
@@ -43,16 +51,6 @@ function firsts(batch: readonly Tick[]): readonly Tick[] {
   });
 }
 
-function tickColumns(batch: readonly Tick[]): readonly string[] {
-  return [
-    texts(batch.map(({ job }) => job)),
-    texts(batch.map(({ key }) => key)),
-    numbers(batch.map(({ rev }) => rev)),
-    numbers(batch.map(({ nextMs }) => nextMs)),
-    numbers(batch.map(({ lastMs }) => lastMs)),
-  ];
-}
-
 function runColumns(
   batch: readonly Tick[],
   runs: readonly { readonly run: TickRun; readonly tick: Tick }[],
@@ -64,7 +62,7 @@ function runColumns(
     numbers(laneNumbers),
     numbers(runs.map(({ run }) => Math.max(0, run.dueMs))),
     texts(runs.map(({ run, tick }) => tickKey(tick.key, run.tickMs))),
-    texts(runs.map(({ run }) => (run.tags.length > 0 ? JSON.stringify(run.tags) : null))),
+    texts(runs.map(({ run }) => tagsOf(run))),
     texts(runs.map(({ run }) => JSON.stringify(run.options))),
     numbers(runs.map(({ run }) => run.ttlMs)),
     tickKeepMs,

@@ -109,12 +109,12 @@ function adding(store: Bare, lacks: Lacks): Runs["add"] {
     if (how?.tx && lacks.tx !== undefined)
       return Promise.reject(new NotSupported("adding runs in a transaction (tx)", store.name, lacks.tx));
     const add = (runs: readonly NewRun[]): Promise<readonly (Taken | Error)[]> => store.runs.add(runs, how);
-    return batch.every((run) => refusedRun(run) === null) ? add(batch) : apart(batch, refusedRun, add);
+    return batch.every((run) => refusedRun(run) === null) ? add(batch) : sifted(batch, refusedRun, add);
   };
 }
 
 /** Sends the good items of a batch, and answers in the places of the others why they are refused. */
-async function apart<T, A>(
+export async function sifted<T, A>(
   batch: readonly T[],
   refusal: (item: T) => Error | null,
   send: (good: readonly T[]) => Promise<readonly A[]>,
@@ -206,7 +206,7 @@ function scheduling(store: Bare): Schedules {
   const { schedules } = store;
   if (!schedules) return absent<Schedules>(store, "schedules", ["put", "list", "pause", "remove"]);
   return {
-    put: (batch) => apart(batch, refusedSchedule, (good) => schedules.put(good)),
+    put: (batch) => sifted(batch, refusedSchedule, (good) => schedules.put(good)),
     async list(filter, page) {
       if (filter.key !== undefined && !filter.job)
         throw new InvalidInput("schedules are not listed by key alone; name their job, too");

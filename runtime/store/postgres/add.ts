@@ -1,9 +1,10 @@
 import type { Added, NewRun, Tx } from "../../../sdk/port/target.ts";
+import { sifted } from "../guard.ts";
 import type { LeasedFor, Runs, Taken } from "../port.ts";
 import { attacher } from "./attach.ts";
 import type { Numbered } from "./column.ts";
 import { idBlocks, type Ids } from "./id.ts";
-import { isKeyed, isReplacing, type KeyedAdds, keyedAdds, replacesInside } from "./key.ts";
+import { isKeyed, type KeyedAdds, keyedAdds, replacesInside } from "./key.ts";
 import type { Lanes } from "./lane.ts";
 import { anybodys, type PlainAdds, plainAdds } from "./plain.ts";
 import { isAway, type Pool } from "./pool.ts";
@@ -31,7 +32,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
   const parts = { lanes, ids: idBlocks(pool, sql), plain: plainAdds(pool, sql, { size: chunk, ...weighed }), keyed };
   const attach = attacher(pool, sql);
   return (runs, { tx, lease } = {}) => {
-    if (tx) return add(parts, runs, tx);
+    if (tx) return sifted(runs, replacesInside, (some) => add(parts, some, tx));
     const one = runs.length === 1 && !lease ? addOne(parts, runs[0]!) : null;
     const adding = lease ? addForNode(parts, runs, lease) : (one ?? add(parts, runs));
     if (!runs.some((run) => run.attach)) return adding;
@@ -67,14 +68,8 @@ async function add(parts: Parts, runs: readonly NewRun[], tx?: Tx): Promise<Answ
   if (tx) {
     const own = sender(tx);
     await place(free, (items) => plain.inside(own, items));
-    await place(bound.filter(isReplacing), (items) => Promise.resolve(items.map(replacesInside)));
-    await place(
-      bound.filter((item) => !isReplacing(item)),
-      (items) => keyed.inside(own, items),
-    );
-  } else {
-    await Promise.all([place(free, plain.add), place(bound, keyed.add)]);
-  }
+    await place(bound, (items) => keyed.inside(own, items));
+  } else await Promise.all([place(free, plain.add), place(bound, keyed.add)]);
   return answers;
 }
 

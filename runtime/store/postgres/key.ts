@@ -1,6 +1,6 @@
 import { InvalidInput, KeyConflict } from "../../../sdk/port/error.ts";
 import { formatId } from "../../../sdk/port/id.ts";
-import type { Added } from "../../../sdk/port/target.ts";
+import type { Added, NewRun } from "../../../sdk/port/target.ts";
 import { batch } from "./batch.ts";
 import { at, type Keyed, keyedColumns, type Numbered, optionsOf, tagsOf } from "./column.ts";
 import { numbers, gateOf, isBusy, type Pool, texts } from "./pool.ts";
@@ -61,11 +61,9 @@ export function isKeyed(item: Numbered): item is Keyed {
   return item.run.key !== null;
 }
 
-export function isReplacing({ run }: Numbered): boolean {
-  return run.key?.onConflict === "replace";
-}
-
-export function replacesInside(): Error {
+/** Why a run can't be added in a caller's transaction, or null. */
+export function replacesInside({ key }: NewRun): InvalidInput | null {
+  if (key?.onConflict !== "replace") return null;
   return new InvalidInput(
     'onConflict "replace" would lock the waiting run until the transaction ends; leave out tx, or use "return"',
   );

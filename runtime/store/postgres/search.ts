@@ -54,28 +54,27 @@ export async function list(
   const before = cursor === undefined ? null : cursorOf(cursor);
   const none = { items: [], next: null, complete: true };
   if (JSON.stringify(filter).includes("\\u0000")) return none;
-  const lanes = await lanesOf(pool, sql, filter);
-  if (lanes.only?.length === 0) return none;
-  const shared = [...(await numbersOf(pool, sql, filter, before)), ...laneConditions(lanes.not)];
-  const [live, past] = halves(sql, filter, shared);
-  const answer = async (...streams: readonly (Part | null)[]): Promise<Page<RunRecord>> => {
-    const parts = streams.filter((part) => part !== null);
+  const { only, not } = await lanesOf(pool, sql, filter);
+  if (only?.length === 0) return none;
+  const shared = [...(await numbersOf(pool, sql, filter, before)), ...not];
+  const among = only ? [raw`r.lane = any(${numbers(only)}::int[])`] : [];
+  const live = liveHalf(sql, filter, [...shared, ...among]);
+  const past = pastHalf(sql, filter, shared);
+  const answer = async (ofPast: Part | null): Promise<Page<RunRecord>> => {
+    const parts = [live && newest(sql, live, limit, windowSize), ofPast].filter((part) => part !== null);
     if (parts.length === 0) return none;
     const all = raw`select * from (${raw.join(parts, raw` union all `)}) u order by 1 desc limit ${limit + 1}`;
     return paged(await ask(pool, all), limit);
   };
-  const { only } = lanes;
-  const among = only ? [raw`r.lane = any(${numbers(only)}::int[])`] : [];
-  const ofLive = live && newest(sql, { ...live, wanted: [...live.wanted, ...among] }, limit, windowSize);
-  if (!past) return answer(ofLive);
+  if (!past) return answer(null);
   if (!only || filter.ids)
-    return answer(ofLive, newest(sql, { ...past, wanted: [...past.wanted, ...among] }, limit, windowSize));
+    return answer(newest(sql, { ...past, wanted: [...past.wanted, ...among] }, limit, windowSize));
   if (only.length > fewLanes) {
     const hunch = { ...past, checks: [...past.checks, ...among] };
-    const found = await answer(ofLive, newest(sql, hunch, limit, hunchSize));
+    const found = await answer(newest(sql, hunch, limit, hunchSize));
     if (found.complete) return found;
   }
-  return answer(ofLive, laneByLane(sql, past, limit, only));
+  return answer(laneByLane(sql, past, limit, only));
 }
 
 /** Up to `limit` + 1 rows of a half, newest first. Two columns more tell whether a row is a match, and whether the window ends with it. */
@@ -120,12 +119,12 @@ function paged(rows: readonly Row[], limit: number): Page<RunRecord> {
   return { items, next: null, complete: true };
 }
 
-/** The lanes of a filter that names jobs or queues; else those to leave out. */
+/** The lanes of a filter that names jobs or queues; else conditions that leave some out. */
 async function lanesOf(
   pool: Pool,
   { schema: s }: Statements,
   { ids, job, queue, hooks }: RunFilter,
-): Promise<{ readonly only: readonly number[] | null; readonly not: readonly number[] }> {
+): Promise<{ readonly only: readonly number[] | null; readonly not: readonly Part[] }> {
   const named = job !== undefined || queue !== undefined;
   const skipped = !hooks && !ids;
   if (!named && !skipped) return { only: null, not: [] };
@@ -135,11 +134,8 @@ async function lanesOf(
   if (skipped) where.push(named ? raw`queue <> '$hooks'` : raw`queue = '$hooks'`);
   const rows = await ask(pool, raw`select id from ${raw.raw(s)}.lanes where ${raw.join(where, raw` and `)}`);
   const found = rows.map((row) => Number(row[0]));
-  return named ? { only: found, not: [] } : { only: null, not: found };
-}
-
-function laneConditions(not: readonly number[]): readonly Part[] {
-  return not.length > 0 ? [raw`r.lane <> all(${numbers(not)}::int[])`] : [];
+  if (named) return { only: found, not: [] };
+  return { only: null, not: found.length > 0 ? [raw`r.lane <> all(${numbers(found)}::int[])`] : [] };
 }
 
 /** Conditions on numbers, which follow the order of time: the cursor, those asked for, and what dates come down to. */
@@ -149,10 +145,8 @@ async function numbersOf(
   { ids, createdAfter, createdBefore, finishedBefore }: RunFilter,
   before: number | null,
 ): Promise<readonly Part[]> {
-  const where: Part[] = [];
-  if (before !== null) where.push(raw`r.id < ${before}`);
-  if (ids) where.push(raw`r.id = any(${numbers(ids)}::bigint[])`);
-  if (ids) return where;
+  const where = before === null ? [] : [raw`r.id < ${before}`];
+  if (ids) return [...where, raw`r.id = any(${numbers(ids)}::bigint[])`];
   const ends = [createdBefore, finishedBefore].filter((end) => end !== undefined).map((end) => end.getTime());
   if (createdAfter)
     where.push(raw`r.id >= ${(await numbersAt(pool, sql, createdAfter.getTime() - numberedMs))[0]}::bigint`);
@@ -165,7 +159,7 @@ async function numbersOf(
  *  second. Halves the distance by each look.
  *  A minute apart from an instant they bound what was made before or after it, for numbers are given shortly before a run is made. */
 async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Promise<readonly [string, string]> {
-  const at = raw`to_timestamp(${ms / 1000}::float8)`;
+  const at = instant(ms);
   const [row] = await ask(
     pool,
     raw`with recursive b(lo, hi, top) as (
@@ -182,53 +176,44 @@ async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Pro
   return [row![0]!, row![1]!];
 }
 
-/** The two halves of a list, live and finished; null where the filter leaves nothing of one. */
-function halves(sql: Statements, filter: RunFilter, shared: readonly Part[]): readonly [Half | null, Half | null] {
-  const wanted = new Set<Status>(filter.status ?? statuses);
-  const over = finals.filter((status) => wanted.has(status) && (filter.error === undefined || status !== "completed"));
-  const liveWanted = statuses.filter((status) => wanted.has(status) && !isFinal(status));
-  const hasEnd = filter.finishedAfter ?? filter.finishedBefore ?? filter.reason ?? filter.error;
-  const search = searches(filter);
-  const made = between("r.created_at", filter.createdAfter, filter.createdBefore);
-  const s = sql.schema;
-  return [
-    liveWanted.length > 0 && hasEnd === undefined
-      ? {
-          ...{ table: `${s}.runs`, columns: record.liveColumns(sql), checks: search },
-          wanted: [...shared, ...made, ...liveConditions(sql, liveWanted)],
-        }
-      : null,
-    over.length > 0
-      ? {
-          ...{ table: `${s}.history`, columns: record.pastColumns(sql) },
-          ...pastConditions(filter, over, [...shared], [...made, ...search]),
-        }
-      : null,
-  ];
+/** Whether the filter takes runs of this status. */
+function isAmong({ status }: RunFilter, one: Status): boolean {
+  return status?.includes(one) ?? true;
 }
 
-/** Adds to what is `wanted` of finished runs, and to what is checked. Days and kinds of outcome choose partitions. */
-function pastConditions(
-  filter: RunFilter,
-  over: readonly Status[],
-  wanted: Part[],
-  checks: Part[],
-): { readonly wanted: readonly Part[]; readonly checks: readonly Part[] } {
-  const { createdAfter, finishedAfter, finishedBefore, reason, ids } = filter;
-  const others = finals.filter((status) => over.includes(status) && status !== "completed");
+/** The live runs that match; null if the filter leaves nothing of them. */
+function liveHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): Half | null {
+  const { createdAfter, createdBefore, finishedAfter, finishedBefore, reason, error } = filter;
+  const wanted = statuses.filter((status) => isAmong(filter, status) && !isFinal(status));
+  const hasEnd = (finishedAfter ?? finishedBefore ?? reason ?? error) !== undefined;
+  if (wanted.length === 0 || hasEnd) return null;
+  return {
+    table: `${sql.schema}.runs`,
+    columns: record.liveColumns(sql),
+    wanted: [...shared, ...between("r.created_at", createdAfter, createdBefore), ...liveConditions(sql, wanted)],
+    checks: searches(filter),
+  };
+}
+
+/** The same of finished runs. Days and kinds of outcome choose partitions. */
+function pastHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): Half | null {
+  const { createdAfter, createdBefore, finishedAfter, finishedBefore, reason, ids, error } = filter;
+  const over = finals.filter((status) => isAmong(filter, status) && (error === undefined || status !== "completed"));
+  if (over.length === 0) return null;
+  const [wanted, checks] = [[...shared], searches(filter)];
+  const others = over.filter((status) => status !== "completed");
   if (others.length === 0) wanted.push(raw`r.status = 0`);
-  else if (!over.includes("completed")) wanted.push(raw`r.status in (1, 2)`); // the two share partitions
+  else if (others.length === over.length) wanted.push(raw`r.status in (1, 2)`); // the two share partitions
   if (others.length === 1)
-    checks.push(
-      raw`r.status = any(${numbers(finals.filter((each) => over.includes(each)).map((each) => statusNumber[each]))}::smallint[])`,
-    );
+    checks.push(raw`r.status = any(${numbers(over.map((status) => statusNumber[status]))}::smallint[])`);
   const since = Math.max(finishedAfter?.getTime() ?? -Infinity, (createdAfter?.getTime() ?? -Infinity) - numberedMs);
   if (Number.isFinite(since)) wanted.push(raw`r.finished_at >= ${instant(Math.floor(since / dayMs) * dayMs)}`);
   if (finishedBefore) wanted.push(raw`r.finished_at < ${instant(Math.ceil(finishedBefore.getTime() / dayMs) * dayMs)}`);
+  checks.push(...between("r.created_at", createdAfter, createdBefore));
   checks.push(...between("r.finished_at", finishedAfter, finishedBefore));
   if (reason) checks.push(raw`r.reason = any(${texts(reason)}::text[])`);
-  if (ids) return { wanted: [...wanted, ...checks], checks: [] };
-  return { wanted, checks };
+  const half = { table: `${sql.schema}.history`, columns: record.pastColumns(sql) };
+  return ids ? { ...half, wanted: [...wanted, ...checks], checks: [] } : { ...half, wanted, checks };
 }
 
 function instant(ms: number): Part {
@@ -255,7 +240,7 @@ function liveConditions(sql: Statements, wanted: readonly Status[]): readonly Pa
 }
 
 /** Conditions on what runs carry. */
-function searches(filter: RunFilter): readonly Part[] {
+function searches(filter: RunFilter): Part[] {
   const where: Part[] = [];
   if (filter.key !== undefined) where.push(raw`r.key = ${filter.key}`);
   if (filter.tags && filter.tags.length > 0) where.push(raw`r.tags @> ${texts(filter.tags)}::text[]`);

@@ -1,6 +1,6 @@
 /** Answers that get lost, locks that others hold, and instants that are cut: what only a real Postgres shows. */
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
@@ -103,10 +103,16 @@ async function waiting(kind: string): Promise<number> {
   return rows[0]!.n;
 }
 
-test("an add whose answer was lost runs nothing twice, also if its run is being settled while it is repeated", async () => {
+/** Until the test is over, what moves runs to history waits within its transaction while `client` holds the advisory lock 1. */
+async function pausing(): Promise<void> {
   await client.query(`
-    create function pause() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); return new; end';
+    create or replace function pause() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock_shared(1); return new; end';
     create trigger pause before insert on tasker.history for each row execute function pause()`);
+  onTestFinished(async () => void (await client.query("drop trigger pause on tasker.history")));
+}
+
+test("an add whose answer was lost runs nothing twice, also if its run is being settled while it is repeated", async () => {
+  await pausing();
   await client.query("select pg_advisory_lock(1)");
   const job = "settling";
   let settling: Promise<unknown> = Promise.resolve();
@@ -120,16 +126,13 @@ test("an add whose answer was lost runs nothing twice, also if its run is being 
   await client.query("select pg_advisory_unlock(1)");
   await settling;
   const { id } = only(await adding) as Added;
-  await client.query("drop trigger pause on tasker.history");
 
   expect(await liveAndPast(id)).toEqual([0, 1]);
   await cut.close();
 });
 
 test("of 100 triggers whose answers a network loses none runs twice, while their runs end", async () => {
-  await client.query(`
-    create function dawdle() returns trigger language plpgsql as 'begin perform pg_sleep(0.03); return null; end';
-    create trigger dawdle after insert on tasker.history for each statement execute function dawdle()`);
+  await pausing();
   const place = new URL(database.url);
   const proxy = await startProxy(Number(place.port));
   place.host = `127.0.0.1:${proxy.port}`;
@@ -141,12 +144,19 @@ test("of 100 triggers whose answers a network loses none runs twice, while their
   await far.add([aRun({ job: "flaky", input: wire("first") })]); // numbers and lanes are at hand after it
 
   for (let n = 0; n < 100; n++) {
-    if (n % 2 === 0) proxy.lose("tasker_add");
-    await far.add([aRun({ job: "flaky", input: wire(n) })]);
+    if (n % 2 === 0) {
+      await client.query("select pg_advisory_lock(1)");
+      proxy.lose("tasker_add");
+    }
+    let isAdded = false;
+    const adding = far.add([aRun({ job: "flaky", input: wire(n) })]).finally(() => (isAdded = true));
+    const what = "the repeat waits for the settlement, or came before it";
+    await until(async () => isAdded || (await waiting("transactionid")) > 0, { what });
+    if (n % 2 === 0) await client.query("select pg_advisory_unlock(1)");
+    await adding;
   }
   await until(() => new Set(starts).size === 101, { what: "all have started" });
   await runtime.stop();
-  await client.query("drop trigger dawdle on tasker.history");
 
   expect(proxy.lost).toBe(50);
   expect(starts).toHaveLength(101);

@@ -1,5 +1,4 @@
-/** What commands ask of a store beyond its port: the one file that names a store's own for them. Each part, and its driver, is loaded
- *  when it is asked for. */
+/** What commands ask of a store beyond its port. Each part, and its driver, is loaded when it is called. */
 import type { Doctor, DoctorOptions } from "./postgres/doctor.ts";
 import type { Embedded, EmbeddedOptions } from "./postgres/embedded.ts";
 import type { Hold } from "./postgres/embedded/hold.ts";
@@ -26,7 +25,7 @@ export async function openDoctor(options: DoctorOptions): Promise<Doctor> {
   return (await import("./postgres/doctor.ts")).openDoctor(options);
 }
 
-/** Ends the leases of a node whose process is gone for certain, or with null those of all nodes; answers what it had under way. */
+/** Expires the leases of a node whose process is gone, or of all nodes for null. Answers the runs that it held. */
 export async function expireNode(
   database: { readonly url: string; readonly schema: string },
   name: string | null,
@@ -34,19 +33,19 @@ export async function expireNode(
   return (await import("./postgres/expire.ts")).expireNode(database, name);
 }
 
-/** Starts the PostgreSQL server of a project, or joins the one that already runs there; see `EmbeddedOptions` and `Embedded`.
+/** Starts the PostgreSQL server of a project, or joins the one that already runs there.
  *  @throws {StoreUnusable} no binaries, data of another major, or a server that does not start, with the end of its log */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   return (await import("./postgres/embedded.ts")).startEmbedded(options);
 }
 
-/** Joins the users of the embedded server that runs on this data folder; null if it is about to end, or another program started it. */
+/** Joins the users of the embedded server on this data folder. Null: it is about to end, or another program started it. */
 export async function joinEmbedded(data: string): Promise<Hold | null> {
   return (await import("./postgres/embedded/hold.ts")).joinHold(data);
 }
 
-/** The major of the PostgreSQL that an embedded server would be.
- *  @throws {StoreUnusable} if there is none, naming the ways out */
+/** The major version of the PostgreSQL that an embedded server would run.
+ *  @throws {StoreUnusable} if no PostgreSQL is installed */
 export async function embeddedMajor(): Promise<number> {
   return (await import("./postgres/embedded/binary.ts")).findBinary().major;
 }

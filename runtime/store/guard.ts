@@ -1,5 +1,4 @@
-/** What every store would else do for itself: bounds, clean texts, the same words for the same case, and a way to go on without
- *  what it lacks. */
+/** What all stores share: checks of bounds, clean texts, error messages, and fallbacks for what a store lacks. */
 import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
@@ -21,11 +20,11 @@ import type {
 import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
 import type { Bounds, Feature, Guarded, Lacks, Line, Note, Runs, Settlement, Store, Taken, Ticks } from "./port.ts";
 
-/** Bytes that are kept of a text; more is cut. */
+/** Longer texts are cut to these numbers of bytes. */
 const most = { name: 256, message: 4096, stack: 16_384, note: 4096, line: 8192, detail: 1024 } as const;
 
-/** Wraps a store, once: a runtime or a client does so where it opens it. What it lacks has a fallback where there is one: nobody
- *  listens, notes are dropped, the end of a run is polled for. Else a call throws NotSupported. */
+/** Wraps a store; a guarded store is returned as it is. A store without `listen` is polled, one without `note` drops notes, and one without
+ *  `awaited` is polled for the end of a run. Any other method that a store lacks throws NotSupported. */
 export function guard(store: Store | Guarded): Guarded {
   if ("add" in store) return store;
   const { runs, nodes, ticks } = store;
@@ -79,7 +78,7 @@ const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> =
 /** All that a store may lack. */
 export const features: readonly Feature[] = ["tx", ...Object.values(optional).flat(), "ticks", "schedules"];
 
-/** What the store declares, and what it leaves out without a word. */
+/** What the store declares as lacking, and what it leaves out without a reason. */
 function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
   const silent = "it does not say why";
   const missing: Partial<Record<Feature, string>> = {};
@@ -89,7 +88,7 @@ function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
   return { ...missing, ...store.lacks };
 }
 
-/** Methods that all throw, for a port that is not there. */
+/** Methods that throw, for a missing port. */
 function absent<P extends object>(store: Bare, feature: Feature, methods: readonly (keyof P & string)[]): P {
   const refuse = (method: string) => async (): Promise<never> => {
     throw new NotSupported(`${feature}.${method}`, store.name, lacksOf(store)[feature]!);
@@ -97,7 +96,7 @@ function absent<P extends object>(store: Bare, feature: Feature, methods: readon
   return Object.fromEntries(methods.map((method) => [method, refuse(method)])) as P;
 }
 
-/** The method, bound, or one that throws. */
+/** The method, bound to its port, or one that throws. */
 function method<P extends object, K extends keyof P & Feature>(store: Bare, port: P, name: K): NonNullable<P[K]> {
   const own = port[name] as ((...args: unknown[]) => unknown) | undefined;
   if (own) return own.bind(port) as NonNullable<P[K]>;
@@ -113,7 +112,7 @@ function adding(store: Bare, lacks: Lacks): Runs["add"] {
   };
 }
 
-/** Sends the good items of a batch, and answers in the places of the others why they are refused. */
+/** Sends the valid items of a batch, and answers an error in the place of each other item. */
 export async function sifted<T, A>(
   batch: readonly T[],
   refusal: (item: T) => Error | null,
@@ -130,7 +129,6 @@ function refusedRun(run: NewRun): InvalidInput | null {
   return complaint === null ? null : new InvalidInput(`run of job "${shown(run.job)}" ${complaint}`);
 }
 
-/** What is wrong with a run, or null. */
 function complaintOf({ priority, dueAt, delayMs, ttlMs, key, job, queue, tags }: NewRun): string | null {
   if (!(Number.isInteger(priority) && priority >= 0 && priority <= 9))
     return `has priority ${priority}; give it 0 to 9`;
@@ -166,8 +164,8 @@ function checkHolder(filter: RunFilter): RunFilter {
   throw new InvalidInput("the run that holds a key is found by one job and the key alone; leave out the rest");
 }
 
-/** A page of 1 to 200 items, 50 by default.
- *  @throws {InvalidInput} for what is not such a number, and for a cursor that no list can have made */
+/** The bounds of a page of 1 to 200 items, 50 by default.
+ *  @throws {InvalidInput} for another limit, and for a cursor that no list returned */
 function bounded({ cursor, limit = 50 }: Paging = {}): Bounds {
   if (!Number.isInteger(limit) || limit < 1)
     throw new InvalidInput(`limit ${shown(limit)} is not a whole number from 1 to 200`);
@@ -175,7 +173,7 @@ function bounded({ cursor, limit = 50 }: Paging = {}): Bounds {
   return { cursor, limit: Math.min(200, limit) };
 }
 
-/** Looks until the run has ended, at growing distances. */
+/** Polls until the run has ended, with a growing pause. */
 async function polled(get: Find["get"], id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null> {
   const deadline = performance.now() + waitMs;
   for (let betweenMs = 20; ; betweenMs = Math.min(1000, betweenMs * 2)) {
@@ -253,15 +251,14 @@ function cleanLine(line: Line): Line {
   return { ...line, message: clean(line.message, most.line), data: line.data && clean(line.data, most.line) };
 }
 
-/** A cursor that the list did not make. */
 export function strangeCursor(cursor: string): InvalidInput {
   return new InvalidInput(`cursor "${shown(cursor)}" was not made by this list; leave it out to start anew`, {
     path: "cursor",
   });
 }
 
-/** The schedule after which a list goes on.
- *  @throws {InvalidInput} for a cursor that the list did not make */
+/** The schedule after which a page begins.
+ *  @throws {InvalidInput} for a cursor that the list did not return */
 export function placeAt(cursor: string): ScheduleName {
   try {
     const [job, key] = JSON.parse(cursor) as readonly unknown[];
@@ -272,22 +269,23 @@ export function placeAt(cursor: string): ScheduleName {
   throw strangeCursor(cursor);
 }
 
-/** A schedule that code declares is not changed from outside; nor removed while a live node has its job. */
+/** Refuses to change a schedule that code declares. */
 export function declared(name: ScheduleName): InvalidInput {
   return new InvalidInput(
     `schedule "${scheduleId(name)}" is declared in code; change it there, pause it, or take another key`,
   );
 }
+/** Refuses to remove a declared schedule while a live node has its job. */
 export function served(name: ScheduleName): InvalidInput {
   return new InvalidInput(
     `schedule "${scheduleId(name)}" is declared in code that a live node has; take it out there, or pause it`,
   );
 }
 
-/** Why a run failed that did not start in time. */
+/** The error of a run that expired. */
 export const expired: ErrorRecord = { name: "Expired", message: "it did not start within its ttl", stack: null };
 
-/** Why a run failed that nodes died of. No apostrophe, for it is put into SQL. */
+/** The error of a run that crashed too often. It must not contain an apostrophe, because it becomes part of SQL. */
 export function crashed(times: number | string): ErrorRecord {
   const advice = "see how that process ended (memory, exit code), then retry the run";
   return {

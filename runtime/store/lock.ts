@@ -6,12 +6,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { StoreUnusable } from "../../sdk/port/error.ts";
 import { isAlive } from "../../sdk/client/source.ts";
 
-/** Runs `act` while nobody else holds the lock `path`, in this process or another.
+/** Runs `act` under the file lock `path`, which one call holds at a time, in this process and others.
  *
- *  A process claims the lock by a file whose name tells the process and its start: `<path>.<pid>-<start>-<random>`. It holds
- *  the lock once it finds no other claim after it made its own. Claims of processes that have gone count for nothing, also
- *  where they can't be removed, and no name comes twice.
- *  @param patienceMs how long a holder that lives is waited for: it gives a server that replays its log 2 minutes
+ *  A process claims the lock by a file that names the process and its start: `<path>.<pid>-<start>-<random>`. It holds the lock
+ *  if it finds no other claim after it wrote its own. Claims of dead processes are ignored.
+ *  @param patienceMs how long to wait for a live holder; a server that replays its log may take 2 minutes
  *  @throws what `act` throws; {StoreUnusable} if the folder can't be written, or the holder does not finish */
 export async function locked<T>(path: string, act: () => Promise<T>, patienceMs = 150_000): Promise<T> {
   const mine = `${path}.${process.pid}-${startOf(process.pid) ?? "unknown"}-${randomBytes(4).toString("hex")}`;
@@ -32,19 +31,19 @@ async function take(path: string, mine: string, patienceMs: number): Promise<voi
     if (!first && claimed) return;
     if (!first) {
       claim(mine);
-      claimed = true; // and look again: another may have claimed it meanwhile
+      claimed = true; // check again: another process may have claimed it meanwhile
       continue;
     }
     if (performance.now() > end) throw kept(path, first, patienceMs);
     if (claimed && first < mine) {
-      remove(mine); // of two that wait for each other one goes back
+      remove(mine); // one of two claims that wait for each other must yield
       claimed = false;
     }
     await pause(20);
   }
 }
 
-/** The claims of processes that live. The others, and what older versions left, are removed, if this user may. */
+/** Claims of live processes. Other claims, and locks of older versions, are removed if this user may. */
 function claims(path: string): string[] {
   const names = readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)));
   return names
@@ -78,27 +77,26 @@ function kept(path: string, claim: string, patienceMs: number): StoreUnusable {
   );
 }
 
-/** One that can't be removed is in nobody's way once its process has gone. */
+/** A claim that can't be removed is ignored once its process has ended. */
 function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // not there, another user's, or on a disk that is read-only
+    // missing, another user's, or on a read-only disk
   }
 }
 
-/** Whether the process with this id is the one that started then. Where the start is not known, the id must do. */
+/** Whether the process with this id, and this start if it is known, is alive. */
 function lives(pid: number, start: string): boolean {
   return isAlive(pid) && [start, null].includes(startOf(pid));
 }
 
-/** When a process started, as text that another process with its id does not have: ids are given again, soon in a container.
- *  Null where the system does not tell. */
+/** A text that tells the process from an earlier one with the same id, which containers soon reuse. Null if the system does not tell. */
 function startOf(pid: number): string | null {
   try {
     const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
-    return state === "Z" ? "ended" : `${boot}.${fields[18]}`; // in ticks since the boot
+    return state === "Z" ? "ended" : `${boot}.${fields[18]}`; // clock ticks since boot
   } catch {
     const env = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
     const { stdout } = spawnSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8", env });

@@ -5,7 +5,6 @@ import type { KeyRow, Row } from "./row.ts";
 import { attach } from "./schedule.ts";
 import { askBack, frozen, insert, keyName, patch, takenBack, type State, statusOf, tellDue } from "./state.ts";
 
-/** Adds runs, item by item. */
 export function addAll(state: State, batch: readonly NewRun[]): readonly (Added | Error)[] {
   const rows: Row[] = [];
   const answers = batch.map((run) => addOne(state, run, rows));
@@ -13,7 +12,7 @@ export function addAll(state: State, batch: readonly NewRun[]): readonly (Added 
   return answers;
 }
 
-/** Adds a run, or answers with the one that holds its key. Rows that are new or moved go to `rows`. */
+/** Adds a run, or returns the one that holds its key. New and moved rows are appended to `rows`. */
 export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   const holder = run.key && holderOf(state, run.job, run.key.key);
   if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
@@ -25,7 +24,7 @@ export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   return { id: row.id, created: true, conflict: false };
 }
 
-/** A claim on a key by a run, as at its add. */
+/** A run's claim on its key. */
 export function claimOf({ id, dueMs }: Row, { keepMs, hash }: Pick<NewKey, "keepMs" | "hash">): KeyRow {
   return { run: id, keepMs, untilMs: dueMs + keepMs, hash };
 }
@@ -53,7 +52,7 @@ function isUnstarted({ attempt, crashes, startedMs }: Row): boolean {
   return attempt === 0 && crashes === 0 && startedMs === null;
 }
 
-/** What a repeat with `replace` gives a waiting run anew: all but its id, job and key. */
+/** The fields of a run that `onConflict: "replace"` replaces: all but its id, job and key. */
 function contentOf(state: State, run: NewRun) {
   const { queue, priority, ttlMs } = run;
   const dueMs = instantOf(state, run.dueAt, run.delayMs);
@@ -68,13 +67,13 @@ function contentOf(state: State, run: NewRun) {
   };
 }
 
-/** Epoch ms of an absolute instant, or of one after a delay; never in the past. */
+/** The instant `at`, or now plus the delay, as epoch ms; never in the past. */
 export function instantOf(state: State, at: Date | null, delayMs: number): number {
   const nowMs = state.now();
   return at ? Math.max(nowMs, at.getTime()) : Math.ceil(nowMs + delayMs);
 }
 
-/** The claim that holds a key now: its run is live, or completed a while ago; null for the row of one that was pruned. */
+/** The claim that holds a key now. `row` is null if its run was pruned. */
 export function holderOf(
   state: State,
   job: string,

@@ -17,7 +17,7 @@ import {
   tellDue,
 } from "./state.ts";
 
-/** Acts of people, in memory. */
+/** The desk of the memory store. */
 export function desk(state: State): Desk {
   const { step } = state;
   const each = (act: (row: Row) => Act["done"]) => (ids: readonly number[]) => ids.map((id) => actOn(state, id, act));
@@ -49,20 +49,19 @@ export function desk(state: State): Desk {
   };
 }
 
-/** Runs of a queue that nodes have. */
+/** Runs of a queue that nodes have leased. */
 function leasedOf(state: State, queue: string): readonly Row[] {
   const { leases, held } = state.lanes;
   const rows = [...leases.upTo(Infinity), ...[...held.values()].flatMap((rows) => [...rows])];
   return rows.filter((row) => row.queue === queue && isHeld(state, row));
 }
 
-/** Deletes one attempt's record. */
 function forget(state: State, { run, token }: NonNullable<PurgeFilter["attempt"]>): number {
   const found = [...state.attempts].find(([, record]) => record.run === run && record.token === token);
   return found && state.attempts.delete(found[0]) ? 1 : 0;
 }
 
-/** Deletes finished runs with all that belongs to them, but for keys that are still kept if `keepKeys`; answers how many. */
+/** Deletes finished runs with their attempts, logs and keys, and returns how many. `keepKeys`: not the keys that are still held. */
 export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false): number {
   const ids = new Set(rows.map(({ id }) => id));
   for (const [n, { run }] of [...state.attempts, ...state.logs])
@@ -76,7 +75,6 @@ export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false)
   return rows.length;
 }
 
-/** Does it, and answers with the status afterwards. */
 function actOn(state: State, id: number, act: (row: Row) => Act["done"]): Act {
   const row = state.runs.get(id);
   if (!row) return { id, done: "missing", status: null };
@@ -102,7 +100,7 @@ function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"
   return "done";
 }
 
-/** A run that comes back takes its key again. False if another run holds that now. */
+/** Gives a revived run its key again. False if another run holds it now. */
 function retakeKey(state: State, row: Row): boolean {
   if (row.key === null) return true;
   const name = keyName(row.job, row.key);

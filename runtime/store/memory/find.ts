@@ -5,7 +5,7 @@ import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
 import { isHeld, look, recordOf, type State, statusOf } from "./state.ts";
 
-/** Reading, in memory. Everything is looked at, so a page is always complete. */
+/** Reads of the memory store. They scan all runs, so a page is always complete. */
 export function find(state: State): Find {
   const { step } = state;
   const get = (id: number): RunRecord | null => {
@@ -47,13 +47,12 @@ export function find(state: State): Find {
   };
 }
 
-/** The run that holds a key, if it is still there. */
 function holding(state: State, { job = [], key = "" }: RunFilter): Page<RunRecord> {
   const row = holderOf(state, job[0] ?? "", key)?.row;
   return { items: row ? [recordOf(state, row)] : [], next: null, complete: true };
 }
 
-/** Items that come by falling number, from the cursor on. */
+/** The page of items with lower numbers than the cursor; items come in descending order. */
 function pageOf<T>(items: Iterable<readonly [n: number, item: T]>, { cursor, limit }: Bounds): Page<T> {
   if (cursor !== undefined && !/^-?\d{1,15}$/.test(cursor)) throw strangeCursor(cursor);
   const shown: T[] = [];
@@ -67,7 +66,7 @@ function pageOf<T>(items: Iterable<readonly [n: number, item: T]>, { cursor, lim
   return { items: shown, next: null, complete: true };
 }
 
-/** Runs that match, newest first. */
+/** Matching runs, newest first. */
 function* matching(state: State, filter: RunFilter): Generator<readonly [id: number, row: Row]> {
   const isMeant = matcher(state, filter);
   const newest = state.last.get("run") ?? 0;
@@ -107,7 +106,7 @@ function hasText({ end }: Row, text: string): boolean {
   return texts.some((each) => each.toLowerCase().includes(text.toLowerCase()));
 }
 
-/** The value at a path of a JSON text, as text; null where there is none. */
+/** The value at a path of a JSON text, as text, or null. */
 function textAt(json: string, path: readonly string[]): string | null {
   let value: unknown = JSON.parse(json);
   for (const key of path) {
@@ -117,7 +116,7 @@ function textAt(json: string, path: readonly string[]): string | null {
   return typeof value === "string" || value === null ? value : JSON.stringify(value);
 }
 
-/** How long a tally counts. */
+/** The window of `rates`. */
 export const windowMs = 300_000;
 
 function stats(state: State, withLanes: boolean): Stats {
@@ -156,7 +155,7 @@ function ratesOf(state: State): readonly RateStat[] {
   return [...rates.values()];
 }
 
-/** Resolves when the run has ended, the wait is over, or the signal aborts. */
+/** Resolves when the run ends, after `waitMs`, or when the signal aborts. */
 function awaited(state: State, id: number, waitMs: number, signal?: AbortSignal): Promise<void> {
   if (state.runs.get(id)?.end !== null || waitMs <= 0 || signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -8,14 +8,12 @@ import { schedules } from "./schedule.ts";
 import { makeState, type State } from "./state.ts";
 import { ticks } from "./tick.ts";
 
-/** Options of `memory`. */
 export interface MemoryOptions {
-  /** The store's clock, epoch ms; the system's by default. It stands still while this goes back. */
+  /** The store's clock, epoch ms; the system's by default. It never goes back. */
   readonly now?: () => number;
 }
 
-/** A store in this process's memory: for tests, and the reference that other stores are compared with. Nothing survives, no
- *  other process sees it, and it has no transactions. */
+/** A store in this process's memory, for tests, and the reference that other stores are compared with. It has no transactions. */
 export function memory(options: MemoryOptions = {}): Guarded {
   return storeOf(makeState(options.now ?? (() => Date.now())));
 }

@@ -1,19 +1,19 @@
-/** Where runs stand by state and instant, so that nothing has to look at all of them. Derived from their rows alone. */
+/** Indexes of runs by state and instant, derived from the rows. */
 import { Order } from "./order.ts";
 import type { Row } from "./row.ts";
 
-/** Runs of one queue, job and priority that have not ended. */
+/** Live runs of one queue, job and priority. */
 export interface Lane {
   readonly name: string;
   readonly queue: string;
   readonly job: string;
   readonly priority: number;
-  /** Those that nobody has, or whose lease lapsed, by when they become claimable. */
+  /** Runs without a lease, or whose lease has lapsed, in the order in which they become claimable. */
   readonly free: Order<Row>;
   leased: number;
 }
 
-/** Fields of a row that decide where it stands. */
+/** Fields that the indexes depend on. */
 export const places: ReadonlySet<string> = new Set<keyof Row>([
   ...(["queue", "priority", "readyMs", "expiresMs", "node", "leaseUntil", "held", "ask", "back", "end"] as const),
 ]);
@@ -21,15 +21,15 @@ export const places: ReadonlySet<string> = new Set<keyof Row>([
 export class Lanes {
   #latest: Lane | null = null;
   readonly all = new Map<string, Lane>();
-  /** Runs with a lease of their own that stands, by its end. */
+  /** Runs under a lease of their own, by its end. */
   readonly leases = new Order<Row>((row) => row.leaseUntil!);
-  /** Node → runs that live by its lease. */
+  /** Node → runs under its lease. */
   readonly held = new Map<number, Set<Row>>();
-  /** Runs with a cancel under way, or that an act waits for. */
+  /** Runs that a cancel or another act waits for. */
   readonly asked = new Set<Row>();
-  /** Runs that expire unless they are leased before. */
+  /** Runs that may expire, by when. */
   readonly expiring = new Order<Row>((row) => row.expiresMs!);
-  /** Runs that have ended, by when. */
+  /** Finished runs, by when they ended. */
   readonly ended = new Order<Row>((row) => row.end!.finishedMs);
 
   enter(row: Row): void {
@@ -59,7 +59,7 @@ export class Lanes {
     lane.leased--;
   }
 
-  /** Makes claimable what has a lease that ended before now. */
+  /** Moves runs whose lease has lapsed to the free ones. */
   lapse(nowMs: number): void {
     for (let row = this.leases.first(); row && row.leaseUntil! < nowMs; row = this.leases.first()) {
       this.leases.remove(row);
@@ -71,7 +71,7 @@ export class Lanes {
 
   #laneOf(row: Row): Lane {
     const { queue, job, priority } = row;
-    const latest = this.#latest; // neighbours are mostly of one lane, so its name is seldom made
+    const latest = this.#latest; // consecutive runs are mostly of one lane, so its name is seldom built
     if (latest?.queue === queue && latest.job === job && latest.priority === priority) return latest;
     const name = laneOf(row);
     const known = this.all.get(name);
@@ -87,7 +87,6 @@ export class Lanes {
   }
 }
 
-/** The name of a run's lane. */
 export function laneOf({ queue, job, priority }: Row): string {
   return `${queue}\0${job}\0${priority}`; // no queue or job has a NUL
 }

@@ -5,7 +5,7 @@ import type { NodeRow, Row } from "./row.ts";
 import { frozen, isAlive, isLooked, next, type State, tell, withJobs } from "./state.ts";
 import { declare, isToPublish, ticking } from "./tick.ts";
 
-/** Nodes and what they publish, in memory. */
+/** The nodes of the memory store. */
 export function nodes(state: State): Nodes {
   const { step } = state;
   return {
@@ -78,7 +78,7 @@ function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow
   };
 }
 
-/** Tells nodes that sleep, and lets their leases end soon, for one that died asleep will not hear. */
+/** Wakes sleeping nodes, and shortens their leases, because a node that died asleep does not answer. */
 function wakeOthers(state: State, node: number, ttlMs: number): void {
   for (const other of [...state.nodes.values()]) {
     if (!other.asleep || other.id === node) continue;
@@ -87,7 +87,7 @@ function wakeOthers(state: State, node: number, ttlMs: number): void {
   }
 }
 
-/** When a run of these jobs can be leased, or a lease on one ends, and when a run of any job expires, next. */
+/** When the next run of these jobs is due, or its lease ends; and when the next run of any job expires. */
 function comingOf({ lanes, queues }: State, jobs: readonly string[]): Coming {
   const isWanted = ({ job, queue }: Pick<Row, "job" | "queue">): boolean => jobs.includes(job) && !queues.get(queue);
   const ready = [...lanes.all.values()].filter(isWanted).flatMap(({ free }) => free.first()?.readyMs ?? []);
@@ -100,7 +100,6 @@ function comingOf({ lanes, queues }: State, jobs: readonly string[]): Coming {
   return { dueMs: Number.isFinite(dueMs) ? dueMs : null, expiresMs: lanes.expiring.first()?.expiresMs ?? null };
 }
 
-/** What is asked of runs that the node has leased. */
 function asksOf(state: State, node: number): readonly Ask[] {
   const isAsked = (row: Row): boolean => row.node === node && (row.ask !== null || row.startedMs === null);
   const asked = [...state.lanes.asked].filter(isAsked);

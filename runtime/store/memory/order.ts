@@ -1,6 +1,5 @@
-/** Items in the order of a number, equal ones by their ids. An item's number must not change while it is in.
- *  Shape: sorted blocks of at most `most`, so that a change moves few items. add and remove O(log n + most), count
- *  O(n / most), a walk in order O(1) an item. */
+/** Items sorted by a number, then by id. An item's number must not change while it is in.
+ *  Shape: sorted blocks of at most `most` items. add and remove O(log n + most), count O(n / most), a walk O(1) an item. */
 export class Order<T extends { readonly id: number }> {
   readonly #blocks: T[][] = [];
   readonly #of: (item: T) => number;
@@ -34,7 +33,7 @@ export class Order<T extends { readonly id: number }> {
     return true;
   }
 
-  /** Those whose number is at most `end`, in order. Nothing may be added or removed during the walk. */
+  /** Items whose number is at most `end`, in order. Nothing may be added or removed meanwhile. */
   *upTo(end: number): Generator<T> {
     for (const block of this.#blocks)
       for (const item of block) {
@@ -43,7 +42,7 @@ export class Order<T extends { readonly id: number }> {
       }
   }
 
-  /** How many have a number of at most `end`. */
+  /** How many items have a number of at most `end`. */
   count(end = Infinity): number {
     let count = 0;
     for (const block of this.#blocks) {
@@ -58,7 +57,7 @@ export class Order<T extends { readonly id: number }> {
   }
 
   #placeIn(block: readonly T[], item: T): number {
-    if (block[0] === item) return 0; // the first to come is mostly the first to go
+    if (block[0] === item) return 0; // mostly the first is removed
     if (block.length > 0 && this.#compare(block.at(-1)!, item) < 0) return block.length;
     return firstOf(block.length, (i) => this.#compare(block[i]!, item) >= 0);
   }
@@ -70,7 +69,7 @@ export class Order<T extends { readonly id: number }> {
 
 const most = 512;
 
-/** The first of so many places from which on `isFrom` is true. */
+/** The first place at which `isFrom` is true, by binary search. */
 function firstOf(count: number, isFrom: (place: number) => boolean): number {
   let [low, high] = [0, count];
   while (low < high) {

@@ -10,49 +10,48 @@ type Same =
   | ("id" | "job" | "key" | "replayOf" | "queue" | "priority" | "tags" | "input" | "options")
   | ("attempt" | "crashes" | "token" | "progress");
 
-/** A run, live or ended. Changed by `patch` alone. */
+/** A run, live or finished. Only `patch` changes it. */
 export interface Row extends Pick<RunRecord, Same> {
   readonly createdMs: number;
   readonly dueMs: number;
-  /** When it became, or will become, claimable: what a lane is ordered by. */
+  /** When it becomes claimable; lanes are in this order. */
   readonly readyMs: number;
-  /** Null without a ttl, and once the run has started. */
+  /** Null without a ttl, and after a start. */
   readonly expiresMs: number | null;
   readonly node: number | null;
-  /** End of the row's own lease; null while nobody has one. */
+  /** The end of its own lease, or null. */
   readonly leaseUntil: number | null;
-  /** True: it lives by the lease of its node instead. */
+  /** It is under the lease of its node instead. */
   readonly held: boolean;
-  /** Start of the latest attempt, where it was told. */
+  /** The recorded start of its latest attempt. */
   readonly startedMs: number | null;
-  /** Why a cancel waits for the node that has the run. */
+  /** The reason of a cancel that waits for the run's node. */
   readonly ask: Reason | null;
-  /** An act waits for the node to give the run back. */
+  /** An act waits for the run's node to give it back. */
   readonly back: boolean;
-  /** What the latest settled token was answered. */
+  /** The answer to the latest settlement. */
   readonly answered: { readonly token: number; readonly answer: Settled } | null;
   readonly end: (Ending & { readonly finishedMs: number }) | null;
 }
 
-/** A claim of a run on its key, replaced at each change. Whether it still stands is read from the run. */
+/** A run's claim on its key. Whether it still holds the key depends on the run. */
 export interface KeyRow {
   readonly run: number;
   readonly keepMs: number;
-  /** A completed run that was pruned before that holds its key till then. */
+  /** Until when it holds the key if the run is pruned. */
   readonly untilMs: number;
   readonly hash: string;
 }
-/** `jobsMs`: since when it has had just these jobs. */
+/** `jobsMs`: since when it has had exactly these jobs. */
 export type NodeRow = Omit<NodeStat, "alive"> & {
   readonly leaseUntil: number;
   readonly jobsMs: number;
 };
-/** A schedule, replaced at each change. */
 export interface ScheduleRow extends NewSchedule, Pick<ScheduleRecord, "declared" | "paused" | "fresh" | "count"> {
   readonly rev: number;
-  /** Code took it out: nobody sees it, until code brings it back. */
+  /** Removed from code; hidden until code declares it again. */
   readonly removed: boolean;
-  /** Null while it is paused or removed, and after its end. */
+  /** Null while paused or removed, and after its end. */
   readonly nextMs: number | null;
   readonly lastMs: number | null;
   readonly lastRun: number | null;

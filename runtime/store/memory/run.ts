@@ -34,7 +34,7 @@ import {
   type State,
 } from "./state.ts";
 
-/** The way of a run, in memory. */
+/** The runs of the memory store. */
 export function runs(state: State): Runs {
   const { step } = state;
   return {
@@ -64,7 +64,7 @@ function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
   return true;
 }
 
-/** Deletes history that is kept no longer; answers how much. */
+/** Deletes history past its retention, and returns how many runs. */
 function prune(state: State, { completedMs, otherMs }: Keep): number {
   const endOf = ({ end }: Row): number => state.now() - (end!.status === "completed" ? completedMs : otherMs);
   const rows = [...state.lanes.ended.upTo(state.now() - Math.min(completedMs, otherMs))];
@@ -72,7 +72,7 @@ function prune(state: State, { completedMs, otherMs }: Keep): number {
   return deleteRuns(state, over, true);
 }
 
-/** The run, if this lease on it was given and not ended: the fence is id and token alone. */
+/** The run, if its lease still has this token. */
 function ours(state: State, { id, token }: Fence): Row | null {
   const row = state.runs.get(id);
   return row?.token === token && isLeased(row) ? row : null;
@@ -101,15 +101,14 @@ function take(state: State, claim: Claim): readonly Row[] {
 
 const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
 
-/** What is due, the same share of each lane, lower priorities first; among equal ones, the lane whose first run has waited longest. */
+/** Due runs, an equal share of each lane: the lowest priority first, then the lane whose first run has waited longest. */
 function shared(lanes: readonly Lane[], nowMs: number, claim: Claim): readonly Row[] {
   const due = lanes.map((lane) => freeIn(lane, nowMs, claim)).filter((rows) => rows.length > 0);
   const inOrder = due.toSorted(([a], [b]) => a!.priority - b!.priority || byReady(a!, b!));
   return inOrder.flatMap((rows) => rows.slice(0, Math.ceil(claim.limit / due.length)));
 }
 
-/** Higher priorities first; among equal ones, the lane that has waited longest for its turn. At least as many rows as are wanted, if
- *  there are. */
+/** Claimable runs by priority; lanes of equal priority take turns. May return more than the limit. */
 function inTurns(state: State, lanes: readonly Lane[], endMs: number, claim: Claim): readonly Row[] {
   const turnOf = ({ name }: Lane): number => state.turns.get(name) ?? 0;
   const inOrder = lanes.toSorted(
@@ -120,7 +119,7 @@ function inTurns(state: State, lanes: readonly Lane[], endMs: number, claim: Cla
   return rows;
 }
 
-/** The first rows of a lane that the claim may take, ready by `endMs`. */
+/** The first runs of a lane that the claim may take. */
 function freeIn({ free }: Lane, endMs: number, { limit, crashesBelow = Infinity }: Claim): readonly Row[] {
   const rows: Row[] = [];
   for (const row of free.upTo(endMs)) {
@@ -189,8 +188,7 @@ function settle(state: State, settlement: Settlement): Settled {
   return answer;
 }
 
-/** What a settlement that comes too late hears: the run waits again as it was released, was canceled before anybody else had it, or
- *  is another's. */
+/** The answer to a settlement without a lease: a repeated release, a run that was canceled meanwhile, or a lost lease. */
 function missed(row: Row | undefined, { token, outcome }: Settlement): Settled {
   if (row?.token !== token) return "lost";
   if (row.end?.status === "canceled") return outcome.to === "canceled" ? "settled" : "canceled";
@@ -223,16 +221,15 @@ function hold(state: State, node: number, each: Fence & { readonly startedMs: nu
   return true;
 }
 
-/** How long after its end a node is forgotten. */
+/** A node is forgotten this long after its lease ended. */
 const forgetMs = 3_600_000;
 
-/** Does all that there is to do. */
 function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept {
   type Kind = "recovered" | "crashed" | "canceled" | "expired";
   const swept: Record<Kind, number[]> = { recovered: [], crashed: [], canceled: [], expired: [] };
   for (const row of orphans(state, self)) swept[recover(state, row, maxCrashes)].push(row.id);
   for (const row of deserted(state)) {
-    patch(state, row, { token: row.token + 1 }); // refuses its last holder's writes
+    patch(state, row, { token: row.token + 1 }); // fences off its last holder
     cancel(state, row, row.ask!);
     swept.canceled.push(row.id);
   }
@@ -242,7 +239,7 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
   return { ...swept, nodes, pruned: keep ? prune(state, keep) : 0, more: false };
 }
 
-/** Whether a sweep by this node would find something. */
+/** Whether a sweep by this node would find work. */
 export function isToSweep(state: State, self: number): boolean {
   return (
     orphans(state, self).length + deserted(state).length > 0 ||
@@ -251,14 +248,14 @@ export function isToSweep(state: State, self: number): boolean {
   );
 }
 
-/** Runs of dead nodes. */
+/** Runs that dead nodes hold. */
 function orphans(state: State, self: number): readonly Row[] {
   const isDead = (node: number): boolean => node !== self && (state.nodes.get(node)?.leaseUntil ?? 0) < state.now();
   const rows = [...state.lanes.held].flatMap(([node, held]) => (isDead(node) ? [...held] : []));
   return rows.sort((a, b) => a.id - b.id);
 }
 
-/** Runs whose lease ended while a cancel waited for their node. */
+/** Runs whose lease lapsed while a cancel waited for their node. */
 function deserted(state: State): readonly Row[] {
   return [...state.lanes.asked].filter((row) => row.ask !== null && !isHeld(state, row)).sort((a, b) => a.id - b.id);
 }
@@ -289,7 +286,7 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
 }
 
 function expire(state: State, row: Row): "expired" {
-  patch(state, row, { token: row.token + 1 }); // refuses a late result of who gave it back
+  patch(state, row, { token: row.token + 1 }); // fences off whoever gave it back
   finish(state, row, { status: "failed", reason: "expired", result: null, error: expired, note: null });
   return "expired";
 }

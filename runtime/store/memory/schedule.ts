@@ -14,7 +14,7 @@ import type { Bounds } from "../port.ts";
 import type { Row, ScheduleRow } from "./row.ts";
 import { dateOf, frozen, isAlive, keyName, type State, statusOf, tell } from "./state.ts";
 
-/** Schedules as people and application code see them, in memory. */
+/** The schedules of the memory store. */
 export function schedules(state: State): Schedules {
   const { step } = state;
   const seen = (row: ScheduleRow | null): ScheduleRecord | null => row && recordOf(state, row);
@@ -26,39 +26,39 @@ export function schedules(state: State): Schedules {
   };
 }
 
-/** Counts a run that was made by hand as one of its schedule. */
+/** Counts a run that was triggered by hand as a run of its schedule. */
 export function attach(state: State, { id, job, options }: Row): void {
   const row = options?.schedule && find(state, { job, key: options.schedule.key });
   if (!row) return;
-  const rev = row.rule.overlap === "allow" ? row.rev - 1 : row.rev; // nobody decides by its runs: a tick under way stands
+  const rev = row.rule.overlap === "allow" ? row.rev - 1 : row.rev; // overlap does not depend on runs, so a tick under way stays valid
   change(state, { ...row, rev }, { live: [...row.live, id], lastRun: id });
 }
 
-/** The schedule of this name, unless code took it out. */
+/** The schedule of this name, unless it was removed from code. */
 export function find(state: State, { job, key }: ScheduleName): ScheduleRow | null {
   const row = state.schedules.get(keyName(job, key));
   return row && !row.removed ? row : null;
 }
 
-/** Replaces a schedule by a changed one of the next revision. */
+/** Changes a schedule; its revision grows. */
 export function change(state: State, row: ScheduleRow, changes: Partial<ScheduleRow>): ScheduleRow {
   const changed = { ...row, ...changes, rev: row.rev + 1 };
   state.schedules.set(keyName(row.job, row.key), changed);
   return changed;
 }
 
-/** Makes a schedule, or gives one that is there what is new: a new timing moves its next tick, and a pause stays. */
+/** Creates or updates a schedule. A new timing restarts its ticks; a paused one stays paused. */
 export function save(state: State, given: NewSchedule, declared: boolean): ScheduleRow {
   const { job, key, rule, input, queue, priority, tags } = frozen(given);
   const found = state.schedules.get(keyName(job, key));
-  const old = found?.removed && !declared ? undefined : found; // one that code took out begins anew
+  const old = found?.removed && !declared ? undefined : found; // a removed one begins anew
   const nowMs = state.now();
   return change(state, old ?? { ...newRow(given, nowMs), rev: found?.rev ?? 0 }, {
     ...{ rule, input, queue, priority, tags, declared },
     removed: false,
     updatedMs: nowMs,
     ...(isMoved(old, rule) && { nextMs: nowMs, fresh: true }),
-    ...(old && old.rule.atMs !== rule.atMs && { lastMs: null }), // a one-shot for another instant ticks again
+    ...(old && old.rule.atMs !== rule.atMs && { lastMs: null }), // a one-shot with a new instant ticks again
   });
 }
 
@@ -71,7 +71,7 @@ function newRow({ job, key, rule, input, queue, priority, tags }: NewSchedule, n
   };
 }
 
-/** Whether ticks count from now on. */
+/** Whether its ticks count from now on. */
 function isMoved(old: ScheduleRow | undefined, rule: Rule): boolean {
   if (!old) return true;
   if (old.paused) return false;
@@ -106,11 +106,11 @@ function remove(state: State, name: ScheduleName): boolean {
   const row = find(state, name);
   if (!row) return false;
   if (row.declared && servedJobs(state).has(row.job)) throw served(name);
-  if (row.declared) state.applied.delete(row.job); // its code brings it back
+  if (row.declared) state.applied.delete(row.job); // its code may declare it again
   return state.schedules.delete(keyName(row.job, row.key));
 }
 
-/** By job, then key, as their UTF-16 code units are ordered. */
+/** By job, then key, in the order of UTF-16 code units. */
 export function byName(a: ScheduleName, b: ScheduleName): number {
   const [left, right] = a.job === b.job ? [a.key, b.key] : [a.job, b.job];
   return left < right ? -1 : left > right ? 1 : 0;

@@ -1,4 +1,4 @@
-/** The state of the memory store, and the few steps that several of its ports share. */
+/** The state of the memory store, and steps that its ports share. */
 import { isDeepStrictEqual } from "node:util";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
@@ -16,14 +16,13 @@ type Numbered = "run" | "node" | "record" | "claim";
 
 export type State = ReturnType<typeof makeState>;
 
-/** An empty state that reads time from `clock`. */
 export function makeState(clock: () => number) {
   const lanes = new Lanes();
   let nowMs = 0;
   return {
-    /** Epoch ms, whole. Stands still during a step, and never goes back. */
+    /** Whole epoch ms. Constant during a step; never goes back. */
     now: () => nowMs,
-    /** A step of the store as its callers see it: it reads the clock once, and what it throws becomes a rejection. */
+    /** Makes a synchronous function a method of the store. It reads the clock once. */
     step:
       <A extends readonly unknown[], T>(act: (...args: A) => T) =>
       (...args: A) =>
@@ -35,49 +34,48 @@ export function makeState(clock: () => number) {
     lanes,
     runs: new Map<number, Row>(),
     keys: new Map<string, KeyRow>(),
-    /** By a number that grows; newest last. */
+    /** By an ascending number. */
     attempts: new Map<number, AttemptRecord>(),
     logs: new Map<number, LogRecord>(),
     tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
     nodes: new Map<number, NodeRow>(),
-    /** Names, and versions of the code, of all nodes that ever joined. */
+    /** All nodes that ever joined. */
     names: new Map<number, { readonly name: string; readonly version: string }>(),
     jobs: new Map<string, JobRecord>(),
     /** Queue → paused. */
     queues: new Map<string, boolean>(),
-    /** By name, as keys are. */
+    /** By `keyName`. */
     schedules: new Map<string, ScheduleRow>(),
-    /** Job → the versions of its declared schedules, in the order in which they were first seen. */
+    /** Job → versions of its declared schedules, oldest first. */
     versions: new Map<string, readonly string[]>(),
-    /** Job → the place of the version that its schedules are of. */
+    /** Job → the index of the version in force. */
     applied: new Map<string, number>(),
-    /** Node → job → the place of the version that the node has. */
+    /** Node → job → the index of its version. */
     declared: new Map<number, ReadonlyMap<string, number>>(),
-    /** Lane → the claim that took from it last. */
+    /** Lane → the number of the last claim that took from it. */
     turns: new Map<string, number>(),
-    /** The last numbers that `next` gave. */
+    /** The last number of each sequence. */
     last: new Map<Numbered, number>(),
     ears: new Set<Ear>(),
-    /** Node → when somebody looked at what it runs, and asked it to record that. */
+    /** Node → when it was last asked to record starts. */
     looks: new Map<number, number>(),
-    /** Run → those who wait for its end. */
+    /** Run → callbacks at its end. */
     waiters: new Map<number, Set<() => void>>(),
   };
 }
 
-/** A job and a key as one text. */
 export function keyName(job: string, key: string): string {
   return JSON.stringify([job, key]);
 }
 
-/** The next of one sequence that numbers runs, nodes, records and claims apart. */
+/** The next number of a sequence. */
 export function next(state: State, of: Numbered): number {
   const number = (state.last.get(of) ?? 0) + 1;
   state.last.set(of, number);
   return number;
 }
 
-/** Changes a run: the only way to. */
+/** Changes a run, and moves it between indexes. */
 export function patch(state: State, row: Row, changes: Partial<Row>): void {
   const isMoved = Object.keys(changes).some((field) => places.has(field));
   if (isMoved) state.lanes.leave(row);
@@ -85,7 +83,7 @@ export function patch(state: State, row: Row, changes: Partial<Row>): void {
   if (isMoved) state.lanes.enter(row);
 }
 
-/** A deep, frozen copy: neither side can change what the other has. */
+/** A deep, frozen copy. */
 export function frozen<T>(value: T): T {
   return freeze(structuredClone(value));
 }
@@ -94,31 +92,31 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-/** Whether a lease on the run was taken and not ended, be it lapsed. */
+/** Whether a lease on the run was taken and not settled; it may have lapsed. */
 export function isLeased(row: Row): boolean {
   return row.held || row.leaseUntil !== null;
 }
 
-/** Whether a node's lease on the run stands by the clock. */
+/** Whether a node's lease on the run has not lapsed. */
 export function isHeld(state: Pick<State, "now">, row: Row): boolean {
   return row.held || (row.node !== null && row.leaseUntil !== null && row.leaseUntil >= state.now());
 }
 
-/** How long a run that was asked back is kept for the act; ms. */
+/** How long a run that was given back is reserved for the act. */
 const asideMs = 1000;
 
-/** Ends a lease for an act that asked for the run: nobody has it, and no claim takes it for a while. */
+/** Ends a lease, and reserves the run for the act that asked for it. */
 export function putAside(state: State, row: Row): void {
   const [leaseUntil, readyMs] = [state.now() + asideMs, Math.max(state.now(), row.dueMs)];
   patch(state, row, { node: null, held: false, back: false, token: row.token + 1, leaseUntil, readyMs });
 }
 
-/** What an act that changes a run makes of its lease: one without a node waited for the act. */
+/** Ends a reservation, which is a lease without a node. */
 export function takenBack({ node, leaseUntil }: Row): Partial<Row> {
   return { leaseUntil: node === null ? null : leaseUntil };
 }
 
-/** Asks the node of a leased run to give it back. False if none has it, or it is known to have started or to be canceled. */
+/** Asks the node of a leased run to give it back. False if it is not leased, has started, or is being canceled. */
 export function askBack(state: State, row: Row): boolean {
   if (!isHeld(state, row) || row.startedMs !== null || row.ask !== null) return false;
   patch(state, row, { back: true });
@@ -126,10 +124,10 @@ export function askBack(state: State, row: Row): boolean {
   return true;
 }
 
-/** How often a node is asked what has started, at most; ms. */
+/** A node is asked to record starts once in this time at most. */
 const lookMs = 1000;
 
-/** Somebody looks at what runs: asks these nodes, those that sleep aside, to record what has started. */
+/** Asks nodes that are awake to record which runs have started. */
 export function look(state: State, nodes: Iterable<number>): void {
   for (const id of nodes) {
     const node = state.nodes.get(id);
@@ -139,7 +137,7 @@ export function look(state: State, nodes: Iterable<number>): void {
   }
 }
 
-/** Whether the node was asked a moment ago. */
+/** Whether the node was asked within `lookMs`. */
 export function isLooked(state: State, node: number): boolean {
   return (state.looks.get(node) ?? -Infinity) > state.now() - lookMs;
 }
@@ -150,7 +148,6 @@ export function statusOf(state: Pick<State, "now">, row: Row): Status {
   return row.held && row.startedMs !== null ? "running" : "leased";
 }
 
-/** Puts a new run beside the others. */
 export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority" | "input"> & Partial<Row>): Row {
   const nowMs = state.now();
   const row: Row = {
@@ -183,7 +180,7 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
   return row;
 }
 
-/** Gives up the lease; the run is claimable from `readyMs` on. */
+/** Ends the lease; the run is claimable from `readyMs` on. */
 export function makePending(state: State, row: Row, readyMs: number, changes: Partial<Row> = {}): void {
   patch(state, row, { ...changes, leaseUntil: null, held: false, readyMs });
   tellDue(state, [row]);
@@ -191,7 +188,7 @@ export function makePending(state: State, row: Row, readyMs: number, changes: Pa
 
 const hookOf = { completed: "success", failed: "failure", canceled: "cancel" } as const;
 
-/** Writes a final state, adds the hook's run if `hooks` has one for it, and wakes who waits. */
+/** Finishes a run, adds the run of its hook, and wakes those who await it. */
 export function finish(state: State, row: Row, end: Ending, hooks = state.jobs.get(row.job)?.hooks ?? []): void {
   const over = { leaseUntil: null, held: false, ask: null, expiresMs: null };
   patch(state, row, { ...over, end: { ...end, error: end.error && frozen(end.error), finishedMs: state.now() } });
@@ -207,12 +204,12 @@ function addHook(state: State, row: Row, kind: HookKind, hooks: readonly HookKin
   ]);
 }
 
-/** Ends a run that no node has as canceled. */
+/** Finishes an unleased run as canceled. */
 export function cancel(state: State, row: Row, reason: Reason): void {
   finish(state, row, { status: "canceled", reason, result: null, error: null, note: null });
 }
 
-/** Puts the ended attempt of a leased run on record. */
+/** Records the ended attempt of a leased run. */
 export function recordAttempt(
   state: State,
   row: Row,
@@ -232,17 +229,17 @@ export function recordAttempt(
   });
 }
 
-/** How soon a run must be due for nodes to hear of it; later ones are found by polling, unless a node sleeps. */
+/** Nodes hear of runs that are due this soon. Later runs are found by polling, unless a node sleeps. */
 const soonMs = 60_000;
 
-/** Tells those who listen, if one of the runs is due soon. */
+/** Calls listeners if one of the runs is due soon. */
 export function tellDue(state: State, rows: readonly Row[]): void {
   const sleeps = [...state.nodes.values()].some((node) => node.asleep && isAlive(state, node));
   const until = sleeps ? Infinity : state.now() + soonMs;
   if (rows.some((row) => row.readyMs < until)) tell(state, "due");
 }
 
-/** Calls back all who listen, or those of one node; in a turn of its own, unless listening ends before. */
+/** Calls all listeners, or those of one node, in a microtask. */
 export function tell(state: State, what: Heard, node?: number): void {
   for (const ear of state.ears)
     if (node === undefined || ear.node === node)
@@ -251,7 +248,6 @@ export function tell(state: State, what: Heard, node?: number): void {
       });
 }
 
-/** Whether a node's lease stands. */
 export function isAlive(state: State, { leaseUntil }: NodeRow): boolean {
   return leaseUntil >= state.now();
 }
@@ -260,12 +256,11 @@ export function dateOf(ms: number | null): Date | null {
   return ms === null ? null : new Date(ms);
 }
 
-/** The name of the node that has, or last had, the run. */
+/** The name of the run's latest node. */
 function nodeOf(state: State, { node }: Row): string | null {
   return node === null ? null : (state.names.get(node)?.name ?? null);
 }
 
-/** The run as its readers see it. */
 export function recordOf(state: State, row: Row): RunRecord {
   const { id, job, queue, priority, attempt, crashes, token, tags, key, input, progress, options, replayOf, end } = row;
   return {
@@ -286,7 +281,7 @@ export function recordOf(state: State, row: Row): RunRecord {
   };
 }
 
-/** The node with these jobs; other ones than before count from now on. */
+/** The node with these jobs; `jobsMs` changes with them. */
 export function withJobs(row: NodeRow, jobs: readonly string[], nowMs: number): NodeRow {
   return { ...row, jobs: [...jobs], jobsMs: isDeepStrictEqual(row.jobs, jobs) ? row.jobsMs : nowMs };
 }

@@ -7,7 +7,7 @@ import { byName, change, find, save, servedJobs } from "./schedule.ts";
 import type { Row, ScheduleRow } from "./row.ts";
 import { frozen, insert, isAlive, keyName, type State, tell, tellDue, withJobs } from "./state.ts";
 
-/** The way of a schedule, in memory. */
+/** The ticks of the memory store. */
 export function ticks(state: State): Ticks {
   const { step } = state;
   return {
@@ -26,7 +26,7 @@ interface Declaration {
   readonly schedules: readonly NewSchedule[];
 }
 
-/** Notes which schedules a node's jobs declare. A node that was forgotten says nothing: its next beat asks for it again. */
+/** Stores which schedules a node's jobs declare. A forgotten node is skipped: its next beat asks it to publish again. */
 export function declare(state: State, node: number, jobs: readonly Published[]): void {
   const row = state.nodes.get(node);
   if (!row) return;
@@ -40,14 +40,13 @@ export function declare(state: State, node: number, jobs: readonly Published[]):
   if (news.length > 0) tell(state, "tick");
 }
 
-/** Puts a version on record. */
 function note(state: State, declaration: Declaration): void {
   const { job, schedules } = declaration;
   if (versionOf(state, declaration) >= 0) return;
   state.versions.set(job, [...(state.versions.get(job) ?? []), textOf(schedules)]);
 }
 
-/** The place of a version among those of its job; -1 before it was noted. */
+/** The index of a version among those of its job, or -1. */
 function versionOf(state: State, { job, schedules }: Declaration): number {
   return state.versions.get(job)?.indexOf(textOf(schedules)) ?? -1;
 }
@@ -56,14 +55,14 @@ function textOf(schedules: readonly NewSchedule[]): string {
   return JSON.stringify(schedules.toSorted(byName));
 }
 
-/** Whether this version of a job's schedules is in force, and not applied: it is the newest that a live, undraining node has. */
+/** Whether this version of a job's schedules is to be applied: the newest that a live node has which is not draining. */
 function isNews(state: State, job: string, version: number): boolean {
   const voters = [...state.nodes.values()].filter((node) => isAlive(state, node) && !node.draining);
   const newest = Math.max(...voters.map(({ id }) => state.declared.get(id)?.get(job) ?? -1));
   return version === newest && state.applied.get(job) !== version;
 }
 
-/** Whether a node never published, or one of its versions came into force behind its back. */
+/** Whether a node never published, or one of its versions is to be applied. */
 export function isToPublish(state: State, node: number): boolean {
   const own = state.declared.get(node);
   return !own || [...own].some(([job, version]) => isNews(state, job, version));
@@ -81,7 +80,7 @@ function apply(state: State, declaration: Declaration): void {
 
 type Coming = ScheduleRow & { readonly nextMs: number };
 
-/** Schedules that will tick, the earliest first: declared ones only while a live node has their job. */
+/** Schedules that will tick, the earliest first. Declared ones tick only while a live node has their job. */
 export function ticking(state: State): readonly Coming[] {
   const served = servedJobs(state);
   return [...state.schedules.values()]
@@ -104,7 +103,7 @@ function due(state: State, { node, aheadMs, limit, except = [] }: Parameters<Tic
   };
 }
 
-/** Since when the first of the live nodes that have a job has had it, epoch ms. */
+/** Since when a live node has the job, epoch ms. */
 function servedSince(state: State, job: string): number {
   const nodes = [...state.nodes.values()].filter((node) => isAlive(state, node) && node.jobs.includes(job));
   return Math.min(...nodes.map(({ jobsMs }) => jobsMs));
@@ -128,7 +127,7 @@ function liveOf(state: State, { live }: ScheduleRow): readonly number[] {
   return live.filter((id) => state.runs.get(id)?.end === null);
 }
 
-/** Moves a schedule on and makes its runs, which also go to `all`; null: it is not as it was read. */
+/** Advances a schedule and adds its runs, also to `all`. Null: its revision has changed, or it is paused. */
 function move(
   state: State,
   { rev, nextMs, lastMs, runs, ...name }: Tick,
@@ -151,7 +150,7 @@ function move(
   return places.map((run) => run?.id ?? null);
 }
 
-/** The run of a tick; null if the tick's key was ever taken. */
+/** Adds the run of a tick; null if the tick already made one. */
 function makeRun(state: State, { job, input, ...schedule }: ScheduleRow, run: TickRun): Row | null {
   const key = tickKey(schedule.key, run.tickMs);
   if (state.keys.has(keyName(job, key))) return null;

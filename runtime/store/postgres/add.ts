@@ -12,9 +12,9 @@ import { patiently } from "./retry.ts";
 import type { Statements } from "./sql.ts";
 import { sender } from "./transaction.ts";
 
-/** What one statement takes at most; less than a block of ids, which are consecutive within a call. */
+/** Limits of a statement: runs, fewer than a block of ids… */
 const chunk = 1000;
-/** …and in bytes of input, so that large payloads are neither held in memory many times over nor one huge message. */
+/** …and bytes of input, because large payloads are copied several times. */
 const chunkBytes = 4 * 1024 * 1024;
 const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.input.json.length };
 
@@ -26,7 +26,7 @@ interface Parts {
   readonly keyed: KeyedAdds;
 }
 
-/** Adds runs. Unkeyed ones that are in flight together share a statement; so do keyed ones, apart from them. */
+/** Adds runs. Unkeyed adds in flight share a statement, and so do keyed ones. */
 export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
   const keyed = keyedAdds(pool, sql, weighed);
   const parts = { lanes, ids: idBlocks(pool, sql), plain: plainAdds(pool, sql, { size: chunk, ...weighed }), keyed };
@@ -43,7 +43,7 @@ export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
   };
 }
 
-/** The common case, a single plain run whose lane is known, without a detour. */
+/** The fast path of a single unkeyed run whose lane is known. */
 function addOne({ lanes, ids, plain }: Parts, run: NewRun): Promise<Answers> | null {
   const lane = run.key === null ? lanes.numberOf(run) : undefined;
   const id = lane === undefined ? null : ids.next();
@@ -73,7 +73,7 @@ async function add(parts: Parts, runs: readonly NewRun[], tx?: Tx): Promise<Answ
   return answers;
 }
 
-/** A name that can't be a lane was refused: each item by itself, so that only the bad one fails. */
+/** Retries each run alone, so that only the refused one fails. */
 async function apart(parts: Parts, runs: readonly NewRun[], error: Error, tx?: Tx): Promise<Answers> {
   if (isAway(error)) throw error;
   if (runs.length === 1) return [error];
@@ -103,7 +103,7 @@ async function addForNode(
   return parts.plain.lease(numbered.map((item) => ({ ...item, claim })));
 }
 
-/** Gives runs their lanes and consecutive ids, or answers why that is refused. */
+/** Returns runs with lanes and consecutive ids, or the error. */
 async function number({ ids, lanes }: Parts, runs: readonly NewRun[]): Promise<readonly Numbered[] | Error> {
   try {
     return await patiently(async () => {
@@ -116,7 +116,7 @@ async function number({ ids, lanes }: Parts, runs: readonly NewRun[]): Promise<r
   }
 }
 
-/** The runs in parts that one statement may take. */
+/** Runs in parts that fit into one statement. */
 function chunksOf(runs: readonly NewRun[]): readonly (readonly NewRun[])[] {
   const cuts = [0];
   let bytes = 0;

@@ -3,7 +3,7 @@ import { fields, type Pool } from "./pool.ts";
 import { schedule } from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
 
-/** Counts runs that were made by hand as runs of their schedules; in a step of its own, for it waits for ticks that are under way. */
+/** Counts runs that were triggered by hand as runs of their schedules. A step of its own, because it waits for ticks under way. */
 export function attacher(pool: Pool, sql: Statements) {
   const { attach } = schedule(sql);
   return async (runs: readonly NewRun[], answers: readonly (Added | Error)[]): Promise<void> => {

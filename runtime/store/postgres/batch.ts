@@ -1,7 +1,6 @@
-/** Joins calls that are in flight together into one write: whoever comes while a write runs, shares the next one.
- *  No timer: a lone call leaves at the end of its tick. Each caller gets its own answer.
- *  `flush` answers in order, or throws for all of them; `size` bounds what one write takes, and so does `bytes`, by what
- *  `weigh` says of an item; `width` is how many run at once. */
+/** Batches concurrent calls: calls that come while a write runs share the next one. There is no timer; a lone call is written at the end of
+ *  its tick.
+ *  `flush` answers in order, or throws for all. `size`, and `bytes` by `weigh`, bound a write; `width` writes run at once. */
 export function batch<In, Out>(
   flush: (items: readonly In[]) => Promise<readonly Out[]>,
   options: {
@@ -54,7 +53,7 @@ interface Call<In, Out> {
   readonly reject: (error: unknown) => void;
 }
 
-/** How many calls one write takes: one at least. */
+/** How many calls fit into a write; at least one. */
 function endOf(calls: readonly Call<unknown, never>[], size: number, bytes: number): number {
   let count = 0;
   let weight = 0;

@@ -1,5 +1,5 @@
-/** How a node finds runs to claim. Three things make it cheap: claims begin at the low-water mark of each lane; where a notification named
- *  lanes, the next claim looks in these alone; and where the index is slow to walk, full scans go on beside the claims. */
+/** Claims. They begin at the low-water mark of each lane, look only into the lanes that a notification named, and leave full scans of slow
+ *  lanes to run beside them. */
 import type { RunOptions } from "../../../sdk/port/target.ts";
 import type { Claim, Claimed, Lease, Runs } from "../port.ts";
 import type { Lane, Lanes } from "./lane.ts";
@@ -10,7 +10,6 @@ import { scanner, type Scanner } from "./scan.ts";
 import { claimed, taken } from "./sql/claim.ts";
 import type { Statements } from "./sql.ts";
 
-/** What claims and beats work with. */
 export interface Parts {
   readonly pool: Pool;
   readonly sql: Statements;
@@ -18,21 +17,21 @@ export interface Parts {
   readonly marks: Marks;
 }
 
-/** A node of this process that listens. */
+/** A listening node of this process. */
 interface Told {
   readonly hear: (what: "due" | "command" | "tick" | "deaf") => void;
-  /** Lanes in which its last claim left nothing, and nobody told of more since. */
+  /** Lanes that its last claim emptied, without a notification since. */
   readonly quiet: Set<number>;
-  /** It was told of a lane that has not been read yet. */
+  /** It was notified of an unknown lane. */
   hasNew: boolean;
 }
 
-/** More crashes than any run can have. */
+/** More than any run has. */
 const everyCrash = 32_768;
-/** Where a full scan takes long, a claim in a lane without a mark begins this long ago; ms. */
+/** In a slow lane without a mark, claims begin this long ago; ms. */
 const recentMs = 2000;
 const nothing: readonly string[] = [];
-/** From how many lanes on it pays to see first which have something. */
+/** With more lanes, a claim first looks which have runs. */
 const fewLanes = 32;
 
 export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "listen"> {
@@ -53,10 +52,10 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
     }
     const list = lanes.pick(claim.jobs, claim.queues, claim.poll ? undefined : told?.quiet);
     if (!claim.poll && told && list.length === 0) return { leases: [], nowMs: Number.NaN };
-    // A poll brings a full scan: by this claim if that is quick, else beside it.
+    // A poll includes a full scan: by this claim, or beside it if that is slow.
     if (claim.poll && marks.isSlow(list)) scans.start(list);
     else if (claim.poll) marks.forget(list);
-    for (const lane of list) told?.quiet.add(lane); // before the claim: what is told meanwhile counts
+    for (const lane of list) told?.quiet.add(lane); // before the claim, so that notifications meanwhile count
     let isRest = true;
     try {
       const { rev, ...claimed } = await claimFrom(parts, scans, list, claim);
@@ -86,7 +85,7 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
   return { lease, listen };
 }
 
-/** Runs may be due in these lanes; anywhere, also below the marks, if none are given. */
+/** Runs may be due in these lanes; anywhere, also below the marks, for undefined. */
 function notice({ lanes, marks }: Parts, told: Told, named: readonly number[] | undefined): void {
   if (!named) {
     told.quiet.clear();
@@ -101,7 +100,7 @@ function notice({ lanes, marks }: Parts, told: Told, named: readonly number[] | 
 
 type Once = Claimed & { readonly rev: number };
 
-/** Claims what scans have found, then what is above the marks. */
+/** Claims what scans have found, then from the marks. */
 async function claimFrom(parts: Parts, scans: Scanner, list: readonly number[], claim: Claim): Promise<Once> {
   const ids = scans.take(list, claim.limit);
   if (ids.length === 0) return claimOnce(parts, list, claim);
@@ -131,14 +130,14 @@ async function claimOnce(parts: Parts, list: readonly number[], claim: Claim): P
   const rows = await pool
     .rows(name, statement, [numbers(list), numbers(low), ...rest(claim)])
     .catch((error: unknown) => {
-      marks.forget(list); // it may be what was too far to walk
+      marks.forget(list); // the walk may have been too far
       if (isFull) marks.end(list, performance.now() - sentAt, 0, false);
       throw error;
     });
   const { lateMs, lastMs, leases, nowMs, rev, tookMs } = await read(parts, rows);
   const exhausted = leases.length < claim.limit;
   if (isFull) marks.end(list, tookMs, leases.length, exhausted);
-  // Without a mark a claim of what is recent left out what is older, so there is none yet.
+  // Without a mark the claim skipped older runs, so a mark would be wrong.
   const seen = isSlow ? list.filter((lane) => marks.of(lane) > 0) : list;
   marks.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs: performance.now() - sentAt });
   return { leases, nowMs, rev };
@@ -149,12 +148,12 @@ function statementOf({ sql }: Parts, list: readonly number[], { order }: Claim):
   return list.length > fewLanes ? ["tasker_lease_many", sql.leaseMany] : ["tasker_lease", sql.lease];
 }
 
-/** The parameters from $3 on. */
+/** Parameters from $3 on. */
 function rest({ node, ttlMs, limit, aheadMs, crashesBelow }: Claim): readonly number[] {
   return [node, ttlMs, limit, aheadMs, crashesBelow ?? everyCrash];
 }
 
-/** What a claim's rows say. `lateMs` and `lastMs` as in `Seen`. */
+/** `lateMs` and `lastMs` as in `Seen`. */
 async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
   const head = claimed.read(rows[0]!);
   const leases: Lease[] = [];
@@ -163,7 +162,7 @@ async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
   for (const row of rows) {
     if (row[at.id] === null) continue;
     const lane = Number(row[at.lane]);
-    const lease = leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane))); // awaits only what is new: a promise a row is dear
+    const lease = leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane))); // only unknown lanes are awaited: a promise a row is expensive
     const readyMs = Number(row[at.readyMs]);
     leases.push(lease);
     lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
@@ -174,7 +173,7 @@ async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
 
 const at = taken.at(claimed.width);
 
-/** Reads as `taken` says, but by a literal: 0.2 us a run instead of 0.5. */
+/** Reads as `taken` does, by a literal: 0.2 us a run instead of 0.5. */
 function leaseOf(row: Row, lane: Lane): Lease {
   return {
     id: Number(row[at.id]),

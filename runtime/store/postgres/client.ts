@@ -1,6 +1,6 @@
 import type pg from "pg";
 
-/** How long a connection stays at hand after a statement; then it goes back to the pool, which closes what nobody wants. */
+/** A connection is kept this long after a statement, then returned to the pool. */
 const atHandMs = 10_000;
 const tendMs = 1000;
 
@@ -9,14 +9,14 @@ type Client = pg.PoolClient & { ref(): void; unref(): void };
 
 interface Hand {
   readonly client: Client;
-  /** While a statement runs: when it is given up. Else since when the connection is free. */
+  /** While a statement runs: its deadline. Else since when the connection is free. */
   at: number;
-  /** That was over when somebody looked last. */
+  /** The deadline had passed at the last check. */
   isLate: boolean;
 }
 
-/** The connections of a pool, kept at hand between statements: checking them out and in, and a timer a statement, is a fifth of what a
- *  lone statement costs the process. Free ones keep no process alive. */
+/** Connections that are kept between statements: checkout, checkin and a timer a statement are a fifth of the process's cost of a lone
+ *  statement. Free connections do not keep the process alive. */
 export class Clients {
   readonly #free: Hand[] = [];
   readonly #busy = new Set<Hand>();
@@ -30,8 +30,8 @@ export class Clients {
     pool.on("connect", (client) => client.on("error", (error) => this.#lose(client, error)));
   }
 
-  /** Lends a connection for what `act` sends. After `patienceMs`, and up to two seconds, without an answer the connection is given up, for it
-   *  may be half-open: the far end is gone and nobody says so. */
+  /** Lends a connection. Without an answer for `patienceMs`, and up to two seconds more, the connection is dropped, because it may be
+   *  half-open. */
   async use<T>(act: (client: pg.PoolClient) => Promise<T>, patienceMs: number): Promise<T> {
     const hand = this.#free.pop() ?? { client: (await this.#pool.connect()) as Client, at: 0, isLate: false };
     hand.client.ref();
@@ -46,8 +46,8 @@ export class Clients {
     } catch (error) {
       if (!this.#busy.delete(hand)) throw new Error(`timeout: no answer within ${patienceMs} ms`, { cause: error });
       if ((error as { code?: string }).code === "55P03")
-        this.#give(hand); // it met a lock
-      else hand.client.release(error as Error); // nobody knows its state
+        this.#give(hand); // after a lock timeout it is still usable
+      else hand.client.release(error as Error); // its state is unknown
       throw error;
     }
   }
@@ -59,7 +59,7 @@ export class Clients {
   }
 
   #lose(client: pg.PoolClient, error: Error): void {
-    this.#dead.add(client); // it may yet answer: both can come at once
+    this.#dead.add(client); // an answer may still come
     const place = this.#free.findIndex((hand) => hand.client === client);
     if (place >= 0) this.#free.splice(place, 1)[0]!.client.release(error);
   }
@@ -70,9 +70,9 @@ export class Clients {
       if (now <= hand.at) continue;
       if (hand.isLate && this.#busy.delete(hand)) {
         hand.client.release(true); // its statement fails
-        for (const { client } of this.#free.splice(0)) client.release(true); // as silent, maybe: a new one tells
+        for (const { client } of this.#free.splice(0)) client.release(true); // they may be half-open, too
       }
-      hand.isLate = true; // the answer may be here, and be read now that this process is not blocked any more
+      hand.isLate = true; // the answer may be waiting, if this process was blocked
     }
     while (this.#free.length > 0 && now - this.#free[0]!.at > atHandMs) this.#free.shift()!.client.release();
     if (this.#timer && this.#free.length + this.#busy.size === 0) {

@@ -9,24 +9,23 @@ export interface Numbered {
 }
 export type Keyed = Numbered & { readonly run: NewRun & { readonly key: NewKey } };
 
-/** A notification names so many lanes at most. */
+/** A notification names at most so many lanes. */
 const mostNamed = 16;
 
-/** Payload of the notification: the lanes to look at, all if they are many. What is due much later than any node looks ahead is told to
- *  nodes that sleep. Inside a caller's transaction it names no lanes, because its runs may turn up below their low-water marks
- *  (mark.ts). */
+/** The payload of a notification: `d` for due soon, or `l` for later, which only sleeping nodes need, and the lanes, or none for all. In a
+ *  caller's transaction it names no lanes, because its runs may commit below their low-water marks. */
 export function wakes(items: readonly Numbered[], inside = false): string {
   const soon = items.filter(({ run }) => run.delayMs < 60_000);
   const lanes = new Set((soon.length > 0 ? soon : items).map(({ lane }) => lane));
   return `${soon.length > 0 ? "d" : "l"}${inside || lanes.size > mostNamed ? "" : [...lanes].join(",")}`;
 }
 
-/** Epoch ms of the instant asked for; Postgres has no use for those long past. */
+/** Epoch ms of an instant; past ones are bounded. */
 export function at(dueAt: Date | null): number | null {
   return dueAt && Math.max(0, dueAt.getTime());
 }
 
-/** What new runs are, as arrays by column; in the order of $1… of `add`. */
+/** Columns of new runs as arrays, in the order of the parameters of `add`. */
 export function columnsOf(items: readonly Numbered[]) {
   const numbersOf = (of: (run: NewRun) => number | null): string => numbers(items.map(({ run }) => of(run)));
   const textsOf = (of: (run: NewRun) => string | null): string => texts(items.map(({ run }) => of(run)));
@@ -55,7 +54,7 @@ export function optionsOf({ options }: NewRun): string | null {
   return options && JSON.stringify(options);
 }
 
-/** As `columns`, with the payload of the notification and what a key has. */
+/** As `columns`, with the payload of the notification and the keys. */
 export function keyedColumns(items: readonly Keyed[], inside: boolean): readonly unknown[] {
   const keys = items.map((item) => item.run.key);
   const names = [

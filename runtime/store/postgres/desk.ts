@@ -9,14 +9,14 @@ import { act, desk as statements, hearers } from "./sql/desk.ts";
 import { statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
-/** How long an act is repeated while another open transaction holds the key of a run, before its caller hears of it. */
+/** An act is repeated this long while another transaction holds the key of a run. */
 const patienceMs = 2000;
 
-/** Acts of people, in Postgres. */
+/** The desk of the Postgres store. */
 export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
   const text = statements(sql);
 
-  /** Answers for `ids`, in order: those that `rows` (id, done, status) name, and what the others are instead. */
+  /** Returns the acts in `rows`, and the status of the other runs, in the order of `ids`. */
   async function answer(ids: readonly number[], rows: readonly Row[]): Promise<readonly Act[]> {
     const acts = new Map<number, Act>(act.all(rows).map((one) => [one.id, one]));
     const left = ids.filter((id) => !acts.has(id));
@@ -29,7 +29,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     return outwait(() => pool.rows(name, statement, values), patienceMs, claimed);
   }
 
-  /** The lane of another priority, made before the edit: inside it only the run's own row is touched. */
+  /** The lane of another priority. It is created before the edit, which only writes the run's row. */
   async function laneFor(id: number, priority: number): Promise<number | null> {
     const [row] = await pool.rows("tasker_lane_of", text.laneOf, [id]);
     if (!row) return null;
@@ -62,7 +62,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
     async pause(queue, paused) {
       await pool.rows("tasker_pause", text.pause, [queue, paused]);
       if (!paused) return 0;
-      const [row] = await pool.rows("tasker_recall", text.recall, [queue]); // apart: what was claimed meanwhile counts
+      const [row] = await pool.rows("tasker_recall", text.recall, [queue]); // a separate statement, which sees later claims
       return Number(row![0]);
     },
     async purge(filter, limit) {

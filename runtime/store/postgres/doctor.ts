@@ -4,19 +4,16 @@ import { mostCounted, type Facts } from "./fact.ts";
 import { names, schemaName } from "./migrate.ts";
 import { connection, explain, placeOf } from "./pool.ts";
 
-/** How long the server may take over one question, ms. */
 const questionMs = 5000;
 
-/** A look at a database that changes nothing: each question is a read-only transaction of a few seconds at most. */
+/** Inspects a database. Each question is a read-only transaction with a timeout. */
 export interface Doctor {
-  /** Numbers of all migrations of this version. */
   readonly migrations: readonly string[];
   /** @throws {StoreUnavailable} {StoreUnusable} and what the server says if it refuses */
   ask<Q extends keyof Facts>(question: Q): Promise<readonly Facts[Q][]>;
-  /** Times one round trip; `serverMs` is the server's clock at some instant of it, epoch ms. */
+  /** Times a round trip; `serverMs` is the server's clock meanwhile, epoch ms. */
   trip(): Promise<{ readonly tookMs: number; readonly serverMs: number }>;
-  /** Whether two statements of one session may reach different backends, as behind a pool by transaction, and whether anything
-   *  stands between at all. */
+  /** Whether statements of a session may reach different backends, as behind a pooler by transaction, and whether any pooler stands between. */
   pooled(): Promise<{ readonly byTransaction: boolean; readonly between: boolean }>;
   close(): Promise<void>;
 }
@@ -24,7 +21,7 @@ export interface Doctor {
 export interface DoctorOptions {
   readonly url: string;
   readonly schema: string;
-  /** From when on an open transaction is long. */
+  /** Transactions are long from this on. */
   readonly longMs: number;
 }
 
@@ -48,7 +45,7 @@ export async function openDoctor(options: DoctorOptions): Promise<Doctor> {
     async ask<Q extends keyof Facts>(question: Q) {
       const rows = `select coalesce(json_agg(t), '[]')::text from (${text[question]}) t`;
       const bounds = `begin read only; set local statement_timeout = ${questionMs}; set local lock_timeout = 1000`;
-      return JSON.parse(await query(`${bounds}; ${rows}; commit`)) as Facts[Q][]; // columns as the statement names them
+      return JSON.parse(await query(`${bounds}; ${rows}; commit`)) as Facts[Q][]; // columns are named as in the statement
     },
     async trip() {
       const sentAt = performance.now();
@@ -62,7 +59,7 @@ export async function openDoctor(options: DoctorOptions): Promise<Doctor> {
 
 async function connected(url: string): Promise<pg.Client> {
   const client = new pg.Client({ ...connection(url), query_timeout: 2 * questionMs });
-  client.on("error", () => undefined); // the question that is asked then fails, too
+  client.on("error", () => undefined); // the query fails, too
   try {
     await client.connect();
     return client;
@@ -72,14 +69,14 @@ async function connected(url: string): Promise<pg.Client> {
   }
 }
 
-/** Sends statements at once and answers the one value that one of them selects. */
+/** Sends statements, and returns the one value that they select. */
 async function single(client: pg.Client, statement: string): Promise<string> {
   const types = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
   const results = await client.query({ text: statement, rowMode: "array", types });
   return [results].flat().flatMap(({ rows }) => rows as unknown as string[][])[0]![0]!;
 }
 
-/** While another session is within a transaction, a session of its own still has its own backend. */
+/** While another session is in a transaction, a session without a pooler keeps its backend. */
 async function pooled(client: pg.Client, url: string): Promise<{ byTransaction: boolean; between: boolean }> {
   const pid = (of: pg.Client): Promise<string> => single(of, "select pg_backend_pid()");
   const first = await pid(client);

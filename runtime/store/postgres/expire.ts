@@ -1,19 +1,18 @@
 import { schemaName } from "./migrate.ts";
 import { withClient } from "./pool.ts";
 
-/** A run that a node held as its process ended. */
+/** A run that a node held when its process ended. */
 export interface Held {
   readonly id: number;
   readonly job: string;
-  /** With this one: a run that is not known to have started counts one at most. */
+  /** This crash included; without a recorded start it counts as one at most. */
   readonly crashes: number;
-  /** Whether it is known to have started: only such a run fails by a crash. */
+  /** Whether its start is recorded: only then may a crash fail it. */
   readonly started: boolean;
 }
 
-/** Ends the leases of a node whose process is gone for certain, by its name, or with null those of all nodes: for whoever knows that
- *  better than a lease that runs out. What it had under way counts as crashed, as ever,
- *  and is answered. A database without our tables is left alone. */
+/** Expires the leases of the node of this name, whose process is gone, or of all nodes for null. Its runs count as crashed, and are returned.
+ *  A database without tasker's tables is left alone. */
 export async function expireNode(
   { url, schema }: { readonly url: string; readonly schema: string },
   name: string | null,

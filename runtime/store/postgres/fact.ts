@@ -1,7 +1,7 @@
-/** Counts stop here. */
+/** Counts are capped. */
 export const mostCounted = 10_000;
 
-/** What can be asked of a database, with the rows that come back. Spans are ms. */
+/** Questions about a database, with the rows of their answers. Spans are ms. */
 export interface Facts {
   readonly server: {
     readonly version: string;
@@ -12,7 +12,7 @@ export interface Facts {
     readonly connections: number;
     readonly most: number;
   };
-  /** Settings as this role and database have them, whatever this session set. */
+  /** The defaults of this role and database, not the settings of the session. */
   readonly settings: { readonly name: string; readonly value: string };
   readonly rights: {
     readonly there: boolean;
@@ -32,7 +32,7 @@ export interface Facts {
     readonly bytes: number;
     readonly unvacuumed: boolean;
   };
-  /** Transactions of others in this database that have been open for long. `holds`: vacuum can't remove what died since. */
+  /** Long transactions of other sessions. `holds`: vacuum can't remove rows that are dead since. */
   readonly transactions: {
     readonly pid: number;
     readonly role: string | null;
@@ -44,7 +44,7 @@ export interface Facts {
     readonly holds: boolean;
     readonly query: string | null;
   };
-  /** Sessions of which this role may see nothing. */
+  /** Sessions that this role may not see. */
   readonly hidden: { readonly count: number };
   readonly prepared: { readonly gid: string; readonly owner: string; readonly ageMs: number };
   readonly slots: { readonly name: string; readonly xmin: number | null; readonly bytes: number | null };
@@ -52,14 +52,14 @@ export interface Facts {
     readonly name: string;
     readonly alive: boolean;
     readonly draining: boolean;
-    /** It does not beat until something falls due, or it is told of a run. */
+    /** It does not beat until it is notified, or a run falls due. */
     readonly asleep: boolean;
     readonly seenMs: number;
     readonly jobs: readonly string[];
   };
-  /** Runs that are held by nodes whose lease ended some time ago. */
+  /** Runs that dead nodes hold. */
   readonly held: { readonly node: string; readonly runs: number };
-  /** Runs whose own lease lapsed long ago; none: no row. */
+  /** Runs whose own lease lapsed long ago; no row if there are none. */
   readonly lapsed: { readonly count: number; readonly oldestMs: number };
   /** Due runs by lane, those of hooks included. `served`: a live node has the job. */
   readonly due: {
@@ -78,6 +78,6 @@ export interface Facts {
     readonly overdueMs: number;
     readonly served: boolean;
   };
-  /** By kind of history: whether tomorrow has its partition, and how many rows are in the default one. */
+  /** By kind of history: whether tomorrow's partition exists, and how many rows are in the default one. */
   readonly partitions: { readonly kind: string; readonly tomorrow: boolean; readonly strays: number };
 }

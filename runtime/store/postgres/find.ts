@@ -8,11 +8,11 @@ import { clocked, find as statements, queue } from "./sql/find.ts";
 import * as record from "./sql/record.ts";
 import type { Statements } from "./sql.ts";
 
-/** Counts of a lane stop here. */
+/** Counts of a lane are capped. */
 const depthCap = 10_000;
 const rateWindowMs = 5 * 60_000;
 
-/** Reading, in Postgres. */
+/** The reads of the Postgres store. */
 export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   const text = statements(sql);
   const look = looker(pool, sql);
@@ -66,8 +66,8 @@ const search = () => import("./search.ts");
 
 type Get = (id: number) => Promise<RunRecord | null>;
 
-/** Marks the run as watched, so that its end is told, then looks; looks again when told, and every second besides. Where nobody is told it looks
- *  after a tenth of the time that it has waited. */
+/** Marks the run as watched, so that its end is notified, and polls every second besides. Without notifications the pause is a tenth of the
+ *  time waited so far. */
 async function awaited(
   { pool, watch, listener, get }: { pool: Pool; watch: string; listener: Listener; get: Get },
   ...[id, waitMs, signal]: Parameters<Find["awaited"]>
@@ -89,7 +89,7 @@ async function awaited(
       const run = await get(id);
       if (!run || isFinal(run.status)) return run;
       const soon = listener.isDeaf ? Math.max(50, (performance.now() - since) / 10) : 1000;
-      const left = Math.min(marked ? soon : 50, 1000, deadline - performance.now()); // not marked: a claim has the row just now
+      const left = Math.min(marked ? soon : 50, 1000, deadline - performance.now()); // not marked: a claim has locked the row
       if (left <= 0 || signal?.aborted) return null;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, told ? 0 : left);

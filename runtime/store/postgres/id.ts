@@ -1,13 +1,13 @@
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
-/** Ids left in a block are dropped after this, so that ids of different processes stay in the order of time. */
+/** A block is dropped after this time, so that ids of different processes stay in the order of time. */
 const freshMs = 2000;
 const blockSize = 1024;
 
 export type Ids = ReturnType<typeof idBlocks>;
 
-/** Ids from blocks of the sequence. More at once than a block takes several, if they follow each other. */
+/** Ids from blocks of the sequence. A call for more than a block takes several consecutive ones. */
 export function idBlocks(pool: Pool, sql: Statements) {
   let next = 0;
   let end = 0;
@@ -20,9 +20,9 @@ export function idBlocks(pool: Pool, sql: Statements) {
     until = performance.now() + freshMs;
   }
   return {
-    /** One id, if there is one at hand. */
+    /** An id from the current block, or null. */
     next: (): number | null => (next < end && performance.now() <= until ? next++ : null),
-    /** The first of so many consecutive ids. */
+    /** The first of `count` consecutive ids. */
     async take(count: number): Promise<number> {
       if (performance.now() > until) next = end;
       while (end - next < count) await (fetching ??= fetch().finally(() => (fetching = null)));

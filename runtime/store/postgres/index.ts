@@ -20,21 +20,21 @@ import { ticks } from "./tick.ts";
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database` */
   readonly url: string;
-  /** Where the tables are; `tasker` by default. */
+  /** The schema of the tables; `tasker` by default. */
   readonly schema?: string | undefined;
   /** Connections of the pool, 3 by default; one more listens. */
   readonly max?: number | undefined;
-  /** Whether to prepare statements, set what the planner may do, and listen: as each connection has a session of its own, or, behind a pooler
-   *  (PgBouncer in transaction mode), has none. Found out by default; then a pooler by session is taken for one by transaction. */
+  /** Whether each connection has a session of its own, so that statements are prepared and one connection listens. False behind a pooler by
+   *  transaction, such as PgBouncer. Detected by default; a pooler by session is then taken for one by transaction. */
   readonly prepare?: boolean | undefined;
-  /** Bring the schema up to date at `open`, true by default. */
+  /** Whether `open` migrates the schema; true by default. */
   readonly migrate?: boolean | undefined;
-  /** For tests: the store's clock is moved by the table `skew` of the schema. */
+  /** For tests: the table `skew` shifts the store's clock. */
   readonly skew?: boolean | undefined;
 }
 
 /** A store in PostgreSQL ≥ 13. Connects at `open`, or at the first call.
- *  @throws {InvalidInput} if the URL or the schema's name can't be right */
+ *  @throws {InvalidInput} for an invalid URL or schema name */
 export function postgres(options: PostgresOptions): Guarded {
   const schema = schemaName(options.schema ?? "tasker");
   if (!/^postgres(ql)?:\/\//.test(options.url) || !URL.canParse(options.url))
@@ -66,7 +66,7 @@ export function postgres(options: PostgresOptions): Guarded {
       return opening;
     },
     async close() {
-      const awake = setInterval(() => undefined, 1000); // idle connections don't keep a process up, but their goodbye must
+      const awake = setInterval(() => undefined, 1000); // keeps the process up until the connections have closed
       try {
         await heard.close();
         await pool.close();
@@ -82,7 +82,7 @@ async function bringUp(pool: Pool, options: PostgresOptions, schema: string): Pr
   await migrate({ url: options.url, schema });
 }
 
-/** Repeats while the database is away, with a growing pause, until `signal` aborts; without a signal it fails at once. */
+/** Repeats until the database is there, or `signal` aborts. Without a signal it fails at once. */
 async function untilThere(call: () => Promise<void>, signal?: AbortSignal): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {

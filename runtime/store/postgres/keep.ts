@@ -3,17 +3,17 @@ import type { Pool } from "./pool.ts";
 import { keep as statements } from "./sql/keep.ts";
 import type { Statements } from "./sql.ts";
 
-/** Days for which partitions are made ahead. */
+/** Partitions are created for so many days ahead. */
 const daysAhead = 7;
 const bound = 2000;
-/** Partitions made or dropped by one call; the rest is left to the next. */
+/** Partitions created or dropped by one call; the next call goes on. */
 const mostChanges = 100;
 
-/** Deletes history that is kept no longer, makes room for the coming days, and answers how many runs were deleted. One node at a time
- *  does it; the others skip it. */
+/** Deletes history past its retention, and creates partitions for the coming days. Returns how many runs were deleted. One node works at a
+ *  time; the others skip it. */
 export function pruner(pool: Pool, sql: Statements) {
   const text = statements(sql);
-  /** Repeats a statement until it finds less than it may take. */
+  /** Repeats a statement until it deletes less than its limit. */
   const all = async (statement: string, keepMs: number): Promise<number> => {
     for (let sum = 0; ;) {
       const [row] = await pool.rows("", statement, [keepMs, bound]);

@@ -14,13 +14,13 @@ type Answers = Promise<readonly (Added | Error)[]>;
 
 export type KeyedAdds = ReturnType<typeof keyedAdds>;
 
-/** Adds of runs with a key. Those that are in flight together share a statement. */
+/** Adds of runs with a key. Calls in flight share a statement. */
 export function keyedAdds(
   pool: Pool,
   sql: Statements,
   bounds: { readonly bytes: number; readonly weigh: (item: Keyed) => number },
 ) {
-  const turns = gateOf(1); // however many wait for claimed keys, they hold one connection among them
+  const turns = gateOf(1); // waits for claimed keys take one connection in all
   const claim = (items: readonly Keyed[], again: boolean): Answers =>
     addKeyed({ send: senderFor(pool, sql, items, again), sql, own: true }, items);
   const claimInTurn = async (items: readonly Keyed[]): Answers => {
@@ -34,8 +34,7 @@ export function keyedAdds(
   });
   const few = batch((items: readonly Keyed[]) => isolated(items, claimInTurn, isAwayOnly), { size: 25, ...bounds });
 
-  /** Of items that met a key which another open transaction claims, few at a time are written again, so that only those that
-   *  want that very key wait for its end, by themselves. */
+  /** Retries an item whose batch met a claimed key, in small batches, then alone, so that only runs with that key wait. */
   async function claimApart(item: Keyed): Promise<Added | Error> {
     const [answer] = await few([item]);
     if (!isBusy(answer)) return answer!;
@@ -61,7 +60,7 @@ export function isKeyed(item: Numbered): item is Keyed {
   return item.run.key !== null;
 }
 
-/** Why a run can't be added in a caller's transaction, or null. */
+/** Refuses `onConflict: "replace"` in a caller's transaction. */
 export function replacesInside({ key }: NewRun): InvalidInput | null {
   if (key?.onConflict !== "replace") return null;
   return new InvalidInput(
@@ -69,7 +68,7 @@ export function replacesInside({ key }: NewRun): InvalidInput | null {
   );
 }
 
-/** What keyed adds are sent on. `own`: not in a caller's transaction. */
+/** `own`: not in a caller's transaction. */
 interface Via {
   readonly send: Send;
   readonly sql: Statements;
@@ -86,7 +85,7 @@ async function addKeyed(via: Via, items: readonly Keyed[]): Answers {
   return items.map((item) => lost.get(item.id) ?? { id: item.id, created: true, conflict: false });
 }
 
-/** Answers those whose key is held, and takes over keys that their run has let go of. */
+/** Answers items whose key is held, and takes over keys that are not held any more. */
 async function resolveKeys(via: Via, losers: readonly Keyed[]): Promise<Map<number, Added | Error>> {
   const answers = new Map<number, Added | Error>();
   const names = [texts(losers.map(({ run }) => run.job)), texts(losers.map(({ run }) => run.key.key))];
@@ -100,12 +99,12 @@ async function resolveKeys(via: Via, losers: readonly Keyed[]): Promise<Map<numb
   return answers;
 }
 
-/** The key has a run: return it, replace its input, or refuse. */
+/** The key is held: returns its run, replaces it, or refuses. */
 async function held({ send, sql }: Via, { id: own, run, lane }: Keyed, by: Holder): Promise<Added | Error> {
   const id = by.run;
-  if (id === own) return { id, created: true, conflict: false }; // the repeat of an add that had been written
+  if (id === own) return { id, created: true, conflict: false }; // a repeated add that had been written
   const { key, input, delayMs, dueAt, ttlMs } = run;
-  const conflict = by.hash !== "" && by.hash !== key.hash; // "": not known
+  const conflict = by.hash !== "" && by.hash !== key.hash; // "": unknown
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(id));
   if (key.onConflict === "replace" && by.unstarted) {
     const values = [id, lane, delayMs, at(dueAt), input.json, input.meta, key.hash, tagsOf(run), optionsOf(run), ttlMs];
@@ -117,7 +116,7 @@ async function held({ send, sql }: Via, { id: own, run, lane }: Keyed, by: Holde
   return { id, created: false, conflict };
 }
 
-/** The key's run has let go of it, or was purged with it: claim the key for this run, or find out who was faster. */
+/** The key is not held any more: claims it, or returns who was faster. */
 async function takeOver(via: Via, item: Keyed, by: Holder | undefined): Promise<Added | Error> {
   const { send, sql, own } = via;
   if (by) {

@@ -11,7 +11,7 @@ export interface Lane {
 }
 type LaneName = Omit<Lane, "id">;
 
-/** The table of lanes, (queue, job, priority) → number, as last read. */
+/** The table of lanes, (queue, job, priority) → id, as last read. */
 export class Lanes {
   #known = new Map<string, Lane>();
   #byId = new Map<number, Lane>();
@@ -26,15 +26,15 @@ export class Lanes {
     this.#sql = sql;
   }
 
-  /** The revision of the settings at which the lanes were read; -1 before. */
+  /** The revision at which lanes were read; -1 before. */
   get rev(): number {
     return this.#rev;
   }
 
-  /** Numbers of these lanes, in order; new ones are made, in a statement of their own. */
+  /** Ids of these lanes, in order; missing lanes are created. */
   async ensure(names: readonly LaneName[]): Promise<readonly number[]> {
     const unknown = (): readonly LaneName[] => names.filter((name) => !this.#known.has(keyOf(name)));
-    if (this.#rev < 0 && unknown().length > 0) await this.#begin(); // a process that starts again makes none
+    if (this.#rev < 0 && unknown().length > 0) await this.#begin(); // after a restart all lanes exist
     const missing = unknown();
     if (missing.length > 0) {
       await this.#pool.rows("tasker_lanes", this.#sql.lanes, fields(missing, "queue", "job", "priority"));
@@ -43,16 +43,16 @@ export class Lanes {
     return names.map((name) => this.#known.get(keyOf(name))!.id);
   }
 
-  /** Begins to read the lanes, if they never were. */
+  /** Starts to read the lanes, unless they were read. */
   warm(): void {
-    if (this.#rev < 0) this.#begin().catch(() => undefined); // whoever needs them reads again
+    if (this.#rev < 0) this.#begin().catch(() => undefined); // the next caller reads them again
   }
 
   known(id: number): Lane | undefined {
     return this.#byId.get(id);
   }
 
-  /** The number of a lane that has been read already. */
+  /** The id of a lane that is known. */
   numberOf(name: LaneName): number | undefined {
     return this.#known.get(keyOf(name))?.id;
   }
@@ -64,7 +64,7 @@ export class Lanes {
     return lane;
   }
 
-  /** Numbers of the lanes of these jobs and queues, highest priority first, equal ones by turns; without those in `except`. */
+  /** Ids of the lanes of these jobs and queues without those in `except`, by descending priority; equal ones take turns. */
   pick(jobs: readonly string[], queues: Claim["queues"], except?: ReadonlySet<number>): readonly number[] {
     const wanted = new Set(jobs);
     const named = new Set("only" in queues ? queues.only : queues.not);
@@ -77,20 +77,20 @@ export class Lanes {
     return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
   }
 
-  /** Numbers of the lanes of these jobs, as last read. */
+  /** Ids of the lanes of these jobs, as last read. */
   of(jobs: readonly string[]): readonly number[] {
     const wanted = new Set(jobs);
     return [...this.#byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
   }
 
-  /** Reads the lanes again if the settings stand at another revision than when they were read. True if so. */
+  /** Reads the lanes again if the revision has changed. Returns whether it did. */
   async follow(rev: number): Promise<boolean> {
     if (rev === this.#rev) return false;
     await this.#read();
     return true;
   }
 
-  /** Reads for the first time, once for all who ask meanwhile. */
+  /** Reads once for all concurrent callers. */
   #begin(): Promise<void> {
     return (this.#first ??= this.#read().finally(() => (this.#first = null)));
   }

@@ -7,7 +7,7 @@ const partMs = 1000;
 
 type Hear = (kind: string, rest: string) => void;
 
-/** Hears notifications on one connection of its own, which comes back by itself. Best effort: everybody also polls. */
+/** The notifier: listens on a connection of its own, and reconnects. Best effort: everybody also polls. */
 export class Listener {
   readonly #heard = new Set<Hear>();
   #client: pg.Client | null = null;
@@ -20,25 +20,25 @@ export class Listener {
   readonly #channel: string;
   readonly #isOwn: boolean;
 
-  /** `isOwn`: its connection is known to have a session of its own. */
+  /** `isOwn`: its connection has a session of its own. */
   constructor(url: string, channel: string, isOwn: boolean) {
     this.#url = url;
     this.#channel = channel;
     this.#isOwn = isOwn;
   }
 
-  /** Nobody can listen here: a pooler stands between. */
+  /** A pooler stands between, so nothing is heard. */
   get isDeaf(): boolean {
     return this.#isDeaf;
   }
 
-  /** As `listen` of `Runs`. `lanes`: where runs may be due; anywhere if they are left out. */
+  /** As `listen` of `Runs`. `lanes`: where runs may be due; undefined: anywhere. */
   async listen(
     node: number,
     hear: (what: "due" | "command" | "tick" | "deaf", lanes?: readonly number[]) => void,
   ): Promise<() => Promise<void>> {
     const stop = this.#add((kind, rest) => {
-      const due = kind === "d" || kind === "l"; // soon; or later, for nodes that sleep
+      const due = kind === "d" || kind === "l"; // soon, or later, for nodes that sleep
       if (kind === "r" || (due && rest === "")) hear("due");
       else if (due) hear("due", rest.split(",").map(Number));
       if (kind === "x") hear("deaf");
@@ -49,7 +49,7 @@ export class Listener {
     return async () => stop();
   }
 
-  /** Calls back with the runs that ended, of those that somebody waits for; also, with none, after a gap. */
+  /** Calls back with ids of watched runs that ended; with none after a reconnect. */
   ended(hear: (ids: readonly number[]) => void): () => void {
     return this.#add((kind, rest) => {
       if (kind === "w") hear(rest.split(",").map(Number));
@@ -85,17 +85,17 @@ export class Listener {
     await fresh.connect();
     if (!(await prepareSession(fresh, this.#isOwn))) return this.#defer(fresh);
     await fresh.query({ text: `listen "${this.#channel}"`, query_timeout: connectMs } as pg.QueryConfig);
-    streamOf(fresh)?.unref?.(); // not before: who awaits this may have nothing else that keeps the process up
-    if (this.#tries > 0) this.#tell("r", ""); // whatever was missed while nobody listened
+    streamOf(fresh)?.unref?.(); // not before: an awaiting caller may have nothing else that keeps the process up
+    if (this.#tries > 0) this.#tell("r", ""); // notifications may have been missed
     this.#tries = 0;
   }
 
-  /** Gives up listening: through a pooler others would be sent what is meant for us. */
+  /** Stops listening: through a pooler other clients would get our notifications. */
   #defer(fresh: pg.Client): void {
     this.#isDeaf = true;
     this.#client = null;
     void part(fresh);
-    this.#tell("r", ""); // they will look by themselves from now on
+    this.#tell("r", ""); // they poll from now on
     this.#tell("x", "");
   }
 
@@ -104,7 +104,7 @@ export class Listener {
     this.#client = null;
     void part(lost);
     if (this.#closed) return;
-    if (this.#heard.size === 0) return void (this.#first = null); // the next listener connects anew
+    if (this.#heard.size === 0) return void (this.#first = null); // the next listener reconnects
     this.#tell("x", "");
     this.#timer = setTimeout(
       () => {
@@ -129,7 +129,7 @@ function streamOf(client: pg.Client) {
   return (client as unknown as Socketed).connection?.stream;
 }
 
-/** Ends a connection; one whose far end says nothing more is cut off. */
+/** Ends a connection, or cuts it if the server does not answer. */
 async function part(client: pg.Client): Promise<void> {
   const timer = setTimeout(() => streamOf(client)?.destroy(), partMs);
   await client.end().catch(() => undefined);

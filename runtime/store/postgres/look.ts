@@ -1,13 +1,12 @@
 import type { Pool } from "./pool.ts";
 import type { Statements } from "./sql.ts";
 
-/** How often a node is asked at most; ms. */
+/** A node is asked once in this time at most; ms. */
 const everyMs = 1000;
-/** Names that are remembered at most. */
+/** So many names are remembered at most. */
 const mostNodes = 1000;
 
-/** Asks nodes to record which of their runs have started, because somebody looks: the node that has the run, or all. Nobody waits for it, and
- *  it may fail. */
+/** Asks the node of a run, or all nodes, to record starts. Best effort, and not awaited. */
 export function looker(
   pool: Pool,
   sql: Statements,
@@ -24,7 +23,7 @@ export function looker(
   };
 }
 
-/** A command without a run, which stays for as long as no other is left. $1 run or null */
+/** A command without a run, at most one a node in `everyMs`. $1 run or null */
 function statement({ schema: s, clock, channel }: Statements): string {
   return `
   with sent as (

@@ -9,18 +9,18 @@ import { withClient, type Pool } from "./pool.ts";
 export interface MigrateOptions {
   /** `postgres://…` */
   readonly url: string;
-  /** `tasker` by default; lower-case letters, digits and `_`, at most 40. */
+  /** `tasker` by default; at most 40 of lower-case letters, digits and `_`. */
   readonly schema?: string | undefined;
 }
 
-/** What `migrate` did; `from` and `to` are the newest migrations before and after. */
+/** `from` and `to` are the newest migrations before and after. */
 export interface Migrated {
   readonly from: string | null;
   readonly to: string;
   readonly applied: readonly string[];
 }
 
-/** All migrations of this version, in order: statements, where `{schema}` is the schema's name. Forward only; a released one is never edited. */
+/** All migrations, in order, where `{schema}` is the schema's name. A released one is never edited. */
 const texts = new Map([
   ["001", first],
   ["002", second],
@@ -28,10 +28,10 @@ const texts = new Map([
   ["004", fourth],
 ]);
 
-/** Their numbers. */
 export const names: readonly string[] = [...texts.keys()];
 
-/** The table of what has been applied, which version 0.1.0 made through Kysely. Neither is made where it is, for a role may lack the right to. */
+/** The table of applied migrations; version 0.1.0 created it through Kysely. An existing one is not created, because the role may lack the
+ *  right to. */
 const ledger = `do $$ begin
   if to_regnamespace('{schema}') is null then create schema "{schema}"; end if;
   if to_regclass('{schema}.migrations') is null then
@@ -48,13 +48,13 @@ export function schemaName(schema: string): string {
   );
 }
 
-/** Numbers of the migrations that this version has and the database lacks. Changes nothing. */
+/** Migrations that the database lacks. Changes nothing. */
 export async function pending(options: MigrateOptions): Promise<readonly string[]> {
   const schema = schemaName(options.schema ?? "tasker");
   return missing(await withClient(options.url, (client) => applied(client, schema)));
 }
 
-/** Whether the database has all migrations of this version: one statement, on a connection of the pool that will be used anyway. */
+/** Whether the database has all migrations; on the pool, whose connection will be used anyway. */
 export async function isCurrent(pool: Pool, schema: string): Promise<boolean> {
   try {
     const rows = await pool.rows("", `select name from "${schema}".migrations`, []);
@@ -66,8 +66,7 @@ export async function isCurrent(pool: Pool, schema: string): Promise<boolean> {
   }
 }
 
-/** Brings the schema up to date. Any number of processes may do this at once: one does the work, under an advisory lock.
- *  A database that is newer than this version is left as it is.
+/** Migrates the schema. Processes may do so concurrently: one applies, under an advisory lock. A newer schema is left as it is.
  *  @throws {StoreUnusable} if the role lacks the rights */
 export async function migrate(options: MigrateOptions): Promise<Migrated> {
   const schema = schemaName(options.schema ?? "tasker");
@@ -78,10 +77,10 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
   });
 }
 
-/** Makes what is missing, all of it or nothing, one process at a time; answers what this one made. */
+/** Applies what is missing in one transaction; returns what it applied. */
 async function apply(client: pg.Client, schema: string): Promise<readonly string[]> {
   try {
-    await client.query("begin isolation level read committed"); // at another, a process would not see what the one before it made
+    await client.query("begin isolation level read committed"); // else a process would not see what another has committed
     await client.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [`tasker:${schema}:migrate`]);
     await client.query(ledger.replaceAll("{schema}", schema));
     const before = await applied(client, schema);
@@ -102,7 +101,7 @@ async function apply(client: pg.Client, schema: string): Promise<readonly string
   }
 }
 
-/** Numbers of the migrations that the database has, in order. */
+/** Migrations that the database has, in order. */
 async function applied(client: pg.Client, schema: string): Promise<readonly string[]> {
   const { rows } = await client.query<{ there: boolean }>("select to_regclass($1) is not null there", [
     `${schema}.migrations`,

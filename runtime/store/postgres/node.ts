@@ -4,16 +4,16 @@ import { publisher } from "./publish.ts";
 import { fields, numbers, texts } from "./pool.ts";
 import { asked, beaten, node as statements } from "./sql/node.ts";
 
-/** A node with more lanes looks for what comes by claims alone: each lane costs a beat two steps into an index. */
+/** A node with more lanes finds out what comes by claims alone: each lane costs a beat two steps in an index. */
 const mostLanes = 1000;
 
-/** Nodes and what they publish, in Postgres. */
+/** The nodes of the Postgres store. */
 export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
   const text = statements(sql);
   return {
     async join(info, ttlMs) {
       const joined = pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
-      lanes.warm(); // beside it, for publishing follows
+      lanes.warm(); // meanwhile, because publishing follows
       const [row] = await joined;
       return Number(row![0]);
     },
@@ -40,7 +40,7 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
   };
 }
 
-/** Whether to look in its lanes for what comes. */
+/** Whether a beat looks for what comes in these lanes. */
 function looksOut(lanes: readonly number[], { busy, heap }: NodeState): boolean {
   return busy + heap === 0 && lanes.length <= mostLanes;
 }

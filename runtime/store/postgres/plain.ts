@@ -13,13 +13,13 @@ type Answers = Promise<readonly (Added | Error)[]>;
 
 export type PlainAdds = ReturnType<typeof plainAdds>;
 
-/** Adds of runs without a key. Those that are in flight together share a statement. */
+/** Adds of runs without a key. Calls in flight share a statement. */
 export function plainAdds(
   pool: Pool,
   sql: Statements,
   bounds: { readonly size: number; readonly bytes: number; readonly weigh: (item: Numbered) => number },
 ) {
-  /** Calls in flight together as one write, which is sent again while the server is away. */
+  /** Batches a write, and repeats it while the server is away. */
   const together = <T extends Numbered, A extends Added>(write: Write<T, A>) =>
     batch(
       (items: readonly T[]) =>
@@ -63,8 +63,7 @@ async function addPlain(
   return items.map((item) => ({ id: item.id, created: true, conflict: false }));
 }
 
-/** Adds runs under a lease. A repeat takes back the leases that an earlier try may have written, for its answer was lost, and adds what is
- *  missing as anybody's. */
+/** Adds runs under a lease. A repeat drops the leases that an earlier try may have written, and adds what is missing unleased. */
 async function addLeased(
   send: Send,
   sql: Statements,
@@ -81,7 +80,7 @@ async function addLeased(
   const values = [id(), lane(), input(), meta(), tags(), options(), ttl(), node, ttlMs];
   const rows = leased.all(await send("tasker_add_leased", sql.addLeased, values));
   const { nowMs, dueMs } = rows[0]!;
-  const free = new Set(rows.map((row) => row.unleased)); // of null where all are leased
+  const free = new Set(rows.map((row) => row.unleased)); // null if all are leased
   return items.map((item) => {
     const lease = free.has(item.id) ? null : leaseOf(item, dueMs);
     return { id: item.id, created: true, conflict: false, nowMs, lease };

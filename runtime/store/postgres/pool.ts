@@ -4,27 +4,26 @@ import { StoreUnavailable, StoreUnusable, TaskerError } from "../../../sdk/port/
 import { Clients } from "./client.ts";
 import { connectMs, prepareSession, warnOfPooler } from "./session.ts";
 
-/** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs, ours or the application's. */
+/** A row as Postgres sends it: text or null, in the order of the select list. No type parser runs. */
 export type Row = readonly (string | null)[];
 
 const text = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
 
-/** What can run a statement: our pool, or a caller's client. */
+/** Our pool, or a caller's client. */
 export interface Queryable {
   query(config: pg.QueryArrayConfig): Promise<{ rows: unknown[] }>;
 }
 
-/** A statement, and its values. */
 export type Statement = readonly [text: string, values: readonly unknown[]];
 
-/** A pool whose statements are named once and answered as text. */
+/** The pool. Statements are named, and answer text. */
 export interface Pool {
-  /** Runs a statement; `name` makes it a prepared one, "" does not. Values are strings, numbers, booleans, or null.
-   *  @throws {StoreUnavailable} if the server is away: the statement may or may not have run. */
+  /** Runs a statement, prepared unless `name` is empty. Values are strings, numbers, booleans, or null.
+   *  @throws {StoreUnavailable} if the server is away; the statement may have run */
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
-  /** As `rows`, in one transaction with a second statement, which sees all that had been committed when the first one ended. */
+  /** As `rows`, followed in the same transaction by a second statement, which sees what was committed meanwhile. */
   rowsThen(first: Statement, then: Statement): Promise<readonly Row[]>;
-  /** The same pool for reading and for acts of people: it always leaves one connection to the engine, and may take its time. */
+  /** The same pool for reads and acts: it leaves one connection to the engine, and is more patient. */
   readonly guest: Pool;
   close(): Promise<void>;
 }
@@ -35,7 +34,7 @@ const guestPatienceMs = 30_000;
 export interface PoolOptions {
   readonly url: string;
   readonly max: number;
-  /** Whether a connection has a backend of its own, and statements are prepared there; undefined: finds out. */
+  /** Whether each connection has a session of its own; undefined: detected. */
   readonly prepare: boolean | undefined;
   /** For messages, without the password. */
   readonly name: string;
@@ -53,9 +52,9 @@ export function openPool(options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 30_000,
     allowExitOnIdle: true,
-    ...({ onConnect } as object), // it is awaited, whatever the types say
+    ...({ onConnect } as object), // missing in the types; the pool awaits it
   });
-  pool.on("error", () => undefined); // an idle connection died; the next statement opens another
+  pool.on("error", () => undefined); // an idle connection broke; the next statement opens another
   const hands = new Clients(pool);
   let closing: Promise<void> | null = null;
   const all = gateOf(options.max);
@@ -83,7 +82,7 @@ export function openPool(options: PoolOptions): Pool {
   return {
     ...view([all], patienceMs),
     guest: {
-      ...view([guests, all], options.max > 1 ? guestPatienceMs : patienceMs), // a single connection must not be gone for a lease
+      ...view([guests, all], options.max > 1 ? guestPatienceMs : patienceMs), // a single connection must stay available for leases
 
       get guest() {
         return this;
@@ -92,16 +91,15 @@ export function openPool(options: PoolOptions): Pool {
   };
 }
 
-/** Two statements in one transaction; answers the rows of the first. */
 async function inOne(client: pg.PoolClient, first: Statement, then: Statement): Promise<readonly Row[]> {
-  await client.query("begin isolation level read committed"); // whatever the role's default is
+  await client.query("begin isolation level read committed"); // the role may have another default
   try {
     const rows = await rowsOn(client, ...first);
     await rowsOn(client, ...then);
     await client.query("commit");
     return rows;
   } catch (error) {
-    if (isBusy(error)) await client.query("rollback"); // its connection is kept
+    if (isBusy(error)) await client.query("rollback"); // its connection is reused
     throw error;
   }
 }
@@ -111,7 +109,7 @@ export interface Gate {
   leave(): void;
 }
 
-/** Lets `width` in at once, the others in order. The pool has a queue of its own, but waiting there counts as failing to connect. */
+/** A semaphore. Waiting in the queue of `pg` would count as failing to connect. */
 export function gateOf(width: number): Gate {
   const waiting: (() => void)[] = [];
   let inside = 0;
@@ -128,7 +126,7 @@ export function gateOf(width: number): Gate {
   };
 }
 
-/** Runs a statement on a client: answered as text; unnamed, unless it has a name. */
+/** Runs a statement that answers text. */
 export async function rowsOn(
   client: Queryable,
   statement: string,
@@ -140,20 +138,20 @@ export async function rowsOn(
   return (await client.query(config)).rows as Row[];
 }
 
-/** Settings of every connection of ours: bounded waits, keepalive against half-open sockets. */
+/** Settings of all connections: bounded waits, and keepalive against half-open sockets. */
 export function connection(url: string): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: "tasker",
     connectionTimeoutMillis: connectMs,
-    stream: () => new Socket(), // else pg asks whether this is a Cloudflare worker, which on Node 20 loads all of fetch: 43 ms
+    stream: () => new Socket(), // else pg detects Cloudflare workers, which on Node 20 loads fetch: 43 ms
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   };
 }
 
 /** Opens a connection for one act, and closes it.
- *  @throws what the act throws, explained */
+ *  @throws what `act` throws, explained */
 export async function withClient<T>(url: string, act: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client(connection(url));
   client.on("error", () => undefined); // the query fails, too
@@ -167,7 +165,7 @@ export async function withClient<T>(url: string, act: (client: pg.Client) => Pro
   }
 }
 
-/** Where a database is, for people: host, port and name, never the password. */
+/** Host, port and name of a database, for messages. */
 export function placeOf(url: string): string {
   try {
     const { hostname, port, pathname } = new URL(url);
@@ -177,7 +175,7 @@ export function placeOf(url: string): string {
   }
 }
 
-// Away, read-only, out of room or memory, told to stop; and what is to be repeated: a deadlock, a conflict, a time limit of the role.
+// away, read-only, out of resources, or shutting down; or to be repeated: a deadlock, a conflict, a timeout
 const gone = /^(08|25006|40P01|40001|53|55000|57P0[1235]|57014|58)/;
 const network = new Set([
   "ECONNREFUSED",
@@ -192,7 +190,7 @@ const network = new Set([
 ]);
 const cut = /terminat|timeout|Connection ended|not queryable|closed state|Client was closed|socket/i;
 
-/** True if the server was away or went away: repeat later. */
+/** Whether the server was away: repeat later. */
 export function isAway(error: unknown): boolean {
   if (error instanceof StoreUnavailable) return true;
   const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown[] };
@@ -201,24 +199,24 @@ export function isAway(error: unknown): boolean {
   return cut.test(message ?? "");
 }
 
-/** True if another open transaction holds what the statement needs. */
+/** Whether another transaction holds a lock that the statement needs. */
 export function isBusy(error: unknown): boolean {
   return stateOf(error) === "55P03";
 }
 
-/** True if the server refused what it was given, so that one bad row of many may be to blame. */
+/** Whether the server refused a value, so that one row of a batch may be to blame. */
 export function isData(error: unknown): boolean {
   return /^2[23]/.test(stateOf(error));
 }
 
-/** The server's code for an error, also for one that has been explained; "" for what is not the server's. */
+/** The SQLSTATE of an error, also of an explained one; "" for other errors. */
 export function stateOf(error: unknown): string {
   const { code, cause } = (error ?? {}) as { readonly code?: unknown; readonly cause?: unknown };
   if (typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)) return code;
   return error instanceof TaskerError ? stateOf(cause) : "";
 }
 
-/** The store answers, but others are in the way. */
+/** An error for locks that others hold. */
 export function unavailable(message: string, cause: unknown): StoreUnavailable {
   const error = new StoreUnavailable("what others hold", cause);
   error.message = message;
@@ -226,10 +224,10 @@ export function unavailable(message: string, cause: unknown): StoreUnavailable {
   return error;
 }
 
-/** What the pool of `pg` says, too. */
+/** The message of a closed pool of `pg`. */
 const closed = "Cannot use a pool after calling end on the pool";
 
-/** Turns a driver's error into one that says what to do; our own pass through, and so do mistakes of this code. */
+/** Turns a driver's error into one that says what to do. Other errors are returned as they are. */
 export function explain(error: unknown, name: string): Error {
   if (error instanceof TaskerError) return error;
   if (isAway(error)) return new StoreUnavailable(name, error);
@@ -254,12 +252,12 @@ const hints: Readonly<Record<string, string>> = {
   "42501": "give this role the rights, best by making it the owner of the schema",
 };
 
-/** A Postgres array literal of numbers; null stays null. */
+/** A Postgres array literal of numbers. */
 export function numbers(values: readonly (number | null)[]): string {
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;
 }
 
-/** A Postgres array literal of texts; null stays null. */
+/** A Postgres array literal of texts. */
 export function texts(values: readonly (string | null)[]): string {
   return `{${values.map((value) => (value === null ? "NULL" : quote(value))).join(",")}}`;
 }
@@ -267,7 +265,7 @@ export function texts(values: readonly (string | null)[]): string {
 type Field = string | number | null;
 type FieldOf<T> = { [K in keyof T]-?: T[K] extends Field ? K : never }[keyof T];
 
-/** Postgres array literals of these fields: one a field, with an element an item. */
+/** Postgres array literals of these fields, one literal a field. */
 export function fields<T>(items: readonly T[], ...names: readonly FieldOf<T>[]): readonly string[] {
   const literal = (value: unknown): unknown => (typeof value === "string" ? quote(value) : (value ?? "NULL"));
   return names.map((name) => `{${items.map((item) => literal(item[name])).join(",")}}`);

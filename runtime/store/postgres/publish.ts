@@ -8,10 +8,9 @@ import { publish as statements } from "./sql/publish.ts";
 import { bitsOf } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
-/** How often a declaration is brought into force, at most; the next beat goes on. */
+/** Attempts to apply a declaration; the next beat goes on. */
 const most = 5;
 
-/** Publishing jobs, with the schedules that they declare. */
 export function publisher(pool: Pool, sql: Statements, lanes: Lanes): Nodes["publish"] {
   const text = statements(sql);
   return async (node, jobs) => {
@@ -24,7 +23,7 @@ export function publisher(pool: Pool, sql: Statements, lanes: Lanes): Nodes["pub
     if (seen.length === 0) return;
     const all = jobs.flatMap(({ schedules }) => schedules ?? []);
     const values = [...columnsOf(all), numbers(seen.map((row) => Number(row[0])))];
-    // Again until there is nothing to do: a step does not see what another version wrote while it waited for its lock.
+    // Repeated until nothing is left: a step does not see what another node wrote while it waited for a lock.
     for (let tries = 0, left = 1; left > 0 && tries < most; tries++)
       left = Number((await pool.rows("tasker_publish_apply", text.apply, values))[0]![0]);
   };
@@ -42,7 +41,7 @@ function jobColumns(node: number, jobs: readonly Published[]): readonly unknown[
   ];
 }
 
-/** What tells one version of a job's schedules from another. */
+/** The hash of a version of a job's schedules. */
 function hashOf(schedules: readonly NewSchedule[]): string {
   const sorted = [...schedules].sort((a, b) => (a.key < b.key ? -1 : 1));
   return createHash("sha1")

@@ -4,17 +4,17 @@ import { isAway, isBusy, isData, numbers, type Pool, unavailable } from "./pool.
 import type { Statements } from "./sql.ts";
 import type { Send } from "./transaction.ts";
 
-/** How long an add is repeated while the server is away, before its caller hears of it. */
+/** Adds are repeated this long while the server is away. */
 export const patienceMs = 10_000;
 
-/** What to send adds of these on: a repeat may add what was written by the earlier try, and is over by now. */
+/** Sends adds. A repeat also deletes runs that the earlier try added and that are over by now. */
 export function senderFor(pool: Pool, sql: Statements, items: readonly Numbered[], again: boolean): Send {
   if (!again) return (name, statement, values) => pool.rows(name, statement, values);
   const ids = numbers(items.map(({ id }) => id));
   return (_name, statement, values) => pool.rowsThen([statement, values], [sql.undouble, [ids]]);
 }
 
-/** A pause that doubles with each try, to a bound; spread, so that processes do not come back together. */
+/** Exponential backoff with jitter; ms. */
 export function growing(tries: number, firstMs: number, mostMs: number): number {
   return Math.min(mostMs, firstMs * 2 ** tries) * (0.75 + Math.random() / 2);
 }
@@ -36,25 +36,25 @@ async function repeat<T>(
   }
 }
 
-/** Repeats while the server is away, or what else is `isPassing`; `again` tells the call that an earlier try may have been written. */
+/** Repeats while the server is away, or while `isPassing`. `again`: an earlier try may have been written. */
 export function patiently<T>(call: (again: boolean) => Promise<T>, isPassing = isAway): Promise<T> {
   return repeat(call, patienceMs, isPassing, (tries) => growing(tries, 25, 1000));
 }
 
-/** Repeats a write that fails with 55P03 while another open transaction holds what it needs, with no connection held in between.
- *  @throws {StoreUnavailable} saying `what`, once it has failed so for `forMs` */
+/** Repeats a write while another transaction holds a lock that it needs. No connection is held in between.
+ *  @throws {StoreUnavailable} with the message `what`, after `forMs` */
 export function outwait<T>(write: () => Promise<T>, forMs: number, what: string): Promise<T> {
   return repeat(write, forMs, isBusy, () => 20 + Math.random() * 20).catch((error: unknown) => {
     throw isBusy(error) ? unavailable(what, (error as Error).cause ?? error) : error;
   });
 }
 
-/** A key that others claim is outwaited apart from the rest. */
+/** As `isAway`, without claimed keys, which are retried apart. */
 export function isAwayOnly(error: unknown): boolean {
   return isAway(error) && !isBusy(error);
 }
 
-/** Writes a batch; if the server refuses it, writes each alone, so that a bad row fails by itself. */
+/** Writes a batch. If the server refuses it, each row is written alone. */
 export async function isolated<T extends Numbered, A>(
   items: readonly T[],
   write: (items: readonly T[], again: boolean) => Promise<readonly (A | Error)[]>,

@@ -9,7 +9,7 @@ import { bitsOf, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 import { sweeper } from "./sweep.ts";
 
-/** The way of a run, in Postgres. */
+/** The runs of the Postgres store. */
 export function runs(parts: Parts, listener: Listener): Omit<Runs, "add"> {
   const { pool, sql } = parts;
   const settle = batch((items: readonly Settlement[]) => settleAll(parts, items), {
@@ -44,12 +44,12 @@ function jsonOf(value: object | null): string | null {
   return value && JSON.stringify(value);
 }
 
-/** What a cancel that came first makes of an outcome: its error stays. */
+/** The outcome after a cancel came first; it keeps the error. */
 function canceledBy(outcome: Settlement["outcome"]): Outcome {
   return { to: "canceled", reason: "user", error: "error" in outcome ? outcome.error : null };
 }
 
-/** Answers of each whether it was kept. */
+/** Returns whether each note was stored. */
 async function noteAll({ pool, sql }: Parts, notes: readonly Note[]): Promise<readonly boolean[]> {
   const progress = notes.map(({ progress }) => (progress ? JSON.stringify(progress) : null));
   const lines = notes.map(({ lines }) => (lines && lines.length > 0 ? JSON.stringify(lines.map(lineOf)) : null));
@@ -62,7 +62,7 @@ function lineOf({ attempt, at, level, message, data }: Line): object {
   return { attempt, at: at.getTime(), level, message, data };
 }
 
-/** Ends leases: completed ones without a hook for that by the short statement, other finals by the long one, retries and releases by theirs. */
+/** Settles leases, with a statement each for completed runs, other final states, retries, and releases. */
 async function settleAll(parts: Parts, items: readonly Settlement[]): Promise<readonly Settled[]> {
   const { pool, sql } = parts;
   const short: Settlement[] = [];
@@ -89,7 +89,6 @@ async function settleAll(parts: Parts, items: readonly Settlement[]): Promise<re
   return items.map((item) => done.get(item.id) ?? "lost");
 }
 
-/** What became of settled runs. */
 type Done = Map<number, Settled>;
 
 async function finish(parts: Parts, done: Done, items: readonly Settlement[]): Promise<void> {
@@ -100,7 +99,7 @@ async function finish(parts: Parts, done: Done, items: readonly Settlement[]): P
   await ended(parts, done, await pool.rows("tasker_finish", sql.finish, values));
 }
 
-/** Notes what was written, and tells those who wait for one of these runs. */
+/** Notes what was written, and notifies those who wait for these runs. */
 async function ended({ pool, sql }: Parts, done: Done, rows: readonly Row[]): Promise<void> {
   const watched: number[] = [];
   for (const { id, canceled, watched: isWatched } of over.all(rows)) {
@@ -110,7 +109,7 @@ async function ended({ pool, sql }: Parts, done: Done, rows: readonly Row[]): Pr
   await tell(pool, sql, "w", watched).catch(() => undefined); // waiters also poll
 }
 
-/** Tells who waits for these runs (`w`), or these nodes that commands wait (`c`). */
+/** Notifies those who wait for these runs (`w`), or nodes that have commands (`c`). */
 export async function tell(pool: Pool, sql: Statements, kind: "w" | "c", ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await pool.rows("tasker_tell", sql.tell, [`${kind}${ids.slice(0, 400).join(",")}`]);
 }
@@ -148,7 +147,7 @@ function retryColumns(items: readonly Settlement[]): readonly string[] {
   ];
 }
 
-/** Settlements that found nothing to write: the repeat of one whose answer was lost, a retry or release that a cancel overtook, or too late. */
+/** Explains settlements that wrote nothing: repeated ones, those that a cancel overtook, and those that lost their lease. */
 async function explainMissed(parts: Parts, done: Done, missed: readonly Settlement[]): Promise<void> {
   const rows = await parts.pool.rows("tasker_settled", parts.sql.settled, fencesOf(missed));
   const byId = new Map(found.all(rows).map((run) => [run.id, run]));

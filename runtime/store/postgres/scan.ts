@@ -3,12 +3,11 @@ import { numbers, type Pool, type Row } from "./pool.ts";
 import { scanned } from "./sql/claim.ts";
 import type { Statements } from "./sql.ts";
 
-/** Full scans beside the claims, for lanes whose index is slow to walk: they only read which runs wait below the low-water marks.
- *  The next claim takes those by id, so that no claim walks the index from its head. */
+/** Full scans of slow lanes. They only read which runs wait below the low-water marks; the next claim takes those by id. */
 export interface Scanner {
-  /** Starts a scan of these lanes, unless one is under way or the last one ended too recently. */
+  /** Starts a scan of these lanes, unless one is under way or has just ended. */
   start(lanes: readonly number[]): void;
-  /** Ids of runs that were found in these lanes, `limit` at most; each is answered once. */
+  /** Takes ids of found runs, at most `limit`. */
   take(lanes: readonly number[], limit: number): readonly number[];
 }
 
@@ -23,15 +22,15 @@ interface Found {
   readonly readyMs: number;
 }
 
-/** A scan may be under way for one part in so many of the time; more often if it failed, for the server may have been away. */
+/** A scan takes one part in `share` of the time; more if it failed, because the server may have been away. */
 const share = 20;
 const failedShare = 2;
 const longestRestMs = 60_000;
-/** How many runs a scan brings at most, and at least from each lane that has them. */
+/** Limits of a scan: of all runs, and at least of each lane. */
 const mostFound = 1000;
 const leastEach = 10;
 
-/** `ring`: runs were found in these lanes. */
+/** `ring` is called with the lanes in which runs were found. */
 export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly number[]) => void): Scanner {
   let waiting: readonly Found[] = [];
   let mayStartAt = 0;
@@ -64,7 +63,7 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
       waiting = runs;
       const unknown = lanes.filter((lane) => marks.of(lane) === 0);
       marks.saw({ lanes: unknown, lastMs: new Map(), lateMs: 0, exhausted: true, nowMs, tookMs });
-      for (const [lane, readyMs] of last) if (isCut(lane)) marks.lower(lane, readyMs - 1); // claims go on from there
+      for (const [lane, readyMs] of last) if (isCut(lane)) marks.lower(lane, readyMs - 1); // claims continue from there
     }
     if (runs.length > 0) ring([...last.keys()]);
   }
@@ -83,7 +82,7 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
   };
 }
 
-/** When the last of each lane's runs became ready, and whether the scan stopped there at its limit. */
+/** When the last run of each lane became ready, and whether the scan stopped there at its limit. */
 function lastOf(runs: readonly Found[], limit: number) {
   const counts = new Map<number, number>();
   for (const { lane } of runs) counts.set(lane, (counts.get(lane) ?? 0) + 1);

@@ -15,7 +15,7 @@ import { fields, numbers, type Pool, texts } from "./pool.ts";
 import * as read from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
 
-/** Schedules as people and application code see them, in Postgres. */
+/** The schedules of the Postgres store. */
 export function schedules(pool: Pool, sql: Statements): Schedules {
   const text = read.schedule(sql);
   const records = async (names: readonly ScheduleName[]): Promise<ReadonlyMap<string, ScheduleRecord>> => {
@@ -58,7 +58,7 @@ function gone(id: string): InvalidInput {
 
 const overlaps = { allow: 0, skip: 1, cancel: 2 } as const;
 
-/** Schedules as the columns that `scheduleRows` takes apart. */
+/** Schedules as parameters of `scheduleRows`. */
 export function columnsOf(list: readonly NewSchedule[]): readonly string[] {
   return [
     ...fields(list, "job", "key"),

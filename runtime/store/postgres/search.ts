@@ -1,4 +1,4 @@
-/** Lists and searches, put together from conditions. Kysely is loaded with this module alone: a process that only runs jobs needs none. */
+/** Lists and searches, built from conditions. Only this module loads Kysely, so a process that only runs jobs does not. */
 import { Kysely, PostgresDialect, type RawBuilder, sql as raw } from "kysely";
 import { finals, isFinal, type Status, statuses } from "../../../sdk/port/status.ts";
 import type { AttemptRecord, LogRecord, Page, RunFilter, RunRecord } from "../../../sdk/port/target.ts";
@@ -10,18 +10,18 @@ import { flag, shape } from "./sql/shape.ts";
 import { leased, running, statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
-/** Of conditions that no index knows, so many of the newest runs are looked at; then the page says where it stopped. */
+/** Without an index, so many of the newest runs are checked; the page says where it stopped. */
 const windowSize = 100_000;
-/** With more lanes than this, a look at the newest runs of all comes first: most often it fills the page. */
+/** With more lanes, the newest runs of all lanes are searched first: mostly they fill the page. */
 const fewLanes = 32;
 const hunchSize = 5000;
-/** A run's number is given at most so long before it is made: an add waits for its turn, and is repeated while the server is away. */
+/** An id is given at most so long before its run is added: an add may wait, and is repeated while the server is away. */
 const numberedMs = 60_000;
 const dayMs = 86_400_000;
 
 type Part = RawBuilder<unknown>;
 
-/** Whether a row is a match, and whether the window ends with it. */
+/** `hit`: the row matches. `edge`: the window ends with it. */
 const marks = shape({ hit: flag, edge: flag });
 
 /** Compiles; it never connects. */
@@ -34,13 +34,13 @@ function ask(pool: Pool, query: RawBuilder<unknown>): Promise<readonly Row[]> {
   return pool.rows("", sql, parameters);
 }
 
-/** One of the two halves of a list. */
+/** The live or the finished runs of a list. */
 interface Half {
   readonly table: string;
   readonly columns: string;
-  /** Conditions by which an index or a partition is chosen, and those that hold for nearly all runs. */
+  /** Conditions that choose an index or a partition, and those that hold for nearly all runs. */
   readonly wanted: readonly Part[];
-  /** The others: they are checked within the window. */
+  /** The others, checked within the window. */
   readonly checks: readonly Part[];
 }
 
@@ -77,14 +77,14 @@ export async function list(
   return answer(laneByLane(sql, past, limit, only));
 }
 
-/** Up to `limit` + 1 rows of a half, newest first. Two columns more tell whether a row is a match, and whether the window ends with it. */
+/** The newest `limit` + 1 rows of a half. */
 function newest(sql: Statements, half: Half, limit: number, size: number): Part {
   const rows = picked(half, raw`r.id desc`, half.wanted, limit, size);
   return shown(sql, half, raw`(${rows}) r`, limit);
 }
 
-/** As `newest`, of some lanes alone, each by the index (lane, id). That lane is bounded from both sides, rather than equal, is what keeps the
- *  planner from reading the index of ids, whose order would do too, to the end. Costs a probe a lane and partition. */
+/** As `newest`, of these lanes, by the index (lane, id). The bounds on the lane, instead of equality, keep the planner from walking the index
+ *  of ids. Costs a probe a lane and partition. */
 function laneByLane(sql: Statements, half: Half, limit: number, lanes: readonly number[]): Part {
   const wanted = [...half.wanted, raw`r.lane >= w.lane and r.lane <= w.lane`];
   const size = Math.max(limit + 1, Math.floor(windowSize / lanes.length));
@@ -106,7 +106,7 @@ function picked({ table, checks }: Half, order: Part, wanted: readonly Part[], l
     where c.hit or r.n = ${size} order by ${order} limit ${limit + 1}`;
 }
 
-/** Down to the edge of the window that ends first, for below it others may be missing. */
+/** The page ends where the first window ended: below it, other rows may be missing. */
 function paged(rows: readonly Row[], limit: number): Page<RunRecord> {
   const items: RunRecord[] = [];
   for (const row of rows) {
@@ -119,7 +119,7 @@ function paged(rows: readonly Row[], limit: number): Page<RunRecord> {
   return { items, next: null, complete: true };
 }
 
-/** The lanes of a filter that names jobs or queues; else conditions that leave some out. */
+/** The ids of lanes if the filter names jobs or queues, else a condition that leaves out lanes. */
 async function lanesOf(
   pool: Pool,
   { schema: s }: Statements,
@@ -138,7 +138,7 @@ async function lanesOf(
   return { only: null, not: found.length > 0 ? [raw`r.lane <> all(${numbers(found)}::int[])`] : [] };
 }
 
-/** Conditions on numbers, which follow the order of time: the cursor, those asked for, and what dates come down to. */
+/** Conditions on ids: the cursor, the filter's ids, and bounds for its dates. */
 async function numbersOf(
   pool: Pool,
   sql: Statements,
@@ -155,9 +155,7 @@ async function numbersOf(
   return where;
 }
 
-/** Two numbers close to each other: of a run of history made before the instant, and of one made after it, if there is one; else none is above the
- *  second. Halves the distance by each look.
- *  A minute apart from an instant they bound what was made before or after it, for numbers are given shortly before a run is made. */
+/** Two ids around an instant, by bisection of history: of a run that was created before it, and of one created after it, or the largest id. */
 async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Promise<readonly [string, string]> {
   const at = instant(ms);
   const [row] = await ask(
@@ -176,12 +174,11 @@ async function numbersAt(pool: Pool, { schema: s }: Statements, ms: number): Pro
   return [row![0]!, row![1]!];
 }
 
-/** Whether the filter takes runs of this status. */
 function isAmong({ status }: RunFilter, one: Status): boolean {
   return status?.includes(one) ?? true;
 }
 
-/** The live runs that match; null if the filter leaves nothing of them. */
+/** The live half; null if the filter excludes it. */
 function liveHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): Half | null {
   const { createdAfter, createdBefore, finishedAfter, finishedBefore, reason, error } = filter;
   const wanted = statuses.filter((status) => isAmong(filter, status) && !isFinal(status));
@@ -195,7 +192,7 @@ function liveHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): 
   };
 }
 
-/** The same of finished runs. Days and kinds of outcome choose partitions. */
+/** The finished half. Days and outcomes choose partitions. */
 function pastHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): Half | null {
   const { createdAfter, createdBefore, finishedAfter, finishedBefore, reason, ids, error } = filter;
   const over = finals.filter((status) => isAmong(filter, status) && (error === undefined || status !== "completed"));
@@ -203,7 +200,7 @@ function pastHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): 
   const [wanted, checks] = [[...shared], searches(filter)];
   const others = over.filter((status) => status !== "completed");
   if (others.length === 0) wanted.push(raw`r.status = 0`);
-  else if (others.length === over.length) wanted.push(raw`r.status in (1, 2)`); // the two share partitions
+  else if (others.length === over.length) wanted.push(raw`r.status in (1, 2)`); // these share partitions
   if (others.length === 1)
     checks.push(raw`r.status = any(${numbers(over.map((status) => statusNumber[status]))}::smallint[])`);
   const since = Math.max(finishedAfter?.getTime() ?? -Infinity, (createdAfter?.getTime() ?? -Infinity) - numberedMs);
@@ -239,7 +236,7 @@ function liveConditions(sql: Statements, wanted: readonly Status[]): readonly Pa
   return [raw.raw(`(${wanted.map((status) => conditions[status]).join(" or ")})`)];
 }
 
-/** Conditions on what runs carry. */
+/** Conditions that no index serves. */
 function searches(filter: RunFilter): Part[] {
   const where: Part[] = [];
   if (filter.key !== undefined) where.push(raw`r.key = ${filter.key}`);
@@ -272,14 +269,14 @@ export async function attempts(
   return pageOf(record.attempt.all(rows), limit);
 }
 
-/** A page of records without their numbers, by which a page goes on. */
+/** A page of records, whose ids make the cursor. */
 function pageOf<T>(records: readonly (T & { readonly id: number })[], limit: number): Page<T> {
   const more = records.length > limit;
   const items = records.slice(0, limit).map(({ id: _, ...item }) => item as T);
   return { items, next: more ? String(records[limit - 1]!.id) : null, complete: true };
 }
 
-/** What a run's handler logged, oldest first. */
+/** Log lines of a run, oldest first. */
 export async function logs(
   pool: Pool,
   sql: Statements,

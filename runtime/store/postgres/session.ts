@@ -1,13 +1,13 @@
 import type pg from "pg";
 
-/** How long a new connection may take to become ready, and then to answer its first statement. */
+/** Limit for connecting, and for the first statement. */
 export const connectMs = 5000;
 
-// Planner settings for statements that must walk an index: without statistics a new table would be scanned instead.
+// Statements must walk an index: without statistics, a new table would be scanned.
 const off = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"];
 
-/** How long a statement waits for a lock, unless the role has a limit of its own: less than its caller waits for it, or a lock that is held
- *  for long leaves a backend behind for each statement that was given up. */
+/** The limit for waiting for locks, unless the role has one. It is shorter than the caller's patience: else each abandoned statement leaves a
+ *  waiting backend. */
 const lockTimeout = "case current_setting('lock_timeout') when '0' then '4s' else current_setting('lock_timeout') end";
 
 const settings = [
@@ -15,17 +15,17 @@ const settings = [
   `set_config('lock_timeout', ${lockTimeout}, false)`,
 ].join(", ");
 
-/** Makes a new session ready for statements of the engine, if it has a backend of its own, as `isOwn` says or as it finds out. Behind a pooler
- *  it may not: statements reach any backend, and what they set there is left to other applications. Answers whether it has. */
+/** Prepares a session for the engine's statements, and returns true, if it is not behind a pooler by transaction, where settings would leak
+ *  to other clients. */
 export async function prepareSession(client: pg.ClientBase, isOwn: boolean): Promise<boolean> {
-  const told = (client as pg.ClientBase & { readonly processID?: number | null }).processID; // a pooler makes one up
+  const told = (client as pg.ClientBase & { readonly processID?: number | null }).processID; // a pooler invents one
   const text = `select case when ${isOwn || `pg_backend_pid() = ${told ?? 0}`} then concat(${settings}) end as set`;
-  // The pool stops its clock for connecting before this.
+  // The pool's own timeout covers connecting only.
   const { rows } = await client.query<{ set: string | null }>({ text, query_timeout: connectMs } as pg.QueryConfig);
   return rows[0]!.set !== null;
 }
 
-/** Says once what a pooler costs. */
+/** Warns once about the cost of a pooler. */
 export function warnOfPooler(name: string): void {
   process.emitWarning(
     `${name}: a pooler stands between, so statements are not prepared and nobody listens: runs and results are found by polling. ` +

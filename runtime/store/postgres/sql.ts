@@ -6,8 +6,7 @@ import { part } from "./sql/part.ts";
 
 export type Statements = ReturnType<typeof sql>;
 
-/** The statements of the hot path, whole, with what the others are made of. Called once a store. All answer text; all names are qualified.
- *  `schema` has been checked; `skew` (tests only) moves the store's clock by a table. */
+/** The statements of the hot path, and the parts of others. All names are qualified. `schema` has been checked; `skew` is for tests. */
 export function sql(schema: string, skew: boolean) {
   const of = part(schema, skew);
   return { ...of, ...adds(of), ...claims(of), ...ends(of), ...lanes(of) };

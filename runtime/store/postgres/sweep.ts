@@ -4,16 +4,16 @@ import type { Pool } from "./pool.ts";
 import { sweep as statements } from "./sql/sweep.ts";
 import type { Statements } from "./sql.ts";
 
-/** What one statement takes at most of each kind, and how many of them a sweep sends. */
+/** Rows a statement, and statements a sweep, at most. */
 const bound = 500;
 const mostRounds = 20;
 
-/** Recovers what dead nodes held, expires what came too late, forgets nodes. Rows that others have locked are skipped. */
+/** Recovers runs of dead nodes, expires runs, and deletes dead nodes. Locked rows are skipped. */
 export function sweeper(pool: Pool, sql: Statements): Runs["sweep"] {
   const { dead, asked, expired, forget } = statements(sql);
   const prune = pruner(pool.guest, sql);
 
-  /** Sends a statement until it finds less than it may take. Answers numbers of runs by column, and whether there may be more. */
+  /** Repeats a statement until it finds less than its limit. Returns ids by column, and whether there may be more. */
   async function all(name: string, statement: string, values: readonly unknown[], kinds: number) {
     const found = Array.from({ length: kinds }, (): number[] => []);
     for (let round = 0; round < mostRounds; round++) {

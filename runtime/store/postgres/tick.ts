@@ -7,7 +7,7 @@ import { fields, numbers, type Pool, texts } from "./pool.ts";
 import { around, due as found, moved, tick as statements } from "./sql/tick.ts";
 import type { Statements } from "./sql.ts";
 
-/** The way of a schedule, in Postgres. */
+/** The ticks of the Postgres store. */
 export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
   const text = statements(sql);
   return {
@@ -42,7 +42,7 @@ export function ticks(pool: Pool, sql: Statements, lanes: Lanes): Ticks {
   };
 }
 
-/** Without repeats of a schedule: a second tick of one comes too late by its revision. */
+/** Drops repeats of a schedule, whose revision would be too old. */
 function firsts(batch: readonly Tick[]): readonly Tick[] {
   const seen = new Set<string>();
   return batch.filter((tick) => {

@@ -2,11 +2,11 @@ import { InvalidInput } from "../../../sdk/port/error.ts";
 import type { Tx } from "../../../sdk/port/target.ts";
 import { explain, type Queryable, type Row, rowsOn, stateOf, unavailable } from "./pool.ts";
 
-/** Runs one of our statements somewhere: on the pool, or inside a caller's transaction. */
+/** Runs a statement on the pool, or in a caller's transaction. */
 export type Send = (name: string, statement: string, values: readonly unknown[]) => Promise<readonly Row[]>;
 
-/** A caller's transaction as something to send statements on, told by its shape: what made it need not be installed.
- *  @throws {InvalidInput} for what is none, also for what has no transaction open: its runs would not be undone. */
+/** A sender for a caller's transaction, which is recognised by its shape.
+ *  @throws {InvalidInput} for anything else, and for a client without an open transaction */
 export function sender(tx: Tx): Send {
   if ("isTransaction" in tx && "executeQuery" in tx) {
     if (tx.isTransaction !== true) throw new InvalidInput(`tx is a Kysely database without a transaction; ${pass}`);
@@ -32,7 +32,7 @@ export function sender(tx: Tx): Send {
 }
 const pass = "pass the client that runs your BEGIN, or what the library hands to the function of its transaction";
 
-/** What Drizzle's session sends its statements on: a pg client, or a transaction of postgres.js. */
+/** The client of a Drizzle session: of pg, or a transaction of postgres.js. */
 function drizzleClient(tx: object): Tx | null {
   const { client } = ((tx as { readonly _?: { readonly session?: object } })._?.session ?? {}) as {
     readonly client?: Tx;
@@ -44,7 +44,7 @@ function drizzleClient(tx: object): Tx | null {
 const failed =
   "the transaction of tx had already failed, so nothing can be added in it; roll it back and repeat all of it";
 
-/** Says what to do about an error inside a caller's transaction, which it aborts: only its owner can repeat that. */
+/** Explains an error in a caller's transaction, which only its owner can repeat. */
 function explained(send: Send): Send {
   return async (...statement) => {
     try {
@@ -70,9 +70,9 @@ function explained(send: Send): Send {
   };
 }
 
-/** What the server last said of a pg client: `I` idle, `T` in a transaction, `E` in a failed one; undefined if it can't be told. */
+/** The transaction status of a pg client: `I` idle, `T` in a transaction, `E` failed; undefined if unknown. */
 function statusOf(client: object): unknown {
-  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.(); // pg ≥ 8.17 has it
+  return (client as { getTransactionStatus?(): unknown }).getTransactionStatus?.(); // pg ≥ 8.17
 }
 
 interface KyselyTransaction {
@@ -82,7 +82,7 @@ interface PostgresTransaction {
   unsafe(statement: string, values: unknown[]): { values(): Promise<readonly (readonly unknown[])[]> };
 }
 
-/** Kysely answers objects, parsed by its driver's parsers: so the answer is asked for as one text. */
+/** Kysely returns objects, parsed by its driver. */
 async function kyselyRows(
   tx: KyselyTransaction,
   statement: string,

@@ -9,6 +9,7 @@ import { hint } from "./hint.ts";
 import { settings as table, type SettingKey, type Value } from "../sdk/setting.ts";
 import { flagName, options, type Option } from "./option.ts";
 import { redact } from "./view/redact.ts";
+import { saidOf } from "../sdk/port/text.ts";
 
 /** A setting of each key, read. */
 type Read = { readonly [K in Exclude<SettingKey, `keep.${string}` | Nameless>]: Value<K> } & {
@@ -87,10 +88,7 @@ function find(given: string | null, cwd: string): string | null {
 
 async function exported(file: string): Promise<object> {
   const module = await load(file).catch((cause: unknown) => {
-    throw new FileBroken(
-      `config file "${file}" can't be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    throw new FileBroken(`config file "${file}" can't be loaded: ${saidOf(cause)}`, { cause });
   });
   const config = module.default;
   if (typeof config === "object" && config !== null && !Array.isArray(config)) return config;

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ActFailed } from "./error.ts";
+import { saidOf } from "../sdk/port/text.ts";
 
 /** Writes a file as a whole: whoever reads it meanwhile, or after a failure, finds the old text or the new one. Makes its folders. What is
  *  there keeps its mode, and a link goes on leading to it.
@@ -11,7 +12,7 @@ export function write(file: string, text: string): void {
     const before = statSync(file, { throwIfNoEntry: false });
     replace(before ? realpathSync(file) : file, text, before?.mode);
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
+    const said = saidOf(cause);
     throw new ActFailed(`"${file}" can't be written: ${said}; see to it that its folder can be written to`, { cause });
   }
 }

@@ -7,6 +7,7 @@ import type { Settings } from "./config.ts";
 import { ActFailed, BadUsage, FileBroken } from "./error.ts";
 import { glob, isGlob, walk } from "./glob.ts";
 import { load } from "./module.ts";
+import { saidOf } from "../sdk/port/text.ts";
 
 /** Imports the job files of the settings and answers what they export: jobs, by any name, also in arrays. One object that several
  *  files export counts once.
@@ -114,7 +115,7 @@ async function imported(file: string, name: string): Promise<readonly JobSpec[] 
   try {
     return exportedJobs(await load(file));
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
+    const said = saidOf(cause);
     return new FileBroken(`job file "${name}" can't be loaded: ${said}`, { cause });
   }
 }

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import type { Config } from "../sdk/client/config.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
-import { InvalidInput } from "../sdk/port/error.ts";
+import { invalid } from "../sdk/port/error.ts";
 import { checkKeys } from "../sdk/port/option.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import { checkSetting, settings, type SettingKey, type Value } from "../sdk/setting.ts";
@@ -58,9 +58,9 @@ export function settingsOf(options: RuntimeOptions): Settings {
   const pollMs = poll === "silent" ? Math.min(1000, leaseMs / 5) : toMs(poll);
   // What is leased ahead (two polls) must start well within its lease.
   if (pollMs * 4 >= leaseMs)
-    throw new InvalidInput(
+    throw invalid(
+      "poll",
       `poll "${poll}" is not less than a quarter of lease "${options.lease ?? settings.lease.default}"`,
-      { path: "poll" },
     );
   return {
     ...{ store: guard(store), jobs, slots: checkSlots(slots), queues: valueOf("queues", options.queues) },
@@ -87,5 +87,5 @@ function valueOf<K extends SettingKey>(key: K, given: unknown): Value<K> {
 /** @throws {InvalidInput} unless it is a whole number from 0 on */
 export function checkSlots(slots: number): number {
   if (Number.isSafeInteger(slots) && slots >= 0) return slots;
-  throw new InvalidInput(`slots ${String(slots)} is not a whole number from 0 on`, { path: "slots" });
+  throw invalid("slots", `slots ${String(slots)} is not a whole number from 0 on`);
 }

@@ -2,8 +2,8 @@
 import type { Config } from "./client/config.ts";
 import { checkZone } from "./cron/cron.ts";
 import { toMs, type DurationText } from "./port/duration.ts";
-import { InvalidInput } from "./port/error.ts";
-import { isRecord, shown } from "./port/option.ts";
+import { invalid } from "./port/error.ts";
+import { isRecord, shown, wrong } from "./port/option.ts";
 
 /** What values a setting takes. */
 export interface Kind<T = unknown> {
@@ -101,9 +101,7 @@ function entriesOf(queues: object): readonly (readonly unknown[])[] {
   return Object.entries(queues).map(([name, limit]) => {
     const { concurrency } = (limit ?? {}) as { readonly concurrency?: unknown };
     if (count.read(concurrency)) return [name, concurrency];
-    throw new InvalidInput(`queues.${name}.concurrency ${shown(concurrency)} is not ${count.wants}`, {
-      path: "queues",
-    });
+    throw invalid("queues", `queues.${name}.concurrency ${shown(concurrency)} is not ${count.wants}`);
   });
 }
 
@@ -176,5 +174,5 @@ export function checkSetting<K extends SettingKey>(key: K, value: unknown): Valu
   const { read, wants }: Kind = settings[key].kind;
   const checked = read(value);
   if (checked !== undefined) return checked as Value<K>; // its kind read it
-  throw new InvalidInput(`${key} "${shown(value)}" is not ${wants}`, { path: key });
+  throw wrong(key, value, `is not ${wants}`);
 }

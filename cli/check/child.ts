@@ -11,6 +11,7 @@ import { collectJobs, fileName } from "../load.ts";
 import { examine } from "./job.ts";
 import { stored } from "./stored.ts";
 import { complaint, type Asked, type Complaint, type Report, type Said, type Step } from "./report.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 guard(3_600_000, () => undefined); // it ends with its parent, though a file may block it
 
@@ -21,7 +22,7 @@ let over = false;
 
 process.on("uncaughtException", (error) => {
   const during = now?.of === "file" ? fileName(now.name) : null;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = saidOf(error);
   late.push(
     complaint(`an error that nobody caught${during === null ? "" : ` while "${during}" was loaded`}: ${message}`, {
       file: during,

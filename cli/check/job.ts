@@ -5,6 +5,7 @@ import type { JobSpec } from "../../sdk/define/spec.ts";
 import { fileName } from "../load.ts";
 import { ruleText } from "../view/rule.ts";
 import { complaint, type CheckedJob, type CheckedSchedule, type Complaint } from "./report.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 /** What there is to say of one job. */
 export interface Examined {
@@ -25,7 +26,7 @@ export async function examine(spec: JobSpec, zone: string, now = Date.now()): Pr
       schedules.push(await nextOf(spec.id, declared, zone, now));
     } catch (error) {
       const id = scheduleId({ job: spec.id, key: declared.key });
-      errors.push(complaint(`schedule "${id}": ${error instanceof Error ? error.message : String(error)}`, at));
+      errors.push(complaint(`schedule "${id}": ${saidOf(error)}`, at));
     }
   }
   const ended = schedules.filter(({ rule, next }) => next === null && rule !== "once");

@@ -5,6 +5,7 @@ import type { JobSpec } from "../../sdk/define/spec.ts";
 import { each } from "../../sdk/client/page.ts";
 import type { Paging, Target } from "../../sdk/port/target.ts";
 import type { Group, Pending } from "./report.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 /** More kinds of complaint about one job than that are told as one. */
 const mostKinds = 20;
@@ -62,7 +63,7 @@ async function complaintOf({ schema }: JobSpec, input: Wire): Promise<string | n
     const told = issues.slice(0, 3).map(({ path, message }) => `${path ? `payload.${path}` : "payload"}: ${message}`);
     return told.join("; ") || "payload: refused without a reason";
   } catch (error) {
-    return `its schema throws: ${error instanceof Error ? error.message : String(error)}`;
+    return `its schema throws: ${saidOf(error)}`;
   }
 }
 

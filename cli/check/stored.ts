@@ -4,6 +4,7 @@ import { openStore } from "../../runtime/store/open.ts";
 import { many } from "../view/finding.ts";
 import { payloads } from "./payload.ts";
 import { complaint, type Asked, type Complaint, type Group, type Report } from "./report.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 type Found = Pick<Report, "errors" | "warnings" | "notes" | "pending">;
 const nothing: Found = { errors: [], warnings: [], notes: [], pending: null };
@@ -24,7 +25,7 @@ export async function stored(
     const found = await compared(database, known, before, lacking.includes("002")); // 002 makes the table of schedules
     return { ...found, warnings: [...lacks(lacking), ...found.warnings] };
   } catch (error) {
-    const said = complaint(`pending runs were not checked: ${error instanceof Error ? error.message : String(error)}`);
+    const said = complaint(`pending runs were not checked: ${saidOf(error)}`);
     if (lacking.length > 0 && error instanceof StoreUnusable)
       return { ...nothing, warnings: [...lacks(lacking), said] };
     return database.named ? { ...nothing, errors: [said] } : { ...nothing, notes: [said] };

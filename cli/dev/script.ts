@@ -1,5 +1,6 @@
 import { FileBroken, BadUsage } from "../error.ts";
 import { load } from "../module.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 /** The file of `--run`, and whether to stop after it. */
 export interface Script {
@@ -27,7 +28,7 @@ async function called(file: string): Promise<unknown> {
     const { default: script } = await load(file);
     if (typeof script === "function") return await (script as () => unknown)();
   } catch (cause) {
-    throw new FileBroken(`"${file}" failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new FileBroken(`"${file}" failed: ${saidOf(cause)}`, { cause });
   }
   throw new BadUsage(
     `--run: "${file}" has no default export that is a function; write: export default async () => [await hello.trigger({ … })]`,

@@ -5,6 +5,7 @@ import { due, leases, nodes, partitions, schedules } from "./engine.ts";
 import type { Finding } from "./finding.ts";
 import { migrations, pooling, rights, server, settings, trips } from "./server.ts";
 import { hidden, leftovers, tables, transactions } from "./vacuum.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 export interface Bounds {
   /** From when on an open transaction is told. */
@@ -75,13 +76,9 @@ function unreachable(error: unknown): Finding {
     error instanceof StoreUnavailable
       ? "start it, or correct host and port in the database URL"
       : "correct the database URL or the server's settings";
-  return { level: "error", check: "database", found: said(error), todo };
+  return { level: "error", check: "database", found: saidOf(error), todo };
 }
 
 function unchecked(check: string, error: unknown): Finding {
-  return { level: "warning", check, found: `could not be checked: ${said(error)}`, todo: null };
-}
-
-function said(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return { level: "warning", check, found: `could not be checked: ${saidOf(error)}`, todo: null };
 }

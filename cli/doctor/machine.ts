@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isAlive } from "../../sdk/client/source.ts";
 import { hidden } from "../database.ts";
 import { fine, type Finding } from "./finding.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 /** Whether this Node, "20.19.0" for example, is in the range of `engines`: parts like "^20.19.0" and ">=22.12.0", between "||". */
 export function nodeVersion(version: string, range: string): Finding {
@@ -110,7 +111,7 @@ async function binaries(): Promise<number | Finding> {
   try {
     return await embeddedMajor();
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
+    const found = saidOf(error);
     return { level: "note", check: "embedded", found, todo: null };
   }
 }

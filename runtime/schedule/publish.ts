@@ -3,6 +3,7 @@ import type { NewSchedule } from "../../sdk/port/target.ts";
 import type { Core } from "../core/core.ts";
 import { logged } from "../core/log.ts";
 import type { Published } from "../store/port.ts";
+import { saidOf } from "../../sdk/port/text.ts";
 
 /** Tells the store which jobs this node has, and which schedules they declare, again whenever that changes: jobs come and go, and a
  *  schedule's functions may answer anew. */
@@ -66,7 +67,7 @@ export class Publisher {
       this.#read.set(job, read);
       this.#failing.delete(job);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = saidOf(error);
       if (strict) throw new InvalidInput(`job "${job}": its schedule: ${message}`, { path: "schedule", cause: error });
       if (!this.#failing.has(job))
         logger.error({ job, err: logged(error) }, "A job's schedule can't be read; it stays as it was");

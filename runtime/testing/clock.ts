@@ -1,5 +1,5 @@
 import { toMs, type DurationText } from "../../sdk/port/duration.ts";
-import { InvalidInput } from "../../sdk/port/error.ts";
+import { invalid } from "../../sdk/port/error.ts";
 import type { Alarm, Clock } from "../core/clock.ts";
 
 /** A clock that stands still until it is moved: for a runtime as its `clock`, and for a memory store as `() => clock.nowMs()`. */
@@ -19,8 +19,7 @@ export interface FakeClock extends Clock {
  *  @throws {InvalidInput} if `start` is no date; from `advance` for what is no duration */
 export function fakeClock(start: string | Date = "2030-01-01T00:00:00Z"): FakeClock {
   const origin = new Date(start).getTime();
-  if (Number.isNaN(origin))
-    throw new InvalidInput(`"${String(start)}" is no date; write it like "2030-01-01T00:00:00Z"`, { path: "now" });
+  if (Number.isNaN(origin)) throw invalid("now", `"${String(start)}" is no date; write it like "2030-01-01T00:00:00Z"`);
   let ticks = 0;
   const alarms = new Set<FakeAlarm>();
   const next = (): FakeAlarm | null => {

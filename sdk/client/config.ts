@@ -1,5 +1,5 @@
 import type { DurationText } from "../port/duration.ts";
-import { InvalidInput, NotConfigured, StoreUnavailable } from "../port/error.ts";
+import { InvalidInput, NotConfigured, StoreUnavailable, invalid } from "../port/error.ts";
 import { checkFlag } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
@@ -95,7 +95,7 @@ function sourceOf({ store, url, schema, prepare }: Connection): Source {
     throw new InvalidInput("configure takes either a store or a url; give one of them");
   if (store !== undefined) return { kind: "store", store };
   if (typeof url !== "string" || url === "")
-    throw new InvalidInput('url is empty; write configure({ url: "postgres://…" })', { path: "url" });
+    throw invalid("url", 'url is empty; write configure({ url: "postgres://…" })');
   if (prepare !== undefined) checkFlag("prepare", prepare);
   return { kind: "url", url, schema, prepare };
 }

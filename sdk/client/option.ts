@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { DurationText } from "../port/duration.ts";
 import type { Wire } from "../port/codec.ts";
-import { InvalidInput } from "../port/error.ts";
+import { InvalidInput, invalid } from "../port/error.ts";
 import { tickMark } from "../port/id.ts";
 import {
   checkDelay,
@@ -97,9 +97,9 @@ export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun
 /** @throws {InvalidInput} for what can't be a transaction */
 export function checkTx(tx: unknown): void {
   if (tx === undefined || (typeof tx === "object" && tx !== null) || typeof tx === "function") return; // postgres.js has functions
-  throw new InvalidInput(
+  throw invalid(
+    "tx",
     "tx is not a transaction; pass the pg client that runs your BEGIN, or your library's transaction",
-    { path: "tx" },
   );
 }
 
@@ -107,7 +107,7 @@ export function checkTx(tx: unknown): void {
  *  @throws {InvalidInput} for both, a negative or absurd delay, or what is not a Date. */
 export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt">): Pick<NewRun, "dueAt" | "delayMs"> {
   if (delay !== undefined && runAt !== undefined)
-    throw new InvalidInput("delay and runAt are both given; keep one of them", { path: "runAt" });
+    throw invalid("runAt", "delay and runAt are both given; keep one of them");
   if (runAt !== undefined) return { dueAt: checkInstant("runAt", runAt), delayMs: 0 };
   return { dueAt: null, delayMs: delay === undefined ? 0 : checkDelay(delay) };
 }
@@ -115,14 +115,16 @@ export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt"
 function newKey(given: string | KeyOptions, input: Wire): NewKey {
   const { key, keep = "24h", onConflict = "return" } = typeof given === "string" ? { key: given } : (given ?? {});
   if (onConflict !== "return" && onConflict !== "replace" && onConflict !== "error")
-    throw new InvalidInput(`onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`, {
-      path: "idempotencyKey.onConflict",
-    });
+    throw invalid(
+      "idempotencyKey.onConflict",
+      `onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`,
+    );
   const keepMs = checkSpan("keep", keep);
   if (String(key).startsWith(tickMark))
-    throw new InvalidInput(`idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`, {
-      path: "idempotencyKey",
-    });
+    throw invalid(
+      "idempotencyKey",
+      `idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`,
+    );
   return { key: checkText("idempotencyKey", key, 256), keepMs, onConflict, hash: hash(input) };
 }
 

@@ -6,7 +6,7 @@ import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
 import { act, again, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "../port/id.ts";
-import { checkKeys, checkPaging, checkPriority, checkQueue, type Priority } from "../port/option.ts";
+import { checkKeys, checkPaging, checkPriority, checkQueue, type Priority, checkOneOf } from "../port/option.ts";
 import { overrides } from "../define/retry.ts";
 import { each } from "./page.ts";
 import { toRun, type Run } from "./run.ts";
@@ -302,9 +302,7 @@ const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]
 
 /** @throws {InvalidInput} for an unknown status, which would silently match nothing. */
 function statusesOf<S extends Status>(value: S | readonly S[], known: readonly Status[]): readonly S[] {
-  const wrong = listOf(value).find((status) => !known.includes(status));
-  if (wrong === undefined) return listOf(value);
-  throw new InvalidInput(`status "${String(wrong).slice(0, 80)}" is none of ${known.join(", ")}`, { path: "status" });
+  return listOf(value).map((status) => checkOneOf("status", status, known) as S);
 }
 
 /** @throws {InvalidInput} */

@@ -2,7 +2,7 @@
 import { decode } from "../port/codec.ts";
 import { target, type Open } from "./config.ts";
 import { changes } from "../cron/cron.ts";
-import { InvalidInput, JobNotFound, ScheduleNotFound } from "../port/error.ts";
+import { JobNotFound, ScheduleNotFound, invalid } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseScheduleId, scheduleId, tickKey } from "../port/id.ts";
 import type { AnyJob, ResultOf } from "./job.ts";
@@ -14,7 +14,8 @@ import {
   checkPaging,
   checkText,
   isList,
-  shown,
+  wrong,
+  checkWhole,
 } from "../port/option.ts";
 import { around, ruleKeys, ruleOf, spreadOf, tickKeepMs, ticking, type TickPolicy, type When } from "../define/rule.ts";
 import type { Reason, Status } from "../port/status.ts";
@@ -123,8 +124,7 @@ export function schedulesOf(open: Open) {
     async upsertMany<const Jobs extends readonly AnyJob[] = readonly AnyJob[]>(list: {
       readonly [I in keyof Jobs]: Upsert<Jobs[I]>;
     }): Promise<readonly (Schedule | Error)[]> {
-      if (!isList(list))
-        throw new InvalidInput("schedules are not a list; write [{ key, job, cron }]", { path: "list" });
+      if (!isList(list)) throw invalid("list", "schedules are not a list; write [{ key, job, cron }]");
       const answers = await upsertAll(await open(), list);
       return answers.map((one) => (one instanceof Error ? one : toSchedule(one)));
     },
@@ -203,8 +203,7 @@ export function schedulesOf(open: Open) {
     ): Promise<readonly PreviewTick[]> {
       checkKeys("span", span, new Set(["from", "count"]));
       const { from, count = 5 } = span;
-      if (!Number.isInteger(count) || count < 1 || count > 1000)
-        throw new InvalidInput(`count "${shown(count)}" is not a whole number from 1 to 1000`, { path: "count" });
+      checkWhole("count", count, 1, 1000);
       if (from !== undefined) checkInstant("from", from);
       if (typeof of !== "object" || of === null || "job" in of) {
         const { record, now } = await found(of);
@@ -239,9 +238,7 @@ function filterOf(query: ScheduleQuery): ScheduleFilter {
 function checkCursor(paging: Paging): Paging {
   const { cursor } = paging;
   if (cursor === undefined || !/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(cursor)) return paging;
-  throw new InvalidInput(`cursor "${shown(cursor)}" is none of a list of schedules; start without one`, {
-    path: "cursor",
-  });
+  throw wrong("cursor", cursor, "is none of a list of schedules; start without one");
 }
 
 function nameOf(ref: ScheduleRef): ScheduleName {
@@ -249,7 +246,7 @@ function nameOf(ref: ScheduleRef): ScheduleName {
   const { job, key = "" } = (ref as Partial<Exclude<ScheduleRef, string>> | null) ?? {};
   const id = typeof job === "object" ? (job as AnyJob | null)?.id : job;
   if (id === undefined || id === null)
-    throw new InvalidInput('a schedule is named by its id, "job@key", or by { job, key }', { path: "ref" });
+    throw invalid("ref", 'a schedule is named by its id, "job@key", or by { job, key }');
   return { job: checkName("job", id), key: key === "" ? key : checkText("key", key, 128) };
 }
 
@@ -316,19 +313,15 @@ function past(
   now: Date,
 ): readonly number[] {
   if (from > now)
-    throw new InvalidInput(`from "${from.toISOString()}" is yet to come; the schedule itself makes the coming runs`, {
-      path: "from",
-    });
+    throw invalid("from", `from "${from.toISOString()}" is yet to come; the schedule itself makes the coming runs`);
   if (until > now)
-    throw new InvalidInput(`to "${until.toISOString()}" is not over; the schedule itself makes the coming runs`, {
-      path: "to",
-    });
-  if (until < from) throw new InvalidInput("to is before from; exchange them", { path: "to" });
+    throw invalid("to", `to "${until.toISOString()}" is not over; the schedule itself makes the coming runs`);
+  if (until < from) throw invalid("to", "to is before from; exchange them");
   const { next } = ticking(rule);
   const ticks: number[] = [];
   for (let tick = next(from.getTime() - 1); tick !== null && tick <= until.getTime(); tick = next(tick)) {
     if (ticks.push(tick) > mostBackfilled)
-      throw new InvalidInput(`the range has more than ${mostBackfilled} ticks; backfill it in parts`, { path: "to" });
+      throw invalid("to", `the range has more than ${mostBackfilled} ticks; backfill it in parts`);
   }
   return ticks;
 }

@@ -1,7 +1,7 @@
 import { encode, type Wire } from "../port/codec.ts";
 import { add } from "./act.ts";
 import { target, type Open } from "./config.ts";
-import { InvalidInput, InvalidPayload, JobNotFound } from "../port/error.ts";
+import { InvalidInput, InvalidPayload, JobNotFound, invalid } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { checkTx, newRun, type TriggerOptions } from "./option.ts";
 import type { AnyJob, BatchItem, InputOf, ResultOf, TriggerArgs } from "./job.ts";
@@ -12,6 +12,7 @@ import { checkKeys, isList } from "../port/option.ts";
 import { check, checkJson, type Checked } from "../define/schema.ts";
 import type { JobSpec } from "../define/spec.ts";
 import type { Added, JobRecord, NewRun, Target, Tx } from "../port/target.ts";
+import { asError } from "../port/text.ts";
 
 /** Id, payload and options of a job, by its type; of several jobs, a union of such lists. */
 export type ById<J> = J extends AnyJob ? [id: J["id"], ...args: TriggerArgs<InputOf<J>>] : never;
@@ -78,7 +79,7 @@ export async function triggerBatch<Result>(
   items: readonly BatchItem<unknown>[],
   { tx }: { readonly tx?: Tx | undefined } = {},
 ): Promise<readonly (RunHandle<Result> | Error)[]> {
-  if (!isList(items)) throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
+  if (!isList(items)) throw invalid("items", "a batch is not a list; write [{ payload, options }]");
   checkTx(tx);
   const to = await target();
   const answers: Promise<readonly (Added | Error)[]>[] = [];
@@ -118,7 +119,7 @@ function checkItem(item: BatchItem<unknown>): void {
     throw new InvalidInput("an item of a batch is not an object; write { payload, options }");
   checkKeys("an item of a batch", item, itemKeys);
   if (item.options && "tx" in item.options)
-    throw new InvalidInput("an item of a batch has no transaction of its own; give tx to the batch", { path: "tx" });
+    throw invalid("tx", "an item of a batch has no transaction of its own; give tx to the batch");
 }
 
 /** Adds what could be prepared; an error keeps its place. */
@@ -132,11 +133,6 @@ async function addMany(
     good.length === 0 ? [] : await add(to, good, tx).catch((error: unknown) => good.map(() => asError(error)));
   let next = 0;
   return runs.map((run) => (run instanceof Error ? run : added[next++]!));
-}
-
-/** What was thrown, as an error. */
-export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error), { cause: error });
 }
 
 const itemKeys = new Set(["payload", "options"]);

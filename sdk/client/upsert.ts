@@ -1,5 +1,5 @@
 /** Schedules that are made or changed at run time: from what was given to what stores keep. */
-import { InvalidInput, InvalidPayload } from "../port/error.ts";
+import { InvalidInput, InvalidPayload, invalid } from "../port/error.ts";
 import { scheduleId } from "../port/id.ts";
 import type { AnyJob, InputOf } from "./job.ts";
 import { checkKeys } from "../port/option.ts";
@@ -7,7 +7,8 @@ import { ruleKeys, type TickPolicy, type When } from "../define/rule.ts";
 import { checkKey, newSchedule, type RunsOf, type ScheduleOptions } from "../define/schedule.ts";
 import { check } from "../define/schema.ts";
 import type { JobRecord, NewSchedule, ScheduleRecord, Target } from "../port/target.ts";
-import { asError, encodePublished, published } from "./trigger.ts";
+import { encodePublished, published } from "./trigger.ts";
+import { asError } from "../port/text.ts";
 
 /** A schedule to be made or changed. With a job's id instead of the job, the payload is checked against what nodes published. */
 export type Upsert<J extends AnyJob = AnyJob> = {
@@ -72,8 +73,7 @@ async function prepare(given: Upsert, jobOf: (id: string) => Promise<JobRecord>)
     TickPolicy &
     RunsOf & { readonly key: string };
   const { id } = typeof job === "object" && job !== null ? job : { id: job };
-  if (typeof id !== "string")
-    throw new InvalidInput("job is neither a job nor the id of one; write job: remind", { path: "job" });
+  if (typeof id !== "string") throw invalid("job", "job is neither a job nor the id of one; write job: remind");
   const name = { job: id, key: checkKey(options.key) };
   const made = newSchedule(name, { ...options, payload }, process.env["TASKER_TIMEZONE"] || "UTC");
   if (typeof job === "string") return { ...made, input: await encodePublished(await jobOf(id), payload) };

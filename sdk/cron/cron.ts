@@ -2,7 +2,7 @@ import { everyMs, unfold } from "./macro.ts";
 import { parse } from "./pattern.ts";
 import { seekTick, type Rule } from "./tick.ts";
 import { checkZone, lastS, zoneOf } from "./zone.ts";
-import { InvalidInput } from "../port/error.ts";
+import { InvalidInput, invalid } from "../port/error.ts";
 import { isRecord, shown } from "../port/option.ts";
 
 export { changes, checkZone } from "./zone.ts";
@@ -101,20 +101,20 @@ function instant(ms: number): number {
 }
 
 function checkText(text: unknown): string {
-  if (typeof text !== "string") throw new InvalidInput(`cron must be text, not ${typeof text}`, { path: "cron" });
+  if (typeof text !== "string") throw invalid("cron", `cron must be text, not ${typeof text}`);
   const trimmed = text.length > 4096 ? text : text.trim();
   if (trimmed.length > 256)
-    throw new InvalidInput(`cron of ${trimmed.length} characters is too long; at most 256 are taken`, { path: "cron" });
+    throw invalid("cron", `cron of ${trimmed.length} characters is too long; at most 256 are taken`);
   return trimmed;
 }
 
 function checkDst(dst: unknown = {}): Dst {
-  if (!isRecord(dst)) throw wrongDst(`dst must be an object, not ${shown(dst) || "empty"}`);
+  if (!isRecord(dst)) throw invalid("dst", `dst must be an object, not ${shown(dst) || "empty"}`);
   for (const [key, value] of Object.entries(dst)) {
     const known = allowed.get(key);
-    if (!known) throw wrongDst(`dst has no "${key.slice(0, 64)}"; it takes gap and overlap`);
+    if (!known) throw invalid("dst", `dst has no "${key.slice(0, 64)}"; it takes gap and overlap`);
     if (value !== undefined && !known.includes(value as string))
-      throw wrongDst(`dst.${key} "${shown(value)}" is not one of ${known.join(", ")}`);
+      throw invalid("dst", `dst.${key} "${shown(value)}" is not one of ${known.join(", ")}`);
   }
   return { ...dst };
 }
@@ -123,10 +123,6 @@ const allowed = new Map([
   ["gap", ["next", "skip"]],
   ["overlap", ["first", "last", "both"]],
 ]);
-
-function wrongDst(message: string): InvalidInput {
-  return new InvalidInput(message, { path: "dst" });
-}
 
 /** Puts the text before the message of what it throws. */
 function named<T>(text: string, make: () => T): T {

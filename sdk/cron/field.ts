@@ -1,4 +1,5 @@
-import { InvalidInput } from "../port/error.ts";
+import type { InvalidInput} from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { near } from "../port/near.ts";
 import { read, type Column } from "./parser.ts";
 
@@ -121,5 +122,5 @@ export function malformed(field: Field, item: string): InvalidInput {
 
 /** The error about what was written in a field. */
 export function wrong({ name }: Field, text: string, problem: string): InvalidInput {
-  return new InvalidInput(`${name} "${text}" ${problem}`, { path: "cron" });
+  return invalid("cron", `${name} "${text}" ${problem}`);
 }

@@ -1,5 +1,5 @@
 import { longestMs, toMs, type DurationText } from "../port/duration.ts";
-import { InvalidInput } from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { near } from "../port/near.ts";
 
 const macros = new Map([
@@ -19,12 +19,13 @@ export function unfold(text: string): string {
   const name = text.toLowerCase();
   const fields = macros.get(name);
   if (fields) return fields;
-  if (name === "@reboot") throw refused('macro "@reboot" has no instant; trigger the job when your process starts');
+  if (name === "@reboot")
+    throw invalid("cron", 'macro "@reboot" has no instant; trigger the job when your process starts');
   const like = near(name, [...macros.keys()]);
   const hint = like.length
     ? `did you mean ${like.map((macro) => `"${macro}"`).join(" or ")}?`
     : `write one of ${known()}`;
-  throw refused(`macro "${text}" does not exist; ${hint}`);
+  throw invalid("cron", `macro "${text}" does not exist; ${hint}`);
 }
 
 /** Milliseconds of `@every 90s`; null for other text.
@@ -32,17 +33,14 @@ export function unfold(text: string): string {
 export function everyMs(text: string): number | null {
   const [word, ...rest] = text.split(/\s+/);
   if (word?.toLowerCase() !== "@every") return null;
-  if (!rest.length) throw refused('macro "@every" needs a duration; write it like "@every 90s" or "@every 1h30m"');
+  if (!rest.length)
+    throw invalid("cron", 'macro "@every" needs a duration; write it like "@every 90s" or "@every 1h30m"');
   const ms = toMs(rest.join(" ") as DurationText);
   if (ms < 1000)
-    throw refused(`macro "@every" takes 1s to ${longestMs / 86_400_000}d; "${rest.join(" ")}" is too short`);
+    throw invalid("cron", `macro "@every" takes 1s to ${longestMs / 86_400_000}d; "${rest.join(" ")}" is too short`);
   return ms;
 }
 
 function known(): string {
   return [...macros.keys(), "@every 90s"].join(" ");
-}
-
-function refused(message: string): InvalidInput {
-  return new InvalidInput(message, { path: "cron" });
 }

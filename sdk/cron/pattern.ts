@@ -1,4 +1,5 @@
-import { InvalidInput } from "../port/error.ts";
+import type { InvalidInput} from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { both, Days, either, fixed, fromEnd, lastOf, nth, weekdayNear, weekly, type Pick } from "./day.ts";
 import * as field from "./field.ts";
 import type { Pattern } from "./wall.ts";
@@ -45,11 +46,11 @@ function split(text: string): [string, string, string, string, string, string] {
 function miscounted(fields: readonly string[]): InvalidInput {
   const count = fields.length;
   if (fields[0]?.includes("TZ="))
-    return new InvalidInput('starts with a zone; give it apart, as `timezone: "Europe/Paris"`', { path: "cron" });
+    return invalid("cron", 'starts with a zone; give it apart, as `timezone: "Europe/Paris"`');
   const years = "years are not supported: leave the seventh out";
   const next = count === 7 ? years : `write ${field.order}, like "30 9 * * MON-FRI"`;
   const problem = `has ${count} field${count === 1 ? "" : "s"} where 5, or 6 with seconds first, are taken; ${next}`;
-  return new InvalidInput(problem, { path: "cron" });
+  return invalid("cron", problem);
 }
 
 function list(column: field.Field, text: string): readonly number[] {
@@ -118,5 +119,5 @@ function never(dom: string, month: string, dow: string | null): InvalidInput {
   const both = dow === null ? "" : ` that is also day-of-week "${dow}"`;
   const months = month === "*" ? "no month" : `month "${month}" never`;
   const problem = `never fires: ${months} has a day-of-month "${dom}"${both}; write days that exist`;
-  return new InvalidInput(problem, { path: "cron" });
+  return invalid("cron", problem);
 }

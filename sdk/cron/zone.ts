@@ -1,4 +1,4 @@
-import { InvalidInput } from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { near } from "../port/near.ts";
 
 /** A stretch of time with one offset. Instants and offsets are whole seconds; a wall time is instant + offset. */
@@ -120,7 +120,8 @@ const checked = new Map([["UTC", "UTC"]]); // the default: it needs no Intl, who
  *  @throws {InvalidInput} `path` "timezone", naming the nearest zones. */
 export function checkZone(name: unknown): string {
   if (typeof name !== "string" || name === "")
-    throw refused(
+    throw invalid(
+      "timezone",
       `timezone must be a name like "Europe/Paris", not ${name === "" ? "empty" : name === null ? "null" : typeof name}`,
     );
   const known = checked.get(name);
@@ -135,15 +136,21 @@ export function checkZone(name: unknown): string {
 function resolve(name: string): string {
   const shown = `timezone "${name.slice(0, 64)}"`;
   if (/^(?:UTC|GMT)?[+-]\d/i.test(name))
-    throw refused(`${shown} is a fixed offset, which knows no clock changes; name a place like "Europe/Paris", or UTC`);
+    throw invalid(
+      "timezone",
+      `${shown} is a fixed offset, which knows no clock changes; name a place like "Europe/Paris", or UTC`,
+    );
   if (ambiguous.has(name.toUpperCase()))
-    throw refused(`${shown} means different zones in different places; name a place like "America/New_York"`);
+    throw invalid(
+      "timezone",
+      `${shown} means different zones in different places; name a place like "America/New_York"`,
+    );
   try {
     return new Intl.DateTimeFormat("en-US", { timeZone: name }).resolvedOptions().timeZone;
   } catch {
     const like = alike(name).map((zone) => `"${zone}"`);
     const hint = like.length ? `did you mean ${like.join(" or ")}?` : 'name a place like "Europe/Paris", or UTC';
-    throw refused(`${shown} is not a zone that this Node knows; ${hint}`);
+    throw invalid("timezone", `${shown} is not a zone that this Node knows; ${hint}`);
   }
 }
 
@@ -162,10 +169,6 @@ function alike(name: string): readonly string[] {
 /** The last part of a zone's name. */
 function cityOf(zone: string): string {
   return zone.slice(zone.lastIndexOf("/") + 1);
-}
-
-function refused(message: string): InvalidInput {
-  return new InvalidInput(message, { path: "timezone" });
 }
 
 /** A change of a zone's clock. `at` is epoch ms; the offsets from UTC are in minutes, with a fraction for old ones. */

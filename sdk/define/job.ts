@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { DurationText } from "../port/duration.ts";
-import { InvalidInput } from "../port/error.ts";
+import { InvalidInput, invalid } from "../port/error.ts";
 import {
   checkKeys,
   checkName,
@@ -156,28 +156,24 @@ function checkParts({
   readonly handler: unknown;
 }): void {
   if (!isSchema(schema))
-    throw new InvalidInput(
+    throw invalid(
+      "schema",
       "schema is not a Standard Schema; write schema: z.object({ … }), or z.void() for no payload",
-      { path: "schema" },
     );
   if (output !== undefined && !isSchema(output))
-    throw new InvalidInput("output is not a Standard Schema; leave it out or write z.object({ … })", {
-      path: "output",
-    });
+    throw invalid("output", "output is not a Standard Schema; leave it out or write z.object({ … })");
   if (typeof handler !== "function")
-    throw new InvalidInput("handler is not a function; write handler: async (payload, ctx) => { … }", {
-      path: "handler",
-    });
+    throw invalid("handler", "handler is not a function; write handler: async (payload, ctx) => { … }");
 }
 
 const hookKeys = ["onStart", "onSuccess", "onFailure", "onCancel"] as const;
 
 function hooksOf(hooks: Partial<HookSpecs>): HookSpecs {
-  if (typeof hooks !== "object" || hooks === null) throw new InvalidInput("hooks are not an object", { path: "hooks" });
+  if (typeof hooks !== "object" || hooks === null) throw invalid("hooks", "hooks are not an object");
   checkKeys("hooks", hooks, new Set(hookKeys));
   for (const key of hookKeys)
     if (hooks[key] !== undefined && typeof hooks[key] !== "function")
-      throw new InvalidInput(`hooks.${key} is not a function`, { path: `hooks.${key}` });
+      throw invalid(`hooks.${key}`, `hooks.${key} is not a function`);
   const { onStart = null, onSuccess = null, onFailure = null, onCancel = null } = hooks;
   return { onStart, onSuccess, onFailure, onCancel };
 }
@@ -187,12 +183,11 @@ function extensionsOf(use: readonly Extension[]): JobSpec["use"] {
     !isList(use) ||
     !use.every((one: Partial<Extension> | null) => one?.kind === "service" || one?.kind === "middleware")
   )
-    throw new InvalidInput("use is not a list of what defineService and defineMiddleware make", { path: "use" });
+    throw invalid("use", "use is not a list of what defineService and defineMiddleware make");
   const names = use.flatMap((one) => (one.kind === "service" ? [one.name] : []));
   refuseTaken(names);
   const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined)
-    throw new InvalidInput(`use has two services named "${twice}"; rename one of them`, { path: "use" });
+  if (twice !== undefined) throw invalid("use", `use has two services named "${twice}"; rename one of them`);
   return [...use];
 }
 

@@ -1,9 +1,11 @@
 /** When a failed attempt is followed by another. */
 import { toMs, type DurationText } from "../port/duration.ts";
-import { InvalidInput } from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { codeOf, delayOf } from "./signal.ts";
 import type { RetryPolicy } from "./spec.ts";
 import type { RunOptions } from "../port/target.ts";
+import { wrong, checkWhole, present, checkFlag } from "../port/option.ts";
+import { asError } from "../port/text.ts";
 
 /** How often and when to try again. */
 export interface RetryOptions {
@@ -50,31 +52,20 @@ export function policy(retry: RetryOptions | RetryDelay = {}): RetryPolicy {
  *  @throws {InvalidInput} naming the option that is out of its range. */
 export function overrides(options: RetryOptions): NonNullable<RunOptions["retry"]> {
   if (typeof options !== "object" || options === null)
-    throw new InvalidInput("retry is neither an object nor a function", { path: "retry" });
+    throw invalid("retry", "retry is neither an object nor a function");
   const { attempts, backoff, jitter } = options;
-  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1 && attempts <= mostAttempts))
-    throw new InvalidInput(`retry.attempts "${String(attempts)}" is not a whole number from 1 to ${mostAttempts}`, {
-      path: "retry.attempts",
-    });
+  if (attempts !== undefined) checkWhole("retry.attempts", attempts, 1, mostAttempts);
   if (backoff !== undefined && backoff !== "fixed" && backoff !== "exponential")
-    throw new InvalidInput(`retry.backoff "${String(backoff)}" is neither "fixed" nor "exponential"`, {
-      path: "retry.backoff",
-    });
-  if (jitter !== undefined && typeof jitter !== "boolean")
-    throw new InvalidInput(`retry.jitter "${String(jitter)}" is neither true nor false`, { path: "retry.jitter" });
+    throw wrong("retry.backoff", backoff, `is neither "fixed" nor "exponential"`);
+  if (jitter !== undefined) checkFlag("retry.jitter", jitter);
   const delayMs = options.delay === undefined ? undefined : within("retry.delay", toMs(options.delay));
   const maxDelayMs = options.maxDelay === undefined ? undefined : within("retry.maxDelay", toMs(options.maxDelay));
   if (maxDelayMs !== undefined && delayMs !== undefined && maxDelayMs < delayMs)
-    throw new InvalidInput(`retry.maxDelay "${options.maxDelay}" is shorter than retry.delay "${options.delay}"`, {
-      path: "retry.maxDelay",
-    });
-  return {
-    ...(attempts !== undefined && { attempts }),
-    ...(backoff !== undefined && { backoff }),
-    ...(delayMs !== undefined && { delayMs }),
-    ...(maxDelayMs !== undefined && { maxDelayMs }),
-    ...(jitter !== undefined && { jitter }),
-  };
+    throw invalid(
+      "retry.maxDelay",
+      `retry.maxDelay "${options.maxDelay}" is shorter than retry.delay "${options.delay}"`,
+    );
+  return present({ attempts, backoff, delayMs, maxDelayMs, jitter });
 }
 
 /** A job's policy with what the run's trigger overrode. A delay or backoff given there replaces a retry function. */
@@ -119,7 +110,7 @@ function answer(
   random: () => number,
 ): number | null {
   try {
-    const delay = next(spent, error instanceof Error ? error : new Error(String(error), { cause: error }));
+    const delay = next(spent, asError(error));
     return delay === false ? null : delay;
   } catch {
     return nextDelayMs(fallback, spent, error, random);
@@ -133,7 +124,7 @@ function spread(delayMs: number, maxMs: number, random: number): number {
 }
 
 function within(what: string, ms: number): number {
-  if (ms > yearMs) throw new InvalidInput(`${what} is longer than a year; check its unit`, { path: what });
+  if (ms > yearMs) throw invalid(what, `${what} is longer than a year; check its unit`);
   return ms;
 }
 

@@ -2,8 +2,19 @@
 import { createHash } from "node:crypto";
 import { checkZone, cron, type Dst } from "../cron/cron.ts";
 import type { DurationText } from "../port/duration.ts";
-import { InvalidInput } from "../port/error.ts";
-import { checkFlag, checkInstant, checkKeys, checkSpan, isRecord, shown } from "../port/option.ts";
+import { InvalidInput, invalid } from "../port/error.ts";
+import {
+  checkFlag,
+  checkInstant,
+  checkKeys,
+  checkSpan,
+  isRecord,
+  shown,
+  wrong,
+  checkWhole,
+  checkOneOf,
+  present,
+} from "../port/option.ts";
 import type { Rule, ScheduleName } from "../port/target.ts";
 import { errorRecord } from "../port/text.ts";
 
@@ -80,8 +91,8 @@ export function ruleOf(given: When & TickPolicy, zone = "UTC"): Rule {
     ...(spread !== undefined && { spreadMs: checkSpan("spread", spread) }),
     ...(startsAt !== undefined && { startsMs: checkInstant("startsAt", startsAt).getTime() }),
     ...(endsAt !== undefined && { endsMs: checkInstant("endsAt", endsAt).getTime() }),
-    ...(limit !== undefined && { limit: checkCount("limit", limit, 1, Number.MAX_SAFE_INTEGER) }),
-    overlap: oneOf("overlap", overlap, ["allow", "skip", "cancel"]),
+    ...(limit !== undefined && { limit: checkWhole("limit", limit, 1) }),
+    overlap: checkOneOf("overlap", overlap, ["allow", "skip", "cancel"]),
     catchUp: catchUpOf(given),
   };
   refuseNever(rule);
@@ -91,11 +102,11 @@ export function ruleOf(given: When & TickPolicy, zone = "UTC"): Rule {
 function whenOf(given: When, zone: string): Omit<Rule, "overlap" | "catchUp"> {
   const kinds = (["cron", "every", "runAt"] as const).filter((kind) => given[kind] !== undefined);
   if (kinds.length !== 1)
-    throw new InvalidInput(
+    throw invalid(
+      kinds[1] ?? "cron",
       kinds.length === 0
         ? 'a schedule says when: give it cron: "0 30 2 * * *", every: "90s" or runAt: new Date(…)'
         : `a schedule has one of cron, every and runAt, not ${kinds.join(" and ")}; make two schedules`,
-      { path: kinds[1] ?? "cron" },
     );
   refuseStray(given);
   if (kinds[0] === "cron") return cronOf(given as CronWhen, zone);
@@ -109,9 +120,7 @@ function refuseStray(given: When): void {
   const owners = { timezone: "cron", dst: "cron", anchor: "every", subSecond: "every" } as const;
   for (const [option, owner] of Object.entries(owners))
     if (owner !== kind && (given as When & Readonly<Partial<Record<string, unknown>>>)[option] !== undefined)
-      throw new InvalidInput(`${option} belongs to ${owner}, and this schedule has ${kind}; leave ${option} out`, {
-        path: option,
-      });
+      throw invalid(option, `${option} belongs to ${owner}, and this schedule has ${kind}; leave ${option} out`);
 }
 
 function cronOf(given: CronWhen, zone: string): Omit<Rule, "overlap" | "catchUp"> {
@@ -119,11 +128,11 @@ function cronOf(given: CronWhen, zone: string): Omit<Rule, "overlap" | "catchUp"
   const timezone = checkZone(asked("timezone", wanted));
   const parsed = cron(asked("cron", given.cron), { timezone, dst });
   if (parsed.next(Date.now()) === null)
-    throw new InvalidInput(
+    throw invalid(
+      "cron",
       `cron "${parsed.text}" never ticks: in ${timezone} the clock skips each of its times; choose another time, or dst: { gap: "next" }`,
-      { path: "cron" },
     );
-  return { cron: parsed.text, timezone, ...(dst && { dst: stripped(dst) }) };
+  return { cron: parsed.text, timezone, ...(dst && { dst: present({ gap: dst.gap, overlap: dst.overlap }) }) };
 }
 
 function asked(what: "cron" | "timezone", value: unknown): string {
@@ -131,9 +140,7 @@ function asked(what: "cron" | "timezone", value: unknown): string {
   if (typeof text === "string") return text;
   const source = typeof value === "function" ? "the function given for it answered" : "it is";
   const example = what === "cron" ? "0 9 * * *" : "Europe/Paris";
-  throw new InvalidInput(`${what} is not a text: ${source} "${shown(text)}"; give one like "${example}"`, {
-    path: what,
-  });
+  throw invalid(what, `${what} is not a text: ${source} "${shown(text)}"; give one like "${example}"`);
 }
 
 function answerOf(what: string, ask: () => unknown): unknown {
@@ -145,17 +152,12 @@ function answerOf(what: string, ask: () => unknown): unknown {
   }
 }
 
-function stripped(dst: Dst): NonNullable<Rule["dst"]> {
-  const { gap, overlap } = dst;
-  return { ...(gap && { gap }), ...(overlap && { overlap }) };
-}
-
 function everyOf({ every, anchor, subSecond = false }: EveryWhen): Omit<Rule, "overlap" | "catchUp"> {
   const everyMs = checkSpan("every", every);
   if (!checkFlag("subSecond", subSecond) && everyMs < 1000)
-    throw new InvalidInput(
+    throw invalid(
+      "every",
       `every "${every}" is more than one tick a second; write "1s" or longer, or allow it with subSecond: true`,
-      { path: "every" },
     );
   return { everyMs, ...(anchor !== undefined && { anchorMs: checkInstant("anchor", anchor).getTime() }) };
 }
@@ -165,38 +167,25 @@ function catchUpOf({ catchUp, runAt }: When & TickPolicy): Rule["catchUp"] {
   if (catchUp === undefined || catchUp === "last") return { max: 1, withinMs: dayMs };
   if (catchUp === "none") return { max: 0, withinMs: 0 };
   if (!isRecord(catchUp))
-    throw new InvalidInput(
-      `catchUp "${shown(catchUp)}" is none of "none", "last" and { max, within }; write catchUp: { max: 10, within: "6h" }`,
-      { path: "catchUp" },
+    throw wrong(
+      "catchUp",
+      catchUp,
+      `is none of "none", "last" and { max, within }; write catchUp: { max: 10, within: "6h" }`,
     );
   checkKeys("catchUp", catchUp, new Set(["max", "within"]));
   return {
-    max: checkCount("catchUp.max", catchUp.max, 1, mostMissed),
+    max: checkWhole("catchUp.max", catchUp.max, 1, mostMissed),
     withinMs: checkSpan("catchUp.within", catchUp.within),
   };
-}
-
-function checkCount(path: string, count: unknown, least: number, most: number): number {
-  if (typeof count === "number" && Number.isSafeInteger(count) && count >= least && count <= most) return count;
-  const bound = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
-  throw new InvalidInput(`${path} "${shown(count)}" is not a whole number ${bound}`, { path });
-}
-
-function oneOf<const T extends string>(path: string, value: unknown, known: readonly T[]): T {
-  const found = known.find((one) => one === value);
-  if (found) return found;
-  throw new InvalidInput(`${path} "${shown(value)}" is none of ${known.join(", ")}`, { path });
 }
 
 function refuseNever(rule: Rule): void {
   const { startsMs, endsMs } = rule;
   if (startsMs !== undefined && endsMs !== undefined && endsMs < startsMs)
-    throw new InvalidInput("endsAt is before startsAt; exchange them", { path: "endsAt" });
+    throw invalid("endsAt", "endsAt is before startsAt; exchange them");
   if (startsMs === undefined && endsMs === undefined) return;
   if (ticking(rule).next(-Infinity) === null)
-    throw new InvalidInput("the schedule never ticks: none of its instants is between startsAt and endsAt", {
-      path: "endsAt",
-    });
+    throw invalid("endsAt", "the schedule never ticks: none of its instants is between startsAt and endsAt");
 }
 
 /** The ticks of a rule, epoch ms, before any spread. */

@@ -1,6 +1,6 @@
 /** Schedules as jobs declare them. */
 import { encode } from "../port/codec.ts";
-import { InvalidInput, InvalidPayload } from "../port/error.ts";
+import { InvalidInput, InvalidPayload, invalid } from "../port/error.ts";
 import { checkKeys, checkName, checkPriority, checkTags, checkText, isList, type Priority } from "../port/option.ts";
 import { ruleKeys, ruleOf, type TickPolicy, type When } from "./rule.ts";
 import { check } from "./schema.ts";
@@ -47,11 +47,11 @@ export function declaredOf(job: Pick<JobSpec, "id" | "schema">, given: unknown):
 }
 
 function taken(key: string): InvalidInput {
-  return new InvalidInput(
+  return invalid(
+    "schedule.key",
     key === ""
       ? 'two schedules have no key; give each but one of them its own, such as key: "weekly"'
       : `two schedules have the key "${key}"; rename one of them`,
-    { path: "schedule.key" },
   );
 }
 
@@ -84,9 +84,7 @@ function asksFunctions({ cron, timezone }: { readonly cron?: unknown; readonly t
 /** The key of checked options. */
 function checkOptions(options: ScheduleOptions): string {
   if (typeof options !== "object" || options === null)
-    throw new InvalidInput('a schedule is not an object; write schedule: { cron: "0 30 2 * * *" }', {
-      path: "schedule",
-    });
+    throw invalid("schedule", 'a schedule is not an object; write schedule: { cron: "0 30 2 * * *" }');
   checkKeys("a schedule", options, optionKeys);
   return options.key === undefined ? "" : checkKey(options.key);
 }

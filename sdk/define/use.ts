@@ -1,6 +1,6 @@
 /** How a handler gets what it depends on: services, opened once a process, and middleware around each attempt. */
 import type { Context } from "./context.ts";
-import { InvalidInput } from "../port/error.ts";
+import { InvalidInput, invalid } from "../port/error.ts";
 import type { MiddlewareSpec, ServiceSpec } from "./spec.ts";
 
 declare const given: unique symbol;
@@ -62,12 +62,10 @@ export function defineService<const Name extends string, Value>(options: {
     name === "constructor" ||
     name === "__proto__"
   )
-    throw new InvalidInput(`service name "${String(name)}" can't be a field of ctx; use an identifier such as "db"`, {
-      path: "name",
-    });
+    throw invalid("name", `service name "${String(name)}" can't be a field of ctx; use an identifier such as "db"`);
   refuseTaken([name]);
   if (typeof open !== "function")
-    throw new InvalidInput(`service "${name}" has no open(); give a function that makes its value`, { path: "open" });
+    throw invalid("open", `service "${name}" has no open(); give a function that makes its value`);
   return {
     kind: "service",
     name,
@@ -113,7 +111,5 @@ export function defineMiddleware<Extra extends object>(
 export function refuseTaken(names: readonly string[]): void {
   const taken = names.find((name) => Object.hasOwn(fields, name));
   if (taken !== undefined)
-    throw new InvalidInput(`"${taken}" is a field of every context; choose another name for what \`use\` adds`, {
-      path: taken,
-    });
+    throw invalid(taken, `"${taken}" is a field of every context; choose another name for what \`use\` adds`);
 }

@@ -1,6 +1,6 @@
 import { InvalidInput, NotStorable } from "./error.ts";
 import { fromNoted, isPlain, toNoted, types } from "./rich.ts";
-import { clean, isClean } from "./text.ts";
+import { clean, isClean, saidOf } from "./text.ts";
 
 /** A value in the form that stores keep: natural JSON, and a note of the types that JSON lacks (null where there are
  *  none). Both texts cast to jsonb. */
@@ -34,7 +34,7 @@ function walked(value: unknown, walk: Walk): Wire {
     return walk.plain ? { json: JSON.stringify(value), meta: null } : enrich(value);
   } catch (cause) {
     if (cause instanceof NotStorable) throw cause;
-    throw refuse(walk, `can't be read (${cause instanceof Error ? cause.message : String(cause)})`, "pass plain data");
+    throw refuse(walk, `can't be read (${saidOf(cause)})`, "pass plain data");
   }
 }
 
@@ -49,7 +49,7 @@ export function decode(wire: Wire): unknown {
     checkTypes(note);
     return fromNoted(json, note);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = saidOf(cause);
     throw new InvalidInput(`a stored value can't be decoded: ${why}; it was not written by this version of tasker`, {
       cause,
     });
@@ -189,11 +189,7 @@ function read(holder: object, key: string, walk: Walk): unknown {
   try {
     return (holder as Readonly<Record<string, unknown>>)[key];
   } catch (cause) {
-    throw refuse(
-      walk,
-      `has a getter that throws (${cause instanceof Error ? cause.message : String(cause)})`,
-      "pass plain data",
-    );
+    throw refuse(walk, `has a getter that throws (${saidOf(cause)})`, "pass plain data");
   }
 }
 

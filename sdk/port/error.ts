@@ -23,6 +23,11 @@ export class InvalidInput extends TaskerError {
   }
 }
 
+/** An error about one field, dotted. */
+export function invalid(path: string, message: string): InvalidInput {
+  return new InvalidInput(message, { path });
+}
+
 /** One complaint of a schema: the dotted path of the field ("" for the whole), and what is wrong with it. */
 export interface Issue {
   /** The field, dotted, such as `user.email`; "" for the whole value. */

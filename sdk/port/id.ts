@@ -1,4 +1,4 @@
-import { InvalidInput } from "./error.ts";
+import { InvalidInput, invalid } from "./error.ts";
 import type { ScheduleName } from "./target.ts";
 import { isClean } from "./text.ts";
 
@@ -26,9 +26,7 @@ export function scheduleId({ job, key }: ScheduleName): string {
 export function parseScheduleId(text: string): ScheduleName {
   const [job, ...rest] = text.split("@");
   if (job && /^[A-Za-z0-9_.:/-]{1,128}$/.test(job) && isClean(text)) return { job, key: rest.join("@") };
-  throw new InvalidInput(`"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`, {
-    path: "id",
-  });
+  throw invalid("id", `"${text.slice(0, 80)}" is not the id of a schedule; ids look like "remind@user:7"`);
 }
 
 /** What idempotency keys of ticks begin with; an application's can't. */

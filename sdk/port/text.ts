@@ -29,6 +29,16 @@ const messageBytes = 4096;
 const stackBytes = 16_384;
 const deepestCause = 8;
 
+/** What was thrown, in words: the message of an error. */
+export function saidOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** What was thrown, as an error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
 /** Whatever was thrown, as a record that can be stored: also `undefined`, frozen objects and objects whose getters
  *  throw. Message ≤ 4 KiB, stack ≤ 16 KiB; the stack goes on with the causes. Never throws. */
 export function errorRecord(thrown: unknown): ErrorRecord {

@@ -3,7 +3,7 @@ import { toMs, type DurationText } from "../../sdk/port/duration.ts";
 import type { Command } from "../command.ts";
 import { parsed, type Settings } from "../config.ts";
 import { locate, type Database } from "../database.ts";
-import { fine, type Finding } from "../doctor/finding.ts";
+import { fault, fine, note, type Finding } from "../doctor/finding.ts";
 import { folder, nodeVersion, platform } from "../doctor/machine.ts";
 import { BadUsage, FileBroken, exit } from "../error.ts";
 import { exitOf, levelLine, tally } from "../view/finding.ts";
@@ -60,19 +60,18 @@ async function choose(
   } catch (error) {
     const isFlag = error instanceof BadUsage && error.message.startsWith("--");
     if (isFlag || !(error instanceof BadUsage || error instanceof FileBroken)) throw error;
-    const found = { level: "error", check: "config", found: error.message, todo: "correct it" } as const;
+    const found = fault("config", error.message, "correct it");
     return { chosen: null, found: [found] };
   }
 }
 
 function databaseOf(chosen: Database | null): Finding {
   if (chosen) return fine("database", `${chosen.url} schema ${chosen.schema}, from ${chosen.from}`);
-  return {
-    level: "note",
-    check: "database",
-    found: "no database is known, so none was looked at",
-    todo: 'give --database-url, set TASKER_DATABASE_URL or databaseUrl in tasker.config.ts, or start "tasker dev" in this folder',
-  };
+  return note(
+    "database",
+    "no database is known, so none was looked at",
+    'give --database-url, set TASKER_DATABASE_URL or databaseUrl in tasker.config.ts, or start "tasker dev" in this folder',
+  );
 }
 
 function clean(finding: Finding): Finding {

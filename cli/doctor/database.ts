@@ -2,10 +2,10 @@ import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { openDoctor, pending, type Doctor } from "../../runtime/store/admin.ts";
 import type { Database } from "../database.ts";
 import { due, leases, nodes, partitions, schedules } from "./engine.ts";
-import type { Finding } from "./finding.ts";
 import { migrations, pooling, rights, server, settings, trips } from "./server.ts";
 import { hidden, leftovers, tables, transactions } from "./vacuum.ts";
 import { saidOf } from "../../sdk/port/text.ts";
+import { fault, type Finding, warning } from "./finding.ts";
 
 export interface Bounds {
   /** From when on an open transaction is told. */
@@ -76,9 +76,9 @@ function unreachable(error: unknown): Finding {
     error instanceof StoreUnavailable
       ? "start it, or correct host and port in the database URL"
       : "correct the database URL or the server's settings";
-  return { level: "error", check: "database", found: saidOf(error), todo };
+  return fault("database", saidOf(error), todo);
 }
 
 function unchecked(check: string, error: unknown): Finding {
-  return { level: "warning", check, found: `could not be checked: ${saidOf(error)}`, todo: null };
+  return warning(check, `could not be checked: ${saidOf(error)}`, null);
 }

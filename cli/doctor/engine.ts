@@ -3,7 +3,7 @@ import { humanMs } from "../../sdk/port/duration.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
 import { mostCounted, type Facts } from "../../runtime/store/admin.ts";
 import { many } from "../view/finding.ts";
-import { fine, type Finding } from "./finding.ts";
+import { fine, type Finding, warning, note } from "./finding.ts";
 
 /** A node beats every third of its lease, which is 15 s by default. */
 const lateBeatMs = 10_000;
@@ -13,24 +13,17 @@ const manyWaiting = 1000;
 /** Live nodes, and those that do not beat as they should. */
 export function nodes(rows: readonly Facts["nodes"][]): readonly Finding[] {
   const alive = rows.filter((row) => row.alive && !row.draining);
-  if (alive.length === 0)
-    return [
-      {
-        level: "note",
-        check: "nodes",
-        found: "no node is live",
-        todo: 'start one with "tasker start" or "tasker dev"',
-      },
-    ];
+  if (alive.length === 0) return [note("nodes", "no node is live", 'start one with "tasker start" or "tasker dev"')];
   const late = alive.filter(({ asleep, seenMs }) => !asleep && seenMs > lateBeatMs);
   return [
     fine("nodes", `${many(alive.length, "live node")}: ${alive.map(({ name }) => name).join(", ")}`),
-    ...late.map(({ name, seenMs }): Finding => ({
-      level: "warning",
-      check: "nodes",
-      found: `node "${name}" was last heard of ${humanMs(seenMs)} ago`,
-      todo: "see whether a handler blocks its event loop, or its machine is paused or out of memory; its runs go to others when its lease ends",
-    })),
+    ...late.map(({ name, seenMs }) =>
+      warning(
+        "nodes",
+        `node "${name}" was last heard of ${humanMs(seenMs)} ago`,
+        "see whether a handler blocks its event loop, or its machine is paused or out of memory; its runs go to others when its lease ends",
+      ),
+    ),
   ];
 }
 
@@ -38,18 +31,16 @@ export function nodes(rows: readonly Facts["nodes"][]): readonly Finding[] {
 export function leases(held: readonly Facts["held"][], lapsed: readonly Facts["lapsed"][]): readonly Finding[] {
   const todo = "start a node: it takes them back within seconds";
   const found = [
-    ...held.map(({ node, runs }): Finding => ({
-      level: "warning",
-      check: "leases",
-      found: `node "${node}" is gone and holds ${many(runs, "run")} that nobody has taken back`,
-      todo,
-    })),
-    ...lapsed.map(({ count, oldestMs }): Finding => ({
-      level: "warning",
-      check: "leases",
-      found: `the leases of ${atLeast(count, "run")} lapsed up to ${humanMs(oldestMs)} ago, and no node has taken them since`,
-      todo,
-    })),
+    ...held.map(({ node, runs }) =>
+      warning("leases", `node "${node}" is gone and holds ${many(runs, "run")} that nobody has taken back`, todo),
+    ),
+    ...lapsed.map(({ count, oldestMs }) =>
+      warning(
+        "leases",
+        `the leases of ${atLeast(count, "run")} lapsed up to ${humanMs(oldestMs)} ago, and no node has taken them since`,
+        todo,
+      ),
+    ),
   ];
   return found.length > 0 ? found : [fine("leases", "no run is held by a node that is gone")];
 }
@@ -63,17 +54,12 @@ export function due(rows: readonly Facts["due"][]): readonly Finding[] {
 
 function lane({ queue, job, count, oldestMs, paused, served }: Facts["due"]): readonly Finding[] {
   const runs = `${atLeast(count, "due run")} of "${job}", the oldest waiting for ${humanMs(Math.max(0, oldestMs))}`;
-  if (paused)
-    return [
-      {
-        level: count >= manyWaiting ? "warning" : "note",
-        check: "queues",
-        found: `queue "${queue}" is paused, with ${runs}`,
-        todo: `when the reason is over: tasker queues resume ${shell(queue)}`,
-      },
-    ];
+  if (paused) {
+    const todo = `when the reason is over: tasker queues resume ${shell(queue)}`;
+    return [(count >= manyWaiting ? warning : note)("queues", `queue "${queue}" is paused, with ${runs}`, todo)];
+  }
   const told = (why: string, todo: string): readonly Finding[] => [
-    { level: "warning", check: "runs", found: `${why}: in queue "${queue}" are ${runs}`, todo },
+    warning("runs", `${why}: in queue "${queue}" are ${runs}`, todo),
   ];
   if (!served)
     return told(
@@ -119,33 +105,23 @@ function lot(rows: readonly Facts["schedules"][], what: string, todo: string): r
   const names = rows.slice(0, 3).map((row) => `"${scheduleId(row)}"`);
   const list = names.join(", ") + (rows.length > names.length ? " …" : "");
   const found = `${what} ${atLeast(rows.length, "schedule")} (${list})`;
-  return [{ level: "warning", check: "schedules", found, todo }];
+  return [warning("schedules", found, todo)];
 }
 
 /** The partitions of history. */
 export function partitions(rows: readonly Facts["partitions"][], schema: string): readonly Finding[] {
-  const found = rows.flatMap(({ kind, tomorrow, strays }): readonly Finding[] => [
-    ...(tomorrow
-      ? []
-      : [
-          {
-            level: "warning" as const,
-            check: "history",
-            found: `${schema}.history_${kind} has no partition for tomorrow: nobody keeps house, or the role may not`,
-            todo: "keep a node running whose role owns the schema; it makes partitions a week ahead",
-          },
-        ]),
-    ...(strays === 0
-      ? []
-      : [
-          {
-            level: "warning" as const,
-            check: "history",
-            found: `${schema}.history_${kind}_default holds ${atLeast(strays, "run")} that found no partition of their day, and is cleared row by row`,
-            todo: "nothing, if a node keeps running: they go when their time is over",
-          },
-        ]),
-  ]);
+  const found: Finding[] = [];
+  for (const { kind, tomorrow, strays } of rows) {
+    const table = `${schema}.history_${kind}`;
+    const kept = "keep a node running whose role owns the schema; it makes partitions a week ahead";
+    const gone = "nothing, if a node keeps running: they go when their time is over";
+    const some = `${table}_default holds ${atLeast(strays, "run")} that found no partition of their day, and is cleared row by row`;
+    if (!tomorrow)
+      found.push(
+        warning("history", `${table} has no partition for tomorrow: nobody keeps house, or the role may not`, kept),
+      );
+    if (strays > 0) found.push(warning("history", some, gone));
+  }
   return found.length > 0 ? found : [fine("history", "tomorrow has its partitions")];
 }
 

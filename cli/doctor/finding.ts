@@ -9,6 +9,15 @@ export interface Finding {
   readonly todo: string | null;
 }
 
+type Make = (check: string, found: string, todo: string | null) => Finding;
+
+const of =
+  (level: Level): Make =>
+  (check, found, todo) => ({ level, check, found, todo });
+
+/** Findings by their level. */
+export const [fault, warning, note] = [of("error"), of("warning"), of("note")];
+
 /** A finding that is fine. */
 export function fine(check: string, found: string): Finding {
   return { level: "ok", check, found, todo: null };

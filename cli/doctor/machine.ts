@@ -4,7 +4,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isAlive } from "../../sdk/client/source.ts";
 import { hidden } from "../database.ts";
-import { fine, type Finding } from "./finding.ts";
+import { fault, fine, note, type Finding, warning } from "./finding.ts";
 import { saidOf } from "../../sdk/port/text.ts";
 
 /** Whether this Node, "20.19.0" for example, is in the range of `engines`: parts like "^20.19.0" and ">=22.12.0", between "||". */
@@ -14,12 +14,7 @@ export function nodeVersion(version: string, range: string): Finding {
     return rank(version) >= rank(least!) && (sign === ">=" || major(version) === major(least!));
   });
   if (isWithin) return fine("node", `Node ${version}`);
-  return {
-    level: "error",
-    check: "node",
-    found: `Node ${version} is not one that tasker runs on: ${range}`,
-    todo: "install a newer Node",
-  };
+  return fault("node", `Node ${version} is not one that tasker runs on: ${range}`, "install a newer Node");
 }
 
 function major(version: string): number {
@@ -35,12 +30,11 @@ function rank(version: string): number {
 export function platform(name: string, arch: string): Finding {
   const what = `${name} ${arch}`;
   if (name === "linux" || name === "darwin") return fine("platform", what);
-  return {
-    level: "note",
-    check: "platform",
-    found: `${what}: the embedded Postgres does not run here`,
-    todo: "name a server with TASKER_DATABASE_URL, or use WSL",
-  };
+  return note(
+    "platform",
+    `${what}: the embedded Postgres does not run here`,
+    "name a server with TASKER_DATABASE_URL, or use WSL",
+  );
 }
 
 /** The state that commands keep in `.tasker/` of a folder, and the room on its disk. */
@@ -53,7 +47,7 @@ function room(bytes: number | null): readonly Finding[] {
   if (bytes === null) return [];
   if (bytes >= 1e9) return [fine("disk", `${(bytes / 1e9).toFixed(1)} GB are free on the disk of this folder`)];
   const found = `${Math.round(bytes / 1e6)} MB are free on the disk of this folder`;
-  return [{ level: "warning", check: "disk", found, todo: "make room: a Postgres whose disk is full stops" }];
+  return [warning("disk", found, "make room: a Postgres whose disk is full stops")];
 }
 
 async function free(path: string): Promise<number> {
@@ -67,12 +61,11 @@ function staleNote(cwd: string): readonly Finding[] {
   const { pid } = read(path);
   if (pid !== null && isAlive(pid)) return [fine("dev", `"tasker dev" or "tasker start" runs here (pid ${pid})`)];
   return [
-    {
-      level: "note",
-      check: "dev",
-      found: `${hidden}/dev.json was left by a process that has gone${pid === null ? "" : ` (pid ${pid})`}; it is ignored`,
-      todo: "nothing, or remove it; the next start writes it anew",
-    },
+    note(
+      "dev",
+      `${hidden}/dev.json was left by a process that has gone${pid === null ? "" : ` (pid ${pid})`}; it is ignored`,
+      "nothing, or remove it; the next start writes it anew",
+    ),
   ];
 }
 
@@ -96,12 +89,11 @@ async function data(dir: string): Promise<readonly Finding[]> {
     const found = readFileSync(join(dir, name, "PG_VERSION"), "utf8").trim();
     if (found === String(major))
       return fine("embedded", `${hidden}/${name} is of PostgreSQL ${found}, as the binaries are`);
-    return {
-      level: name === `pg${major}` ? "error" : "warning",
-      check: "embedded",
-      found: `${hidden}/${name} holds data of PostgreSQL ${found}, but the binaries found here are of ${major}: its runs are not seen`,
-      todo: `name the binaries of ${found} in TASKER_PG_BIN, or remove the folder if nothing in it is needed`,
-    } satisfies Finding;
+    return (name === `pg${major}` ? fault : warning)(
+      "embedded",
+      `${hidden}/${name} holds data of PostgreSQL ${found}, but the binaries found here are of ${major}: its runs are not seen`,
+      `name the binaries of ${found} in TASKER_PG_BIN, or remove the folder if nothing in it is needed`,
+    );
   });
 }
 
@@ -112,6 +104,6 @@ async function binaries(): Promise<number | Finding> {
     return await embeddedMajor();
   } catch (error) {
     const found = saidOf(error);
-    return { level: "note", check: "embedded", found, todo: null };
+    return note("embedded", found, null);
   }
 }

@@ -2,7 +2,7 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import type { Facts } from "../../runtime/store/admin.ts";
 import { many } from "../view/finding.ts";
-import { fine, type Finding } from "./finding.ts";
+import { fine, type Finding, warning, note } from "./finding.ts";
 
 /** Less than that is no bloat, whatever the ratio. */
 const leastDead = 50_000;
@@ -19,51 +19,33 @@ export function tables(rows: readonly Facts["tables"][], schema: string): readon
 }
 
 function unvacuumed({ name, unvacuumed: off }: Facts["tables"], schema: string): readonly Finding[] {
-  if (!off) return [];
-  return [
-    {
-      level: "warning",
-      check: "tables",
-      found: `autovacuum is turned off for ${schema}.${name}`,
-      todo: `alter table ${schema}.${name} reset (autovacuum_enabled)`,
-    },
-  ];
+  const table = `${schema}.${name}`;
+  const todo = `alter table ${table} reset (autovacuum_enabled)`;
+  return off ? [warning("tables", `autovacuum is turned off for ${table}`, todo)] : [];
 }
 
 function dead({ name, live, dead: count, vacuumedMs }: Facts["tables"], schema: string): readonly Finding[] {
   if (count < leastDead || count < live) return [];
   const last = vacuumedMs === null ? "it was never vacuumed" : `the last vacuum was ${humanMs(vacuumedMs)} ago`;
-  return [
-    {
-      level: "warning",
-      check: "tables",
-      found: `${schema}.${name} has ${count} dead rows beside ${live} live ones; ${last}`,
-      todo: `see who holds back vacuum, if anybody does, then: vacuum ${schema}.${name}`,
-    },
-  ];
+  const found = `${schema}.${name} has ${count} dead rows beside ${live} live ones; ${last}`;
+  return [warning("tables", found, `see who holds back vacuum, if anybody does, then: vacuum ${schema}.${name}`)];
 }
 
 function bloated({ name, live, bytes }: Facts["tables"], schema: string): readonly Finding[] {
   if (bytes < leastBytes || bytes / Math.max(1, live) < rowBytes) return [];
-  return [
-    {
-      level: "warning",
-      check: "tables",
-      found: `${schema}.${name} takes ${Math.round(bytes / 2 ** 20)} MB for ${many(live, "live row")}`,
-      todo: `in a quiet moment, for it locks the table: vacuum full ${schema}.${name}; or use pg_repack`,
-    },
-  ];
+  const found = `${schema}.${name} takes ${Math.round(bytes / 2 ** 20)} MB for ${many(live, "live row")}`;
+  const todo = `in a quiet moment, for it locks the table: vacuum full ${schema}.${name}; or use pg_repack`;
+  return [warning("tables", found, todo)];
 }
 
 /** Transactions of this database that have been open for long. */
 export function transactions(rows: readonly Facts["transactions"][], longMs: number): readonly Finding[] {
   if (rows.length === 0) return [fine("transactions", `none is open for more than ${humanMs(longMs)}`)];
-  return rows.map((row) => ({
-    level: row.holds || row.state?.startsWith("idle") ? "warning" : "note",
-    check: "transactions",
-    found: `${who(row)} has a transaction open for ${humanMs(row.openMs)}${row.holds ? holding(row.xmin) : ""}`,
-    todo: `end it where it comes from, or: select pg_terminate_backend(${row.pid})`,
-  }));
+  return rows.map((row) => {
+    const level = row.holds || row.state?.startsWith("idle") ? warning : note;
+    const found = `${who(row)} has a transaction open for ${humanMs(row.openMs)}${row.holds ? holding(row.xmin) : ""}`;
+    return level("transactions", found, `end it where it comes from, or: select pg_terminate_backend(${row.pid})`);
+  });
 }
 
 function who({ pid, role, app, state, queryMs, query }: Facts["transactions"]): string {
@@ -81,18 +63,20 @@ export function leftovers(
   slots: readonly Facts["slots"][],
 ): readonly Finding[] {
   return [
-    ...prepared.map(({ gid, owner, ageMs }): Finding => ({
-      level: "warning",
-      check: "transactions",
-      found: `prepared transaction "${gid}" of "${owner}" has been left for ${humanMs(ageMs)}, which holds back vacuum`,
-      todo: `rollback prepared ${literal(gid)}; or commit it`,
-    })),
-    ...slots.map(({ name, xmin, bytes }): Finding => ({
-      level: "warning",
-      check: "replication",
-      found: `nobody reads replication slot "${name}", which keeps ${Math.round((bytes ?? 0) / 2 ** 20)} MB of log${xmin === null ? "" : " and holds back vacuum"}`,
-      todo: `start its reader again, or: select pg_drop_replication_slot(${literal(name)})`,
-    })),
+    ...prepared.map(({ gid, owner, ageMs }) =>
+      warning(
+        "transactions",
+        `prepared transaction "${gid}" of "${owner}" has been left for ${humanMs(ageMs)}, which holds back vacuum`,
+        `rollback prepared ${literal(gid)}; or commit it`,
+      ),
+    ),
+    ...slots.map(({ name, xmin, bytes }) =>
+      warning(
+        "replication",
+        `nobody reads replication slot "${name}", which keeps ${Math.round((bytes ?? 0) / 2 ** 20)} MB of log${xmin === null ? "" : " and holds back vacuum"}`,
+        `start its reader again, or: select pg_drop_replication_slot(${literal(name)})`,
+      ),
+    ),
   ];
 }
 
@@ -100,12 +84,11 @@ export function leftovers(
 export function hidden({ count }: Facts["hidden"]): readonly Finding[] {
   if (count === 0) return [];
   return [
-    {
-      level: "note",
-      check: "transactions",
-      found: `${many(count, "session")} of other roles can't be seen by this one`,
-      todo: "to see who holds back vacuum: grant pg_read_all_stats to <this role>",
-    },
+    note(
+      "transactions",
+      `${many(count, "session")} of other roles can't be seen by this one`,
+      "to see who holds back vacuum: grant pg_read_all_stats to <this role>",
+    ),
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { InvalidInput} from "../port/error.ts";
+import type { InvalidInput } from "../port/error.ts";
 import { invalid } from "../port/error.ts";
 import { near } from "../port/near.ts";
 import { read, type Column } from "./parser.ts";

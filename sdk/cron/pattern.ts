@@ -1,4 +1,4 @@
-import type { InvalidInput} from "../port/error.ts";
+import type { InvalidInput } from "../port/error.ts";
 import { invalid } from "../port/error.ts";
 import { both, Days, either, fixed, fromEnd, lastOf, nth, weekdayNear, weekly, type Pick } from "./day.ts";
 import * as field from "./field.ts";

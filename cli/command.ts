@@ -16,13 +16,13 @@ export interface Command {
   /** Name and arguments: `trigger <job> [payload]`, `schedules pause <...ids>`. */
   readonly usage: string;
   readonly about: string;
-  readonly flags: readonly Flag[];
-  /** Which keys of the configuration it takes as flags: none, those of the database, or all. */
-  readonly takes: "nothing" | "database" | "worker";
+  readonly flags?: readonly Flag[];
+  /** Which keys of the configuration it takes as flags: none, those of the database (the default), or all. */
+  readonly takes?: "nothing" | "database" | "worker";
   /** Whole command lines. */
   readonly examples: readonly string[];
-  /** Answers the exit code. */
-  run(input: Input): Promise<number>;
+  /** Answers the exit code, where that may be another than 0. */
+  run(input: Input): Promise<number | void>;
 }
 
 /** The name alone: one word, or two. */

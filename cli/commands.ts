@@ -1,4 +1,4 @@
-import { cancel } from "./command/cancel.ts";
+import { cancel, replay, resume, retry } from "./command/act.ts";
 import { check } from "./command/check.ts";
 import type { Command } from "./command.ts";
 import { dev } from "./command/dev.ts";
@@ -10,9 +10,6 @@ import { migrate } from "./command/migrate.ts";
 import { nodes } from "./command/nodes.ts";
 import { purge } from "./command/purge.ts";
 import { queues } from "./command/queues.ts";
-import { replay } from "./command/replay.ts";
-import { resume } from "./command/resume.ts";
-import { retry } from "./command/retry.ts";
 import { run } from "./command/run.ts";
 import { runs } from "./command/runs.ts";
 import { schedules } from "./command/schedules.ts";

@@ -18,12 +18,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(`${line.text}\n`);
       return exit.ok;
     }
-    return await line.command.run({
-      args: line.args,
-      given: line.given,
-      out: output(line.given.on("json")),
-      settings: () => settings(line.given),
-    });
+    const { command, args, given } = line;
+    const out = output(given.on("json"));
+    return (await command.run({ args, given, out, settings: () => settings(given) })) ?? exit.ok;
   } catch (error) {
     if (argv.includes("--json")) process.stdout.write(`${JSON.stringify(document(error), null, 2)}\n`);
     process.stderr.write(`${describe(error, argv.includes("--debug"))}\n`);

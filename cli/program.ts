@@ -21,14 +21,13 @@ const versionFlag: Flag = { flag: "-v, --version", about: "Display version numbe
 
 /** The flags of a command, its keys of the configuration included, in the order of help. */
 export function flagsOf(command: Command): readonly Flag[] {
-  const keys = options.filter(
-    (option) => command.takes === "worker" || (command.takes === "database" && option.for === "database"),
-  );
+  const { takes = "database", flags = [] } = command;
+  const keys = options.filter((option) => takes === "worker" || takes === option.for);
   const said = keys.map(({ flag, about, variable, default: value }) => ({
     flag,
     about: `${about} [${variable}]${value ? ` (default: ${value})` : ""}`,
   }));
-  return [...command.flags, ...said];
+  return [...flags, ...said];
 }
 
 /** Parses the arguments after `tasker`.

@@ -134,7 +134,7 @@ function isCommand(line: string): boolean {
   const command = named.toSorted((a, b) => nameOf(a).length - nameOf(b).length).at(-1);
   if (!command) return false;
   const known = [
-    ...command.flags.map(({ flag }) => flag),
+    ...(command.flags ?? []).map(({ flag }) => flag),
     ...options.map((option) => `--${flagName(option)}`),
     "--json",
     "--help",

@@ -10,7 +10,7 @@ import { ActFailed, BadUsage, exit } from "../error.ts";
 import { filter, filterFlags, matching, numbers } from "../filter.ts";
 import type { Output } from "../view/output.ts";
 
-export interface Deed {
+interface Deed {
   /** `cancel`, and `canceled` for what became of a run. */
   readonly verb: Parameters<typeof act>[1];
   readonly past: string;
@@ -22,11 +22,10 @@ export interface Deed {
 }
 
 /** The command of a deed: with ids at once, with a filter only after `--yes`. */
-export function deed(parts: Deed): Command {
+function deed(parts: Deed): Command {
   return {
     usage: `${parts.verb} [...ids]`,
     about: parts.about,
-    takes: "database",
     flags: [
       ...(parts.flags ?? []),
       ...filterFlags,
@@ -49,6 +48,43 @@ export function deed(parts: Deed): Command {
     },
   };
 }
+
+/** `tasker cancel`: ends runs that are not over; a running one hears it on its signal. */
+export const cancel = deed({
+  verb: "cancel",
+  past: "canceled",
+  about: "Cancel runs, by id or by filter",
+  of: ["pending", "leased", "running", "waiting"],
+  examples: ["tasker cancel run_2n9c", "tasker cancel --job remind --tag user:7 --yes"],
+});
+
+/** `tasker resume`: makes canceled runs pending again. */
+export const resume = deed({
+  verb: "resume",
+  past: "resumed",
+  about: "Make canceled runs pending again, by id or by filter",
+  of: ["canceled"],
+  examples: ["tasker resume run_2n9c", "tasker resume --queue mail --since 1d --yes"],
+});
+
+/** `tasker retry`: makes failed runs pending again, attempts counting from 1. */
+export const retry = deed({
+  verb: "retry",
+  past: "made pending again",
+  about: "Try failed runs again, by id or by filter",
+  of: ["failed"],
+  flags: [{ flag: "--failed", about: "All failed runs that match" }],
+  examples: ["tasker retry run_2n9c", "tasker retry --failed --job remind --yes"],
+});
+
+/** `tasker replay`: makes new runs from old ones' input. */
+export const replay = deed({
+  verb: "replay",
+  past: "replayed",
+  about: "Make new runs from the input of old ones, by id or by filter",
+  of: ["completed", "failed", "canceled"],
+  examples: ["tasker replay run_2n9c", "tasker replay --job remind --status failed --since 1h --yes"],
+});
 
 function chosen(args: readonly string[], given: Given, { verb, of }: Deed): readonly number[] | RunFilter {
   const wanted = filter(given);

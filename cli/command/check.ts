@@ -15,7 +15,6 @@ import { withPaths } from "./start.ts";
 export const check: Command = {
   usage: "check [...paths]",
   about: "Load the jobs without running any, and compare them with what a database has pending; for CI",
-  takes: "database",
   flags: [
     { flag: "--offline", about: "Look at no database" },
     { flag: "--strict", about: "Exit with 1 for warnings, too" },

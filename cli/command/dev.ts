@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import { BadUsage, exit } from "../error.ts";
+import { BadUsage } from "../error.ts";
 import type { Command, Input } from "../command.ts";
 import type { Given } from "../given.ts";
 import type { Settings } from "../config.ts";
@@ -88,7 +88,7 @@ async function look(
   view: Extract<Awaited<ReturnType<typeof link>>, { readonly view: unknown }>["view"],
   { out }: Input,
   readKeys: (pressed: (key: string) => void) => () => void,
-): Promise<number> {
+): Promise<void> {
   out.note("tasker dev runs in this folder already: this shows the same; q leaves, and it goes on");
   let leave = (): void => undefined;
   const left = new Promise<void>((done) => (leave = done));
@@ -99,7 +99,6 @@ async function look(
   unwatch();
   view.leave();
   restore();
-  return exit.ok;
 }
 
 function scriptOf(given: Given): Script | null {

@@ -13,7 +13,6 @@ import { redact } from "../view/redact.ts";
 export const doctor: Command = {
   usage: "doctor",
   about: "Look for what is wrong with this machine, the database and tasker in it, and say what to do",
-  takes: "database",
   flags: [
     { flag: "--strict", about: "Exit with 1 for warnings, too" },
     { flag: "--open <duration>", about: "Tell of transactions that have been open for longer (default: 1m)" },

@@ -5,7 +5,7 @@ import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
 import { parsed } from "../config.ts";
 import { withStore } from "../database.ts";
-import { BadUsage, exit } from "../error.ts";
+import { BadUsage } from "../error.ts";
 import { priorityOf, whole } from "../filter.ts";
 import { atOf, payloadOf } from "../payload.ts";
 
@@ -13,7 +13,6 @@ import { atOf, payloadOf } from "../payload.ts";
 export const edit: Command = {
   usage: "edit <id> [payload]",
   about: "Change a pending run: its instant, payload, attempts or priority",
-  takes: "database",
   flags: [
     { flag: "--now", about: "Start it now" },
     { flag: "--delay <duration>", about: 'Start it this much later than now, like "5m"' },
@@ -28,7 +27,6 @@ export const edit: Command = {
     const change = changeOf(text, given);
     await withStore(await settings(), (store) => runsOf(async () => store).edit(id, change));
     out.answer({ id, changed: true }, () => `${out.colors.cyan(id)}  changed; look at it with: tasker run ${id}`);
-    return exit.ok;
   },
 };
 

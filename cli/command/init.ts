@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import type { Command } from "../command.ts";
-import { ActFailed, BadUsage, exit } from "../error.ts";
+import { ActFailed, BadUsage } from "../error.ts";
 import { write } from "../file.ts";
 import { ignore } from "../init/ignore.ts";
 import { amend } from "../init/package.ts";
@@ -35,7 +35,6 @@ export const init: Command = {
       );
       return [...lines, "", "next:", ...next.map((line) => `  ${line}`)].join("\n");
     });
-    return exit.ok;
   },
 };
 

@@ -1,7 +1,6 @@
 import type { JobRecord } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import { withStore } from "../database.ts";
-import { exit } from "../error.ts";
 import { when } from "../view/show.ts";
 import { table, type Column } from "../view/table.ts";
 
@@ -9,8 +8,6 @@ import { table, type Column } from "../view/table.ts";
 export const jobs: Command = {
   usage: "jobs",
   about: "List the jobs that processes on this database have",
-  takes: "database",
-  flags: [],
   examples: ["tasker jobs", "tasker jobs --json"],
   run: async ({ out, settings }) => {
     const list = await withStore(await settings(), (store) => store.find.jobs());
@@ -28,6 +25,5 @@ export const jobs: Command = {
     ];
     const empty = 'no jobs are known yet; start a process that has some with "tasker dev" or "tasker start"';
     out.answer({ items, next: null }, () => (list.length > 0 ? table(list, columns, out.colors.dim) : empty));
-    return exit.ok;
   },
 };

@@ -6,7 +6,6 @@ import { exit } from "../error.ts";
 export const migrate: Command = {
   usage: "migrate",
   about: "Bring the schema of the database up to date",
-  takes: "database",
   flags: [{ flag: "--check", about: "Change nothing; exit with 1 if something is missing" }],
   examples: ["tasker migrate", "tasker migrate --check"],
   run: async ({ given, out, settings }) => {

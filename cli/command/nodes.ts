@@ -3,7 +3,6 @@ import { humanMs } from "../../sdk/port/duration.ts";
 import type { Colors } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import { withStore } from "../database.ts";
-import { exit } from "../error.ts";
 import { when } from "../view/show.ts";
 import { table } from "../view/table.ts";
 
@@ -11,14 +10,11 @@ import { table } from "../view/table.ts";
 export const nodes: Command = {
   usage: "nodes",
   about: "List the processes that run jobs on this database",
-  takes: "database",
-  flags: [],
   examples: ["tasker nodes", "tasker nodes --json"],
   run: async ({ out, settings }) => {
     const { nodes: list, at } = await withStore(await settings(), (store) => store.find.stats({ lanes: false }));
     const empty = 'no node is there; start one with "tasker start" or "tasker dev"';
     out.answer({ items: list, next: null }, () => (list.length > 0 ? nodeTable(list, out.colors, at) : empty));
-    return exit.ok;
   },
 };
 

@@ -12,7 +12,6 @@ import { instant, matching, numbers, whole } from "../filter.ts";
 export const purge: Command = {
   usage: "purge [...ids]",
   about: "Delete finished runs for good, by id or by filter",
-  takes: "database",
   flags: [
     { flag: "--status <list>", about: `Any of ${finals.join(", ")}` },
     { flag: "--job <list>", about: "Of these jobs" },

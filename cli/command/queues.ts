@@ -5,7 +5,7 @@ import { oneLine } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
 import { withStore } from "../database.ts";
-import { BadUsage, exit } from "../error.ts";
+import { BadUsage } from "../error.ts";
 import { hint } from "../hint.ts";
 import type { Output } from "../view/output.ts";
 import { table, type Column } from "../view/table.ts";
@@ -22,8 +22,6 @@ interface Row {
 export const queues: Command = {
   usage: "queues [act] [queue]",
   about: "List queues; `queues pause <queue>` and `queues resume <queue>` stop and start one on all nodes",
-  takes: "database",
-  flags: [],
   examples: ["tasker queues", "tasker queues pause mail", "tasker queues resume mail"],
   run: async ({ args: [act, queue], out, settings }) => {
     if (act !== undefined && act !== "pause" && act !== "resume")
@@ -36,12 +34,11 @@ export const queues: Command = {
     out.answer({ items: rows, next: null }, () =>
       rows.length > 0 ? table(rows, columns, out.colors.dim) : "no queues yet; one appears with its first run",
     );
-    return exit.ok;
   },
 };
 
 /** Pauses a queue, or lets it go on; one that no job uses too, for its runs may be still to come. */
-async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<number> {
+async function turn(act: "pause" | "resume", queue: string, out: Output, settings: Settings): Promise<void> {
   const used = await withStore(settings, async (store) => {
     await queuesOf(async () => store)[act](queue);
     return usedQueues(store);
@@ -52,7 +49,6 @@ async function turn(act: "pause" | "resume", queue: string, out: Output, setting
   const known = used.filter((name) => name !== hookQueue);
   const warning = `warning: no job uses queue "${queue}" (known: ${known.join(", ") || "none"})${hint(queue, known)}`;
   if (!isUsed) out.note(oneLine(warning));
-  return exit.ok;
 }
 
 /** The queues of published jobs and of runs that are there, sorted. */

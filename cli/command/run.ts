@@ -6,15 +6,12 @@ import { runsOf } from "../../sdk/client/runs.ts";
 import type { Command } from "../command.ts";
 import { parsed } from "../config.ts";
 import { withStore } from "../database.ts";
-import { exit } from "../error.ts";
 import { runText } from "../view/show.ts";
 
 /** `tasker run <id>`: all that is known of one run. */
 export const run: Command = {
   usage: "run <id>",
   about: "Show one run: payload, result, error, attempts and log",
-  takes: "database",
-  flags: [],
   examples: ["tasker run run_2n9c", "tasker run run_2n9c --json"],
   run: async ({ args, out, settings }) => {
     const id = parsed("run id", () => parseId(args[0]!));
@@ -30,6 +27,5 @@ export const run: Command = {
     });
     const document = { ...runDocument(record), attempts, logs };
     out.answer(document, () => runText(record, { attempts, logs, colors: out.colors }));
-    return exit.ok;
   },
 };

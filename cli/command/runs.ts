@@ -11,7 +11,6 @@ import { runTable } from "../view/show.ts";
 export const runs: Command = {
   usage: "runs",
   about: "List and search runs, the newest first",
-  takes: "database",
   flags: [
     ...filterFlags,
     { flag: "--limit <n>", about: "Runs to show, 1 to 200 (default: 50)" },

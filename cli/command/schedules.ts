@@ -13,7 +13,6 @@ import { ownZone } from "../view/wall.ts";
 export const schedules: Command = {
   usage: "schedules",
   about: "List schedules: when each runs next, and what became of its last run",
-  takes: "database",
   flags: [
     { flag: "--job <list>", about: "Of these jobs" },
     { flag: "--paused", about: "Only paused ones" },

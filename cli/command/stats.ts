@@ -3,7 +3,6 @@ import type { QueueStat, RateStat, Stats } from "../../sdk/port/target.ts";
 import type { Colors } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import { withStore } from "../database.ts";
-import { exit } from "../error.ts";
 import { nodeTable } from "./nodes.ts";
 import { pairs, table } from "../view/table.ts";
 
@@ -11,14 +10,11 @@ import { pairs, table } from "../view/table.ts";
 export const stats: Command = {
   usage: "stats",
   about: "Show counts by status, queue and job, throughput, waits and nodes",
-  takes: "database",
-  flags: [],
   examples: ["tasker stats", "tasker stats --json"],
   run: async ({ out, settings }) => {
     const found = await withStore(await settings(), ({ find }) => find.stats());
     const paused = found.queues.filter((queue) => queue.paused).map(({ name }) => name);
     out.answer(document(found, paused), () => text(found, paused, out.colors));
-    return exit.ok;
   },
 };
 

@@ -18,7 +18,6 @@ import type { Find } from "../../sdk/port/target.ts";
 export const trigger: Command = {
   usage: "trigger <job> [payload]",
   about: "Add a run of a job; the payload is JSON, or - to read it from stdin",
-  takes: "database",
   flags: [
     { flag: "--file <path>", about: "Read the payload from a file" },
     { flag: "--delay <duration>", about: 'Start this much later, like "5m"' },
@@ -49,7 +48,7 @@ export const trigger: Command = {
   },
 };
 
-function added(run: RunHandle, out: Output): number {
+function added(run: RunHandle, out: Output): void {
   const { id, created, conflict } = run;
   const also = conflict ? ", with another payload" : "";
   out.answer(
@@ -57,7 +56,6 @@ function added(run: RunHandle, out: Output): number {
     () =>
       `${out.colors.cyan(id)}  ${created ? "added" : `was there already${also}`}; look at it with: tasker run ${id}`,
   );
-  return exit.ok;
 }
 
 async function ended(run: RunHandle, find: Find, given: Given, out: Output): Promise<number> {

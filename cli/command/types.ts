@@ -13,7 +13,6 @@ const usual = "tasker.jobs.d.ts"; // not tasker.d.ts: with "baseUrl" that would 
 export const types: Command = {
   usage: "types [...paths]",
   about: "Write a .d.ts of the jobs, so that trigger() by id is typed where their code can't be imported",
-  takes: "database",
   flags: [
     { flag: "--out <file>", about: `Where to write (default: ${usual})` },
     { flag: "--from <source>", about: "files: the job files; database: what processes published (default: files)" },

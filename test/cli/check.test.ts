@@ -66,7 +66,7 @@ async function run(
     out: output("json" in given, to),
     settings: () => settings(flags(given), env, cwd),
   });
-  return { code, text: to.text() };
+  return { code: code ?? 0, text: to.text() };
 }
 async function json(
   files: Readonly<Record<string, string>>,

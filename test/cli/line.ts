@@ -24,7 +24,7 @@ export async function tasker(argv: readonly string[], cwd: string, env: NodeJS.P
       ...{ args, given, out: output(given.on("json"), { out: out.stream, err: err.stream }) },
       settings: () => settings(given, env, cwd),
     });
-    return { code, out: out.text(), err: err.text() };
+    return { code: code ?? 0, out: out.text(), err: err.text() };
   } catch (error) {
     return { code: exitCode(error), out: JSON.stringify(document(error)), err: describe(error, false) };
   }

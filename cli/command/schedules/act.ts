@@ -71,8 +71,6 @@ function command(verb: string, about: string, one: Act): Command {
   return {
     usage: `schedules ${verb} <...ids>`,
     about,
-    takes: "database",
-    flags: [],
     examples: [`tasker schedules ${verb} remind@user:7`],
     run: async ({ args, out, settings }) => {
       const ids = idsOf(args);

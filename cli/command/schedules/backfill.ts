@@ -10,7 +10,6 @@ import { inFlags, localTime } from "./when.ts";
 export const backfill: Command = {
   usage: "schedules backfill <id>",
   about: "Add a run for each tick of a past range that has none; they start now, 1000 ticks at most",
-  takes: "database",
   flags: [
     { flag: "--from <time>", about: `First instant: an ISO time, or an age like "6h"; ${localTime}` },
     {

@@ -3,7 +3,6 @@ import { ScheduleNotFound } from "../../../sdk/port/error.ts";
 import { schedulesOf } from "../../../sdk/client/schedules.ts";
 import type { Command } from "../../command.ts";
 import { withStore } from "../../database.ts";
-import { exit } from "../../error.ts";
 import { hinted, idsOf } from "./name.ts";
 import { scheduleText } from "../../view/schedule.ts";
 import { tickDocuments } from "../../view/tick.ts";
@@ -13,8 +12,6 @@ import { ownZone } from "../../view/wall.ts";
 export const get: Command = {
   usage: "schedules get <id>",
   about: "Show one schedule: rule, payload, last run and coming ticks",
-  takes: "database",
-  flags: [],
   examples: ["tasker schedules get remind@user:7", "tasker schedules get report --json"],
   run: async ({ args, out, settings }) => {
     const [id] = idsOf(args) as [string];
@@ -29,6 +26,5 @@ export const get: Command = {
       { ...scheduleDocument(schedule), ticks: tickDocuments(ticks, schedule.rule.timezone ?? viewer.zone) },
       () => scheduleText(schedule, { ticks, colors: out.colors, ...viewer }),
     );
-    return exit.ok;
   },
 };

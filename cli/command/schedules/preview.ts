@@ -6,7 +6,7 @@ import type { Command } from "../../command.ts";
 import type { Given } from "../../given.ts";
 import type { Settings } from "../../config.ts";
 import { withStore } from "../../database.ts";
-import { BadUsage, exit } from "../../error.ts";
+import { BadUsage } from "../../error.ts";
 import { whole } from "../../filter.ts";
 import { atOf } from "../../payload.ts";
 import { hinted, idsOf } from "./name.ts";
@@ -24,7 +24,6 @@ interface Preview {
 export const preview: Command = {
   usage: "schedules preview [rule]",
   about: "Show the coming ticks of a cron text in quotes, of --every, or of a schedule by its id",
-  takes: "database",
   flags: [
     ...whenFlags,
     { flag: "--from <time>", about: `Ticks after this ISO time (default: now); ${localTime}` },
@@ -47,7 +46,6 @@ export const preview: Command = {
       const lines = ticks.length > 0 ? tickLines(ticks, { rule, zone, paint: out.colors }) : "no ticks are to come";
       return `${out.colors.bold(oneLine(rule.cron ?? shown))}  ${zone}\n\n${lines}`;
     });
-    return exit.ok;
   },
 };
 

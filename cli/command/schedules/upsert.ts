@@ -9,7 +9,7 @@ import { oneLine } from "../../view/color.ts";
 import type { Command } from "../../command.ts";
 import type { Given } from "../../given.ts";
 import { withStore } from "../../database.ts";
-import { BadUsage, exit } from "../../error.ts";
+import { BadUsage } from "../../error.ts";
 import { priorityOf, whole } from "../../filter.ts";
 import { hint } from "../../hint.ts";
 import { atOf, payloadOf } from "../../payload.ts";
@@ -23,7 +23,6 @@ import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
 export const upsert: Command = {
   usage: "schedules upsert <id>",
   about: "Make a schedule, or replace it as a whole; its id is <job>@<key>, with a key of yours",
-  takes: "database",
   flags: [
     { flag: "--cron <text>", about: 'When, by the clock, in quotes: 5 or 6 fields, seconds first, or "@daily"' },
     { flag: "--at <time>", about: `Once, at this ISO time; one in the past means now; ${localTime}` },
@@ -64,7 +63,6 @@ export const upsert: Command = {
     } as Upsert; // upsert checks it
     const made = await withStore(read, (store) => inFlags(given, () => upserted(wanted, store)), true);
     out.answer(scheduleDocument(made), () => `${out.colors.cyan(oneLine(id))}  ${oneLine(said(made))}`);
-    return exit.ok;
   },
 };
 

@@ -5,7 +5,7 @@ import { InvalidInput } from "../sdk/port/error.ts";
 import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
 import { load } from "./module.ts";
-import { hint } from "./hint.ts";
+import { hint } from "../sdk/port/near.ts";
 import { settings as table, type SettingKey, type Value } from "../sdk/setting.ts";
 import { flagName, options, type Option } from "./option.ts";
 import { redact } from "./view/redact.ts";
@@ -52,6 +52,17 @@ export async function settings(
     file,
     source,
   } as Settings; // each value was read by its option's kind
+}
+
+/** What `read` makes of the settings, or what is wrong with the config file or the environment.
+ *  @throws {BadUsage} for a flag */
+export async function tried<T>(read: () => Promise<T>): Promise<T | BadUsage | FileBroken> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof FileBroken || (error instanceof BadUsage && !error.message.startsWith("--"))) return error;
+    throw error;
+  }
 }
 
 interface Sources {

@@ -1,12 +1,12 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { Logger } from "../runtime/index.ts";
 import type { Embedded, Hold } from "../runtime/store/admin.ts";
 import type { Guarded } from "../runtime/store/port.ts";
-import { isAlive } from "../sdk/client/source.ts";
 import type { Settings } from "./config.ts";
 import { BadUsage } from "./error.ts";
 import { redact } from "./view/redact.ts";
+import { hidden, running, type Note } from "../sdk/client/source.ts";
 
 /** Which database to use, and why; `from` is for people. */
 export interface Database {
@@ -18,19 +18,6 @@ export interface Database {
   /** The data folder, if the server is an embedded one. */
   readonly data?: string | undefined;
 }
-
-/** What a running `tasker dev` or `tasker start --embedded` tells the commands of its folder, in `.tasker/dev.json` (mode 0600). */
-export interface Note {
-  readonly url: string;
-  readonly schema: string;
-  readonly pid: number;
-  readonly command: "dev" | "start";
-  /** The data folder of an embedded server. */
-  readonly data?: string | undefined;
-}
-
-/** The folder, in a project, for what is never committed: the embedded Postgres and that note. */
-export const hidden = ".tasker";
 
 /** The database of a command: `--database-url`, else `TASKER_DATABASE_URL`, else the config file, else that of the running
  *  `tasker dev` (or `start --embedded`) of this folder or one above. Null: none of them. Other variables and local servers are never tried.
@@ -73,15 +60,6 @@ export function announce(
       drop();
     },
   };
-}
-
-/** The note of the process that runs in this folder or one above; null if there is not one, or its process has gone. */
-export function running(cwd: string): Note | null {
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    const note = readNote(join(folder, hidden, "dev.json"));
-    if (note && isAlive(note.pid)) return note;
-    if (dirname(folder) === folder) return null;
-  }
 }
 
 /** Starts the embedded server of this folder, or joins it, and says where its binaries are not our own. */
@@ -152,15 +130,3 @@ function checked(url: string, from: string): string {
 }
 
 const example = "postgres://user:password@host:5432/database";
-
-function readNote(path: string): Note | null {
-  try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<Note> | null;
-    if (typeof note?.url !== "string" || !Number.isInteger(note.pid)) return null;
-    const command = note.command === "start" ? "start" : "dev";
-    const data = typeof note.data === "string" ? note.data : undefined;
-    return { url: note.url, schema: note.schema ?? "tasker", pid: note.pid!, command, data };
-  } catch {
-    return null; // absent, or being written at this moment: as good as absent
-  }
-}

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ActFailed } from "./error.ts";
 import { saidOf } from "../sdk/port/text.ts";
@@ -25,6 +25,17 @@ function replace(file: string, text: string, mode: number | undefined): void {
     renameSync(draft, file);
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** The text of a file; null if there is none. `next`: what to do about one that can't be read.
+ *  @throws {ActFailed} naming the file */
+export function read(file: string, next: string): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw new ActFailed(`"${file}" can't be read: ${saidOf(cause)}; ${next}`, { cause });
   }
 }
 

@@ -7,7 +7,7 @@ import type { RunFilter, Target } from "../sdk/port/target.ts";
 import type { Flag, Given } from "./given.ts";
 import { parsed } from "./config.ts";
 import { ActFailed, BadUsage } from "./error.ts";
-import { hint } from "./hint.ts";
+import { hint } from "../sdk/port/near.ts";
 
 /** The statuses that a run can have now; nothing makes a run wait for something else yet. */
 const shown = statuses.filter((each) => each !== "waiting");

@@ -2,7 +2,7 @@ import { near } from "../sdk/port/near.ts";
 import { nameOf, type Command } from "./command.ts";
 import { given, type Flag, type Given } from "./given.ts";
 import { BadUsage } from "./error.ts";
-import { hint } from "./hint.ts";
+import { hint } from "../sdk/port/near.ts";
 import { options } from "./option.ts";
 
 /** A parsed command line: what to run, or the help or version to print. */

@@ -1,26 +1,16 @@
 /** What `dev` and `start` have in common: a runtime, from the first line to the exit code. */
 import { toMs } from "../sdk/port/duration.ts";
-import type { JobSpec } from "../sdk/define/spec.ts";
-import { createRuntime, type Logger, type Runtime } from "../runtime/index.ts";
-import { openStore } from "../runtime/store/open.ts";
+import { createRuntime, type Logger, type Runtime, type RuntimeOptions } from "../runtime/index.ts";
 import type { Settings } from "./config.ts";
-import type { Database } from "./database.ts";
 import { exit } from "./error.ts";
 import { byNpx, watchParent } from "./parent.ts";
 import { watch } from "./watch.ts";
 
 /** A runtime for the settings; nothing is opened yet. */
-export async function runtimeOf(
-  settings: Settings,
-  parts: { readonly database: Database; readonly jobs: readonly JobSpec[]; readonly logger: Logger },
-): Promise<Runtime> {
+export function runtimeOf(settings: Settings, parts: Pick<RuntimeOptions, "store" | "jobs" | "logger">): Runtime {
   const { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version, name } = settings;
-  const store = await openStore(parts.database.url, parts.database);
-  return createRuntime({
-    ...{ store, jobs: parts.jobs, logger: parts.logger },
-    ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version },
-    ...(name !== null && { name }),
-  });
+  const own = { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version };
+  return createRuntime({ ...parts, ...own, name: name ?? undefined });
 }
 
 export interface Work {

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { humanMs } from "../../sdk/port/duration.ts";
 import { fileName } from "../load.ts";
 import { complaint, type Asked, type Complaint, type Report, type Said, type Step } from "./report.ts";
+import { entry } from "../entry.ts";
 
 /** Loads job files in a process of its own and answers what is found. A file that ends that process, or keeps it busy for longer
  *  than `patienceMs`, is an error; the others are loaded by another process then. What job files print goes to stderr. */
@@ -34,10 +34,8 @@ interface Answer {
 }
 
 async function once(ask: Asked, patienceMs: number): Promise<Answer> {
-  const source = import.meta.url.endsWith(".ts"); // else it is built, into a chunk in dist/sdk/ or into dist/cli/main.js
-  const path = fileURLToPath(new URL(source ? "child.ts" : "../cli/check/child.js", import.meta.url));
-  const loader = source ? ["--import", import.meta.resolve("tsx")] : [];
-  const child = spawn(process.execPath, [...loader, path], { stdio: ["pipe", 2, 2, "pipe"] });
+  const { path, execArgv } = entry("check/child");
+  const child = spawn(process.execPath, [...execArgv, path], { stdio: ["pipe", 2, 2, "pipe"] });
   let late = false;
   const heard: { step: Step | null; end: Said | null; report: Report | null } = { step: null, end: null, report: null };
   const timer = setTimeout(() => {

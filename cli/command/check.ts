@@ -4,9 +4,9 @@ import { complaint } from "../check/report.ts";
 import type { Colors } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
-import { parsed, type Settings } from "../config.ts";
+import { parsed, type Settings, tried } from "../config.ts";
 import { locate } from "../database.ts";
-import { BadUsage, FileBroken, exit, trimmed } from "../error.ts";
+import { exit, trimmed } from "../error.ts";
 import { exitOf, levelLine, many, tally, type Level } from "../view/finding.ts";
 import { jobFiles, noJobs } from "../load.ts";
 import { withPaths } from "./start.ts";
@@ -44,11 +44,9 @@ async function guarded(settings: () => Promise<Settings>): Promise<Settings | Co
   };
   process.once("exit", failed);
   try {
-    return await settings();
-  } catch (error) {
-    const isFlag = error instanceof BadUsage && error.message.startsWith("--");
-    if (isFlag || !(error instanceof BadUsage || error instanceof FileBroken)) throw error;
-    return complaint(error.message, { stack: error.cause instanceof Error ? trimmed(error.cause) : null });
+    const read = await tried(settings);
+    if (!(read instanceof Error)) return read;
+    return complaint(read.message, { stack: read.cause instanceof Error ? trimmed(read.cause) : null });
   } finally {
     process.off("exit", failed);
   }

@@ -1,11 +1,11 @@
 import { createRequire } from "node:module";
 import { toMs, type DurationText } from "../../sdk/port/duration.ts";
 import type { Command } from "../command.ts";
-import { parsed, type Settings } from "../config.ts";
+import { parsed, type Settings, tried } from "../config.ts";
 import { locate, type Database } from "../database.ts";
 import { fault, fine, note, type Finding } from "../doctor/finding.ts";
 import { folder, nodeVersion, platform } from "../doctor/machine.ts";
-import { BadUsage, FileBroken, exit } from "../error.ts";
+import { exit } from "../error.ts";
 import { exitOf, levelLine, tally } from "../view/finding.ts";
 import { redact } from "../view/redact.ts";
 
@@ -52,16 +52,12 @@ async function machine(): Promise<readonly Finding[]> {
 async function choose(
   settings: () => Promise<Settings>,
 ): Promise<{ readonly chosen: Database | null; readonly found: readonly Finding[] }> {
-  try {
-    const read = await settings();
-    const chosen = locate(read);
-    return { chosen, found: [fine("config", read.file ?? "no config file"), databaseOf(chosen)] };
-  } catch (error) {
-    const isFlag = error instanceof BadUsage && error.message.startsWith("--");
-    if (isFlag || !(error instanceof BadUsage || error instanceof FileBroken)) throw error;
-    const found = fault("config", error.message, "correct it");
-    return { chosen: null, found: [found] };
-  }
+  const read = await tried(async () => {
+    const { file, ...rest } = await settings();
+    return { file, chosen: locate(rest) };
+  });
+  if (read instanceof Error) return { chosen: null, found: [fault("config", read.message, "correct it")] };
+  return { chosen: read.chosen, found: [fine("config", read.file ?? "no config file"), databaseOf(read.chosen)] };
 }
 
 function databaseOf(chosen: Database | null): Finding {

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import type { Command } from "../command.ts";
-import { ActFailed, BadUsage } from "../error.ts";
-import { write } from "../file.ts";
+import { BadUsage } from "../error.ts";
+import { read, write } from "../file.ts";
 import { ignore } from "../init/ignore.ts";
 import { amend } from "../init/package.ts";
 import { config, hello, payload, tsconfig } from "../init/template.ts";
@@ -53,12 +53,15 @@ interface Planned {
   readonly why: string;
 }
 
+const unwritten = "nothing was written";
+
 function plan(folder: string): readonly Planned[] {
-  const before = read(join(folder, "package.json"));
-  const typed = read(join(folder, "tsconfig.json"));
+  const text = (name: string): string | null => read(join(folder, name), unwritten);
+  const before = text("package.json");
+  const typed = text("tsconfig.json");
   const isTyped = typed !== null || !existsSync(join(folder, "jsconfig.json")); // with a jsconfig.json it wants to be JavaScript
   const after = amend(before, wanted(isTyped));
-  const ignored = read(join(folder, ".gitignore"));
+  const ignored = text(".gitignore");
   const ignoring = ignore(ignored, [".tasker/", "node_modules/"]);
   return [
     fresh(
@@ -77,7 +80,9 @@ function plan(folder: string): readonly Planned[] {
 
 /** The major version of the project's TypeScript: what is installed, or what its package.json asks for; null: it has none. */
 function compilerOf(folder: string, manifest: string | null): number | null {
-  const version = /"version":\s*"(\d+)/.exec(read(join(folder, "node_modules/typescript/package.json")) ?? "")?.[1];
+  const version = /"version":\s*"(\d+)/.exec(
+    read(join(folder, "node_modules/typescript/package.json"), unwritten) ?? "",
+  )?.[1];
   const range = /"typescript":\s*"\D*(\d+)/.exec(manifest ?? "")?.[1];
   return Number(version ?? range) || null;
 }
@@ -136,13 +141,4 @@ const installers = [
 function isInstalled(name: string, folder: string): boolean {
   if (existsSync(join(folder, "node_modules", name, "package.json"))) return true;
   return dirname(folder) !== folder && isInstalled(name, dirname(folder));
-}
-
-function read(file: string): string | null {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new ActFailed(`"${file}" can't be read: ${(cause as Error).message}; nothing was written`, { cause });
-  }
 }

@@ -6,7 +6,7 @@ import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
 import { withStore } from "../database.ts";
 import { BadUsage } from "../error.ts";
-import { hint } from "../hint.ts";
+import { hint } from "../../sdk/port/near.ts";
 import type { Output } from "../view/output.ts";
 import { table, type Column } from "../view/table.ts";
 

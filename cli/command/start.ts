@@ -1,8 +1,9 @@
 import type { Logger } from "../../runtime/index.ts";
 import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
-import { announce, embed, hidden, hold, locate, noDatabase, type Database } from "../database.ts";
+import { announce, embed, hold, locate, noDatabase, type Database } from "../database.ts";
 import { BadUsage } from "../error.ts";
+import { hidden } from "../../sdk/client/source.ts";
 
 /** `tasker start`: runs jobs, for production. */
 export const start: Command = {
@@ -24,15 +25,17 @@ export const start: Command = {
   run: async ({ args, given, out, settings }) => {
     const read = withPaths(await settings(), args);
     const wanted = out.json ? ({ ...read, logFormat: "json" } as const) : read;
-    const [{ logger: loggerOf }, { loadJobs }, { runtimeOf, work }] = await Promise.all([
+    const [{ logger: loggerOf }, { loadJobs }, { runtimeOf, work }, { openStore }] = await Promise.all([
       import("../view/logger.ts"),
       import("../load.ts"),
       import("../worker.ts"),
+      import("../../runtime/store/open.ts"),
     ]);
     const logger = loggerOf(wanted);
     const jobs = await loadJobs(wanted);
     const serve = async (database: Database, ready?: () => void): Promise<number> => {
-      const runtime = await runtimeOf(wanted, { database, jobs, logger });
+      const store = await openStore(database.url, database);
+      const runtime = runtimeOf(wanted, { store, jobs, logger });
       logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
       return work(runtime, { grace: wanted.grace, logger, ...(ready && { ready }) });
     };

@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Command, Input } from "../command.ts";
 import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
-import { write } from "../file.ts";
+import { read, write } from "../file.ts";
 import { objectOf, typeOf } from "../types/print.ts";
 import { ofRecord, ofJob, type Typed } from "../types/source.ts";
 
@@ -25,7 +24,7 @@ export const types: Command = {
     const file = given.text("out") ?? usual;
     const jobs = source === "files" ? await inFiles(input) : await inDatabase(input);
     const text = declarations(jobs, source);
-    const isChanged = before(file) !== text;
+    const isChanged = read(file, "give another file with --out")?.replaceAll("\r\n", "\n") !== text;
     const check = given.on("check");
     if (isChanged && !check) write(file, text);
     const count = `${jobs.length} job${jobs.length === 1 ? "" : "s"}`;
@@ -83,16 +82,4 @@ declare module "tasker" {
 
 export {};
 `;
-}
-
-/** The file's text as it is, however its lines end; null if there is none. */
-function before(file: string): string | null {
-  try {
-    return readFileSync(file, "utf8").replaceAll("\r\n", "\n");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new ActFailed(`"${file}" can't be read: ${(error as Error).message}; give another file with --out`, {
-      cause: error,
-    });
-  }
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type { Ask, Tell } from "./protocol.ts";
+import { entry } from "../entry.ts";
 
 /** What dev hears of a runner. */
 export interface Ears {
@@ -13,10 +13,6 @@ export interface Ears {
   exited(code: number | null, signal: NodeJS.Signals | null): void;
 }
 
-const program = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "runner.ts" : "../cli/dev/runner.js", import.meta.url),
-);
-
 /** A process that runs one version of the code. */
 export class Child {
   readonly #process: ChildProcess;
@@ -24,9 +20,10 @@ export class Child {
   readonly gone: Promise<void>;
 
   constructor(env: NodeJS.ProcessEnv, ears: Ears) {
-    this.#process = fork(program, [], {
+    const { path, execArgv } = entry("dev/runner");
+    this.#process = fork(path, [], {
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
-      execArgv: [...(program.endsWith(".ts") ? ["--import", "tsx"] : []), "--enable-source-maps"],
+      execArgv: [...execArgv, "--enable-source-maps"],
       env,
     });
     const { stdout, stderr, stdio } = this.#process;

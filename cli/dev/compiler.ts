@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { entry } from "../entry.ts";
 
 /** What the project's own compiler says of its types. */
 export interface Verdict {
@@ -15,10 +15,6 @@ export interface Verdict {
   }[];
 }
 
-const leash = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "leash.ts" : "../cli/dev/leash.js", import.meta.url),
-);
-
 /** Checks types beside the running code, by the TypeScript that the project has installed, after each change. If it can't, the answer is
  *  what is missing. */
 export function watchTypes(folder: string, heard: (verdict: Verdict) => void): { stop(): void } | string {
@@ -26,11 +22,8 @@ export function watchTypes(folder: string, heard: (verdict: Verdict) => void): {
   if (!tsc) return "the package typescript is not installed; npm install --save-dev typescript @types/node";
   if (!existsSync(resolve(folder, "tsconfig.json"))) return "there is no tsconfig.json; npx tasker init writes one";
   const flags = ["--noEmit", "--watch", "--pretty", "false", "--preserveWatchOutput"];
-  const child = fork(leash, [tsc, ...flags], {
-    cwd: folder,
-    execArgv: leash.endsWith(".ts") ? ["--import", "tsx"] : [],
-    stdio: ["ignore", "pipe", "ignore", "ipc"],
-  });
+  const { path, execArgv } = entry("dev/leash");
+  const child = fork(path, [tsc, ...flags], { cwd: folder, execArgv, stdio: ["ignore", "pipe", "ignore", "ipc"] });
   child.on("error", () => undefined); // then types are not checked
   let errors: Verdict["errors"][number][] = [];
   createInterface({ input: child.stdout! }).on("line", (line) => {

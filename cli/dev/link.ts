@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { locked } from "../../runtime/store/lock.ts";
-import { hidden } from "../database.ts";
+import { hidden } from "../../sdk/client/source.ts";
 
 /** The one dev of a folder: it hands what it shows to those that come later, and takes their keys. */
 export interface Host {

@@ -7,7 +7,8 @@ import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { configure } from "../../sdk/client/config.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
-import { createRuntime, openStore, type Runtime } from "../../runtime/index.ts";
+import { openStore, type Runtime } from "../../runtime/index.ts";
+import { runtimeOf } from "../worker.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import { given } from "../given.ts";
 import { settings, type Settings } from "../config.ts";
@@ -140,11 +141,8 @@ async function start(database: Database, version: string): Promise<void> {
   try {
     if (!store) connect(database);
     await opened;
-    const { slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, logLevel } = wanted!;
-    runtime = createRuntime({
-      ...{ store: store!, jobs, logger: logger({ logLevel, logFormat: "json" }, log) },
-      ...{ slots, queues, poll, lease, sweep, grace, crashes, keep, timezone, app, version },
-    });
+    const own = { ...wanted!, version, name: null, logFormat: "json" } as const; // dev knows it by its host and pid
+    runtime = runtimeOf(own, { store: store!, jobs, logger: logger(own, log) });
     configure({ store: runtime.store });
     await runtime.start();
     tell({ tell: "started" });

@@ -8,7 +8,7 @@ import { logged, type LoggedError } from "../../runtime/core/log.ts";
 import type { Embedded, Held, Hold } from "../../runtime/store/admin.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
-import { announce, embed, hidden, hold, locate, type Database } from "../database.ts";
+import { announce, embed, hold, locate, type Database } from "../database.ts";
 import type { Script } from "./script.ts";
 import { exit } from "../error.ts";
 import { isJobFile } from "../load.ts";
@@ -19,6 +19,7 @@ import { Files } from "./files.ts";
 import { gist } from "./frame.ts";
 import { Fleet, type FleetEvents, type Version } from "./fleet.ts";
 import type { CommandLine, Failure } from "./protocol.ts";
+import { hidden } from "../../sdk/client/source.ts";
 
 export interface SessionParts {
   readonly settings: Settings;

@@ -2,8 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { isAlive } from "../../sdk/client/source.ts";
-import { hidden } from "../database.ts";
+import { isAlive, hidden } from "../../sdk/client/source.ts";
 import { fault, fine, note, type Finding, warning } from "./finding.ts";
 import { saidOf } from "../../sdk/port/text.ts";
 

@@ -44,23 +44,43 @@ function prepareOf({ TASKER_PREPARE: text }: NonNullable<Surroundings["env"]>): 
 }
 
 function dev(cwd: string): Source | null {
+  const note = running(cwd);
+  return note && { kind: "url", url: note.url, schema: note.schema };
+}
+
+/** What a running `tasker dev` or `tasker start --embedded` tells others of its folder, in `.tasker/dev.json` (mode 0600). */
+export interface Note {
+  readonly url: string;
+  readonly schema: string;
+  readonly pid: number;
+  readonly command: "dev" | "start";
+  /** The data folder of an embedded server. */
+  readonly data?: string | undefined;
+}
+
+/** The folder, in a project, for what is never committed: the embedded Postgres and that note. */
+export const hidden = ".tasker";
+
+/** The note of the process that runs in this folder or one above; null if there is not one, or its process has gone. */
+export function running(cwd: string): Note | null {
   for (let folder = cwd; ; folder = dirname(folder)) {
-    const note = readNote(join(folder, ".tasker", "dev.json"));
-    if (note && isAlive(note.pid)) return { kind: "url", url: note.url, schema: note.schema ?? undefined };
+    const note = readNote(join(folder, hidden, "dev.json"));
+    if (note && isAlive(note.pid)) return note;
     if (dirname(folder) === folder) return null;
   }
 }
 
-function readNote(path: string): { readonly url: string; readonly pid: number; readonly schema: string | null } | null {
+function readNote(path: string): Note | null {
   try {
-    const note = JSON.parse(readFileSync(path, "utf8")) as {
-      readonly url?: unknown;
-      readonly pid?: unknown;
-      readonly schema?: unknown;
-    } | null;
-    if (typeof note?.url !== "string" || typeof note.pid !== "number" || !Number.isInteger(note.pid) || note.pid <= 0)
-      return null;
-    return { url: note.url, pid: note.pid, schema: typeof note.schema === "string" ? note.schema : null };
+    const note = JSON.parse(readFileSync(path, "utf8")) as Partial<Record<keyof Note, unknown>> | null;
+    if (typeof note?.url !== "string" || !Number.isInteger(note.pid)) return null;
+    return {
+      url: note.url,
+      schema: typeof note.schema === "string" ? note.schema : "tasker",
+      pid: note.pid as number,
+      command: note.command === "start" ? "start" : "dev",
+      data: typeof note.data === "string" ? note.data : undefined,
+    };
   } catch {
     return null; // absent, or being written at this moment: as good as absent
   }

@@ -1,6 +1,6 @@
 import type { InvalidInput } from "../port/error.ts";
 import { invalid } from "../port/error.ts";
-import { near } from "../port/near.ts";
+import { near, meant } from "../port/near.ts";
 import { read, type Column } from "./parser.ts";
 
 /** A column of a cron text: what it is called and what may stand in it. */
@@ -94,7 +94,7 @@ export function valueOf(field: Field, word: string, item: string): number {
   if (!field.words.length) throw malformed(field, item);
   const short = name.slice(0, 3);
   const hints = field.words.includes(short) ? [short] : near(name, field.words);
-  const hint = hints.length ? `did you mean ${quoted(hints)}?` : `write ${field.words.join(" ")} or ${limits(field)}`;
+  const hint = meant(hints) || `write ${field.words.join(" ")} or ${limits(field)}`;
   throw wrong(field, word, `is not a name; ${hint}`);
 }
 
@@ -108,10 +108,6 @@ function within(field: Field, text: string): number {
 
 function limits({ min, top }: Field): string {
   return `${min}-${top}`;
-}
-
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `"${word}"`).join(" or ");
 }
 
 /** The error for an item whose form the field does not know. */

@@ -1,6 +1,6 @@
 import { longestMs, toMs, type DurationText } from "../port/duration.ts";
 import { invalid } from "../port/error.ts";
-import { near } from "../port/near.ts";
+import { near, meant } from "../port/near.ts";
 
 const macros = new Map([
   ["@yearly", "0 0 1 1 *"],
@@ -21,10 +21,7 @@ export function unfold(text: string): string {
   if (fields) return fields;
   if (name === "@reboot")
     throw invalid("cron", 'macro "@reboot" has no instant; trigger the job when your process starts');
-  const like = near(name, [...macros.keys()]);
-  const hint = like.length
-    ? `did you mean ${like.map((macro) => `"${macro}"`).join(" or ")}?`
-    : `write one of ${known()}`;
+  const hint = meant(near(name, [...macros.keys()])) || `write one of ${[...macros.keys(), "@every 90s"].join(" ")}`;
   throw invalid("cron", `macro "${text}" does not exist; ${hint}`);
 }
 
@@ -39,8 +36,4 @@ export function everyMs(text: string): number | null {
   if (ms < 1000)
     throw invalid("cron", `macro "@every" takes 1s to ${longestMs / 86_400_000}d; "${rest.join(" ")}" is too short`);
   return ms;
-}
-
-function known(): string {
-  return [...macros.keys(), "@every 90s"].join(" ");
 }

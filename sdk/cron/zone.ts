@@ -1,5 +1,5 @@
 import { invalid } from "../port/error.ts";
-import { near } from "../port/near.ts";
+import { near, meant } from "../port/near.ts";
 
 /** A stretch of time with one offset. Instants and offsets are whole seconds; a wall time is instant + offset. */
 export interface Part {
@@ -148,8 +148,7 @@ function resolve(name: string): string {
   try {
     return new Intl.DateTimeFormat("en-US", { timeZone: name }).resolvedOptions().timeZone;
   } catch {
-    const like = alike(name).map((zone) => `"${zone}"`);
-    const hint = like.length ? `did you mean ${like.join(" or ")}?` : 'name a place like "Europe/Paris", or UTC';
+    const hint = meant(alike(name)) || 'name a place like "Europe/Paris", or UTC';
     throw invalid("timezone", `${shown} is not a zone that this Node knows; ${hint}`);
   }
 }

@@ -1,3 +1,5 @@
+import { meant } from "./near.ts";
+
 /** Root of all that tasker throws on purpose. Logs, HTTP bodies and tests rely on `code`, never on the message. */
 export abstract class TaskerError extends Error {
   static {
@@ -76,9 +78,7 @@ export class DuplicateJob extends TaskerError {
 export class JobNotFound extends TaskerError {
   readonly code = "JOB_NOT_FOUND";
   constructor(job: string, known: readonly string[], near: readonly string[] = []) {
-    const hint = near.length
-      ? `did you mean ${near.map((id) => `"${id}"`).join(" or ")}?`
-      : "start a process that has it, or import the job and call its own trigger";
+    const hint = meant(near) || "start a process that has it, or import the job and call its own trigger";
     const list = known.slice(0, 20).join(", ") + (known.length > 20 ? ` and ${known.length - 20} more` : "");
     super(`job "${job}" is not known to any process on this store (known: ${list || "none"}); ${hint}`);
   }

@@ -11,6 +11,17 @@ export function near(word: string, known: readonly string[]): readonly string[] 
     .map(({ name }) => name);
 }
 
+/** `did you mean "a" or "b"?`, or nothing. */
+export function meant(names: readonly string[]): string {
+  return names.length > 0 ? `did you mean ${names.map((name) => `"${name}"`).join(" or ")}?` : "";
+}
+
+/** `; did you mean "a" or "b"?` of the words that look like it, or nothing. */
+export function hint(word: string, known: readonly string[]): string {
+  const names = near(word, known);
+  return names.length > 0 ? `; ${meant(names)}` : "";
+}
+
 /** Steps from `a` to `b`: a letter put in, taken out or replaced, or two neighbours swapped. O(a·b). */
 function distance(a: string, b: string): number {
   let before: number[] = [];

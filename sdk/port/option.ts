@@ -2,7 +2,7 @@
 import { inspect, types } from "node:util";
 import { longestMs, toMs, type DurationText } from "./duration.ts";
 import { InvalidInput, invalid } from "./error.ts";
-import { near } from "./near.ts";
+import { near, meant } from "./near.ts";
 import type { Paging } from "./target.ts";
 import { isClean, saidOf } from "./text.ts";
 
@@ -94,8 +94,7 @@ export function checkKeys(what: string, options: object, known: ReadonlySet<stri
   if (!isRecord(options)) throw wrong(what, options, `is not an object; its options are ${[...known].join(", ")}`);
   for (const key of Object.keys(options)) {
     if (known.has(key)) continue;
-    const alike = near(key, [...known]);
-    const hint = alike.length ? `did you mean "${alike[0]}"?` : `options are ${[...known].join(", ")}`;
+    const hint = meant(near(key, [...known]).slice(0, 1)) || `options are ${[...known].join(", ")}`;
     throw invalid(key, `${what} has no option "${shown(key)}"; ${hint}`);
   }
 }

@@ -3,7 +3,7 @@ import { parseScheduleId } from "../../../sdk/port/id.ts";
 import { ScheduleNotFound } from "../../../sdk/port/error.ts";
 import type { schedulesOf } from "../../../sdk/client/schedules.ts";
 import { parsed } from "../../config.ts";
-import { hint } from "../../hint.ts";
+import { hint } from "../../../sdk/port/near.ts";
 
 /** The verbs on schedules, of the store at hand. */
 export type Verbs = ReturnType<typeof schedulesOf>;

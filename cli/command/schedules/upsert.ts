@@ -11,7 +11,7 @@ import type { Given } from "../../given.ts";
 import { withStore } from "../../database.ts";
 import { BadUsage } from "../../error.ts";
 import { priorityOf, whole } from "../../filter.ts";
-import { hint } from "../../hint.ts";
+import { hint } from "../../../sdk/port/near.ts";
 import { atOf, payloadOf } from "../../payload.ts";
 import { when } from "../../view/show.ts";
 import { idsOf, quoted } from "./name.ts";

@@ -70,7 +70,7 @@ describe("locate", () => {
     dev(folder, { url: `${url}-outer`, pid: process.pid });
     dev(join(folder, "app"), { url, pid: process.pid });
 
-    expect(locate({ env: {}, cwd: inner })).toEqual({ kind: "url", url, schema: undefined });
+    expect(locate({ env: {}, cwd: inner })).toEqual({ kind: "url", url, schema: "tasker" });
   });
 
   test.each<[string, unknown]>([

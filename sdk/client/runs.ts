@@ -6,7 +6,15 @@ import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
 import { act, again, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { formatId, parseId } from "../port/id.ts";
-import { checkKeys, checkPaging, checkPriority, checkQueue, type Priority, checkOneOf } from "../port/option.ts";
+import {
+  checkKeys,
+  checkPaging,
+  checkPriority,
+  checkQueue,
+  type Priority,
+  checkOneOf,
+  present,
+} from "../port/option.ts";
 import { overrides } from "../define/retry.ts";
 import { each } from "./page.ts";
 import { toRun, type Run } from "./run.ts";
@@ -23,6 +31,7 @@ import type {
   RunRecord,
   Stats,
   Target,
+  PurgeFilter,
 } from "../port/target.ts";
 import { instant } from "./option.ts";
 import { addOne, encodePublished, published } from "./trigger.ts";
@@ -30,8 +39,11 @@ import { addOne, encodePublished, published } from "./trigger.ts";
 /** A run: its id (`run_…`), or the job and idempotency key that hold it. */
 export type RunRef = string | { readonly job: string; readonly key: string };
 
+/** What a query asks for in the words of a filter. */
+type Plain = `${"created" | "finished"}${"After" | "Before"}` | "tags" | "key" | "error" | "hooks";
+
 /** Which runs. Fields are combined with AND; lists with OR, except `tags`, which must all be there. */
-export interface RunQuery {
+export interface RunQuery extends Pick<RunFilter, Plain> {
   /** `run_…` */
   readonly ids?: readonly string[] | undefined;
   readonly status?: Status | readonly Status[] | undefined;
@@ -40,20 +52,8 @@ export interface RunQuery {
   /** Ids of jobs. */
   readonly job?: string | readonly string[] | undefined;
   readonly queue?: string | readonly string[] | undefined;
-  /** All of them must be there. */
-  readonly tags?: readonly string[] | undefined;
-  /** The idempotency key; with any job, live or not. */
-  readonly key?: string | undefined;
-  readonly createdAfter?: Date | undefined;
-  readonly createdBefore?: Date | undefined;
-  readonly finishedAfter?: Date | undefined;
-  readonly finishedBefore?: Date | undefined;
   /** `{ "user.id": 42 }`: fields of the payload by dotted path, compared as text. */
   readonly payload?: Readonly<Record<string, string | number | boolean>> | undefined;
-  /** Case-insensitive part of the error's name or message. */
-  readonly error?: string | undefined;
-  /** With the runs that execute hooks; left out by default. */
-  readonly hooks?: boolean | undefined;
 }
 
 /** What to change of a pending run. */
@@ -71,12 +71,8 @@ export interface Change {
 }
 
 /** Which finished runs to delete; at least one field. */
-export interface PurgeQuery {
-  /** `run_…` */
-  readonly ids?: readonly string[] | undefined;
+export interface PurgeQuery extends Pick<RunQuery, "ids" | "job"> {
   readonly status?: Final | readonly Final[] | undefined;
-  /** Ids of jobs. */
-  readonly job?: string | readonly string[] | undefined;
   /** Those that ended before. */
   readonly before?: Date | undefined;
 }
@@ -100,6 +96,10 @@ export function runsOf(open: Open) {
     if (!record) throw new RunNotFound(nameOf(ref));
     return { to, record };
   };
+  const acted = async (ref: RunRef, how: "cancel" | "resume" | "retry"): Promise<"done" | "asked"> => {
+    const { to, id } = await found(ref);
+    return outcome(id, (await act(to, how, [id]))[0], how);
+  };
 
   const verbs = {
     /** The run, or null. */
@@ -111,9 +111,7 @@ export function runsOf(open: Open) {
     },
 
     /** The run. @throws {RunNotFound} */
-    async need(ref: RunRef): Promise<Run> {
-      return toRun((await needed(ref)).record);
-    },
+    need: async (ref: RunRef): Promise<Run> => toRun((await needed(ref)).record),
 
     /** One page, newest first; 50 runs unless `limit` says otherwise (1–200). `next` is the cursor of the page after it.
      *  */
@@ -128,21 +126,16 @@ export function runsOf(open: Open) {
     },
 
     /** A waiting run will not start; of a running one the handler's signal aborts (`asked`), on whichever node it is. */
-    async cancel(ref: RunRef): Promise<"done" | "asked"> {
-      const { to, id } = await found(ref);
-      return outcome(id, (await act(to, "cancel", [id]))[0], "cancel");
-    },
+    cancel: (ref: RunRef): Promise<"done" | "asked"> => acted(ref, "cancel"),
 
     /** Makes a canceled run pending again, at its instant, or now if that has passed. */
     async resume(ref: RunRef): Promise<void> {
-      const { to, id } = await found(ref);
-      outcome(id, (await act(to, "resume", [id]))[0], "resume");
+      await acted(ref, "resume");
     },
 
     /** Makes a failed run pending again, now, with all its attempts. */
     async retry(ref: RunRef): Promise<void> {
-      const { to, id } = await found(ref);
-      outcome(id, (await act(to, "retry", [id]))[0], "retry");
+      await acted(ref, "retry");
     },
 
     /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
@@ -188,12 +181,9 @@ export function runsOf(open: Open) {
     },
 
     /** Attempts across runs, the newest first: of these jobs, or of all. */
-    async failures(
-      query: { readonly job?: string | readonly string[] | undefined } = {},
-      paging: Paging = {},
-    ): Promise<Page<Attempt>> {
-      const job = query.job === undefined ? {} : { job: listOf(query.job) };
-      return attemptsOf(await (await open()).find.attempts(job, checkPaging(paging)));
+    async failures(query: Pick<RunQuery, "job"> = {}, paging: Paging = {}): Promise<Page<Attempt>> {
+      const filter = present({ job: listOf(query.job) });
+      return attemptsOf(await (await open()).find.attempts(filter, checkPaging(paging)));
     },
 
     /** A page of what a run's handler logged. */
@@ -271,14 +261,13 @@ async function editOf(to: Target, id: number, change: Change): Promise<Edit> {
   checkKeys("edit", change, changeKeys);
   const { runAt, delay, attempts, priority } = change;
   const { dueAt, delayMs } = instant({ runAt, delay });
-  const input = "payload" in change ? { input: await inputOf(to, id, change.payload) } : {};
-  return {
-    ...(dueAt !== null && { dueAt }),
-    ...(delay !== undefined && { delayMs }),
-    ...(attempts !== undefined && { attempts: overrides({ attempts }).attempts! }),
-    ...(priority !== undefined && { priority: checkPriority(priority) }),
-    ...input,
-  };
+  return present({
+    dueAt,
+    delayMs: delay === undefined ? undefined : delayMs,
+    attempts: overrides({ attempts }).attempts,
+    priority: priority === undefined ? undefined : checkPriority(priority),
+    input: "payload" in change ? await inputOf(to, id, change.payload) : undefined,
+  });
 }
 
 /** A job that no node has published yet can't check its payload here; the attempt will. */
@@ -301,44 +290,38 @@ const purgeKeys = new Set(["ids", "status", "job", "before"]);
 const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]);
 
 /** @throws {InvalidInput} for an unknown status, which would silently match nothing. */
-function statusesOf<S extends Status>(value: S | readonly S[], known: readonly Status[]): readonly S[] {
-  return listOf(value).map((status) => checkOneOf("status", status, known) as S);
+function statusesOf<S extends Status>(value: S | readonly S[], known: readonly S[]): readonly S[] {
+  return [value].flat().map((status) => checkOneOf("status", status, known));
 }
 
 /** @throws {InvalidInput} */
 export function filterOf(query: RunQuery): RunFilter {
   checkKeys("a query of runs", query, queryKeys);
   const { ids, status, reason, job, queue, payload, ...same } = query;
-  const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)) as RunFilter;
-  return {
-    ...given,
-    ...(ids && { ids: ids.map(parseId) }),
-    ...(status && { status: statusesOf(status, statuses) }),
-    ...(reason && { reason: listOf(reason) }),
-    ...(job !== undefined && { job: listOf(job) }),
-    ...(queue !== undefined && { queue: listOf(queue) }),
-    ...(payload && {
-      payload: Object.entries(payload).map(([path, value]) => ({ path: path.split("."), value: String(value) })),
-    }),
-  };
+  const fields = payload && Object.entries(payload);
+  return present({
+    ...same,
+    ids: ids?.map(parseId),
+    status: status && statusesOf(status, statuses),
+    reason: listOf(reason),
+    job: listOf(job),
+    queue: listOf(queue),
+    payload: fields?.map(([path, value]) => ({ path: path.split("."), value: String(value) })),
+  });
 }
 
-function purgeFilter(query: PurgeQuery): Parameters<Target["desk"]["purge"]>[0] {
+function purgeFilter(query: PurgeQuery): PurgeFilter {
   checkKeys("purge", query, purgeKeys); // a filter that is left out for a typing error would delete more than was meant
   const { ids, status, job, before } = query;
   if (!ids && !status && job === undefined && !before)
     throw new InvalidInput(
       'purge has no filter; name what to delete: { status: "completed" }, { job }, { before } or { ids }',
     );
-  return {
-    ...(ids && { ids: ids.map(parseId) }),
-    ...(status && { status: statusesOf(status, finals) }),
-    ...(job !== undefined && { job: listOf(job) }),
-    ...(before && { before }),
-  };
+  return present({ ids: ids?.map(parseId), status: status && statusesOf(status, finals), job: listOf(job), before });
 }
 
-function listOf<T extends string>(value: T | readonly T[]): readonly T[] {
+/** A list of one or several; undefined if there is none. */
+function listOf<T extends string>(value: T | readonly T[] | undefined): readonly T[] | undefined {
   return typeof value === "string" ? [value] : value;
 }
 

@@ -40,39 +40,13 @@ export type { Upsert };
 export type ScheduleRef = string | { readonly job: string | AnyJob; readonly key?: string | undefined };
 
 /** A schedule as it was when it was read. */
-export interface Schedule {
+export interface Schedule extends Omit<ScheduleRecord, "input" | "fresh" | "last"> {
   /** `job@key`, or the job alone where the key is "". */
   readonly id: string;
-  /** The job's id. */
-  readonly job: string;
-  /** "" where the job has one schedule only. */
-  readonly key: string;
-  /** When it ticks, with defaults filled in. */
-  readonly rule: Rule;
   /** What its runs get, before the schema: decoded when it is read. */
   readonly payload: unknown;
-  /** Of its runs; null: the job's own. */
-  readonly queue: string | null;
-  /** Of its runs; null: the job's own. */
-  readonly priority: number | null;
-  /** Added to the job's own. */
-  readonly tags: readonly string[];
-  /** True: its job's code declares it. */
-  readonly declared: boolean;
-  /** It does not make runs until it is resumed. */
-  readonly paused: boolean;
-  /** When its next run starts, spread included; null while paused, and after its end. */
-  readonly nextAt: Date | null;
-  /** The last tick for which a node made a run, or skipped one by `overlap`. */
-  readonly lastTick: Date | null;
   /** The last run that it made; null if it did not make one, and once that was purged. */
   readonly last: { readonly run: string; readonly status: Status; readonly reason: Reason | null } | null;
-  /** How many runs it has made. */
-  readonly count: number;
-  /** Whether a live node has its job. A declared schedule does not make runs while none has. */
-  readonly served: boolean;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
 }
 
 /** Which schedules. Fields are combined with AND; a list of jobs with OR. */
@@ -95,19 +69,19 @@ export interface PreviewTick {
 /** `schedules`, bound to a given target: a table of functions, so longer than a function should be. */
 export function schedulesOf(open: Open) {
   /** The schedule, if it is there, and the store's clock. */
-  const read = async (
-    ref: ScheduleRef,
-  ): Promise<{ readonly to: Target; readonly record: ScheduleRecord | null; readonly now: Date }> => {
+  const read = async (ref: ScheduleRef) => {
     const to = await open();
     const { job, key } = nameOf(ref);
     const { items, at } = await to.schedules.list({ job: [job], key }, { limit: 1 });
     return { to, record: items[0] ?? null, now: at };
   };
-  const found = async (
-    ref: ScheduleRef,
-  ): Promise<{ readonly to: Target; readonly record: ScheduleRecord; readonly now: Date }> => {
+  const found = async (ref: ScheduleRef) => {
     const { record, ...rest } = await read(ref);
     return { ...rest, record: needed(record, ref) };
+  };
+  const turn = async (ref: ScheduleRef, paused: boolean): Promise<Schedule> => {
+    const record = await (await open()).schedules.pause(nameOf(ref), paused);
+    return toSchedule(needed(record, ref));
   };
 
   const verbs = {
@@ -144,16 +118,10 @@ export function schedulesOf(open: Open) {
 
     /** It does not make runs until it is resumed, whatever code declares. Runs that it made go on.
      *  @throws {ScheduleNotFound} */
-    async pause(ref: ScheduleRef): Promise<Schedule> {
-      const record = await (await open()).schedules.pause(nameOf(ref), true);
-      return toSchedule(needed(record, ref));
-    },
+    pause: (ref: ScheduleRef): Promise<Schedule> => turn(ref, true),
 
     /** Goes on with the next tick from now; a one-shot whose instant has passed starts now. @throws {ScheduleNotFound} */
-    async resume(ref: ScheduleRef): Promise<Schedule> {
-      const record = await (await open()).schedules.pause(nameOf(ref), false);
-      return toSchedule(needed(record, ref));
-    },
+    resume: (ref: ScheduleRef): Promise<Schedule> => turn(ref, false),
 
     /** Deletes it; its runs stay. False if it did not exist.
      *  @throws {InvalidInput} for one that code declares, while a live node has the job: take it out of the code, or pause it */
@@ -226,9 +194,7 @@ function filterOf(query: ScheduleQuery): ScheduleFilter {
   checkKeys("query", query, new Set(["job", "paused", "declared"]));
   const { job, paused, declared } = query;
   return {
-    ...(job !== undefined && {
-      job: (isList(job) ? (job as readonly string[]) : [job]).map((id) => checkName("job", id)),
-    }),
+    ...(job !== undefined && { job: [job].flat().map((id) => checkName("job", id)) }),
     ...(paused !== undefined && { paused: checkFlag("paused", paused) }),
     ...(declared !== undefined && { declared: checkFlag("declared", declared) }),
   };

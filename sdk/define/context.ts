@@ -1,5 +1,6 @@
 import type { DurationText } from "../port/duration.ts";
 import type { Priority } from "../port/option.ts";
+import type { RunRecord } from "../port/target.ts";
 
 /** Lines kept with the run. At most 1,000 an attempt and 8 KiB each; also written to the node's own log. */
 export interface Log {
@@ -10,22 +11,11 @@ export interface Log {
 }
 
 /** The run that a handler works on. */
-export interface ContextRun {
+export interface ContextRun extends Pick<RunRecord, "job" | "queue" | "dueAt" | "createdAt" | "tags" | "key"> {
   /** `run_…` */
   readonly id: string;
-  /** The job's id. */
-  readonly job: string;
-  readonly queue: string;
   /** 0–9, higher first. */
   readonly priority: Priority;
-  /** The instant that it was due, by the store's clock. */
-  readonly dueAt: Date;
-  /** When it was triggered, by the store's clock. */
-  readonly createdAt: Date;
-  /** The job's own and those of the trigger. */
-  readonly tags: readonly string[];
-  /** The idempotency key that it was triggered with. */
-  readonly key: string | null;
 }
 
 /** The tick of a schedule that a run was made for. Instants are the rule's, before any spread. */

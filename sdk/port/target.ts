@@ -88,13 +88,16 @@ export interface Adds {
 /** A run as it is stored, live or finished. Instants are the store's. */
 export interface RunRecord {
   readonly id: number;
+  /** The job's id. */
   readonly job: string;
   readonly queue: string;
   readonly priority: number;
   readonly status: Status;
+  /** Why it has its status, such as `timeout` of a failed one; null where the status says it all. */
   readonly reason: Reason | null;
   /** True while a cancel waits for the node that runs it. */
   readonly canceling: boolean;
+  /** When it is to start, or was. */
   readonly dueAt: Date;
   readonly createdAt: Date;
   /** When it fails as `expired` unless it has started; null: never. */
@@ -104,26 +107,28 @@ export interface RunRecord {
   readonly finishedAt: Date | null;
   /** The name of the node that has it, or had it last; null before. */
   readonly node: string | null;
-  /** Attempts begun and ended, the final one included; the running one counts once it has ended. */
+  /** Attempts begun and ended; the running one counts once it has ended. */
   readonly attempt: number;
   /** How often a node died while it held the run. */
   readonly crashes: number;
   /** That of the latest lease; 0 before the first. */
   readonly token: number;
+  /** The job's own and those of the trigger. */
   readonly tags: readonly string[];
-  /** The idempotency key that it was added with. */
+  /** The idempotency key that it was triggered with. */
   readonly key: string | null;
   readonly input: Wire;
   readonly result: Wire | null;
   /** The error that it ended with; null while it is live. Those of earlier attempts are records of their own. */
   readonly error: ErrorRecord | null;
+  /** The latest that the handler reported. */
   readonly progress: Progress | null;
   readonly options: RunOptions | null;
   /** The run whose input this one repeats. */
   readonly replayOf: number | null;
   /** What `ctx.skip` was given. */
   readonly note: string | null;
-  /** Version of the code that its latest attempt ran on, as its node gave it; null where none had it. */
+  /** Version of the code that its latest attempt ran on: `defineConfig({ version })`; under `tasker dev` that of the save. */
   readonly version: string | null;
 }
 /** How far a run is. */
@@ -158,25 +163,27 @@ export interface LogRecord {
 
 /** Which runs. Fields are combined with AND; lists with OR, except `tags`, which must all be there. */
 export interface RunFilter {
-  readonly ids?: readonly number[];
-  readonly status?: readonly Status[];
-  readonly reason?: readonly Reason[];
-  readonly job?: readonly string[];
-  readonly queue?: readonly string[];
-  readonly tags?: readonly string[];
-  readonly key?: string;
+  readonly ids?: readonly number[] | undefined;
+  readonly status?: readonly Status[] | undefined;
+  readonly reason?: readonly Reason[] | undefined;
+  readonly job?: readonly string[] | undefined;
+  readonly queue?: readonly string[] | undefined;
+  /** All of them must be there. */
+  readonly tags?: readonly string[] | undefined;
+  /** The idempotency key; with any job, live or not. */
+  readonly key?: string | undefined;
   /** Only the run that holds `key` of the one `job` now: live, or completed less than its keep ago. No other field is given then. */
-  readonly holds?: boolean;
-  readonly createdAfter?: Date;
-  readonly createdBefore?: Date;
-  readonly finishedAfter?: Date;
-  readonly finishedBefore?: Date;
+  readonly holds?: boolean | undefined;
+  readonly createdAfter?: Date | undefined;
+  readonly createdBefore?: Date | undefined;
+  readonly finishedAfter?: Date | undefined;
+  readonly finishedBefore?: Date | undefined;
   /** `["user","id"]` equals `value`, compared as text: `42` and `"42"` are alike. */
-  readonly payload?: readonly { readonly path: readonly string[]; readonly value: string }[];
-  /** Case-insensitive substring of the error's name or message. */
-  readonly error?: string;
-  /** Include the runs that execute hooks; left out by default. */
-  readonly hooks?: boolean;
+  readonly payload?: readonly { readonly path: readonly string[]; readonly value: string }[] | undefined;
+  /** Case-insensitive part of the error's name or message. */
+  readonly error?: string | undefined;
+  /** With the runs that execute hooks; left out by default. */
+  readonly hooks?: boolean | undefined;
 }
 export interface Page<T> {
   readonly items: readonly T[];
@@ -340,16 +347,20 @@ export interface Rule {
   readonly catchUp: { readonly max: number; readonly withinMs: number | null };
 }
 
-/** A schedule to be stored. Job and key name it; the key is "" where a job has one schedule only. */
+/** A schedule to be stored. Job and key name it. */
 export interface NewSchedule {
+  /** The job's id. */
   readonly job: string;
+  /** "" where the job has one schedule only. */
   readonly key: string;
+  /** When it ticks, with defaults filled in. */
   readonly rule: Rule;
   readonly input: Wire;
-  /** What its runs have instead of the job's own; null where they have the job's. */
+  /** Of its runs; null: the job's own. */
   readonly queue: string | null;
+  /** Of its runs; null: the job's own. */
   readonly priority: number | null;
-  /** Added to the job's. */
+  /** Added to the job's own. */
   readonly tags: readonly string[];
 }
 export type ScheduleName = Pick<NewSchedule, "job" | "key">;
@@ -357,8 +368,9 @@ export type ScheduleName = Pick<NewSchedule, "job" | "key">;
 export interface ScheduleRecord extends NewSchedule {
   /** True: its job's code declares it. False: it was made at run time. */
   readonly declared: boolean;
+  /** It does not make runs until it is resumed. */
   readonly paused: boolean;
-  /** When its next run is due, spread included; null while paused and after its end. */
+  /** When its next run starts, spread included; null while paused, and after its end. */
   readonly nextAt: Date | null;
   /** True until a node has worked out the next tick: the first one after `nextAt`. */
   readonly fresh: boolean;

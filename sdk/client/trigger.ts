@@ -86,7 +86,7 @@ export async function triggerBatch<Result>(
   for (let from = 0; from < items.length; from += chunk) {
     const runs = await settled(items.slice(from, from + chunk).map((item) => prepared(job, item)));
     await answers.at(-1);
-    answers.push(addMany(to, runs, tx));
+    answers.push(sendGood(runs, (good) => add(to, good, tx)));
   }
   const all = (await Promise.all(answers)).flat();
   return all.map((added) => (added instanceof Error ? added : toHandle<Result>(to, added)));
@@ -122,17 +122,15 @@ function checkItem(item: BatchItem<unknown>): void {
     throw invalid("tx", "an item of a batch has no transaction of its own; give tx to the batch");
 }
 
-/** Adds what could be prepared; an error keeps its place. */
-async function addMany(
-  to: Target,
-  runs: readonly (NewRun | Error)[],
-  tx: Tx | undefined,
-): Promise<readonly (Added | Error)[]> {
-  const good = runs.filter((run): run is NewRun => !(run instanceof Error));
-  const added =
-    good.length === 0 ? [] : await add(to, good, tx).catch((error: unknown) => good.map(() => asError(error)));
+/** Sends what could be prepared; an error keeps its place, and what is refused as a whole is an error each. */
+export async function sendGood<T extends object, R>(
+  items: readonly (T | Error)[],
+  send: (good: readonly T[]) => Promise<readonly (R | Error)[]>,
+): Promise<readonly (R | Error)[]> {
+  const good = items.filter((item) => !(item instanceof Error)) as readonly T[];
+  const answers = good.length === 0 ? [] : await send(good).catch((error: unknown) => good.map(() => asError(error)));
   let next = 0;
-  return runs.map((run) => (run instanceof Error ? run : added[next++]!));
+  return items.map((item) => (item instanceof Error ? item : answers[next++]!));
 }
 
 const itemKeys = new Set(["payload", "options"]);

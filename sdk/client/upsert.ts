@@ -7,7 +7,7 @@ import { ruleKeys, type TickPolicy, type When } from "../define/rule.ts";
 import { checkKey, newSchedule, type RunsOf, type ScheduleOptions } from "../define/schedule.ts";
 import { check } from "../define/schema.ts";
 import type { JobRecord, NewSchedule, ScheduleRecord, Target } from "../port/target.ts";
-import { encodePublished, published } from "./trigger.ts";
+import { encodePublished, published, sendGood } from "./trigger.ts";
 import { asError } from "../port/text.ts";
 
 /** A schedule to be made or changed. With a job's id instead of the job, the payload is checked against what nodes published. */
@@ -19,48 +19,32 @@ export type Upsert<J extends AnyJob = AnyJob> = {
 
 const chunk = 500;
 
-/** Makes or changes schedules, any number; a record or an error per item, in order. */
+/** Makes or changes schedules, any number; a record or an error per item, in order. A part that the store refuses fails alone. */
 export async function upsertAll(to: Target, list: readonly unknown[]): Promise<readonly (ScheduleRecord | Error)[]> {
   const prepared = await prepareAll(to, list);
-  const stored = await putAll(
-    to,
-    prepared.filter((one): one is NewSchedule => !(one instanceof Error)),
-  );
-  let next = 0;
-  return prepared.map((one) => (one instanceof Error ? one : stored[next++]!));
+  const answers: (ScheduleRecord | Error)[] = [];
+  for (let from = 0; from < prepared.length; from += chunk)
+    answers.push(...(await sendGood(prepared.slice(from, from + chunk), (good) => to.schedules.put(good))));
+  return answers;
 }
 
 /** Schedules as stores take them; an error keeps its place. */
 async function prepareAll(to: Target, list: readonly unknown[]): Promise<readonly (NewSchedule | Error)[]> {
   const jobs = new Map<string, Promise<JobRecord>>(); // asked for once, however many schedules it has
   const jobOf = (id: string): Promise<JobRecord> => {
-    const job = jobs.get(id) ?? published(to, id);
-    jobs.set(id, job);
-    return job;
+    if (!jobs.has(id)) jobs.set(id, published(to, id));
+    return jobs.get(id)!;
   };
   const seen = new Set<string>();
   const prepared: (NewSchedule | Error)[] = [];
   for (const given of list) {
     const one = await prepare(given as Upsert, jobOf).catch(asError);
     const id = one instanceof Error ? null : scheduleId(one);
-    prepared.push(id !== null && seen.has(id) ? twice(id) : one);
+    const twice = (): Error => new InvalidInput(`schedule "${id}" is in the list twice; leave one out`);
+    prepared.push(id !== null && seen.has(id) ? twice() : one);
     if (id !== null) seen.add(id);
   }
   return prepared;
-}
-
-function twice(id: string): InvalidInput {
-  return new InvalidInput(`schedule "${id}" is in the list twice; leave one out`);
-}
-
-/** A part that the store refuses fails alone. */
-async function putAll(to: Target, list: readonly NewSchedule[]): Promise<readonly (ScheduleRecord | Error)[]> {
-  const answers: (ScheduleRecord | Error)[] = [];
-  for (let from = 0; from < list.length; from += chunk) {
-    const part = list.slice(from, from + chunk);
-    answers.push(...(await to.schedules.put(part).catch((error: unknown) => part.map(() => asError(error)))));
-  }
-  return answers;
 }
 
 const upsertKeys = new Set<string>([...ruleKeys, "job", "key", "payload", "queue", "priority", "tags"]);

@@ -88,22 +88,8 @@ export interface JobOptions<
 }
 
 const keys: ReadonlySet<string> = new Set<keyof JobOptions<string, StandardSchemaV1, undefined, [], unknown>>([
-  ...([
-    "id",
-    "schema",
-    "output",
-    "retry",
-    "timeout",
-    "ttl",
-    "queue",
-    "priority",
-    "tags",
-    "description",
-    "schedule",
-    "hooks",
-    "use",
-    "handler",
-  ] as const),
+  ...(["id", "schema", "output", "retry", "timeout", "ttl", "queue", "priority"] as const),
+  ...(["tags", "description", "schedule", "hooks", "use", "handler"] as const),
 ]);
 
 type Erased = JobOptions<string, StandardSchemaV1, StandardSchemaV1 | undefined, readonly Extension[], unknown>;
@@ -146,15 +132,7 @@ export function specOf<
   });
 }
 
-function checkParts({
-  schema,
-  output,
-  handler,
-}: {
-  readonly schema: unknown;
-  readonly output?: unknown;
-  readonly handler: unknown;
-}): void {
+function checkParts({ schema, output, handler }: Partial<Record<"schema" | "output" | "handler", unknown>>): void {
   if (!isSchema(schema))
     throw invalid(
       "schema",

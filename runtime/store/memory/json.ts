@@ -1,14 +1,15 @@
 /** All that a state holds as plain JSON, and back. */
-import type { Tables } from "./row.ts";
 import { makeState, type State } from "./state.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-type Saved = { readonly nowMs: number } & Readonly<Record<keyof Tables, readonly (readonly [Json, Json])[]>>;
+/** What is held; the rest of a state is made from it, or is of this process. */
+type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | "waiters">;
+type Saved = { readonly nowMs: number } & Readonly<Record<Table, readonly (readonly [Json, Json])[]>>;
 
 const names = Object.keys({
   ...{ runs: 0, keys: 0, attempts: 0, logs: 0, tallies: 0, nodes: 0, names: 0, jobs: 0, queues: 0, schedules: 0 },
   ...{ versions: 0, applied: 0, declared: 0, turns: 0, last: 0 },
-} satisfies Record<keyof Tables, 0>) as readonly (keyof Tables)[];
+} satisfies Record<Table, 0>) as readonly Table[];
 
 export function toJSON(state: State): Json {
   const tables = names.map((name) => [name, [...state[name]].map(encode)] as const);

@@ -16,9 +16,9 @@ type Numbered = "run" | "node" | "record" | "claim";
 
 export type State = ReturnType<typeof makeState>;
 
-export function makeState(clock: () => number) {
+/** An empty state, whose clock stood at `nowMs` before. */
+export function makeState(clock: () => number, nowMs = 0) {
   const lanes = new Lanes();
-  let nowMs = 0;
   return {
     /** Whole epoch ms. Constant during a step; never goes back. */
     now: () => nowMs,

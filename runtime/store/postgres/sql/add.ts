@@ -17,15 +17,13 @@ export const holder = shape({
   rev: number,
 });
 
-type Column =
-  | ("id" | "lane" | "ready_at" | "created_at" | "started_at" | "replay_of" | "token" | "node" | "attempt")
-  | ("crashes" | "input" | "meta" | "tags" | "key" | "options" | "progress" | "lease_until");
+/** A new run: expressions by column; others are at their defaults. It is due and ready at `due`, and expires `ttl` ms later. */
+export type NewRow = Readonly<Record<string, string>> & { readonly due: string; readonly ttl?: string };
 
-/** A new run: each column as an expression over the rows that it comes from. What is left out is at its default. It falls due, and is
- *  ready, at `due`; it expires if it has not started so many ms later. */
-export type NewRow = Readonly<
-  Partial<Record<Column, string>> & Record<"id" | "lane" | "due" | "input", string> & { ttl?: string }
->;
+/** Columns of a table, as expressions by name. */
+export function same(table: string, ...names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(names.map((name) => [name, `${table}.${name}`]));
+}
 
 /** The one way in which runs come into being. */
 export function inserted({ schema: s, now, ms }: Part, { due, ttl, ...rest }: NewRow, from: string): string {
@@ -78,19 +76,11 @@ export function adds(part: Part) {
 
   const plain = inserted(
     part,
-    { id: "i.id", lane: "i.lane", due: "t.due", input: "i.input" },
+    { ...same("i", "id", "lane", "input"), due: "t.due" },
     `unnest($1::bigint[], $2::int[], $3::float8[], $4::text[]) i(id, lane, delay, input)
     cross join lateral (select ${dueAfter("i.delay")} due) t`,
   );
-  const common = {
-    id: "i.id",
-    lane: "i.lane",
-    input: "i.input",
-    meta: "i.meta",
-    tags: list("i.tags"),
-    options: "i.options",
-    ttl: "i.ttl",
-  };
+  const common = { ...same("i", "id", "lane", "input", "meta", "options", "ttl"), tags: list("i.tags") };
   const any = `
     ${inserted(
       part,

@@ -1,6 +1,6 @@
 import type { Status } from "../../../../sdk/port/status.ts";
 import type { Act } from "../../../../sdk/port/target.ts";
-import { inserted } from "./add.ts";
+import { inserted, same } from "./add.ts";
 import { ended } from "./end.ts";
 import type { Part } from "./part.ts";
 import { flag, maybe, number, shape, word } from "./shape.ts";
@@ -18,7 +18,7 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts of people. */
 export function desk(part: Part) {
-  const { schema: s, channel, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon } = part;
+  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned } = part;
   const held = leased(part, "r");
   /** Finished runs of a final state that come back, with what is new of them. Each takes its key again, as it was found; of those that share
    *  one, the first. */
@@ -47,9 +47,9 @@ export function desk(part: Part) {
   back as (${inserted(
     part,
     {
-      ...{ id: "id", lane: "lane", input: "input", meta: "meta", tags: "tags", key: "key", options: "options" },
-      ...{ created_at: "created_at", started_at: "started_at", replay_of: "replay_of", token: "token", node: "node" },
-      ...{ progress: "progress", ready_at: `greatest(${run.due}, ${now})` },
+      ...same("old", "id", "lane", "input", "meta", "tags", "key", "options", "progress"),
+      ...same("old", "created_at", "started_at", "replay_of", "token", "node"),
+      ready_at: `greatest(${run.due}, ${now})`,
       ...run,
     },
     "old",
@@ -65,18 +65,14 @@ export function desk(part: Part) {
     select r.id, ${held} held, r.ask is not null asked from ${s}.runs r where r.id = any($1::bigint[]) order by r.id for update),
   ${ended(part, {
     from: "using found where r.id = found.id and not found.held",
-    status: String(statusNumber.canceled),
-    reason: "$2::text",
+    set: { status: String(statusNumber.canceled), reason: "$2::text" },
   })},
   marked as (
     update ${s}.runs r set ask = coalesce(r.ask, ${askNumber("$2")}, 1::smallint)
     from found
     where r.id = found.id and found.held
     returning r.id, r.node, r.token, asked, ${liveStatus(part, "r")} status),
-  sent as (
-    insert into ${s}.commands (node, run, token, at)
-    select node, id, token, ${clock} from marked m
-    where not exists (select 1 from ${s}.commands c where c.node = m.node and c.run = m.id and c.token = m.token))
+  sent as (${commanded("marked")})
   select ${act.select({ id: "id", done: "'done'", status: "'canceled'" })},
     ${hearers.select({ watched: "watched is not null", node: "null" })}, (select count(*) from told) from gone
   union all
@@ -140,7 +136,7 @@ export function desk(part: Part) {
     where ${held} and r.started_at is null
     union all
     select r.node from ${s}.runs r where r.state = 1 and r.started_at is null and r.lane in (select id from mine)),
-  told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from found having count(*) > 0)
+  ${summoned("found")}
   select (select count(*) from found), (select count(*) from told)`,
 
     /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */

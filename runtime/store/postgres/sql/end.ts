@@ -1,4 +1,4 @@
-import { inserted } from "./add.ts";
+import { inserted, same } from "./add.ts";
 import type { Part } from "./part.ts";
 import { flag, maybe, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
@@ -9,20 +9,12 @@ export const fence = shape({ id: number, token: number });
 /** What became of a run: its final state, if it is over; whether it is pending, or a cancel of it is asked for. */
 export const found = shape({ id: number, status: maybe(number), pending: flag, asked: flag });
 
-/** How runs end: expressions over the live run r and what `from` joins to it. What is left out stays as it was, or is null. */
+/** How runs end. */
 export interface End {
-  /** `using … where …`: which runs. */
+  /** `using … where …`: which runs r. */
   readonly from: string;
-  readonly status: string;
-  readonly reason: string;
-  readonly token?: string;
-  readonly started?: string;
-  readonly attempt?: string;
-  readonly crashes?: string;
-  readonly result?: string;
-  readonly resultMeta?: string;
-  readonly error?: string;
-  readonly note?: string;
+  /** Expressions by column of history; others stay as they were, or are null. */
+  readonly set: Readonly<Record<string, string>> & { readonly status: string; readonly reason: string };
   /** Which of the ended runs (by columns of history) leave a record of their last attempt; none by default. */
   readonly tried?: string;
   /** Bits of the hooks that they have; by default those that their jobs published. */
@@ -50,18 +42,13 @@ export function ended(part: Part, end: End): string {
 /** The first two parts of `ended`: from the live runs to history. */
 function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
   const row = {
-    ...{ id: "r.id", due_at: "r.due_at", created_at: "r.created_at", started_at: end.started ?? "r.started_at" },
-    ...{ finished_at: clock, replay_of: "r.replay_of", lane: "r.lane", token: end.token ?? "r.token", node: "r.node" },
-    ...{
-      attempt: end.attempt ?? "r.attempt",
-      status: `(${end.status})::smallint`,
-      crashes: end.crashes ?? "r.crashes",
-    },
-    ...{ reason: end.reason, input: "r.input", meta: "r.meta", tags: "r.tags", key: "r.key", options: "r.options" },
-    ...{ progress: "r.progress", result: end.result ?? "null", result_meta: end.resultMeta ?? "null" },
-    ...{ error: end.error ?? "null", note: end.note ?? "null" },
+    ...same("r", "id", "due_at", "created_at", "started_at", "replay_of", "lane", "token", "node", "attempt"),
+    ...same("r", "crashes", "input", "meta", "tags", "key", "options", "progress"),
+    ...{ finished_at: clock, result: "null", result_meta: "null", error: "null", note: "null" },
+    ...end.set,
+    status: `(${end.set.status})::smallint`,
   };
-  const all = { ...row, ask: "r.ask", watched: "r.watched", fence: "r.token", n: "r.attempt + 1", ...more };
+  const all = { ...row, ...same("r", "ask", "watched"), fence: "r.token", n: "r.attempt + 1", ...more };
   const columns = Object.keys(row).join(", ");
   return `gone as (
     delete from ${s}.runs r ${end.from}
@@ -93,7 +80,7 @@ function hookRuns(part: Part, from: string, which = "true"): string {
   const options = `json_build_object('hook', ${hook})::text`;
   return inserted(
     part,
-    { id: `nextval('${s}.run_id')`, lane: "h.id", due: now, input: "f.input", meta: "f.meta", options },
+    { id: `nextval('${s}.run_id')`, lane: "h.id", due: now, ...same("f", "input", "meta"), options },
     `${from}
     join ${s}.lanes h on h.queue = '$hooks' and h.job = o.job and h.priority = 5
     where o.queue <> '$hooks' and ${which}`,
@@ -102,9 +89,9 @@ function hookRuns(part: Part, from: string, which = "true"): string {
 
 /** Statements by which holders of leases settle, hold, and release runs. */
 export function ends(part: Part) {
-  const { schema: s, channel, clock, now, told, dueIn } = part;
+  const { schema: s, clock, now, told, dueIn, commanded, summoned } = part;
   const started = "coalesce(to_timestamp(i.started / 1000), r.started_at)";
-  const attempt = `r.attempt + case when ${started} is null then 0 else 1 end`;
+  const begun = { started_at: started, attempt: `r.attempt + case when ${started} is null then 0 else 1 end` };
   return {
     /** Moves completed runs to history, where id and token still match and no cancel came first.
      *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */
@@ -113,7 +100,7 @@ export function ends(part: Part) {
     from: `
     using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) i(id, token, started, result, result_meta)
     where ${fenced} and r.ask is null`,
-    ...{ status: "0", reason: "null", started, attempt, result: "i.result", resultMeta: "i.result_meta" },
+    set: { status: "0", reason: "null", ...begun, ...same("i", "result", "result_meta") },
   })}
   select ${over.from("gone", { canceled: "false", watched: "watched is not null" })} from gone`,
 
@@ -125,11 +112,15 @@ export function ends(part: Part) {
     using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
       i(id, token, started, result, result_meta, status, reason, error, note, hooks)
     where ${fenced}`,
-    status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
-    reason: `case when r.ask is null then i.reason else ${askReason("r.ask")} end`,
-    ...{ started, attempt, error: "i.error", note: "i.note", hooks: "i.hooks" },
-    result: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result end`,
-    resultMeta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
+    set: {
+      status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
+      reason: `case when r.ask is null then i.reason else ${askReason("r.ask")} end`,
+      ...begun,
+      ...same("i", "error", "note"),
+      result: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result end`,
+      result_meta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
+    },
+    hooks: "i.hooks",
     tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
   })}
   select ${over.from("gone", { canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
@@ -176,12 +167,8 @@ export function ends(part: Part) {
   with found as materialized (
     select r.id, r.node, r.token from ${s}.runs r
     where r.id = any($1::bigint[]) and ${leased(part, "r")} and r.ask is null and r.started_at is null),
-  sent as (
-    insert into ${s}.commands (node, run, token, at)
-    select node, id, token, ${clock} from found f
-    where not exists (select 1 from ${s}.commands c where c.node = f.node and c.run = f.id and c.token = f.token)
-    returning node),
-  told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from sent having count(*) > 0)
+  sent as (${commanded("found")} returning node),
+  ${summoned("sent")}
   select id::text, (select count(*) from told) from found`,
 
     /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. One that an act

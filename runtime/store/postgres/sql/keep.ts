@@ -9,6 +9,11 @@ export function keep({ schema: s, clock, ms }: Part) {
   const ofDefault = (kind: string) =>
     gone(`history_${kind}_default
       where ctid = any(array(select ctid from ${s}.history_${kind}_default where finished_at < ${old} limit $2))`);
+  /** The oldest by id, because no index has their instants. */
+  const oldest = (table: string, at: string) => `
+    with oldest as materialized (select id, ${at} from ${s}.${table} order by id limit $2),
+    gone as (delete from ${s}.${table} where id in (select id from oldest where ${at} < ${old}) returning 1)
+    select count(*) from gone`;
   return {
     /** Makes room for one of the coming days, or drops one that is over its retention, so that its locks last no longer. A day that the
      *  default partition already holds rows of is left to it. Answers how many runs went; null once there is nothing to do.
@@ -21,17 +26,8 @@ export function keep({ schema: s, clock, ms }: Part) {
     /** Failed and canceled runs in the default partition. */
     other: ofDefault("other"),
 
-    /** Attempts, oldest first by their number: there is no index of their ends. */
-    attempts: `
-    with oldest as materialized (select id, ended_at from ${s}.attempts order by id limit $2),
-    gone as (delete from ${s}.attempts where id in (select id from oldest where ended_at < ${old}) returning 1)
-    select count(*) from gone`,
-
-    /** Lines of logs, as attempts. */
-    logs: `
-    with oldest as materialized (select id, at from ${s}.logs order by id limit $2),
-    gone as (delete from ${s}.logs where id in (select id from oldest where at < ${old}) returning 1)
-    select count(*) from gone`,
+    attempts: oldest("attempts", "ended_at"),
+    logs: oldest("logs", "at"),
 
     /** Names of nodes that are gone, once no run can name them. */
     names: gone(`names where id = any(array(

@@ -15,6 +15,7 @@ export function part(schema: string, skew: boolean) {
   const thisMs = `date_trunc('milliseconds', ${now})`;
   const dueIn = (delay: string) => up(`${now} + ${ms(delay)}`);
   const some = (rows: string) => `exists (select 1 from ${rows})`;
+  const live = some(`${s}.nodes where lease_until > ${clock}`);
   return {
     schema: s,
     channel,
@@ -33,13 +34,24 @@ export function part(schema: string, skew: boolean) {
     list: (json: string) =>
       `case when ${json} is not null then array(select json_array_elements_text(${json}::json)) end`,
     /** Whether a node is up, and whether one sleeps. */
-    live: some(`${s}.nodes where lease_until > ${clock}`),
+    live,
     asleep: some(`${s}.nodes where asleep and lease_until > ${clock}`),
     /** Lanes of paused queues. */
     paused: `array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)`,
     /** A part of a statement: tells nodes once that runs may be due, if one of these parts has a row. It runs only if it is selected from. */
     told: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 'd') where ${parts.map(some).join(" or ")})`,
+    /** A part of a statement: notifies nodes of changed schedules, if one of these parts has a row. It runs only if it is selected from. */
+    ticked: (...parts: readonly string[]) =>
+      `told as (select pg_notify('${channel}', 's') where (${parts.map(some).join(" or ")}) and ${live})`,
+    /** A part of a statement: notifies the nodes of these rows of commands. */
+    summoned: (from: string) =>
+      `told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from ${from} having count(*) > 0)`,
+    /** Stores commands for the nodes of these runs; a repeated one is skipped. */
+    commanded: (from: string) => `
+    insert into ${s}.commands (node, run, token, at)
+    select node, id, token, ${clock} from ${from} f
+    where not exists (select 1 from ${s}.commands c where c.node = f.node and c.run = f.id and c.token = f.token)`,
     /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
     holds: (k: string, r: string, h: string) => `
       case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock}

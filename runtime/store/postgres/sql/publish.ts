@@ -3,7 +3,7 @@ import { inForce, isApplied, jobsAt, scheduleRows } from "./schedule.ts";
 
 /** Statements of publishing. */
 export function publish(part: Part) {
-  const { schema: s, clock, channel, live } = part;
+  const { schema: s, clock, ticked } = part;
   return {
     /** Stores what a node's jobs are, and notes which schedules they declare. Answers the numbers of those declarations.
      *  $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits · $9 node ·
@@ -46,7 +46,7 @@ export function publish(part: Part) {
         and not exists (select 1 from unnest($1::text[], $2::text[]) i(job, key) where i.job = c.job and i.key = c.key)
       returning 1),
     put as (${scheduleRows(part, "mine.id", "join mine on mine.job = i.job", "false")} returning 1),
-    told as (select pg_notify('${channel}', 's') where (exists (select 1 from put) or exists (select 1 from gone)) and ${live})
+    ${ticked("put", "gone")}
     select (select count(*) from mine), (select count(*) from told)`,
   };
 }

@@ -100,10 +100,8 @@ export function isApplied({ schema: s }: Part): string {
 
 /** Statements on schedules. */
 export function schedule(part: Part) {
-  const { schema: s, clock, epoch, channel, live } = part;
+  const { schema: s, clock, epoch, ticked } = part;
   const now = `floor(${epoch(clock)})::bigint`;
-  const told = (from: string) =>
-    `told as (select pg_notify('${channel}', 's') where exists (select 1 from ${from}) and ${live})`;
   const columns = `${record.from("s", {
     input: ["s.input", "s.meta"],
     declared: "s.declared is not null",
@@ -142,7 +140,7 @@ export function schedule(part: Part) {
     put: `
     with put as (${scheduleRows(part, "null::integer", "", "s.removed")}
       where s.declared is null or s.removed returning s.job, s.key),
-    ${told("put")}
+    ${ticked("put")}
     select ${name.from("put", {})}, (select count(*) from told) from put`,
 
     /** $1 job · $2 key */
@@ -150,7 +148,7 @@ export function schedule(part: Part) {
     with changed as (
       update ${s}.schedules set paused = true, next_ms = null, fresh = false, rev = rev + 1, updated_at = ${clock}
       where job = $1 and key = $2 and not paused and not removed returning 1),
-    ${told("changed")}
+    ${ticked("changed")}
     select (select count(*) from told)`,
 
     /** A one-shot that has ticked stays ended. $1 job · $2 key */
@@ -160,7 +158,7 @@ export function schedule(part: Part) {
         next_ms = case when not ended then ${now} end, fresh = not ended
       from (select coalesce(last_ms >= (rule::json ->> 'atMs')::bigint, false) ended from ${s}.schedules where job = $1 and key = $2) e
       where job = $1 and key = $2 and paused and not removed returning 1),
-    ${told("changed")}
+    ${ticked("changed")}
     select (select count(*) from told)`,
 
     /** Counts runs as runs of their schedules. $1 jobs · $2 keys · $3 ids */

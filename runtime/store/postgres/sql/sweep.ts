@@ -30,9 +30,11 @@ export function sweep(part: Part) {
   tried_again as (${recorded(part, "back")}),
   ${ended(part, {
     from: "using lost where r.id = any(array[lost.id]) and lost.ends",
-    status: `case when lost.asked then ${canceled} else ${failed} end`,
-    reason: `case when lost.asked then ${askReason("r.ask")} else 'crashed' end`,
-    ...{ token: "r.token + 1", crashes: "lost.crashes", error: `case when not lost.asked then ${crash} end` },
+    set: {
+      status: `case when lost.asked then ${canceled} else ${failed} end`,
+      reason: `case when lost.asked then ${askReason("r.ask")} else 'crashed' end`,
+      ...{ token: "r.token + 1", crashes: "lost.crashes", error: `case when not lost.asked then ${crash} end` },
+    },
     tried: `status = ${failed} or started_at is not null`,
     tells: ["back"],
   })}
@@ -47,7 +49,7 @@ export function sweep(part: Part) {
     limit $1 for update of r skip locked),
   ${ended(part, {
     from: "using left_over where r.id = any(array[left_over.id])",
-    ...{ status: String(canceled), reason: askReason("r.ask"), token: "r.token + 1" },
+    set: { status: String(canceled), reason: askReason("r.ask"), token: "r.token + 1" },
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 
@@ -59,8 +61,7 @@ export function sweep(part: Part) {
     order by expires_at limit $1 for update skip locked),
   ${ended(part, {
     from: "using late where r.id = any(array[late.id])",
-    ...{ status: String(failed), reason: "'expired'", token: "r.token + 1" },
-    error: `'${JSON.stringify(tooLate)}'`,
+    set: { status: String(failed), reason: "'expired'", token: "r.token + 1", error: `'${JSON.stringify(tooLate)}'` },
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 

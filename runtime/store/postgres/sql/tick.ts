@@ -1,5 +1,5 @@
 import type { Rule } from "../../../../sdk/port/target.ts";
-import { claimed, inserted } from "./add.ts";
+import { claimed, inserted, same } from "./add.ts";
 import type { Part } from "./part.ts";
 import { served } from "./schedule.ts";
 import { flag, json, list, maybe, number, shape, wire, word } from "./shape.ts";
@@ -94,10 +94,7 @@ export function tick(part: Part) {
     won as (${claimed(part, "r")}),
     added as (${inserted(
       part,
-      {
-        ...{ id: "id", lane: "lane", due: "due", ttl: "ttl", input: "input", meta: "meta", tags: array("tags") },
-        ...{ key: "key", options: "options" },
-      },
+      { ...same("r", "id", "lane", "ttl", "input", "meta", "key", "options"), due: "r.due", tags: array("r.tags") },
       "r where id in (select run from won)",
     )}),
     made as materialized (

@@ -2,11 +2,10 @@ import type { Part } from "./part.ts";
 import { flag, maybe, number, shape, word } from "./shape.ts";
 import { leased as held } from "./status.ts";
 
-/** What adding under a lease answers, in each of its rows: the clock, the instant of all, and a run that is not leased. */
+/** In each row: the clock, the instant of all runs, and the id of an unleased run or null. */
 export const leased = shape({ nowMs: number, dueMs: number, unleased: maybe(number) });
-/** A run that has its key. */
 export const winner = shape({ run: number });
-/** Who holds a key. Casts to text keep the parsers of a caller's client off. */
+/** The holder of a key. Casts to text keep the parsers of a caller's client away. */
 export const holder = shape({
   place: number,
   run: number,
@@ -17,15 +16,14 @@ export const holder = shape({
   rev: number,
 });
 
-/** A new run: expressions by column; others are at their defaults. It is due and ready at `due`, and expires `ttl` ms later. */
+/** A new run: expressions by column. It is due and ready at `due`, and expires `ttl` ms later. */
 export type NewRow = Readonly<Record<string, string>> & { readonly due: string; readonly ttl?: string };
 
-/** Columns of a table, as expressions by name. */
 export function same(table: string, ...names: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(names.map((name) => [name, `${table}.${name}`]));
 }
 
-/** The one way in which runs come into being. */
+/** Every statement that adds runs inserts them so. */
 export function inserted({ schema: s, now, ms }: Part, { due, ttl, ...rest }: NewRow, from: string): string {
   const expires = ttl === undefined ? {} : { expires_at: `${due} + ${ms(ttl)}` };
   const row = { due_at: due, ready_at: due, created_at: now, ...expires, ...rest };
@@ -35,8 +33,7 @@ export function inserted({ schema: s, now, ms }: Part, { due, ttl, ...rest }: Ne
     from ${from}`;
 }
 
-/** Claims keys for the runs of r, but for those that somebody has; answers the others' ids. One order for all, so that two statements can't
- *  deadlock. */
+/** Claims the keys of the runs r that nobody holds; returns these runs. The order prevents deadlocks. */
 export function claimed({ schema: s, ms }: Part, r: string): string {
   return `
     insert into ${s}.keys (job, key, run, hash, keep_ms, until)
@@ -45,8 +42,8 @@ export function claimed({ schema: s, ms }: Part, r: string): string {
 }
 
 /** Statements that add runs.
- *  Parameters of most: $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON ·
- *  $8 options · $9 times to live, ms · $10 runs that they repeat · $11 payload of the notification */
+ *  Parameters of most: $1 ids · $2 lanes · $3 delays, ms · $4 instants, epoch ms or null · $5 inputs · $6 metas · $7 tags, JSON · $8 options
+ *  · $9 ttls, ms · $10 runs that they replay · $11 payload of the notification */
 export function adds(part: Part) {
   const {
     schema: s,
@@ -64,12 +61,12 @@ export function adds(part: Part) {
     holds,
     soon,
   } = part;
-  /** Whether to send a payload: what is due soon if a node is up, what is due later if one sleeps. Inside a caller's transaction it is always
-   *  sent, for who is up when that ends is not known. */
+  /** Whether to notify: of what is due soon if a node lives, of what is due later if one sleeps. In a caller's transaction nodes are always
+   *  notified, because it may end later. */
   const tells = (payload: string) => `case when left(${payload}, 1) = 'd' then ${live} else ${asleep} end`;
-  /** Notifies, and answers no row and no column: a lone caller's process has the less to read. */
+  /** Notifies, and returns neither rows nor columns, which is quicker to read. */
   const announced = (payload: string) => `select where pg_notify('${channel}', ${payload}) is null`;
-  // In a case, for the planner puts what is cheap first.
+  // `case`, because the planner would evaluate cheap conditions first.
   const announcedIf = (payload: string) =>
     `select where case when ${tells(payload)} then pg_notify('${channel}', ${payload}) is null else false end`;
   const due = `case when i.at is not null then ${dueAt("i.at")} else ${dueAfter("i.delay")} end`;
@@ -103,7 +100,7 @@ export function adds(part: Part) {
   const taken = `
     update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run`;
-  /** Adds the rows whose keys `won` brings. `own`: not in a caller's transaction. */
+  /** Adds the runs whose keys `won` claims. `own`: not in a caller's transaction. */
   const keyedBy = (won: string, own: boolean) => `
   with i as materialized (${keyedRows} ${own ? soon : ""}),
   won as (${won}),
@@ -112,14 +109,14 @@ export function adds(part: Part) {
   select ${winner.select({ run: "run::text run" })}, (select count(*) from told) told from won`;
 
   return {
-    /** Adds runs that have nothing but an instant and an input: due now, or after a delay. Tells nodes once, if any is up.
+    /** Adds runs that have only a delay and an input.
      *  $1 ids · $2 lanes · $3 delays, ms · $4 inputs · $5 payload of the notification */
     addPlain: `with added as (${plain}) ${announcedIf("$5")}`,
 
-    /** As `addPlain`, inside a caller's transaction: tells nodes in any case. */
+    /** As `addPlain`, in a caller's transaction. */
     addPlainInside: `with added as (${plain}) ${announced("$5")}`,
 
-    /** As `addPlain`, of one run: less for the server to put together, 20 us of the 330 that a lone caller's call takes.
+    /** As `addPlain`, of one run, which saves 20 us of 330.
      *  $1 id · $2 lane · $3 delay, ms · $4 input · $5 payload of the notification */
     addOne: `
   with added as (${inserted(
@@ -129,19 +126,18 @@ export function adds(part: Part) {
   )})
   ${announcedIf("$5")}`,
 
-    /** Adds runs of any kind, but for those that are live already. */
+    /** Adds runs, except those that are live already. */
     add: `with added as (${any}) ${announcedIf("$11")}`,
 
-    /** As `add`, inside a caller's transaction: tells nodes in any case. */
+    /** As `add`, in a caller's transaction. */
     addInside: `with added as (${any}) ${announced("$11")}`,
 
-    /** Takes back runs that are over, once they were added again, in the transaction that did so. The insert waited for whoever was ending
-     *  one, and only a later statement's snapshot shows its end.  $1 ids */
+    /** After a repeated `add`, in its transaction: deletes added runs that are in history. Only this later statement sees the settlement that
+     *  the insert waited for. $1 ids */
     undouble: `delete from ${s}.runs where id = any(array(select id from ${s}.history where id = any($1::bigint[])))`,
 
-    /** Adds runs that are due now, each under a lease from the start, but for those in a paused queue. Nobody is told.
-     *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 times to live, ms · $8 node · $9 ttl of the lease, ms.
-     *  Answers a row for each that is not leased, one at least. */
+    /** Adds runs that are due now, under a lease, except those of paused queues. Returns a row for each unleased run, at least one.
+     *  $1 ids · $2 lanes · $3 inputs · $4 metas · $5 tags, JSON · $6 options · $7 ttls, ms · $8 node · $9 ttl of the lease, ms */
     addLeased: `
   with added as (${inserted(
     part,
@@ -161,29 +157,26 @@ export function adds(part: Part) {
   select ${leased.select({ nowMs: epoch(clock), dueMs: epoch(thisMs), unleased: "a.id" })}
   from (select 1) one left join added a on a.token = 0`,
 
-    /** Takes back leases that came with runs whose add was not answered. The token moves on: whoever heard of the lease after all has lost it.
-     *  $1 ids · $2 node */
+    /** Ends the leases of an `addLeased` whose answer was lost. The token grows, so that they count as lost. $1 ids · $2 node */
     unlease: `
     update ${s}.runs set lease_until = null, node = null, token = token + 1
     where id = any($1::bigint[]) and token = 1 and node = $2 and state = 0 and lease_until is not null and ask is null`,
 
-    /** Adds keyed runs whose key nobody holds, inside a caller's transaction; answers their ids. A key that another open transaction claims is
-     *  waited for.
+    /** Adds keyed runs in a caller's transaction, and returns those that got their key. Waits for a key that another transaction has claimed.
      *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
     addKeyed: keyedBy(claimed(part, "i"), false),
 
-    /** As `addKeyed`, but a claim by another open transaction fails with 55P03 soon, so that it stalls nobody else in the batch. */
+    /** As `addKeyed`, but a key that another transaction has claimed fails soon with 55P03, so that it does not stall the batch. */
     addKeyedSoon: keyedBy(claimed(part, "i"), true),
 
-    /** Takes over a key, as it was at revision $16, whose run has let go of it, and adds its new run, in one step: between the two, somebody else
-     *  would find a key without a run. Nothing comes back if somebody was faster. The rest as `addKeyed`, of one run. */
+    /** Takes over a key that its run does not hold any more, at revision $16, and adds the new run. No row: somebody was faster. The rest as
+     *  `addKeyed`, of one run. */
     takeKey: keyedBy(taken, false),
 
-    /** As `takeKey`, but waits for another open transaction only as long as `addKeyedSoon` does. */
+    /** As `takeKey`, but waits as `addKeyedSoon` does. */
     takeKeySoon: keyedBy(taken, true),
 
-    /** Who holds these keys now, and whether its run still does: live, or completed less than its keep ago.
-     *  $1 jobs · $2 keys */
+    /** The holders of these keys, and whether they still hold them: live, or completed less than `keep` ago. $1 jobs · $2 keys */
     holders: `
   select ${holder.select({
     ...{ place: "i.n::text place", run: "k.run::text run", hash: "k.hash hash", rev: "k.rev::text rev" },
@@ -196,9 +189,9 @@ export function adds(part: Part) {
   left join ${s}.runs r on r.id = any(array[k.run])
   left join ${s}.history h on h.id = any(array[k.run])`,
 
-    /** Gives a pending, unleased run another input and instant, and its key the new hash.
-     *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms or null · $5 input · $6 meta · $7 hash · $8 tags, JSON ·
-     *  $9 options · $10 time to live, ms */
+    /** Replaces an unleased run that has not started, and the hash of its key.
+     *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms or null · $5 input · $6 meta · $7 hash · $8 tags, JSON · $9 options · $10 ttl,
+     *  ms */
     replace: `
   with t as (select case when $4::float8 is not null then ${dueAt("$4::float8")} else ${dueAfter("$3::float8")} end due),
   changed as (
@@ -211,7 +204,7 @@ export function adds(part: Part) {
   hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,
 
-    /** The next block of ids; `nextval` is its first. */
+    /** The first id of the next block. */
     ids: `select nextval('${s}.run_id')`,
   };
 }

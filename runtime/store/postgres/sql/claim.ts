@@ -3,9 +3,9 @@ import type { Part } from "./part.ts";
 import { flag, list, maybe, json, number, raw, shape, wire } from "./shape.ts";
 import { free } from "./status.ts";
 
-/** What a claim answers in each of its rows: the revision of the settings, the clock, and how long it took. */
+/** In each row: the revision of the settings, the clock, and how long the claim took. */
 export const claimed = shape({ rev: number, nowMs: number, tookMs: number });
-/** A run that it brought, or nulls. */
+/** A leased run, or nulls. */
 export const taken = shape({
   id: number,
   token: number,
@@ -22,7 +22,7 @@ export const taken = shape({
   key: raw,
   options: maybe(json<RunOptions>()),
 });
-/** What a scan answers; its lists go together. */
+/** The lists are parallel. */
 export const scanned = shape({
   nowMs: number,
   tookMs: number,
@@ -32,16 +32,15 @@ export const scanned = shape({
 });
 
 /** Statements that claim runs.
- *  Parameters of most: $1 lanes, in order · $2 of each, ready since later than that, epoch ms; 0: from the head, negative: from now · $3 node ·
- *  $4 ttl, ms · $5 limit · $6 also what falls due within this, ms · $7 crashes: only fewer */
+ *  Parameters of most: $1 lanes, in order · $2 their marks, epoch ms; 0: from the head, negative: relative to now · $3 node · $4 ttl, ms · $5
+ *  limit · $6 ahead, ms · $7 only runs with fewer crashes */
 export function claims(part: Part) {
   const { schema: s, clock, now, ms, epoch, paused } = part;
-  // A lease that ran out: its node is gone.
+  // A lapsed lease: its node is gone.
   const crashes = "case when r.lease_until is null or r.node is null then r.crashes else greatest(r.crashes, 1) end";
   const claimable = `r.state = 0 and ${free(part, "r")} and ${crashes} < $7::int`;
-  /** Lanes that a claim looks through, in order, and between which instants: first for what is due, then for what falls due soon, so that no
-   *  later run displaces a due one. The limits take nothing away: with them a plan for any number of lanes looks as cheap as one for these, so
-   *  that statements are not planned anew each time. */
+  /** Windows of the lanes: first of due runs, then of runs that fall due soon, so that these never displace due ones. The limits keep nothing
+   *  out: they make a generic plan look as cheap as a custom one, which would be planned at each call. */
   const due = `
       select lane, ${now} high,
         case when low < 0 then ${now} + ${ms("low")} else coalesce(to_timestamp(low / 1000), '-infinity') end low
@@ -79,15 +78,14 @@ export function claims(part: Part) {
     })}
   from (select 1) one left join taken t on true`;
   return {
-    /** Claims runs, higher lanes first; each lane's in the order in which they became ready. Each claim grows the fencing token.
-     *  Always answers a row: about the claim, then a run or nulls.
+    /** Claims runs by priority; each lane in the order in which runs became ready. The fencing token grows. Always returns a row.
      *  Index: runs_ready (lane, ready_at, id). No column set here is in an index: HOT. */
     lease: `
   with ${take(`
       select c.id from ((${due}) union all (${ahead(given)})) l ${heads}`)}
   ${leases}`,
 
-    /** As `lease`, for many lanes: looks once into each, and twice only into those that have something. */
+    /** As `lease`, for many lanes: looks first which lanes have runs. */
     leaseMany: `
   with awake as materialized (
     select lane, high, low from (${due}) l
@@ -99,8 +97,7 @@ export function claims(part: Part) {
       select c.id from ((select * from awake) union all (${ahead("awake")})) l ${heads}`)}
   ${leases}`,
 
-    /** As `lease`, but the lanes that have something due share the places evenly, the lowest priority first: the first run of each is taken
-     *  if they are no more than places. What is left of the places goes as by `lease`. */
+    /** As `lease`, but lanes with due runs share the places evenly, the lowest priority first. The remaining places are filled as by `lease`. */
     leaseOldest: `
   with waiting as materialized (
     select i.lane, i.low, i.high, h.head, x.priority
@@ -128,8 +125,8 @@ export function claims(part: Part) {
       order by turn limit $5`)}
   ${leases}`,
 
-    /** As `lease`, of runs that a scan has found. $1 ids · $2 lanes that they may be in · the rest as there.
-     *  Index: runs_id. `lane + 0`, because runs_ready would be walked from its head. */
+    /** As `lease`, of runs that a scan has found. $1 ids · $2 their possible lanes · the rest as there.
+     *  Index: runs_id. `lane + 0` keeps the planner from walking runs_ready from its head. */
     leaseFound: `
   with ${take(`
       select c.id from unnest($1::bigint[]) i(id)
@@ -141,9 +138,8 @@ export function claims(part: Part) {
       limit $5`)}
   ${leases}`,
 
-    /** Reads which runs wait below the low-water marks: the first of each lane. Changes nothing, and may take long: it walks the index from
-     *  its head. Answers one row.
-     *  $1 lanes · $2 their marks, epoch ms; null: now · $3 limit a lane.  Index: runs_ready */
+    /** Reads which runs wait below the low-water marks. May take long, because it walks the index from its head. Returns one row.
+     *  $1 lanes · $2 their marks, epoch ms; null: now · $3 limit a lane. Index: runs_ready */
     scan: `
   with found as materialized (
     select c.lane, c.id, c.ready_at

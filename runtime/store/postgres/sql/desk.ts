@@ -6,22 +6,20 @@ import type { Part } from "./part.ts";
 import { flag, maybe, number, shape, word } from "./shape.ts";
 import { askNumber, finalStatus, leased, liveStatus, statusNumber } from "./status.ts";
 
-/** How long a completed run keeps a key whose row had been cleared away, ms: the default of `trigger`. */
+/** How long a revived run keeps a key without a row, ms: the default of `trigger`. */
 const keyMs = 86_400_000;
-/** More than nodes lease of one lane. */
+/** More than nodes lease of a lane. */
 const mostRecalled = 10_000;
 
-/** What was done with a run. */
 export const act = shape({ id: number, done: word<Act["done"]>(), status: word<Status>() });
-/** Who is to hear of a cancel: whoever waits for the run, and the node that holds it. */
+/** Whom a cancel notifies: those who await the run, and its node. */
 export const hearers = shape({ watched: flag, node: maybe(number) });
 
-/** Statements of acts of people. */
+/** Statements of acts. */
 export function desk(part: Part) {
   const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned } = part;
   const held = leased(part, "r");
-  /** Finished runs of a final state that come back, with what is new of them. Each takes its key again, as it was found; of those that share
-   *  one, the first. */
+  /** Revives finished runs of a state, with new values. Each takes its key again; of several with one key, the first. */
   const back = (was: number, run: { readonly due: string; readonly attempt: string; readonly crashes: string }) => `
   with found as materialized (
     select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
@@ -58,8 +56,7 @@ export function desk(part: Part) {
   ${told("back")}
   select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from back`;
   return {
-    /** Ends unleased runs; asks the holders of the others. Answers what was done, and who is to hear of it.
-     *  $1 ids · $2 reason */
+    /** Cancels unleased runs, and asks the nodes of leased ones. $1 ids · $2 reason */
     cancel: `
   with found as materialized (
     select r.id, ${held} held, r.ask is not null asked from ${s}.runs r where r.id = any($1::bigint[]) order by r.id for update),
@@ -79,13 +76,13 @@ export function desk(part: Part) {
   select ${act.select({ id: "id", done: "'asked'", status: "status" })},
     ${hearers.select({ watched: "false", node: "node::text" })}, 0 from marked`,
 
-    /** Canceled runs, pending again at their instant or now. $1 ids */
+    /** Revives canceled runs, at their instant or now. $1 ids */
     resume: back(statusNumber.canceled, { due: "due_at", attempt: "attempt", crashes: "crashes" }),
 
-    /** Failed runs, pending now, with their attempts counted from 1. $1 ids */
+    /** Revives failed runs, now, with attempts counted from 1. $1 ids */
     retryFailed: back(statusNumber.failed, { due: thisMs, attempt: "0", crashes: "0" }),
 
-    /** What these runs are. $1 ids */
+    /** The status of runs. $1 ids */
     status: `
     select ${act.select({ id: "r.id", done: "'refused'", status: liveStatus(part, "r") })} from ${s}.runs r where r.id = any($1::bigint[])
     union all
@@ -94,7 +91,7 @@ export function desk(part: Part) {
     /** $1 id */
     laneOf: `select lane from ${s}.runs where id = $1`,
 
-    /** Changes a pending run. Nulls stay as they are.
+    /** Changes an unleased run. Nulls leave values as they are.
      *  $1 id · $2 lane · $3 delay, ms · $4 instant, epoch ms · $5 input · $6 meta · $7 attempts */
     edit: `
   with t as (
@@ -125,8 +122,8 @@ export function desk(part: Part) {
   ${told("goes")}
   select count(*) from told`,
 
-    /** Counts the leased runs of a queue that are not known to have started, and wakes their nodes. Leases are looked for at the heads of
-     *  lanes, where claims take from. $1 queue  Index: runs_ready, runs_held */
+    /** Counts the leased runs of a queue whose start is not recorded, and notifies their nodes. Leases are at the heads of lanes. $1 queue
+     *  Index: runs_ready, runs_held */
     recall: `
   with mine as (select id from ${s}.lanes where queue = $1),
   found as materialized (
@@ -139,7 +136,8 @@ export function desk(part: Part) {
   ${summoned("found")}
   select (select count(*) from found), (select count(*) from told)`,
 
-    /** Deletes finished runs and what belongs to them. $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
+    /** Deletes finished runs with their attempts, logs and keys.
+     *  $1 ids or null · $2 statuses · $3 jobs or null · $4 before, epoch ms or null · $5 limit */
     purge: `
   with picked as materialized (
     select id, status, finished_at, lane, key

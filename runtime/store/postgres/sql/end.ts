@@ -3,10 +3,10 @@ import type { Part } from "./part.ts";
 import { flag, maybe, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
 
-/** A run that ended: whether it was canceled, and whether somebody waits for that. */
+/** A finished run: whether it was canceled, and whether somebody awaits it. */
 export const over = shape({ id: number, canceled: flag, watched: flag });
 export const fence = shape({ id: number, token: number });
-/** What became of a run: its final state, if it is over; whether it is pending, or a cancel of it is asked for. */
+/** What became of a run: its final state, or whether it is pending, or a cancel waits. */
 export const found = shape({ id: number, status: maybe(number), pending: flag, asked: flag });
 
 /** How runs end. */
@@ -15,16 +15,16 @@ export interface End {
   readonly from: string;
   /** Expressions by column of history; others stay as they were, or are null. */
   readonly set: Readonly<Record<string, string>> & { readonly status: string; readonly reason: string };
-  /** Which of the ended runs (by columns of history) leave a record of their last attempt; none by default. */
+  /** Which of the finished runs get a record of their last attempt; none by default. */
   readonly tried?: string;
-  /** Bits of the hooks that they have; by default those that their jobs published. */
+  /** Bits of their hooks; by default those that their jobs published. */
   readonly hooks?: string;
-  /** Parts of the statement of which nodes are to be told, too. */
+  /** Parts of the statement whose rows are also notified. */
   readonly tells?: readonly string[];
 }
 
-/** Parts of a statement: the one way in which runs end. `gone` has what went to history, and the run's `ask` and `watched`. Nodes are told
- *  only if `told` is selected from. */
+/** Parts of a statement that finishes runs. `gone` has the rows of history, `ask` and `watched`. Nodes are notified only if `told` is
+ *  selected from. */
 export function ended(part: Part, end: End): string {
   const { hooks } = end;
   const from = `gone f join ${part.schema}.lanes o on o.id = f.lane`;
@@ -39,7 +39,7 @@ export function ended(part: Part, end: End): string {
   ${part.told("hooked", ...(end.tells ?? []))}`;
 }
 
-/** The first two parts of `ended`: from the live runs to history. */
+/** The first parts of `ended`: moves live runs to history. */
 function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
   const row = {
     ...same("r", "id", "due_at", "created_at", "started_at", "replay_of", "lane", "token", "node", "attempt"),
@@ -58,14 +58,13 @@ function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<strin
   kept as (insert into ${s}.history (${columns}) select ${columns} from gone)`;
 }
 
-/** Records attempts that ended. */
 export function recorded({ schema: s, clock }: Part, from: string): string {
   return `
     insert into ${s}.attempts (run, token, n, lane, node, started_at, ended_at, outcome, error, retry_at)
     select id, fence, n, lane, node, started_at, ${clock}, outcome, error, retry_at from ${from}`;
 }
 
-/** The last attempts of ended runs, as `recorded` wants them. */
+/** The last attempts of finished runs, for `recorded`. */
 function triedOf(which: string): string {
   return `(
       select *, null::timestamptz retry_at,
@@ -73,7 +72,7 @@ function triedOf(which: string): string {
       from gone where ${which}) t`;
 }
 
-/** Adds the hooks of ended runs: a run each, whose input is the ended one's. */
+/** Adds a run for each hook of finished runs, with their input. */
 function hookRuns(part: Part, from: string, which = "true"): string {
   const { schema: s, now } = part;
   const hook = `json_build_object('kind', ${hookKind("f.status")}, 'of', f.id)`;
@@ -87,14 +86,14 @@ function hookRuns(part: Part, from: string, which = "true"): string {
   );
 }
 
-/** Statements by which holders of leases settle, hold, and release runs. */
+/** Statements that settle, hold, and release leases. */
 export function ends(part: Part) {
   const { schema: s, clock, now, told, dueIn, commanded, summoned } = part;
   const started = "coalesce(to_timestamp(i.started / 1000), r.started_at)";
   const begun = { started_at: started, attempt: `r.attempt + case when ${started} is null then 0 else 1 end` };
   return {
-    /** Moves completed runs to history, where id and token still match and no cancel came first.
-     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas.  Answers id, false, somebody waits. */
+    /** Moves completed runs to history, unless a cancel came first.
+     *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 results · $5 their metas */
     complete: `
   with ${moved(part, {
     from: `
@@ -104,8 +103,8 @@ export function ends(part: Part) {
   })}
   select ${over.from("gone", { canceled: "false", watched: "watched is not null" })} from gone`,
 
-    /** Ends runs in any final state, with reason, error, note, attempt record and hook runs.
-     *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 which states have a hook, bits */
+    /** Finishes runs in any final state.
+     *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 hooks, bits */
     finish: `
   with ${ended(part, {
     from: `
@@ -126,8 +125,8 @@ export function ends(part: Part) {
   select ${over.from("gone", { canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
   from gone`,
 
-    /** Makes runs pending again after a failed or snoozed attempt, unless a cancel came first.
-     *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 attempts spent (0 or 1) · $6 outcomes · $7 errors, JSON */
+    /** Makes runs pending after an attempt, unless a cancel came first.
+     *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 spent attempts, 0 or 1 · $6 outcomes · $7 errors, JSON */
     retry: `
   with back as (
     update ${s}.runs r
@@ -142,8 +141,7 @@ export function ends(part: Part) {
   ${told("soon")}
   select id, (select count(*) from told) from back`,
 
-    /** What became of runs whose settlement found nothing: in history under this token, or pending under it, or neither.
-     *  $1 ids · $2 tokens */
+    /** What became of runs whose settlement wrote nothing, if they still have the token. $1 ids · $2 tokens */
     settled: `
   select ${found.select({
     ...{ id: "i.id", status: "h.status", pending: "r.state = 0 and r.lease_until is null" },
@@ -153,7 +151,7 @@ export function ends(part: Part) {
   left join ${s}.history h on h.id = any(array[i.id]) and h.token = i.token
   left join ${s}.runs r on r.id = any(array[i.id]) and r.token = i.token`,
 
-    /** Parks runs: out of the ready index, under their node's lease. Answers those that are still ours.
+    /** Puts runs under their node's lease, out of the ready index. Returns those whose lease stands.
      *  $1 node · $2 ids · $3 tokens · $4 starts, epoch ms or null */
     hold: `
     update ${s}.runs r
@@ -162,7 +160,7 @@ export function ends(part: Part) {
     where ${fenced}
     returning ${fence.from("r", {})}`,
 
-    /** Asks the nodes of leased runs, whose start is not known, to give them back; answers their ids. $1 ids */
+    /** Asks the nodes of leased runs whose start is not recorded to give them back; returns their ids. $1 ids */
     back: `
   with found as materialized (
     select r.id, r.node, r.token from ${s}.runs r
@@ -171,8 +169,8 @@ export function ends(part: Part) {
   ${summoned("sent")}
   select id::text, (select count(*) from told) from found`,
 
-    /** Gives leases back as if the runs had not started; those that a cancel waits for stay leased, and are not answered. One that an act
-     *  asked back is nobody's, under a new token, and no claim takes it for a second. $1 ids · $2 tokens */
+    /** Gives leases back as if the runs had not started, unless a cancel waits. A run that an act asked back is reserved for a second, under
+     *  a new token. $1 ids · $2 tokens */
     release: `
   with back as (
     update ${s}.runs r
@@ -189,7 +187,7 @@ export function ends(part: Part) {
   ${told("free")}
   select id, (select count(*) from told) from back where ask is null`,
 
-    /** Keeps what attempts tell of themselves, where id and token still match. Answers the places of those in the batch.
+    /** Stores progress and log lines. Returns the places of the notes that were stored.
      *  $1 ids · $2 tokens · $3 progress, JSON or null · $4 lines, a JSON array or null */
     note: `
   with ours as materialized (

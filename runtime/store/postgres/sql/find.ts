@@ -14,14 +14,14 @@ export function find(part: Part) {
     `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const isFree = free(part, "r");
   return {
-    /** The limit ends the look through the partitions of history where the run is found. $1 id */
+    /** The limit stops the search through partitions at the first match. $1 id */
     get: `
     select ${liveColumns(part)} from ${s}.runs r join ${s}.lanes l on l.id = r.lane where r.id = $1
     union all
     select ${pastColumns(part)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = $1
     limit 1`,
 
-    /** The run that holds a key. Index: the primary key of keys. $1 job · $2 key */
+    /** The run that holds a key. $1 job · $2 key. Index: the primary key of keys */
     holding: `
     with k as materialized (
       select k.run from ${s}.keys k
@@ -33,7 +33,7 @@ export function find(part: Part) {
     select ${pastColumns(part)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k)
     limit 1`,
 
-    /** Leases are looked for at the head of a lane, where claims take from: among all that wait there may be few. $1 cap of each count */
+    /** Leases are counted at the head of a lane, because many runs may wait. $1 cap of each count */
     depth: `
     select ${lane.from("l", {
       ready: count(`r.ready_at <= ${now} and ${isFree}`),
@@ -55,14 +55,14 @@ export function find(part: Part) {
     })}
     from ${s}.rates where at > ${now} - ${ms("$1")} group by queue, job order by queue, job`,
 
-    /** Nodes whose lease stands, or ended in the last ten minutes. */
+    /** Nodes that live, or died in the last ten minutes. */
     nodes: `
     select ${node.from("n", { alive: `lease_until >= ${clock}` })}
     from ${s}.nodes n where lease_until >= ${clock} - interval '10 minutes' order by id`,
 
     jobs: `select ${job.from("j", {})} from ${s}.jobs j order by id`,
 
-    /** Always answers a row: the clock, then a queue or nulls. */
+    /** Always returns a row: the clock, then a queue or nulls. */
     queues: `
     select ${clocked.select({ at: epoch(clock) })}, ${queue.from("q", {})}
     from (select 1) one
@@ -73,7 +73,7 @@ export function find(part: Part) {
       order by name, o) q on true
     order by q.name`,
 
-    /** Waits for no lock. Claims skip a row that is locked, too, so one that met this is asked for again. $1 id */
+    /** Skips a locked row; the caller repeats. $1 id */
     watch: `
   with marked as (
     update ${s}.runs set watched = true where id = (select id from ${s}.runs where id = $1 for update skip locked)

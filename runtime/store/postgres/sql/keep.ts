@@ -1,6 +1,6 @@
 import type { Part } from "./part.ts";
 
-/** Statements that delete what is kept no longer. Most delete a part and answer how many rows that was.  $1 longest retention, ms · $2 limit */
+/** Statements that delete old rows, most of them a limited number, which they return. $1 longest retention, ms · $2 limit */
 export function keep({ schema: s, clock, ms }: Part) {
   const old = `${clock} - ${ms("$1")}`;
   const gone = (from: string) => `
@@ -15,21 +15,20 @@ export function keep({ schema: s, clock, ms }: Part) {
     gone as (delete from ${s}.${table} where id in (select id from oldest where ${at} < ${old}) returning 1)
     select count(*) from gone`;
   return {
-    /** Makes room for one of the coming days, or drops one that is over its retention, so that its locks last no longer. A day that the
-     *  default partition already holds rows of is left to it. Answers how many runs went; null once there is nothing to do.
-     *  $1 days ahead · $2 completed kept, ms · $3 others kept, ms */
+    /** Creates the partition of one of the coming days, or drops one past its retention; one a call, so that locks are short. A day of which
+     *  the default partition has rows is skipped. Returns how many runs were dropped; null if nothing is left.
+     *  $1 days ahead · $2 retention of completed runs, ms · $3 of others, ms */
     partitions: `select ${s}.make_partitions($1, $2, $3, ${clock})`,
 
-    /** Completed runs in the default partition. */
+    /** Runs in the default partitions. */
     completed: ofDefault("completed"),
 
-    /** Failed and canceled runs in the default partition. */
     other: ofDefault("other"),
 
     attempts: oldest("attempts", "ended_at"),
     logs: oldest("logs", "at"),
 
-    /** Names of nodes that are gone, once no run can name them. */
+    /** Names of nodes that no run can refer to. */
     names: gone(`names where id = any(array(
       select n.id from ${s}.names n
       where at < ${clock} - 2 * ${ms("$1")} and not exists (select 1 from ${s}.nodes where id = n.id)
@@ -39,11 +38,11 @@ export function keep({ schema: s, clock, ms }: Part) {
     rates: gone(`rates where ctid = any(array(
       select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2))`),
 
-    /** Schedules that code took out. */
+    /** Schedules that were removed from code. */
     schedules: gone(`schedules where ctid = any(array(
       select ctid from ${s}.schedules where removed and updated_at < ${old} limit $2))`),
 
-    /** Versions of declarations that nobody has. */
+    /** Versions of declarations that neither a node nor a schedule has. */
     declared: gone(`declared where id = any(array(
       select d.id from ${s}.declared d
       where seen_at < ${old}
@@ -51,7 +50,7 @@ export function keep({ schema: s, clock, ms }: Part) {
         and not exists (select 1 from ${s}.schedules c where c.declared = d.id)
       limit $2))`),
 
-    /** Keys whose run has let go of them; keys still held are looked at again later.  $2 limit */
+    /** Keys that are not held any more; the others are checked again later. $2 limit */
     keys: `
     with due as materialized (
       select job, key, run, keep_ms from ${s}.keys

@@ -6,10 +6,10 @@ export const read = shape({ rev: number });
 /** A lane, or nulls. */
 export const lane = shape({ id: number, queue: word(), job: word(), priority: number });
 
-/** Statements on the table of lanes, and the one that tells other processes. */
+/** Statements on lanes, and the one that notifies. */
 export function lanes({ schema: s, channel }: Part) {
   return {
-    /** Makes the lanes that are missing; a new one moves the revision. $1 queues · $2 jobs · $3 priorities */
+    /** Creates missing lanes, which changes the revision. $1 queues · $2 jobs · $3 priorities */
     lanes: `
   with made as (
     insert into ${s}.lanes (queue, job, priority)
@@ -20,12 +20,12 @@ export function lanes({ schema: s, channel }: Part) {
   moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from made))
   select count(*) from made`,
 
-    /** All lanes. Always answers a row: the revision, then a lane or nulls. */
+    /** Always returns a row: the revision, then a lane or nulls. */
     allLanes: `
     select ${read.select({ rev: `(select rev from ${s}.config)` })}, ${lane.from("l", {})}
     from (select 1) one left join ${s}.lanes l on true`,
 
-    /** Tells other processes. $1 payload: `d` runs may be due (`l`: later) · `c<nodes>` commands wait · `w<runs>` awaited runs ended */
+    /** Notifies. $1 payload: `d` runs may be due, `l` later · `c<nodes>` commands wait · `w<runs>` watched runs ended */
     tell: `select pg_notify('${channel}', $1)`,
   };
 }

@@ -4,7 +4,7 @@ import type { Ask } from "../../port.ts";
 import { flag, list, maybe, number, shape, word } from "./shape.ts";
 import { free, owned } from "./status.ts";
 
-/** What a beat answers, in each of its rows. */
+/** The answer to a beat, in each row. */
 export const beaten = shape({
   alive: flag,
   nowMs: number,
@@ -18,14 +18,14 @@ export const beaten = shape({
   looked: flag,
   paused: list<string>(),
 });
-/** What is asked of a run that the node has, or nulls. */
+/** An ask, or nulls. */
 export const asked = shape({ id: number, token: number, kind: word<Ask["kind"]>() });
 
 /** Statements of nodes. */
 export function node(part: Part) {
   const { schema: s, clock, now, epoch, ms, told, paused } = part;
-  /** Commands stay until their lease ends, so that no lost answer and no claim under way can swallow one. Where no cancel was asked for,
-   *  the run is to go back; that is over once its start is known. Without a run, somebody looks. $1 node */
+  /** Commands stay until the lease ends, so that no lost answer loses one. Without a cancel the run is asked back, until its start is
+   *  recorded. A command without a run asks to record all starts. $1 node */
   const commands = `
   sent as (
     select c.id, c.run, c.token, c.at, r.id is not null stands, case when r.ask is null then 'back' else 'cancel' end kind
@@ -34,12 +34,12 @@ export function node(part: Part) {
     where c.node = $1),
   over as (delete from ${s}.commands where id in (select id from sent where not stands and (run > 0 or at < ${clock} - interval '1 s'))),
   asked as (select distinct run, token, kind from sent where stands)`;
-  /** When the first run expires; null if that takes long to find ($19). The order makes the planner walk runs_expiry, and no larger index. */
+  /** When the first run expires; null if that is slow to find ($19). The order makes the planner walk runs_expiry. */
   const expiry = `(
     select expires_at from ${s}.runs
     where not $19::boolean and expires_at is not null and state < 1 and lease_until is null
     order by expires_at limit 1)`;
-  /** Whether any of a sweep's statements would find something. $1 the node that asks */
+  /** Whether a sweep would find work. $1 node */
   const sweep = `(
     exists (
       select 1 from ${s}.nodes n
@@ -50,8 +50,8 @@ export function node(part: Part) {
     or exists (
       select 1 from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
       where r.state = 0 and r.ask is not null and r.lease_until < ${clock}))`;
-  /** When the first run of the lanes $17 can be leased: the first that is free, or the first of all once its lease ends, which stands for
-   *  those that a dead node has claimed. Now, if the lanes were read at another revision than $18. Index: runs_ready, two steps a lane. */
+  /** When a run of the lanes $17 can be leased first, or a lease at a lane's head ends. Now, if the revision is not $18.
+   *  Index: runs_ready, two steps a lane */
   const due = `
     case when (select rev from ${s}.config) is distinct from $18::bigint then ${epoch(clock)} else (
       select floor(${epoch("min(x.at)")})
@@ -75,10 +75,10 @@ export function node(part: Part) {
     values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
   insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
 
-    /** Renews the node's lease, stores its state and rates, wakes nodes that sleep unless it sleeps itself, reads its commands and what comes.
-     *  Answers whether the lease still stood.
-     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 it sleeps ·
-     *  $17 lanes to look into, or null · $18 the revision at which they were read · $19 what walks over rows that are gone takes long */
+    /** Renews the node's lease, stores its state and rates, wakes sleeping nodes unless it sleeps itself, and reads its commands and what
+     *  comes.
+     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 asleep · $17 lanes
+     *  to look into, or null · $18 the revision at which they were read · $19 walks over dead entries are slow */
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
   renewed as (
@@ -113,7 +113,7 @@ export function node(part: Part) {
   })}, ${asked.from("a", { id: "a.run" })}, (select count(*) from told)
   from (select 1) one left join asked a on true`,
 
-    /** Ends the node's lease: whatever it still holds is recovered by the next sweep. $1 node */
+    /** Expires the node's lease; the next sweep recovers what it holds. $1 node */
     leave: `
     update ${s}.nodes set lease_until = ${clock} - interval '1 ms', draining = true, asleep = false, busy = 0, heap = 0
     where id = $1`,

@@ -3,13 +3,13 @@ export const epoch = (value: string): string => `(extract(epoch from ${value}) *
 
 export type Part = ReturnType<typeof part>;
 
-/** What statements are made of, for a schema whose name has been checked. `skew` (tests only) moves the store's clock by a table. */
+/** Parts of statements, for a checked schema name. `skew`, for tests, shifts the store's clock by a table. */
 export function part(schema: string, skew: boolean) {
   const s = `"${schema}"`;
   const channel = `tasker:${schema}`;
   const shift = skew ? ` + (select by from ${s}.skew)` : "";
-  const clock = `(clock_timestamp()${shift})`; // decides leases: moves on inside a transaction
-  const now = `(statement_timestamp()${shift})`; // stable, so it can be an index condition
+  const clock = `(clock_timestamp()${shift})`; // decides leases: it moves on within a transaction
+  const now = `(statement_timestamp()${shift})`; // stable, so that it can be an index condition
   const ms = (value: string) => `(${value})::float8 * interval '1 ms'`;
   const up = (value: string) => `date_trunc('milliseconds', ${value} + interval '999 microseconds')`;
   const thisMs = `date_trunc('milliseconds', ${now})`;
@@ -21,42 +21,42 @@ export function part(schema: string, skew: boolean) {
     channel,
     clock,
     now,
-    /** Now, in whole milliseconds: what falls due now is due. */
+    /** Now, in whole milliseconds. */
     thisMs,
     ms,
     epoch,
-    /** When a run is due that waits so long, ms: never early. */
+    /** When a run with this delay, ms, is due; rounded up, so that it is never early. */
     dueAfter: (delay: string) => `case when ${delay} = 0 then ${thisMs} else ${dueIn(delay)} end`,
     dueIn,
-    /** When a run is due that is to start at this instant, epoch ms, or now if that is past. */
+    /** When a run of this instant, epoch ms, is due; never in the past. */
     dueAt: (at: string) => `greatest(to_timestamp(${at} / 1000), ${thisMs})`,
-    /** An array from a JSON one, or null. */
+    /** An array from a JSON array, or null. */
     list: (json: string) =>
       `case when ${json} is not null then array(select json_array_elements_text(${json}::json)) end`,
-    /** Whether a node is up, and whether one sleeps. */
+    /** Whether a node lives, and whether one sleeps. */
     live,
     asleep: some(`${s}.nodes where asleep and lease_until > ${clock}`),
     /** Lanes of paused queues. */
     paused: `array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)`,
-    /** A part of a statement: tells nodes once that runs may be due, if one of these parts has a row. It runs only if it is selected from. */
+    /** Notifies nodes that runs may be due, if one of these parts of the statement has a row. It runs only if it is selected from. */
     told: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 'd') where ${parts.map(some).join(" or ")})`,
-    /** A part of a statement: notifies nodes of changed schedules, if one of these parts has a row. It runs only if it is selected from. */
+    /** As `told`, that schedules have changed. */
     ticked: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 's') where (${parts.map(some).join(" or ")}) and ${live})`,
-    /** A part of a statement: notifies the nodes of these rows of commands. */
+    /** As `told`, the nodes of these rows that commands wait. */
     summoned: (from: string) =>
       `told as (select pg_notify('${channel}', 'c' || string_agg(distinct node::text, ',')) from ${from} having count(*) > 0)`,
-    /** Stores commands for the nodes of these runs; a repeated one is skipped. */
+    /** Stores commands for the nodes of these runs, unless they are there. */
     commanded: (from: string) => `
     insert into ${s}.commands (node, run, token, at)
     select node, id, token, ${clock} from ${from} f
     where not exists (select 1 from ${s}.commands c where c.node = f.node and c.run = f.id and c.token = f.token)`,
-    /** Whether the key of a run that is not live is still held: completed less than its keep ago, or gone with its partition before that. */
+    /** Whether a key is held by a run that is not live: completed less than `keep` ago, or dropped with its partition before that. */
     holds: (k: string, r: string, h: string) => `
       case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock}
         else ${r}.id is null and ${k}.until > ${clock} end`,
-    /** To be joined: a claim of another open transaction on a row fails with 55P03 soon. */
+    /** To be joined: waiting for another transaction's lock fails soon with 55P03. */
     soon: `cross join (select set_config('lock_timeout', '100ms', true)) soon`,
   };
 }

@@ -1,13 +1,12 @@
 import type { Part } from "./part.ts";
 import { inForce, isApplied, jobsAt, scheduleRows } from "./schedule.ts";
 
-/** Statements of publishing. */
 export function publish(part: Part) {
   const { schema: s, clock, ticked } = part;
   return {
-    /** Stores what a node's jobs are, and notes which schedules they declare. Answers the numbers of those declarations.
-     *  $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits · $9 node ·
-     *  $10 hashes of their schedules, or null · $11 how many those are */
+    /** Stores a node's jobs, and the hashes of their schedules; returns the ids of those declarations.
+     *  $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits · $9 node · $10
+     *  hashes of their schedules, or null · $11 numbers of their schedules */
     publish: `
     with known as (
       insert into ${s}.jobs (id, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
@@ -30,8 +29,8 @@ export function publish(part: Part) {
       update ${s}.nodes set declared = array(select id from seen), jobs = $1::text[], ${jobsAt(part, "$1::text[]")} where id = $9)
     select id from seen`,
 
-    /** Brings the schedules of jobs to what their declarations $11 say, where those are in force. The rows of `declared` are locked
-     *  first, so that two versions come one after the other. $1… as `columnsOf` */
+    /** Applies the declarations $11 that are in force. The rows of `declared` are locked first, so that versions are applied one after the
+     *  other. $1… as `columnsOf` */
     apply: `
     with locked as materialized (
       select id from ${s}.declared where job in (select job from ${s}.declared where id = any($11::int[])) order by id for update),

@@ -1,4 +1,4 @@
-/** What lists of records select, and how their rows are read. */
+/** Columns of records. */
 import type { Reason, Status } from "../../../../sdk/port/status.ts";
 import type { AttemptRecord, LogRecord, Progress, RunOptions } from "../../../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../../../sdk/port/text.ts";
@@ -35,7 +35,7 @@ export const run = shape({
   version: (text) => text || null,
 });
 
-/** What the columns of live and finished runs r in lanes l have in common. */
+/** Common columns of live and finished runs r in lanes l. */
 function columnsOf({ schema: s }: Part) {
   const node = (column: string) => `(select n.${column} from ${s}.names n where n.id = r.node)`;
   const input = ["r.input", "r.meta"] as const;
@@ -60,7 +60,7 @@ export function liveColumns(part: Part): string {
   });
 }
 
-/** The same of a finished run. */
+/** The columns of a finished run r in lane l. */
 export function pastColumns(part: Part): string {
   return run.from("r", {
     ...columnsOf(part),

@@ -6,7 +6,7 @@ import { finalStatus, liveStatus } from "./status.ts";
 
 export const name = shape({ job: word(), key: word() });
 export const clocked = shape({ at: date });
-/** A schedule, with what became of its last run. */
+/** A schedule, with the state of its last run. */
 export const record = shape({
   job: word(),
   key: word(),
@@ -34,18 +34,17 @@ function hasNode({ schema, clock }: Part): string {
   return `exists (select 1 from ${schema}.nodes a where a.lease_until > ${clock} and s.job = any(a.jobs))`;
 }
 
-/** Since when a node has had just these jobs. */
+/** Since when a node has had exactly these jobs. */
 export function jobsAt({ clock }: Part, jobs: string): string {
   return `jobs_at = case when jobs is distinct from ${jobs} then ${clock} else jobs_at end`;
 }
 
-/** Whether schedule `s` may tick: made at run time, or declared by a job that a live node has. */
+/** Whether schedule `s` may tick: a run-time one, or one whose job a live node has. */
 export function served(part: Part): string {
   return `(s.declared is null or ${hasNode(part)})`;
 }
 
-/** The parts of a statement that stores schedules: rows of the arrays $1… of `columnsOf`, and what a repeat changes. One of which `anew` holds
- *  begins anew, as if it had not been there. */
+/** Stores schedules, from the parameters of `columnsOf`. An existing one for which `anew` is true begins anew. */
 export function scheduleRows(part: Part, declared: string, from: string, anew: string): string {
   const { schema: s, clock, epoch } = part;
   const now = `floor(${epoch(clock)})::bigint`;
@@ -74,7 +73,7 @@ export function scheduleRows(part: Part, declared: string, from: string, anew: s
       last_ms = case when ${anew} or ${differs("atMs")} then null else s.last_ms end`;
 }
 
-/** Whether node $1 is to publish again: it has a declaration that is in force and not applied, or none at all. */
+/** Whether node $1 is to publish again: one of its declarations is in force and not applied, or it has none. */
 export function isToPublish(part: Part): string {
   const { schema: s } = part;
   return `coalesce((
@@ -85,20 +84,19 @@ export function isToPublish(part: Part): string {
       from ${s}.nodes n where n.id = $1), true)`;
 }
 
-/** Declaration `d` is the newest of its job among those of live nodes that go on. */
+/** Whether declaration `d` is its job's newest among live nodes that are not draining. */
 export function inForce({ schema: s, clock }: Part): string {
   return `not exists (
     select 1 from ${s}.declared e where e.job = d.job and e.id > d.id
       and exists (select 1 from ${s}.nodes o where o.lease_until > ${clock} and not o.draining and e.id = any(o.declared)))`;
 }
 
-/** The schedules of declaration `d` are there, and no others of its job. */
+/** Whether the schedules of declaration `d` are stored, and no others of its job. */
 export function isApplied({ schema: s }: Part): string {
   return `(d.size = (select count(*) from ${s}.schedules c where c.job = d.job and c.declared = d.id and not c.removed)
     and not exists (select 1 from ${s}.schedules c where c.job = d.job and c.declared <> d.id))`;
 }
 
-/** Statements on schedules. */
 export function schedule(part: Part) {
   const { schema: s, clock, epoch, ticked } = part;
   const now = `floor(${epoch(clock)})::bigint`;
@@ -129,14 +127,14 @@ export function schedule(part: Part) {
     get: `
     select ${columns} join unnest($1::text[], $2::text[]) i(job, key) on s.job = i.job and s.key = i.key where not s.removed`,
 
-    /** Always answers a row: the clock, then a schedule or nulls.
+    /** Always returns a row: the clock, then a schedule or nulls.
      *  $1 jobs or null · $2 paused or null · $3 declared or null · $4, $5 after this job and key, or null · $6 limit */
     list: page("($1::text[] is null or s.job = any($1::text[]))"),
 
     /** As `list`, of the jobs $1 and the key $7. Index: the primary key (job, key). */
     named: page("s.job = any($1::text[]) and s.key = $7"),
 
-    /** Makes or changes run-time schedules; answers those that it may. $1… as `columnsOf` */
+    /** Creates or changes run-time schedules; returns those that are not declared. $1… as `columnsOf` */
     put: `
     with put as (${scheduleRows(part, "null::integer", "", "s.removed")}
       where s.declared is null or s.removed returning s.job, s.key),
@@ -151,7 +149,7 @@ export function schedule(part: Part) {
     ${ticked("changed")}
     select (select count(*) from told)`,
 
-    /** A one-shot that has ticked stays ended. $1 job · $2 key */
+    /** A one-shot that has ticked does not tick again. $1 job · $2 key */
     resume: `
     with changed as (
       update ${s}.schedules set paused = false, rev = rev + 1, updated_at = ${clock},

@@ -2,7 +2,7 @@ import type { Row } from "../pool.ts";
 import { epoch } from "./part.ts";
 
 type Text = string | null;
-/** Reads a column's text. `of`: how a column of the table is selected for it, if not as it is. */
+/** Reads a column's text. `of`: the expression that selects the column. */
 interface One<T> {
   (text: Text): T;
   readonly of?: ((column: string) => string) | undefined;
@@ -17,17 +17,17 @@ type Values<R> = { readonly [K in keyof R]: Value<R[K]> };
 type Columns<R> = { readonly [K in keyof R]: R[K] extends Two<unknown> ? readonly [string, string] : string };
 type Pairs<R> = { [K in keyof R]: R[K] extends Two<unknown> ? K : never }[keyof R];
 
-/** Columns of an answer, by name: how each is selected, and how its text is read. */
+/** Named columns of an answer: how they are selected and read. */
 export interface Shape<R extends Readers> {
-  /** The select list, in the order in which it is read. */
+  /** The select list. */
   select(columns: Columns<R>): string;
-  /** As `select`; what is left out is the column of the table that has the same name, in snake case. */
+  /** As `select`; other columns are those of the table with the same name in snake case. */
   from(table: string, columns: Partial<Columns<R>> & Pick<Columns<R>, Pairs<R>>): string;
-  /** A row whose columns of this shape begin at `from`. */
+  /** Reads a row whose columns of this shape begin at `from`. */
   read(row: Row, from?: number): Values<R>;
-  /** Those rows that have something in the first column. */
+  /** Reads the rows whose first column is not null. */
   all(rows: readonly Row[], from?: number): readonly Values<R>[];
-  /** Where each column is in a row whose columns of this shape begin at `from`: a literal reads a row in half the time. */
+  /** The index of each column, for literals, which read a row in half the time. */
   at(from: number): Readonly<Record<keyof R, number>>;
   readonly width: number;
 }
@@ -67,20 +67,17 @@ function snake(name: string): string {
 }
 
 export const number: One<number> = Number;
-export const flag: One<boolean> = (text) => text === "t" || text === "true"; // "true" if the statement casts it, for other drivers
-/** As it is: a text, or null. */
+export const flag: One<boolean> = (text) => text === "t" || text === "true"; // "true" if cast to text
 export const raw: One<string | null> = (text) => text;
-/** A text that is never null, of a type that this store wrote. */
+/** A text that is not null. */
 export function word<T extends string = string>(): One<T> {
   return (text) => text as T;
 }
 /** An instant, as epoch ms. */
 export const date: One<Date> = Object.assign((text: Text) => new Date(Number(text)), { of: epoch });
-/** JSON that this store wrote. */
 export function json<T>(): One<T> {
   return (text) => JSON.parse(text!) as T;
 }
-/** As `reader` reads it, but null is null. */
 export function maybe<T>(reader: One<T>): One<T | null> {
   return Object.assign((text: Text) => (text === null ? null : reader(text)), { of: reader.of });
 }
@@ -90,7 +87,7 @@ export function list<T>(): One<readonly T[]> {
     of: (column: string) => `to_json(${column})`,
   });
 }
-/** A value as JSON, and what JSON could not say of it. */
+/** A value as JSON, and the note of its types. */
 export const wire: Two<{ readonly json: string; readonly meta: string | null }> = {
   two: (json, meta) => ({ json: json!, meta }),
 };

@@ -2,14 +2,14 @@ import { finals } from "../../../../sdk/port/status.ts";
 import type { HookKind } from "../../../../sdk/port/target.ts";
 import type { Part } from "./part.ts";
 
-/** Numbers of the final states, as history has them. */
+/** Final states as numbers in history. */
 export const statusNumber = { completed: 0, failed: 1, canceled: 2 } as const;
-/** Kinds of hooks: each belongs to the final state of its place, and is the bit of that number. */
+/** Hooks in the order of the final states; bits have the same order. */
 const hookKinds: readonly HookKind[] = ["success", "failure", "cancel"];
-/** Why a cancel was asked for: `ask` is the place, from 1. */
+/** Reasons of a cancel; `ask` is the place, from 1. */
 const askReasons = ["user", "superseded", "parent"];
 
-/** Kinds of hooks as one number. */
+/** Hooks as bits. */
 export function bitsOf(hooks: readonly HookKind[]): number {
   return hooks.reduce((bits, hook) => bits | (1 << hookKinds.indexOf(hook)), 0);
 }
@@ -20,7 +20,7 @@ export function hooksOf(bits: number): readonly HookKind[] {
 
 const array = (texts: readonly string[]): string => `(array[${texts.map((text) => `'${text}'`).join(", ")}])`;
 
-/** Whether these bits have a hook for a final state. */
+/** Whether these bits have the hook of a final state. */
 export const isHooked = (bits: string, status: string): string => `(${bits} & (1 << ${status})) <> 0`;
 export const hookKind = (status: string): string => `${array(hookKinds)}[${status} + 1]`;
 export const askReason = (ask: string): string => `${array(askReasons)}[${ask}]`;
@@ -29,19 +29,16 @@ export const askNumber = (reason: string): string => `array_position(${array(ask
 /** The status of a finished run. */
 export const finalStatus = (status: string): string => `${array(finals)}[${status} + 1]`;
 
-/** Whether a run's attempt is under way. */
 export const running = (r: string): string => `(${r}.state = 1 and ${r}.started_at is not null)`;
-/** Whether a run is under a lease: its node's, if that holds it, or its own, which has not run out. Never null. A lease without a node keeps
- *  claims away for an act that asked for the run. */
+/** Whether a run is under a lease that stands, its own or its node's. Never null. A lease without a node reserves the run for an act. */
 export const leased = ({ clock }: Part, r: string): string =>
   `(${r}.state = 1 or coalesce(${r}.node is not null and ${r}.lease_until >= ${clock}, false))`;
-/** Whether a run that is not held is free to be leased. */
+/** Whether a run that is not held can be leased. */
 export const free = ({ clock }: Part, r: string): string => `(${r}.lease_until is null or ${r}.lease_until < ${clock})`;
-/** Whether a run is somebody's until another leases it, even if the lease has run out. */
+/** Whether a run was leased and not settled; the lease may have lapsed. */
 export const owned = (r: string): string => `(${r}.state = 1 or ${r}.lease_until is not null)`;
 /** The status of a live run. */
 export const liveStatus = (part: Part, r: string): string =>
   `case when ${running(r)} then 'running' when ${leased(part, r)} then 'leased' else 'pending' end`;
-/** Whether run r is the one of id and token in i, and still under that lease. An array of one, not `=`: else a merge join may look cheap,
- *  which walks all of the index. */
+/** Whether run r has the id and token of i, and is owned. An array, not `=`: else a merge join, which walks the whole index, may look cheap. */
 export const fenced = `r.id = any(array[i.id]) and r.token = i.token and ${owned("r")}`;

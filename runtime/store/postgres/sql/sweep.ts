@@ -5,7 +5,7 @@ import { askReason, statusNumber } from "./status.ts";
 
 const { failed, canceled } = statusNumber;
 
-/** Statements of a sweep. The token of what they take from a dead node moves on, so that its writes are refused. */
+/** Statements of a sweep. Tokens grow, so that writes of dead nodes are refused. */
 export function sweep(part: Part) {
   const { schema: s, clock, now } = part;
   const crash = `replace('${JSON.stringify(crashed("$died"))}', '$died', lost.crashes::text)`;
@@ -40,7 +40,7 @@ export function sweep(part: Part) {
   })}
   select (select json_agg(id) from back), ${ids(String(failed))}, ${ids(String(canceled))}, (select count(*) from told)`,
 
-    /** Runs whose holder died, before it was held, with a cancel under way: nobody needs to lease them again. $1 limit */
+    /** Runs whose lease lapsed while a cancel waited. $1 limit */
     asked: `
   with left_over as materialized (
     select r.id from ${s}.runs r
@@ -65,7 +65,7 @@ export function sweep(part: Part) {
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 
-    /** Nodes that ended an hour ago and hold nothing any more, with the commands that nobody will read. */
+    /** Nodes that died an hour ago and hold nothing, and commands without a node. */
     forget: `
   with dead as (
     delete from ${s}.nodes n

@@ -4,7 +4,7 @@ import type { Part } from "./part.ts";
 import { served } from "./schedule.ts";
 import { flag, json, list, maybe, number, shape, wire, word } from "./shape.ts";
 
-/** The clock, whether other nodes live, and what comes after the list: of any overlap beyond what was asked for, of others within it. */
+/** The clock, whether other nodes live, and what follows the list: `later` beyond the time ahead, `dot` within it. */
 export const around = shape({
   nowMs: number,
   others: flag,
@@ -12,7 +12,7 @@ export const around = shape({
   laterDot: flag,
   dotMs: maybe(number),
 });
-/** A schedule that is due. */
+/** A due schedule. */
 export const due = shape({
   job: word(),
   key: word(),
@@ -32,7 +32,6 @@ export const due = shape({
 });
 export const moved = shape({ place: number, runs: json<readonly (number | null)[]>() });
 
-/** Statements of ticks. */
 export function tick(part: Part) {
   const { schema: s, clock, now: stable, epoch, told, list: array } = part;
   const now = `floor(${epoch(stable)})::bigint`;
@@ -41,8 +40,8 @@ export function tick(part: Part) {
   const wanted = `not exists (select 1 from unnest($4::text[], $5::text[]) x(job, key) where x.job = s.job and x.key = s.key)`;
   const mine = `${served(part)} and ${wanted}`;
   return {
-    /** Always answers a row: what is around, then a schedule or nulls. $1 node · $2 ahead, ms · $3 limit · $4 jobs and $5 keys to leave out
-     *  Index: schedules_due (next_ms). */
+    /** Always returns a row: what is around, then a schedule or nulls.
+     *  $1 node · $2 ahead, ms · $3 limit · $4 jobs and $5 keys to leave out. Index: schedules_due (next_ms) */
     due: `
     with found as materialized (
       select s.* from ${s}.schedules s
@@ -76,10 +75,10 @@ export function tick(part: Part) {
     left join ${s}.jobs j on j.id = f.job
     order by f.next_ms`,
 
-    /** Moves schedules on and adds their runs. Rows that another node has locked are its to move. Answers the place of each that
-     *  moved, and its runs.
-     *  $1 jobs · $2 keys · $3 revisions · $4 next, epoch ms or null · $5 last, epoch ms or null · of runs: $6 places · $7 lanes ·
-     *  $8 instants, epoch ms · $9 keys · $10 tags, JSON · $11 options · $12 ttls, ms · $13 how long they keep their keys, ms */
+    /** Advances schedules and adds their runs; schedules that another node has locked are skipped. Returns the places of the advanced ones,
+     *  and their runs.
+     *  $1 jobs · $2 keys · $3 revisions · $4 next, epoch ms or null · $5 last, epoch ms or null · of runs: $6 places · $7 lanes · $8
+     *  instants, epoch ms · $9 keys · $10 tags, JSON · $11 options · $12 ttls, ms · $13 how long they keep their keys, ms */
     tick: `
     with locked as materialized (
       select i.n, i.next, i.last, s.job, s.key, s.input, s.meta

@@ -1,6 +1,5 @@
 import type { NewRun } from "../../../sdk/port/target.ts";
 import type {
-  Adding,
   Claim,
   Fence,
   Keep,
@@ -39,7 +38,9 @@ export function runs(state: State): Runs {
   const { step } = state;
   return {
     lease: step((claim) => ({ leases: take(state, claim).map((row) => leaseOf(row)), nowMs: state.now() })),
-    add: step((batch, how) => add(state, batch, how)),
+    add: step((batch, { lease } = {}) =>
+      lease ? batch.map((run) => addLeased(state, run, lease)) : addAll(state, batch),
+    ),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
     hold: step((node, started) =>
       started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
@@ -132,11 +133,6 @@ function freeIn({ free }: Lane, endMs: number, { limit, crashesBelow = Infinity 
 /** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
 function crashesOf({ crashes, leaseUntil, node }: Row): number {
   return leaseUntil === null || node === null ? crashes : Math.max(crashes, 1);
-}
-
-function add(state: State, batch: readonly NewRun[], { lease }: Adding = {}): readonly (Taken | Error)[] {
-  if (lease) return batch.map((run) => addLeased(state, run, lease));
-  return addAll(state, batch);
 }
 
 function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken | Error {

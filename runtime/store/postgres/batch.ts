@@ -11,22 +11,14 @@ export function batch<In, Out>(
   },
 ): (items: readonly In[]) => Promise<readonly Out[]> {
   const { size, width = 1, bytes = Infinity, weigh = () => 0 } = options;
-  let waiting: Call<In, Out>[] = [];
+  const waiting: Call<In, Out>[] = [];
   let flying = 0;
-
-  function take(): Call<In, Out>[] {
-    const { length } = waiting;
-    const end = endOf(waiting, size, bytes);
-    const taken = end === length ? waiting : waiting.slice(0, end);
-    waiting = end === length ? [] : waiting.slice(end);
-    return taken;
-  }
 
   async function pump(): Promise<void> {
     if (flying >= width) return;
     flying++;
     while (waiting.length > 0) {
-      const calls = take();
+      const calls = waiting.splice(0, endOf(waiting, size, bytes));
       try {
         const answers = await flush(calls.length === 1 ? calls[0]!.items : calls.flatMap((call) => call.items));
         let from = 0;

@@ -16,46 +16,40 @@ import { locked } from "../lock.ts";
 import { type Binary, findBinary, prepareBinary } from "./embedded/binary.ts";
 import { openLog, startChild } from "./embedded/child.ts";
 import { findPlace, give } from "./embedded/place.ts";
-import { address, findRunning, type Running, serve, type Site } from "./embedded/server.ts";
+import { address, findRunning, serve, type Site } from "./embedded/server.ts";
 
-/** Where the server keeps its data, and whether commits wait for the disk. */
 export interface EmbeddedOptions {
-  /** The project's folder for tasker's files, as `.tasker`; made if missing. */
+  /** The folder for tasker's files, as `.tasker`; created if missing. */
   readonly dir: string;
-  /** Default true. False is for tests: a crash of the machine may lose everything, one of a process nothing. */
+  /** Whether commits wait for the disk; true by default. False, for tests, risks all data if the machine crashes. */
   readonly fsync?: boolean;
 }
 
-/** A running server. */
 export interface Embedded {
-  /** Of the database `tasker`, with the password. */
+  /** The URL of the database `tasker`, with the password. */
   readonly url: string;
   /** As in "18.4". */
   readonly version: string;
-  /** True if another call, here or in another process, had started it. */
+  /** Whether another call or process had started it. */
   readonly reused: boolean;
-  /** Of the server. */
   readonly pid: number;
-  /** The folder with the data: `<dir>/pg<major>`, or one below the system's temp folder (see `startEmbedded`). */
+  /** The data folder: `<dir>/pg<major>`, or one below the system's temp folder (see `startEmbedded`). */
   readonly data: string;
-  /** What its user should hear: that the binaries are the system's, and why. Null: they are the package's, or TASKER_PG_BIN's. */
+  /** Set if the binaries are the system's, with the reason. */
   readonly notice: string | null;
-  /** Resolves when the server has ended, however that came; never for one that another process had started. */
+  /** Resolves when the server has ended; never if another process started it. */
   readonly ended: Promise<void>;
-  /** Gives the server up. It ends when the last that uses it does so: no new connections, running transactions aborted, all
-   *  written. Whoever started it and is the last waits for that. Twice is once. */
+  /** Releases the server, which shuts down once nobody uses it. The process that started it waits for that if it is the last. May be
+   *  repeated. */
   stop(): Promise<void>;
 }
 
-/** Starts the PostgreSQL server of a project, or joins the one that already runs there.
- *
- *  The data lie in `<dir>/pg<major>`, the password beside it (0600), the log in `<dir>/postgres.log`. The server listens on
- *  127.0.0.1 alone, on a free port. It ends with the last process that uses it, by `stop` or however that dies: if the one that
- *  started it is killed, the others go on. `fsync` is the first starter's.
- *
- *  Root's server runs as `postgres` or `nobody`. If that user can't enter `dir`, the data (and, if need be, a copy of the
- *  binaries) lie in a folder of the project's own below the system's temp folder, which some systems empty in time.
- *  @throws {StoreUnusable} no binaries, data of another major, or a server that does not start, with the end of its log */
+/** Starts the PostgreSQL server of a project, or joins the one that already runs there. It listens on 127.0.0.1, on a free port, and shuts
+ *  down with the last process that uses it, however that ends. `fsync` is that of the first process.
+ *  The data are in `<dir>/pg<major>`, the password (0600) is beside it, the log in `<dir>/postgres.log`. As root, the server runs as
+ *  `postgres` or `nobody`. If that user can't enter `dir`, the data, and a copy of the binaries if need be, are in a folder below the
+ *  system's temp folder.
+ *  @throws {StoreUnusable} no binaries, data of another major version, or a server that does not start, with the end of its log */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   if (process.platform === "win32") {
     throw new StoreUnusable(
@@ -77,19 +71,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 }
 
 async function open(dir: string, fsync: boolean): Promise<Embedded> {
-  const { site, notice } = survey(dir, fsync);
-  const running = await findRunning(site);
-  if (running) return { ...shown(site, running), notice, reused: true, ended: new Promise(() => undefined) };
-  if (!existsSync(join(site.data, "PG_VERSION"))) await create(site);
-  const started = await serve(site);
-  return { ...shown(site, started), notice, reused: false, ended: started.ended.then(() => undefined) };
-}
-
-function shown(site: Site, { pid, port, version, stop }: Running): Omit<Embedded, "notice" | "reused" | "ended"> {
-  return { url: address(site, port, "tasker"), version, pid, data: site.data, stop };
-}
-
-function survey(dir: string, fsync: boolean): { readonly site: Site; readonly notice: string | null } {
   const binary = findBinary();
   const name = `pg${binary.major}`;
   const { folder, owner } = findPlace(dir, name);
@@ -97,7 +78,12 @@ function survey(dir: string, fsync: boolean): { readonly site: Site; readonly no
   checkMajor(data, binary);
   const bin = prepareBinary(binary, owner, folder);
   const site = { bin, owner, data, secret: `${data}.password`, log: join(dir, "postgres.log"), fsync };
-  return { site, notice: binary.notice };
+
+  const running = await findRunning(site);
+  if (!running && !existsSync(join(data, "PG_VERSION"))) await create(site);
+  const { pid, port, version, stop, ended } = running ?? (await serve(site));
+  const url = address(site, port, "tasker");
+  return { url, version, pid, data, stop, ended, notice: binary.notice, reused: running !== null };
 }
 
 function checkMajor(data: string, { bin, major, version }: Binary): void {
@@ -110,7 +96,7 @@ function checkMajor(data: string, { bin, major, version }: Binary): void {
   );
 }
 
-/** initdb into a folder of its own, then rename: one that is cut short leaves a folder that looks whole and never starts. */
+/** Runs initdb in a temporary folder and renames it: an interrupted initdb leaves a folder that never starts. */
 async function create(site: Site): Promise<void> {
   await clearHalves(site.data);
   const half = mkdtempSync(`${site.data}.init-`);
@@ -129,7 +115,7 @@ async function create(site: Site): Promise<void> {
   renameSync(half, site.data);
 }
 
-/** Tried for a while: an initdb whose starter was killed may still be writing, or taking back what it wrote. */
+/** Repeated for a while: an initdb whose parent was killed may still be writing. */
 async function clearHalves(data: string): Promise<void> {
   const folder = dirname(data);
   const halves = readdirSync(folder).filter((name) => name.startsWith(`${basename(data)}.init-`));
@@ -139,7 +125,7 @@ async function clearHalves(data: string): Promise<void> {
       try {
         rmSync(half, { recursive: true, force: true });
       } catch {
-        // not empty yet; what is left at last is in nobody's way, and goes at the next start
+        // not empty yet; left for the next start
       }
     }
   }

@@ -2,82 +2,50 @@
 export const mostCounted = 10_000;
 
 /** Questions about a database, with the rows of their answers. Spans are ms. */
-export interface Facts {
-  readonly server: {
-    readonly version: string;
-    /** As in 180004. */
-    readonly number: number;
-    readonly standby: boolean;
-    readonly role: string;
-    readonly connections: number;
-    readonly most: number;
-  };
+export type Facts = { readonly [Q in keyof Rows]: Readonly<Rows[Q]> };
+
+interface Rows {
+  /** `number` as in 180004. */
+  server: { version: string; number: number; standby: boolean; role: string; connections: number; most: number };
   /** The defaults of this role and database, not the settings of the session. */
-  readonly settings: { readonly name: string; readonly value: string };
-  readonly rights: {
-    readonly there: boolean;
-    readonly makesSchemas: boolean;
-    readonly makesTables: boolean;
-    readonly owner: string | null;
-    /** Tables of the schema that another role owns, and those that this one may not read and write. */
-    readonly foreign: number;
-    readonly closed: number;
+  settings: { name: string; value: string };
+  /** `foreign`: tables of another owner. `closed`: tables that this role may not read and write. */
+  rights: {
+    there: boolean;
+    makesSchemas: boolean;
+    makesTables: boolean;
+    owner: string | null;
+    foreign: number;
+    closed: number;
   };
-  readonly migrations: { readonly name: string };
-  readonly tables: {
-    readonly name: string;
-    readonly live: number;
-    readonly dead: number;
-    readonly vacuumedMs: number | null;
-    readonly bytes: number;
-    readonly unvacuumed: boolean;
-  };
+  migrations: { name: string };
+  tables: { name: string; live: number; dead: number; vacuumedMs: number | null; bytes: number; unvacuumed: boolean };
   /** Long transactions of other sessions. `holds`: vacuum can't remove rows that are dead since. */
-  readonly transactions: {
-    readonly pid: number;
-    readonly role: string | null;
-    readonly app: string | null;
-    readonly state: string | null;
-    readonly openMs: number;
-    readonly queryMs: number | null;
-    readonly xmin: number | null;
-    readonly holds: boolean;
-    readonly query: string | null;
+  transactions: {
+    pid: number;
+    role: string | null;
+    app: string | null;
+    state: string | null;
+    openMs: number;
+    queryMs: number | null;
+    xmin: number | null;
+    holds: boolean;
+    query: string | null;
   };
   /** Sessions that this role may not see. */
-  readonly hidden: { readonly count: number };
-  readonly prepared: { readonly gid: string; readonly owner: string; readonly ageMs: number };
-  readonly slots: { readonly name: string; readonly xmin: number | null; readonly bytes: number | null };
-  readonly nodes: {
-    readonly name: string;
-    readonly alive: boolean;
-    readonly draining: boolean;
-    /** It does not beat until it is notified, or a run falls due. */
-    readonly asleep: boolean;
-    readonly seenMs: number;
-    readonly jobs: readonly string[];
-  };
+  hidden: { count: number };
+  prepared: { gid: string; owner: string; ageMs: number };
+  slots: { name: string; xmin: number | null; bytes: number | null };
+  /** `asleep`: it does not beat until it is notified, or a run falls due. */
+  nodes: { name: string; alive: boolean; draining: boolean; asleep: boolean; seenMs: number; jobs: readonly string[] };
   /** Runs that dead nodes hold. */
-  readonly held: { readonly node: string; readonly runs: number };
+  held: { node: string; runs: number };
   /** Runs whose own lease lapsed long ago; no row if there are none. */
-  readonly lapsed: { readonly count: number; readonly oldestMs: number };
+  lapsed: { count: number; oldestMs: number };
   /** Due runs by lane, those of hooks included. `served`: a live node has the job. */
-  readonly due: {
-    readonly queue: string;
-    readonly job: string;
-    readonly count: number;
-    readonly oldestMs: number;
-    readonly paused: boolean;
-    readonly served: boolean;
-  };
+  due: { queue: string; job: string; count: number; oldestMs: number; paused: boolean; served: boolean };
   /** Schedules that no live node serves, or that are overdue by a minute. */
-  readonly schedules: {
-    readonly job: string;
-    readonly key: string;
-    readonly declared: boolean;
-    readonly overdueMs: number;
-    readonly served: boolean;
-  };
+  schedules: { job: string; key: string; declared: boolean; overdueMs: number; served: boolean };
   /** By kind of history: whether tomorrow's partition exists, and how many rows are in the default one. */
-  readonly partitions: { readonly kind: string; readonly tomorrow: boolean; readonly strays: number };
+  partitions: { kind: string; tomorrow: boolean; strays: number };
 }

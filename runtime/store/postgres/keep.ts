@@ -12,7 +12,7 @@ const mostChanges = 100;
 /** Deletes history past its retention, and creates partitions for the coming days. Returns how many runs were deleted. One node works at a
  *  time; the others skip it. */
 export function pruner(pool: Pool, sql: Statements) {
-  const text = statements(sql);
+  const { partitions, completed, other, ...rest } = statements(sql);
   /** Repeats a statement until it deletes less than its limit. */
   const all = async (statement: string, keepMs: number): Promise<number> => {
     for (let sum = 0; ;) {
@@ -24,18 +24,13 @@ export function pruner(pool: Pool, sql: Statements) {
   return async ({ completedMs, otherMs }: Keep): Promise<number> => {
     let deleted = 0;
     for (let i = 0; i < mostChanges; i++) {
-      const [row] = await pool.rows("tasker_partitions", text.partitions, [daysAhead, completedMs, otherMs]);
+      const [row] = await pool.rows("tasker_partitions", partitions, [daysAhead, completedMs, otherMs]);
       if (row![0] === null) break;
       deleted += Number(row![0]);
     }
-    for (const [statement, keepMs] of [
-      [text.completed, completedMs],
-      [text.other, otherMs],
-    ] as const)
-      deleted += await all(statement, keepMs);
-    const { attempts, logs, names, rates, schedules, declared, keys } = text;
-    for (const statement of [attempts, logs, names, rates, schedules, declared, keys])
-      await all(statement, Math.max(completedMs, otherMs));
+    deleted += await all(completed, completedMs);
+    deleted += await all(other, otherMs);
+    for (const statement of Object.values(rest)) await all(statement, Math.max(completedMs, otherMs));
     return deleted;
   };
 }

@@ -3,13 +3,7 @@ import { numbers, type Pool, type Row } from "./pool.ts";
 import { scanned } from "./sql/claim.ts";
 import type { Statements } from "./sql.ts";
 
-/** Full scans of slow lanes. They only read which runs wait below the low-water marks; the next claim takes those by id. */
-export interface Scanner {
-  /** Starts a scan of these lanes, unless one is under way or has just ended. */
-  start(lanes: readonly number[]): void;
-  /** Takes ids of found runs, at most `limit`. */
-  take(lanes: readonly number[], limit: number): readonly number[];
-}
+export type Scanner = ReturnType<typeof scanner>;
 
 interface Parts {
   readonly pool: Pool;
@@ -30,8 +24,9 @@ const longestRestMs = 60_000;
 const mostFound = 1000;
 const leastEach = 10;
 
-/** `ring` is called with the lanes in which runs were found. */
-export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly number[]) => void): Scanner {
+/** Full scans of slow lanes. They only read which runs wait below the low-water marks; the next claim takes those by id.
+ *  `ring` is called with the lanes in which runs were found. */
+export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly number[]) => void) {
   let waiting: readonly Found[] = [];
   let mayStartAt = 0;
 
@@ -69,10 +64,12 @@ export function scanner({ pool, sql, marks }: Parts, ring: (lanes: readonly numb
   }
 
   return {
-    start(lanes) {
+    /** Starts a scan of these lanes, unless one is under way or has just ended. */
+    start(lanes: readonly number[]): void {
       if (lanes.length > 0 && performance.now() >= mayStartAt) void scan(lanes);
     },
-    take(lanes, limit) {
+    /** Takes ids of found runs, at most `limit`. */
+    take(lanes: readonly number[], limit: number): readonly number[] {
       if (waiting.length === 0) return [];
       const among = new Set(lanes);
       const taken = new Set(waiting.filter(({ lane }) => among.has(lane)).slice(0, limit));

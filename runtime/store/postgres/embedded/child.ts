@@ -3,14 +3,13 @@ import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs
 import { Socket } from "node:net";
 import type { Owner } from "./place.ts";
 
-/** A log that processes write to. */
 export interface Log {
   readonly fd: number;
-  /** The last lines that were written since it was opened, as part of a sentence. */
+  /** The last lines written since it was opened, for error messages. */
   tail(): string;
 }
 
-/** Opens a log for one child, which closes it. Past 1 MiB it begins anew, for nobody else cuts it. */
+/** Opens a log for one child, which closes it. It is truncated past 1 MiB. */
 export function openLog(path: string): Log {
   const size = existsSync(path) ? statSync(path).size : 0;
   const kept = size < 1024 * 1024 ? size : 0;
@@ -22,34 +21,33 @@ export function openLog(path: string): Log {
   return { fd, tail };
 }
 
-/** A process under the guard. */
 export interface Child {
-  /** Its exit code, once it has ended. Rejects if it could not be started. */
+  /** Its exit code. Rejects if it could not be started. */
   readonly ended: Promise<number>;
   running(): boolean;
-  /** From now on it does not keep this process alive. */
+  /** It does not keep this process alive any more. */
   unref(): void;
-  /** Asks it to end, which takes the end of its input; makes it after 10 s. Twice is once. */
+  /** Ends it by closing its input; kills it after 10 s. May be repeated. */
   stop(): Promise<void>;
 }
 
-/** The shell reads its input, on which nobody writes: when all that have the other end open are gone, in whatever way, `read`
- *  ends, and so does the child. The signal is repeated, for one that comes before the child has its handlers is lost. */
+/** Ends the child when `read` returns, which is when all processes with the other end of the input have gone. The signal is repeated, because
+ *  it is lost before the child has its handlers. */
 const guard = [
   'exec 3<&0 </dev/null; "$@" 3<&- & child=$!',
   "(read _ <&3; exec 3<&-; while kill -INT $child 2>/dev/null; do sleep 0.5; done) & watch=$!",
   "exec 3<&-; wait $child; status=$?; kill $watch 2>/dev/null; exit $status",
 ].join("\n");
 
-/** Starts a program as `owner`, under the guard. It sees of the environment only what it takes to find its libraries.
- *  @param input what the guard reads, and this function closes; without it the program dies with this process */
+/** Starts a program as `owner`, under the guard, with a minimal environment.
+ *  @param input what the guard reads, closed here; without it the program ends with this process */
 export function startChild(command: readonly string[], owner: Owner, log: Log, input?: number): Child {
   const { PATH, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH } = process.env;
   const child = spawn("sh", ["-c", guard, "sh", ...command], {
     ...owner,
     cwd: "/",
     env: { PATH, LD_LIBRARY_PATH, DYLD_LIBRARY_PATH, LC_ALL: "C" },
-    detached: true, // Ctrl-C is for this process alone, which drains first
+    detached: true, // Ctrl-C must reach only this process, which drains first
     stdio: [input ?? "pipe", log.fd, log.fd],
   });
   closeSync(log.fd);
@@ -59,8 +57,8 @@ export function startChild(command: readonly string[], owner: Owner, log: Log, i
     child.once("error", fail);
     child.once("exit", (code) => done(code ?? 1));
   }).finally(() => (over = true));
-  ended.catch(() => undefined); // whoever awaits it sees the failure
-  child.stdin?.on("error", () => undefined); // it may be gone before its pipe is closed
+  ended.catch(() => undefined); // whoever awaits it gets the error
+  child.stdin?.on("error", () => undefined); // it may exit before its pipe is closed
   const unref = (): void => {
     child.unref();
     if (child.stdin instanceof Socket) child.stdin.unref();
@@ -79,6 +77,6 @@ function signalGroup({ pid }: ChildProcess): void {
   try {
     if (pid) process.kill(-pid, "SIGQUIT");
   } catch {
-    // It ended meanwhile.
+    // it has exited
   }
 }

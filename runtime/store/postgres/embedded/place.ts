@@ -5,18 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StoreUnusable } from "../../../../sdk/port/error.ts";
 
-/** A user to run as; empty: the one who runs this process. */
+/** The user to run as; empty: that of this process. */
 export type Owner = { readonly uid: number; readonly gid: number } | { readonly uid?: undefined };
 
-/** Where the server's files lie, and who it runs as. */
+/** Where the server's files are, and its user. */
 export interface Place {
   readonly folder: string;
   readonly owner: Owner;
 }
 
-/** Finds a folder that the server can use: `dir`, or, when its user can't enter that, a folder of the project's own below
- *  the system's temp folder. `name` is the data folder: whoever owns it already is the user.
- *  @throws {StoreUnusable} when root has no other user to run it as, or somebody else has the temp folder */
+/** Finds a folder that the server can use: `dir`, or one below the system's temp folder if the server's user can't enter it. `name` is the
+ *  data folder; its owner remains the user.
+ *  @throws {StoreUnusable} if root has no other user for it, or the temp folder is another user's */
 export function findPlace(dir: string, name: string): Place {
   const temp = join(tmpdir(), `tasker-${createHash("sha256").update(dir).digest("hex").slice(0, 16)}`);
   const data = [join(dir, name), join(temp, name)].find((folder) => existsSync(folder));
@@ -25,12 +25,12 @@ export function findPlace(dir: string, name: string): Place {
   return { folder: ownFolder(temp, owner), owner };
 }
 
-/** Hands a file or folder over to the server's user. */
+/** Gives a file or folder to the server's user. */
 export function give(path: string, owner: Owner): void {
   if (owner.uid !== undefined) chownSync(path, owner.uid, owner.gid);
 }
 
-/** PostgreSQL refuses to run as root, and refuses data of another user. */
+/** PostgreSQL refuses to run as root, and to use another user's data. */
 function ownerFor(data: string | undefined): Owner {
   if (process.getuid?.() !== 0) return {};
   const { uid, gid } = data ? statSync(data) : { uid: 0, gid: 0 };
@@ -52,7 +52,7 @@ function enterable(dir: string, owner: Owner): boolean {
   return spawnSync("sh", ["-c", 'cd "$1"', "sh", dir], { ...owner, cwd: "/" }).status === 0;
 }
 
-/** Everybody may write to the temp folder: what is there already is trusted only if it is the server's own. */
+/** Everybody may write to the temp folder, so a folder that exists is used only if it is the server's own. */
 function ownFolder(path: string, owner: Owner): string {
   if (!existsSync(path)) {
     mkdirSync(path, { mode: 0o700 });

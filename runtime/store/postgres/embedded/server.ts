@@ -10,45 +10,52 @@ import { type Child, openLog, startChild } from "./child.ts";
 import { joinHold, makeHold } from "./hold.ts";
 import type { Owner } from "./place.ts";
 
-/** What one start works with: folders and files, as paths. */
+/** Paths and settings of a server. */
 export interface Site {
   readonly bin: string;
   readonly owner: Owner;
   readonly data: string;
-  /** The file with the password. */
   readonly secret: string;
   readonly log: string;
   readonly fsync: boolean;
 }
 
-/** A server that lets us in, and that we hold. */
+/** A server that we use. */
 export interface Running {
   readonly pid: number;
   readonly port: number;
   readonly version: string;
-  /** Gives up the hold, and waits for the end of a server that this process started and nobody else uses. */
+  /** Resolves when the server has ended; never if another process started it. */
+  readonly ended: Promise<void>;
+  /** Releases the server, and waits for its end if this process started it and nobody else uses it. */
   stop(): Promise<void>;
 }
 
-/** The url of a database of the server, with the password.
+/** The URL of a database, with the password.
  *  @throws {StoreUnusable} if the password can't be read */
 export function address(site: Site, port: number, database: string): string {
   return `postgres://tasker:${password(site)}@127.0.0.1:${port}/${database}`;
 }
 
-/** Joins the server that serves this data already, or null. One that is starting or stopping is waited for, up to 30 s.
- *  @throws {StoreUnusable} if there is one, but it does not let us in */
+/** Joins the server of this data, or returns null. Waits up to 30 s for one that is starting or stopping.
+ *  @throws {StoreUnusable} if it does not let us in */
 export async function findRunning(site: Site): Promise<Running | null> {
   const end = performance.now() + 30_000;
   for (let odd = 0; ; await pause(20)) {
     const noted = readPidFile(site.data);
     if (!noted || !isAlive(noted.pid)) return null;
-    if (!serves(noted.pid, site.data)) return forget(site.data);
+    if (!serves(noted.pid, site.data)) {
+      rmSync(join(site.data, "postmaster.pid"), { force: true }); // it would keep the server from starting
+      return null;
+    }
     const answer = noted.ready ? await knock(site, noted.port) : "wait";
     if (typeof answer === "object") {
       const hold = joinHold(site.data);
-      if (hold || ++odd === 50) return { ...noted, ...answer, stop: () => Promise.resolve(void hold?.release()) };
-      continue; // it is about to end, or, if that lasts, has no guard
+      if (hold || ++odd === 50) {
+        const stop = () => Promise.resolve(void hold?.release());
+        return { ...noted, ...answer, stop, ended: new Promise(() => undefined) };
+      }
+      continue; // it is about to end, or has no guard if this lasts
     }
     if (answer === "refused") odd++;
     if (answer !== "silent" && odd < 50 && performance.now() < end) continue;
@@ -58,21 +65,19 @@ export async function findRunning(site: Site): Promise<Running | null> {
   }
 }
 
-/** Starts the server and waits until it lets us in.
- *  @throws {StoreUnusable} with the end of its log, if it does not start */
-export async function serve(site: Site): Promise<Started> {
+/** Starts the server, and waits until it lets us in.
+ *  @throws {StoreUnusable} if it does not start, with the end of its log */
+export async function serve(site: Site): Promise<Running> {
   for (let tries = 1; ; tries++) {
     const started = await launch(site);
     if ("pid" in started) return started;
-    // Its port was free a moment ago, but somebody may have taken it since.
+    // Another program may have taken the port meanwhile.
     if (tries < 3 && /could not bind/.test(started.failed)) continue;
     throw new StoreUnusable(`the embedded PostgreSQL in "${site.data}" does not start; ${started.failed}`);
   }
 }
 
-type Started = Running & Pick<Child, "ended">;
-
-async function launch(site: Site): Promise<Started | { readonly failed: string }> {
+async function launch(site: Site): Promise<Running | { readonly failed: string }> {
   const port = await freePort();
   const log = openLog(site.log);
   const { input, hold } = makeHold(site.data);
@@ -84,7 +89,7 @@ async function launch(site: Site): Promise<Started | { readonly failed: string }
     const running = await ready(site, port, child);
     if (running) {
       child.unref();
-      return { ...running, stop, ended: child.ended };
+      return { ...running, stop, ended: child.ended.then(() => undefined) };
     }
   } catch (error) {
     await stop();
@@ -95,11 +100,11 @@ async function launch(site: Site): Promise<Started | { readonly failed: string }
   return { failed: late + log.tail() };
 }
 
-async function ready(site: Site, port: number, child: Child): Promise<Omit<Running, "stop"> | null> {
-  const end = performance.now() + 120_000; // after a crash it replays its log first
+async function ready(site: Site, port: number, child: Child): Promise<Omit<Running, "stop" | "ended"> | null> {
+  const end = performance.now() + 120_000; // after a crash it replays its log
   for (; child.running() && performance.now() < end; await pause(10)) {
     const noted = readPidFile(site.data);
-    if (!noted?.ready || noted.port !== port) continue; // the file may still be that of an earlier server
+    if (!noted?.ready || noted.port !== port) continue; // the file may be that of an earlier server
     const answer = await knock(site, port);
     if (typeof answer === "object") return { ...noted, ...answer };
   }
@@ -128,14 +133,14 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** What postmaster.pid says: line 1 the process, line 4 the port, line 8 "ready" once it takes connections. */
+/** Reads postmaster.pid: the process is in line 1, the port in line 4, "ready" in line 8. */
 function readPidFile(data: string): { readonly pid: number; readonly port: number; readonly ready: boolean } | null {
   const lines = read(join(data, "postmaster.pid"))?.split("\n");
   return lines ? { pid: Number(lines[0]), port: Number(lines[3]), ready: lines[7]?.trim() === "ready" } : null;
 }
 
-/** Whether a process is the server of this data: after a restart the number may be another's, soon so in a container.
- *  PostgreSQL works in its data folder; where the system does not tell that, its name must do. */
+/** Whether a process is the server of this data, and not a later one with the same id. PostgreSQL's working directory is its data folder; if
+ *  the system does not tell, the name of the program decides. */
 function serves(pid: number, data: string): boolean {
   try {
     const [there, here] = [statSync(`/proc/${pid}/cwd`), statSync(data)];
@@ -146,16 +151,10 @@ function serves(pid: number, data: string): boolean {
   }
 }
 
-/** The server would refuse to start while the noted process lives. */
-function forget(data: string): null {
-  rmSync(join(data, "postmaster.pid"), { force: true });
-  return null;
-}
-
-/** Logs in, which proves that the server is the one of this data, and makes the database `tasker` where it is missing. */
+/** Logs in, which proves that the server is ours, and creates the database `tasker` if it is missing. */
 async function knock(site: Site, port: number): Promise<Pick<Running, "version"> | Refusal> {
   const client = new Client({ connectionString: address(site, port, "postgres"), connectionTimeoutMillis: 5_000 });
-  client.on("error", () => undefined); // a connection that breaks fails the query too
+  client.on("error", () => undefined); // the query fails, too
   try {
     await client.connect();
     const { rows } = await client.query<{ version: string; made: boolean }>(
@@ -170,14 +169,14 @@ async function knock(site: Site, port: number): Promise<Pick<Running, "version">
   }
 }
 
-/** Nothing listens there; it is starting or stopping; it listens and says nothing. */
+/** `refused`: nothing listens. `wait`: starting or stopping. `silent`: it does not answer. */
 type Refusal = "refused" | "wait" | "silent";
 
 function refusal(site: Site, error: unknown): Refusal {
   const { code, message } = error as { readonly code?: string; readonly message?: string };
   if (code === "ECONNREFUSED" || code === "ECONNRESET") return "refused";
   if (code === "57P03" || code === "57P01") return "wait"; // starting, or shutting down
-  if (message === "timeout expired") return "silent"; // of pg, which gives it no code
+  if (message === "timeout expired") return "silent"; // pg's own error, without a code
   if (code !== "28P01") throw error;
   throw new StoreUnusable(
     `the password in "${site.secret}" is not that of "${site.data}"; put the right one back, or remove both to begin anew`,

@@ -1,3 +1,4 @@
+import type { Wire } from "../../../../sdk/port/codec.ts";
 import type { Row } from "../pool.ts";
 import { epoch } from "./part.ts";
 
@@ -88,9 +89,5 @@ export function list<T>(): One<readonly T[]> {
   });
 }
 /** A value as JSON, and the note of its types. */
-export const wire: Two<{ readonly json: string; readonly meta: string | null }> = {
-  two: (json, meta) => ({ json: json!, meta }),
-};
-export const maybeWire: Two<{ readonly json: string; readonly meta: string | null } | null> = {
-  two: (json, meta) => (json === null ? null : { json, meta }),
-};
+export const wire: Two<Wire> = { two: (json, meta) => ({ json: json!, meta }) };
+export const maybeWire: Two<Wire | null> = { two: (json, meta) => (json === null ? null : { json, meta }) };

@@ -46,15 +46,8 @@ export function nodes(state: State): Nodes {
     }),
     leave: step((node) => {
       const known = state.nodes.get(node);
-      if (known)
-        state.nodes.set(node, {
-          ...known,
-          leaseUntil: state.now() - 1,
-          draining: true,
-          asleep: false,
-          busy: 0,
-          heap: 0,
-        });
+      const left = { leaseUntil: state.now() - 1, draining: true, asleep: false, busy: 0, heap: 0 };
+      if (known) state.nodes.set(node, { ...known, ...left });
     }),
     publish: step((node, jobs) => {
       for (const { schedules: _, ...job } of jobs)
@@ -66,16 +59,9 @@ export function nodes(state: State): Nodes {
 
 function newNode(state: State, id: number, name: string, ttlMs: number): NodeRow {
   const nowMs = state.now();
+  const at = new Date(nowMs);
   const idle = { draining: false, asleep: false, slots: 0, busy: 0, heap: 0, jobs: [] };
-  return {
-    id,
-    name,
-    startedAt: new Date(nowMs),
-    seenAt: new Date(nowMs),
-    leaseUntil: nowMs + ttlMs,
-    jobsMs: nowMs,
-    ...idle,
-  };
+  return { id, name, startedAt: at, seenAt: at, leaseUntil: nowMs + ttlMs, jobsMs: nowMs, ...idle };
 }
 
 /** Wakes sleeping nodes, and shortens their leases, because a node that died asleep does not answer. */

@@ -42,26 +42,26 @@ export function runs(state: State): Runs {
       lease ? batch.map((run) => addLeased(state, run, lease)) : addAll(state, batch),
     ),
     settle: step((batch) => batch.map((settlement) => settle(state, settlement))),
-    hold: step((node, started) =>
-      started.filter((each) => !hold(state, node, each)).map(({ id, token }) => ({ id, token })),
-    ),
+    hold: step((node, batch) => lost(batch, (each) => hold(state, node, each))),
     sweep: step((options) => sweep(state, options)),
     listen: step((node, hear) => {
       const ear = { node, hear };
       state.ears.add(ear);
       return step(() => void state.ears.delete(ear));
     }),
-    note: step((batch) => batch.filter((each) => !note(state, each)).map(({ id, token }) => ({ id, token }))),
+    note: step((batch) => lost(batch, (each) => note(state, each))),
   };
+}
+
+function lost<F extends Fence>(batch: readonly F[], keep: (each: F) => boolean): readonly Fence[] {
+  return batch.filter((each) => !keep(each)).map(({ id, token }) => ({ id, token }));
 }
 
 function note(state: State, { lines = [], progress, ...fence }: Note): boolean {
   const row = ours(state, fence);
   if (!row) return false;
   if (progress) patch(state, row, { progress: frozen(progress) });
-  for (const line of lines) {
-    state.logs.set(next(state, "record"), { run: row.id, ...line, at: new Date(line.at) });
-  }
+  for (const line of lines) state.logs.set(next(state, "record"), { run: row.id, ...line, at: new Date(line.at) });
   return true;
 }
 

@@ -1,5 +1,5 @@
 import type { Part } from "./part.ts";
-import { flag, maybe, number, shape, word } from "./shape.ts";
+import { each, flag, maybe, number, shape, word } from "./shape.ts";
 import { leased as held } from "./status.ts";
 
 /** In each row: the clock, the instant of all runs, and the id of an unleased run or null. */
@@ -7,13 +7,9 @@ export const leased = shape({ nowMs: number, dueMs: number, unleased: maybe(numb
 export const winner = shape({ run: number });
 /** The holder of a key. Casts to text keep the parsers of a caller's client away. */
 export const holder = shape({
-  place: number,
-  run: number,
+  ...each(number, "place", "run", "rev"),
+  ...each(flag, "live", "unstarted", "kept"),
   hash: word(),
-  live: flag,
-  unstarted: flag,
-  kept: flag,
-  rev: number,
 });
 
 /** A new run: expressions by column. It is due and ready at `due`, and expires `ttl` ms later. */

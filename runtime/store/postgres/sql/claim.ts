@@ -1,21 +1,14 @@
 import type { RunOptions } from "../../../../sdk/port/target.ts";
 import type { Part } from "./part.ts";
-import { flag, list, maybe, json, number, raw, shape, wire } from "./shape.ts";
+import { each, flag, list, maybe, json, number, raw, shape, wire } from "./shape.ts";
 import { free } from "./status.ts";
 
 /** In each row: the revision of the settings, the clock, and how long the claim took. */
 export const claimed = shape({ rev: number, nowMs: number, tookMs: number });
 /** A leased run, or nulls. */
 export const taken = shape({
-  id: number,
-  token: number,
-  lane: number,
-  readyMs: number,
-  dueMs: number,
-  createdMs: number,
+  ...each(number, "id", "token", "lane", "readyMs", "dueMs", "createdMs", "attempt", "crashes"),
   expiresMs: maybe(number),
-  attempt: number,
-  crashes: number,
   canceling: flag,
   input: wire,
   tags: list<string>(),
@@ -24,11 +17,8 @@ export const taken = shape({
 });
 /** The lists are parallel. */
 export const scanned = shape({
-  nowMs: number,
-  tookMs: number,
-  lanes: list<number>(),
-  ids: list<number>(),
-  instants: list<number>(),
+  ...each(number, "nowMs", "tookMs"),
+  ...each(list<number>(), "lanes", "ids", "instants"),
 });
 
 /** Statements that claim runs.

@@ -3,35 +3,25 @@ import type { Reason, Status } from "../../../../sdk/port/status.ts";
 import type { AttemptRecord, LogRecord, Progress, RunOptions } from "../../../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../../../sdk/port/text.ts";
 import type { Part } from "./part.ts";
-import { date, flag, json, list, maybe, maybeWire, number, raw, shape, wire, word } from "./shape.ts";
+import { date, each, flag, json, list, maybe, maybeWire, number, raw, shape, wire, word } from "./shape.ts";
 import { finalStatus, hooksOf, liveStatus } from "./status.ts";
 
 export const run = shape({
-  id: number,
-  job: word(),
-  queue: word(),
-  priority: number,
+  ...each(number, "id", "priority", "attempt", "crashes", "token"),
+  ...each(word(), "job", "queue"),
+  ...each(raw, "node", "key", "note"),
+  ...each(date, "dueAt", "createdAt"),
+  ...each(maybe(date), "expiresAt", "startedAt", "finishedAt"),
   status: word<Status>(),
   reason: raw as (text: string | null) => Reason | null,
   canceling: flag,
-  dueAt: date,
-  createdAt: date,
-  expiresAt: maybe(date),
-  startedAt: maybe(date),
-  finishedAt: maybe(date),
-  node: raw,
-  attempt: number,
-  crashes: number,
-  token: number,
   tags: list<string>(),
-  key: raw,
   input: wire,
   result: maybeWire,
   error: maybe(json<ErrorRecord>()),
   progress: maybe(json<Progress>()),
   options: maybe(json<RunOptions>()),
   replayOf: maybe(number),
-  note: raw,
   version: (text) => text || null,
 });
 
@@ -72,17 +62,13 @@ export function pastColumns(part: Part): string {
 }
 
 export const attempt = shape({
-  id: number,
-  run: number,
-  token: number,
-  n: number,
+  ...each(number, "id", "run", "token", "n"),
+  ...each(maybe(date), "startedAt", "retryAt"),
   job: word(),
   node: raw,
-  startedAt: maybe(date),
   endedAt: date,
   outcome: word<AttemptRecord["outcome"]>(),
   error: maybe(json<ErrorRecord>()),
-  retryAt: maybe(date),
 });
 
 /** The columns of an attempt a in lane l. */
@@ -91,9 +77,7 @@ export function attemptColumns({ schema: s }: Part): string {
 }
 
 export const log = shape({
-  id: number,
-  run: number,
-  attempt: number,
+  ...each(number, "id", "run", "attempt"),
   at: date,
   level: word<LogRecord["level"]>(),
   message: word(),
@@ -101,45 +85,27 @@ export const log = shape({
 });
 
 export const lane = shape({
-  queue: word(),
-  job: word(),
-  priority: number,
-  ready: number,
-  delayed: number,
-  leased: number,
+  ...each(word(), "queue", "job"),
+  ...each(number, "priority", "ready", "delayed", "leased"),
 });
 
 export const rate = shape({
-  queue: word(),
-  job: word(),
-  completed: number,
-  failed: number,
-  canceled: number,
-  retried: number,
-  waitMs: number,
-  runMs: number,
+  ...each(word(), "queue", "job"),
+  ...each(number, "completed", "failed", "canceled", "retried", "waitMs", "runMs"),
 });
 
 export const node = shape({
-  id: number,
+  ...each(number, "id", "slots", "busy", "heap"),
   name: word(),
-  startedAt: date,
-  seenAt: date,
-  alive: flag,
-  draining: flag,
-  asleep: flag,
-  slots: number,
-  busy: number,
-  heap: number,
+  ...each(date, "startedAt", "seenAt"),
+  ...each(flag, "alive", "draining", "asleep"),
   jobs: list<string>(),
 });
 
 export const job = shape({
-  id: word(),
-  description: raw,
-  queue: word(),
+  ...each(word(), "id", "queue"),
+  ...each(raw, "description", "schema"),
   priority: number,
-  schema: raw,
   tags: list<string>(),
   ttlMs: maybe(number),
   hooks: (text) => hooksOf(Number(text)),

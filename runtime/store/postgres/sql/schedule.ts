@@ -1,32 +1,25 @@
 import type { Reason, Status } from "../../../../sdk/port/status.ts";
 import type { Rule } from "../../../../sdk/port/target.ts";
 import type { Part } from "./part.ts";
-import { date, flag, json, list, maybe, number, raw, shape, wire, word } from "./shape.ts";
+import { date, each, flag, json, list, maybe, number, raw, shape, wire, word } from "./shape.ts";
 import { finalStatus, liveStatus } from "./status.ts";
 
 export const name = shape({ job: word(), key: word() });
 export const clocked = shape({ at: date });
 /** A schedule, with the state of its last run. */
 export const record = shape({
-  job: word(),
-  key: word(),
+  ...each(word(), "job", "key"),
+  ...each(flag, "declared", "paused", "fresh", "served"),
+  ...each(date, "createdAt", "updatedAt"),
+  ...each(maybe(date), "nextAt", "lastTick"),
+  ...each(maybe(number), "priority", "lastRun"),
   rule: json<Rule>(),
   input: wire,
   queue: raw,
-  priority: maybe(number),
   tags: list<string>(),
-  declared: flag,
-  paused: flag,
-  nextAt: maybe(date),
-  fresh: flag,
-  lastTick: maybe(date),
-  lastRun: maybe(number),
   lastStatus: maybe(word<Status>()),
   lastReason: maybe(word<Reason>()),
   count: number,
-  served: flag,
-  createdAt: date,
-  updatedAt: date,
 });
 
 /** Whether a live node has the job of schedule `s`. */

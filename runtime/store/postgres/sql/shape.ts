@@ -82,6 +82,10 @@ export function json<T>(): One<T> {
 export function maybe<T>(reader: One<T>): One<T | null> {
   return Object.assign((text: Text) => (text === null ? null : reader(text)), { of: reader.of });
 }
+/** Columns that are read alike. */
+export function each<T, K extends string>(reader: One<T>, ...names: readonly K[]): Readonly<Record<K, One<T>>> {
+  return Object.fromEntries(names.map((name) => [name, reader])) as Record<K, One<T>>;
+}
 /** An array, as JSON; an empty list for null. */
 export function list<T>(): One<readonly T[]> {
   return Object.assign((text: Text) => (text === null ? [] : (JSON.parse(text) as T[])), {

@@ -2,7 +2,7 @@ import type { Rule } from "../../../../sdk/port/target.ts";
 import { claimed, inserted, same } from "./add.ts";
 import type { Part } from "./part.ts";
 import { served } from "./schedule.ts";
-import { flag, json, list, maybe, number, shape, wire, word } from "./shape.ts";
+import { each, flag, json, list, maybe, number, shape, wire, word } from "./shape.ts";
 
 /** The clock, whether other nodes live, and what follows the list: `later` beyond the time ahead, `dot` within it. */
 export const around = shape({
@@ -14,20 +14,14 @@ export const around = shape({
 });
 /** A due schedule. */
 export const due = shape({
-  job: word(),
-  key: word(),
-  rev: number,
+  ...each(word(), "job", "key", "queue"),
+  ...each(number, "rev", "nextMs", "count", "priority"),
+  ...each(maybe(number), "lastMs", "ttlMs"),
   rule: json<Rule>(),
   input: wire,
-  nextMs: number,
   fresh: flag,
-  lastMs: maybe(number),
-  count: number,
   live: list<number>(),
-  queue: word(),
-  priority: number,
   tags: (text) => [...new Set(JSON.parse(text!) as string[])],
-  ttlMs: maybe(number),
   servedMs: maybe((text) => Math.ceil(Number(text))),
 });
 export const moved = shape({ place: number, runs: json<readonly (number | null)[]>() });

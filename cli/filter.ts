@@ -8,6 +8,7 @@ import type { Flag, Given } from "./given.ts";
 import { parsed } from "./config.ts";
 import { ActFailed, BadUsage } from "./error.ts";
 import { hint } from "../sdk/port/near.ts";
+import { present } from "../sdk/port/option.ts";
 
 /** The statuses that a run can have now; nothing makes a run wait for something else yet. */
 const shown = statuses.filter((each) => each !== "waiting");
@@ -31,22 +32,18 @@ export const filterFlags: readonly Flag[] = [
 /** The filter that the flags ask for. `now` is what ages count from.
  *  @throws {BadUsage} naming the flag. */
 export function filter(given: Given, now: Date = new Date()): RunFilter {
-  const key = given.text("key");
-  const error = given.text("error");
-  const since = instant("--since", given.text("since"), now);
-  const until = instant("--until", given.text("until"), now);
-  const payload = given.each("payload").map(field);
-  return {
-    ...many("status", given.list("status").map(status)),
-    ...many("job", given.list("job")),
-    ...many("queue", given.list("queue")),
-    ...many("tags", given.each("tag")),
-    ...many("payload", payload),
-    ...(key !== null && { key }),
-    ...(since && { createdAfter: since }),
-    ...(until && { createdBefore: until }),
-    ...(error !== null && { error }),
-  };
+  const some = <T>(values: readonly T[]): readonly T[] | null => (values.length > 0 ? values : null);
+  return present({
+    status: some(given.list("status").map(status)),
+    job: some(given.list("job")),
+    queue: some(given.list("queue")),
+    tags: some(given.each("tag")),
+    payload: some(given.each("payload").map(field)),
+    key: given.text("key"),
+    createdAfter: instant("--since", given.text("since"), now),
+    createdBefore: instant("--until", given.text("until"), now),
+    error: given.text("error"),
+  });
 }
 
 /** An ISO time, or an age counted back from `now`.
@@ -91,10 +88,6 @@ export async function matching(target: Target, wanted: RunFilter, most = 100_000
       throw new ActFailed(`more than ${most} runs match; narrow the filter, with --since and --until for example`);
   }
   return ids;
-}
-
-function many<K extends string, T>(key: K, values: readonly T[]): { readonly [P in K]?: readonly T[] } {
-  return (values.length > 0 ? { [key]: values } : {}) as { readonly [P in K]?: readonly T[] };
 }
 
 function status(text: string): Status {

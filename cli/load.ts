@@ -18,11 +18,12 @@ import { saidOf } from "../sdk/port/text.ts";
 export async function loadJobs({ jobs: paths, base }: Pick<Settings, "jobs" | "base">): Promise<readonly JobSpec[]> {
   const files = jobFiles(paths, base);
   const found: Found = new Map();
-  for (const file of files) {
-    const [error] = await take(found, file);
-    if (error) throw error;
-  }
+  for (const file of files) for (const error of await take(found, file)) throw error;
   if (found.size === 0) throw noJobs(paths, files.length);
+  return jobsOf(found);
+}
+
+function jobsOf(found: Found): readonly JobSpec[] {
   return [...found.values()].map(({ job }) => job);
 }
 
@@ -45,7 +46,7 @@ export async function collectJobs(
     before(file);
     errors.push(...(await take(found, file)).map((error) => ({ file, error })));
   }
-  return { jobs: [...found.values()].map(({ job }) => job), files, errors };
+  return { jobs: jobsOf(found), files, errors };
 }
 
 /** Jobs by id, each with its file as people read it. */

@@ -3,7 +3,7 @@ import { nameOf, type Command } from "./command.ts";
 import { given, type Flag, type Given } from "./given.ts";
 import { BadUsage } from "./error.ts";
 import { hint } from "../sdk/port/near.ts";
-import { options } from "./option.ts";
+import { flagName, options } from "./option.ts";
 
 /** A parsed command line: what to run, or the help or version to print. */
 export type Line =
@@ -52,7 +52,7 @@ type Flags = ReadonlyMap<string, readonly string[]>;
  *  negative number are words; all are after `--`.
  *  @throws {BadUsage} for a value that is missing, or that the flag does not take */
 function split(argv: readonly string[], commands: readonly Command[]): { words: readonly string[]; flags: Flags } {
-  const known = new Map([...commands.flatMap(flagsOf), ...common].map(({ flag }) => [nameOfFlag(flag), flag]));
+  const known = new Map([...commands.flatMap(flagsOf), ...common].map((each) => [flagName(each), each.flag]));
   const words: string[] = [];
   const flags = new Map<string, string[]>();
   for (let at = 0; at < argv.length; at++) {
@@ -79,10 +79,6 @@ function isWord(text: string): boolean {
   return !text.startsWith("-") || /^-\d|^-$/.test(text);
 }
 
-function nameOfFlag(flag: string): string {
-  return /--([a-z-]+)/.exec(flag)![1]!;
-}
-
 /** What must not be run as it stands.
  *  @throws {BadUsage} */
 function check(
@@ -95,7 +91,7 @@ function check(
     .map(nameOf)
     .flatMap((each) => (each.startsWith(`${name} `) ? [each.slice(name.length + 1)] : []));
   if (args.length > wanted.length && acts.length > 0) throw unknownAct(args[0]!, name, acts);
-  const names = [...flagsOf(command), ...common].map(({ flag }) => nameOfFlag(flag));
+  const names = [...flagsOf(command), ...common].map(flagName);
   for (const flag of flags.keys()) if (!names.includes(flag)) throw unknownFlag(flag, name, names);
   const usage = `usage: tasker ${command.usage}`;
   const missing = wanted.filter(([, bracket]) => bracket === "<")[args.length];

@@ -8,6 +8,7 @@ import { withStore } from "../database.ts";
 import { BadUsage } from "../error.ts";
 import { priorityOf, whole } from "../filter.ts";
 import { atOf, payloadOf } from "../payload.ts";
+import { present } from "../../sdk/port/option.ts";
 
 /** `tasker edit`: changes a pending run. */
 export const edit: Command = {
@@ -32,12 +33,11 @@ export const edit: Command = {
 
 function changeOf(text: string | undefined, given: Given): Change {
   const delay = given.on("now") ? "0s" : given.text("delay");
+  const isGiven = text !== undefined || given.on("file");
   const change: Change = {
-    ...(delay !== null && { delay: delay as DurationText }), // checked by edit
-    ...(given.text("at") !== null && { runAt: atOf(given) }),
-    ...((text !== undefined || given.text("file") !== null) && { payload: payloadOf(text, given) }),
-    ...(given.text("attempts") !== null && { attempts: whole("--attempts", given.text("attempts"), 1, 1000) }),
-    ...(given.text("priority") !== null && { priority: priorityOf(given) }),
+    ...present({ delay: delay as DurationText | null, runAt: atOf(given) }), // checked by edit
+    ...present({ attempts: whole("--attempts", given.text("attempts"), 1, 1000), priority: priorityOf(given) }),
+    ...(isGiven && { payload: payloadOf(text, given) }),
   };
   if (Object.keys(change).length === 0)
     throw new BadUsage("nothing to change; give a payload, --now, --delay, --at, --attempts or --priority");

@@ -7,6 +7,7 @@ import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
 import { instant, matching, numbers, whole } from "../filter.ts";
+import { present } from "../../sdk/port/option.ts";
 
 /** `tasker purge`: deletes finished runs and all that belongs to them, or one attempt's record. */
 export const purge: Command = {
@@ -52,14 +53,13 @@ function chosen(args: readonly string[], given: Given): PurgeQuery {
       );
     return found;
   });
-  const before = instant("--before", given.text("before"));
   const job = given.list("job");
-  const wanted = {
-    ...(args.length > 0 && { ids: numbers(args).map(formatId) }),
-    ...(status.length > 0 && { status }),
-    ...(job.length > 0 && { job }),
-    ...(before && { before }),
-  };
+  const wanted = present({
+    ids: args.length > 0 ? numbers(args).map(formatId) : null,
+    status: status.length > 0 ? status : null,
+    job: job.length > 0 ? job : null,
+    before: instant("--before", given.text("before")),
+  });
   if (Object.keys(wanted).length === 0)
     throw new BadUsage("nothing to purge; give run ids, or a filter like --status completed --before 7d");
   return wanted;

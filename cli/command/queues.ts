@@ -1,6 +1,6 @@
 import { queuesOf } from "../../sdk/client/runs.ts";
 import { hookQueue } from "../../sdk/port/option.ts";
-import type { Target } from "../../sdk/port/target.ts";
+import type { QueueRecord, QueueStat, Target } from "../../sdk/port/target.ts";
 import { oneLine } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
@@ -8,15 +8,10 @@ import { withStore } from "../database.ts";
 import { BadUsage } from "../error.ts";
 import { hint } from "../../sdk/port/near.ts";
 import type { Output } from "../view/output.ts";
+import { sums } from "./stats.ts";
 import { table, type Column } from "../view/table.ts";
 
-interface Row {
-  readonly name: string;
-  readonly paused: boolean;
-  readonly ready: number;
-  readonly delayed: number;
-  readonly leased: number;
-}
+type Row = QueueRecord & Pick<QueueStat, "ready" | "delayed" | "leased">;
 
 /** `tasker queues`: lists queues, pauses one, lets it go on. */
 export const queues: Command = {
@@ -71,8 +66,7 @@ async function read(target: Target): Promise<readonly Row[]> {
   const names = new Set([...known.map(({ name }) => name), ...lanes.map(({ queue }) => queue)]);
   return [...names].sort().map((name) => {
     const own = lanes.filter((lane) => lane.queue === name);
-    const sum = (field: "ready" | "delayed" | "leased"): number => own.reduce((total, lane) => total + lane[field], 0);
     const paused = known.find((queue) => queue.name === name)?.paused ?? false;
-    return { name, paused, ready: sum("ready"), delayed: sum("delayed"), leased: sum("leased") };
+    return { name, paused, ...sums(own, ["ready", "delayed", "leased"]) };
   });
 }

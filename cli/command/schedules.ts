@@ -8,6 +8,7 @@ import { whole } from "../filter.ts";
 import { quoted } from "./schedules/name.ts";
 import { scheduleTable } from "../view/schedule.ts";
 import { ownZone } from "../view/wall.ts";
+import { present } from "../../sdk/port/option.ts";
 
 /** `tasker schedules`: lists schedules, by job, then key. */
 export const schedules: Command = {
@@ -42,9 +43,6 @@ export const schedules: Command = {
 
 function queryOf(given: Given): ScheduleQuery {
   const job = given.list("job");
-  return {
-    ...(job.length > 0 && { job }),
-    ...(given.on("paused") && { paused: true }),
-    ...(given.on("declared") && { declared: true }),
-  };
+  const on = (flag: string): true | null => given.on(flag) || null;
+  return present({ job: job.length > 0 ? job : null, paused: on("paused"), declared: on("declared") });
 }

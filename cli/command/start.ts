@@ -1,4 +1,3 @@
-import type { Logger } from "../../runtime/index.ts";
 import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
 import { announce, embed, hold, locate, noDatabase, type Database } from "../database.ts";
@@ -42,7 +41,15 @@ export const start: Command = {
     const known = locate(wanted);
     if (known) return held(known, serve);
     if (!given.on("embedded")) throw noDatabase();
-    return withEmbedded(wanted, logger, (database) => noted(database, serve));
+    logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
+    const { embedded, database } = await embed(wanted.schema, logger);
+    let note: ReturnType<typeof announce> | undefined;
+    try {
+      return await serve(database, () => void (note = announce(database, "start")));
+    } finally {
+      note?.remove();
+      await embedded.stop();
+    }
   },
 };
 
@@ -60,34 +67,4 @@ export function withPaths(settings: Settings, paths: readonly string[]): Setting
   if (paths.length === 0) return settings;
   if (settings.source("jobs") === "--jobs") throw new BadUsage("paths and --jobs were given; give one of them");
   return { ...settings, jobs: paths, base: process.cwd() };
-}
-
-/** With a note in the folder from when the process is ready until it ends. */
-async function noted(
-  database: Database,
-  serve: (database: Database, ready: () => void) => Promise<number>,
-): Promise<number> {
-  let note: ReturnType<typeof announce> = null;
-  try {
-    return await serve(database, () => {
-      note = announce(database, "start");
-    });
-  } finally {
-    (note as ReturnType<typeof announce>)?.remove(); // TypeScript doesn't see that `ready` is called
-  }
-}
-
-/** Starts the embedded Postgres of the folder, calls, and gives it up whatever happens. */
-export async function withEmbedded(
-  settings: Settings,
-  logger: Logger,
-  act: (database: Database) => Promise<number>,
-): Promise<number> {
-  logger.info({}, `Starting Postgres in ${hidden}/; this takes a few seconds`);
-  const { embedded, database } = await embed(settings.schema, logger);
-  try {
-    return await act(database);
-  } finally {
-    await embedded.stop();
-  }
 }

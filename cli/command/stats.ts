@@ -25,48 +25,31 @@ export function document(found: Stats, paused: readonly string[]): object {
   return { ...found, lanes, rates, totals: totals(found) };
 }
 
-/** Sums over all lanes and rates. Means are in ms; null while nothing ended. */
-export interface Totals {
-  readonly ready: number;
-  readonly delayed: number;
-  readonly leased: number;
-  readonly completed: number;
-  readonly failed: number;
-  readonly canceled: number;
-  readonly retried: number;
-  readonly perMinute: number;
-  /** From due to start, and from start to end, of what completed or failed. */
-  readonly meanWaitMs: number | null;
-  readonly meanRunMs: number | null;
+const counted = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
+
+/** Sums of fields over rows. */
+export function sums<K extends string>(
+  rows: readonly Readonly<Record<K, number>>[],
+  fields: readonly K[],
+): Record<K, number> {
+  const sum = (field: K): number => rows.reduce((total, row) => total + row[field], 0);
+  return Object.fromEntries(fields.map((field) => [field, sum(field)])) as Record<K, number>;
 }
 
-/** Adds the numbers up. */
-export function totals({ lanes, rates, windowMs }: Stats): Totals {
-  const live = (field: "ready" | "delayed" | "leased"): number => lanes.reduce((total, lane) => total + lane[field], 0);
-  const rate = (field: "completed" | "failed" | "canceled" | "retried" | "waitMs" | "runMs"): number =>
-    rates.reduce((total, each) => total + each[field], 0);
-  const ended = rate("completed") + rate("failed");
+/** Sums over all lanes and rates. Means are in ms; null while nothing ended. */
+function totals({ lanes, rates, windowMs }: Stats) {
+  const { waitMs, runMs, ...ended } = sums(rates, counted);
+  const perMs = windowMs > 0 ? (ended.completed + ended.failed) / windowMs : 0;
   return {
-    ready: live("ready"),
-    delayed: live("delayed"),
-    leased: live("leased"),
-    completed: rate("completed"),
-    failed: rate("failed"),
-    canceled: rate("canceled"),
-    retried: rate("retried"),
-    perMinute: windowMs > 0 ? Math.round(((ended * 60_000) / windowMs) * 10) / 10 : 0,
-    ...means({
-      completed: rate("completed"),
-      failed: rate("failed"),
-      waitMs: rate("waitMs"),
-      runMs: rate("runMs"),
-    }),
+    ...sums(lanes, ["ready", "delayed", "leased"]),
+    ...ended,
+    perMinute: Math.round(perMs * 600_000) / 10,
+    ...means({ ...ended, waitMs, runMs }),
   };
 }
 
-type Sums = Pick<RateStat, "completed" | "failed" | "waitMs" | "runMs">;
-
-function means({ completed, failed, waitMs, runMs }: Sums): Pick<Totals, "meanWaitMs" | "meanRunMs"> {
+/** From due to start, and from start to end, of what completed or failed. */
+function means({ completed, failed, waitMs, runMs }: Pick<RateStat, "completed" | "failed" | "waitMs" | "runMs">) {
   const ended = completed + failed;
   const mean = (sumMs: number): number | null => (ended > 0 ? Math.round(sumMs / ended) : null);
   return { meanWaitMs: mean(waitMs), meanRunMs: mean(runMs) };
@@ -139,9 +122,6 @@ function laneTable({ lanes, rates }: Stats, paused: readonly string[], paint: Co
   );
 }
 
-function same(
-  a: { readonly queue: string; readonly job: string },
-  b: { readonly queue: string; readonly job: string },
-): boolean {
+function same(a: Pick<RateStat, "queue" | "job">, b: Pick<RateStat, "queue" | "job">): boolean {
   return a.queue === b.queue && a.job === b.job;
 }

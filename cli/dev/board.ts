@@ -24,13 +24,13 @@ export class Board {
   /** Shows an entry of a log: a line of JSON. */
   entry(line: string): void {
     const entry = parsed(line);
+    const printed = typeof entry["printed"] === "string" ? entry["printed"] : null;
     if (quiet.has(String(entry["msg"]))) return;
-    if (!line.startsWith("{") && typeof entry["printed"] === "string") return this.printed(entry["printed"], "out");
+    if (!line.startsWith("{") && printed !== null) return this.printed(printed, "out");
     this.told(line);
     if (this.#json) return this.#write(`${line.trimEnd()}\n`);
-    const printed = printedOf(line);
     if (printed !== null) return this.#write(`${this.paint.dim("              |")} ${plain(printed)}\n`);
-    this.#write(prettify(line, this.paint) + this.#frameOf(line));
+    this.#write(prettify(line, this.paint) + this.#frameOf(entry));
   }
 
   /** What the project's code printed itself. */
@@ -40,9 +40,10 @@ export class Board {
     );
   }
 
-  #frameOf(line: string): string {
-    const error = errorOf(line);
-    const place = error && placeOf(error);
+  #frameOf(entry: Entry): string {
+    const err = entry["err"] as (Partial<Failure> & { readonly type?: string }) | null | undefined;
+    if (typeof err?.message !== "string") return "";
+    const place = placeOf({ message: err.message, stack: err.stack ?? null, file: err.file ?? null });
     const text = place ? frame(place, this.paint) : "";
     return text && `${text.replace(/^/gm, "            ")}\n`;
   }
@@ -52,22 +53,11 @@ export class Board {
   }
 }
 
-function printedOf(line: string): string | null {
-  const { printed } = parsed(line);
-  return typeof printed === "string" ? printed : null;
-}
+type Entry = Readonly<Record<string, unknown>>;
 
-function errorOf(line: string): Failure | null {
-  const entry = parsed(line);
-  const err = entry["err"] as (Partial<Failure> & { readonly type?: string }) | null | undefined;
-  if (typeof err?.message !== "string") return null;
-  const { type: name = "Error", message, stack = null, file = null } = err;
-  return { name, message, stack, file };
-}
-
-function parsed(line: string): Readonly<Record<string, unknown>> {
+function parsed(line: string): Entry {
   try {
-    return JSON.parse(line) as Readonly<Record<string, unknown>>;
+    return JSON.parse(line) as Entry;
   } catch {
     return { printed: line }; // something else wrote to the pipe
   }

@@ -9,14 +9,21 @@ const longestDelayMs = 5000;
 /** How often a batch that the store refuses is sent whole, before the item at fault is looked for. */
 const wholeTries = 5;
 
+interface BatcherParts<T> {
+  readonly clock: Clock;
+  readonly health: Health;
+  /** Names the call in logs. */
+  readonly what: string;
+  /** Writes a batch, or throws and has written nothing. */
+  readonly send: (batch: readonly T[]) => Promise<void>;
+  /** Hears of an item that the store won't take even alone. */
+  readonly refused: (item: T, error: unknown) => void;
+}
+
 /** What waits to be written in batches: all that came in one turn of the event loop shares a call, and while two calls are in
  *  flight the rest waits for them. Nothing is lost while the store is away: it is kept and sent again, with growing delays. */
 export class Batcher<T> {
-  readonly #clock: Clock;
-  readonly #health: Health;
-  readonly #what: string;
-  readonly #send: (batch: readonly T[]) => Promise<void>;
-  readonly #refused: (item: T, error: unknown) => void;
+  readonly #parts: BatcherParts<T>;
   readonly #retry: Alarm;
   #waiting: T[] = [];
   readonly #flights = new Set<Promise<void>>();
@@ -26,20 +33,8 @@ export class Batcher<T> {
   #refusals = 0;
   #done: (() => void) | null = null;
 
-  /** `send` writes a batch, or throws and has written nothing. `refused` hears of an item that the store won't take even
-   *  alone. `what` names the call in logs. */
-  constructor(parts: {
-    readonly clock: Clock;
-    readonly health: Health;
-    readonly what: string;
-    readonly send: (batch: readonly T[]) => Promise<void>;
-    readonly refused: (item: T, error: unknown) => void;
-  }) {
-    this.#clock = parts.clock;
-    this.#health = parts.health;
-    this.#what = parts.what;
-    this.#send = parts.send;
-    this.#refused = parts.refused;
+  constructor(parts: BatcherParts<T>) {
+    this.#parts = parts;
     this.#retry = parts.clock.alarm(() => this.#flush());
   }
 
@@ -61,7 +56,7 @@ export class Batcher<T> {
   /** Waits until all is written, or until `at` (ticks). Answers whether it is. */
   async drained(at: number): Promise<boolean> {
     if (this.size === 0) return true;
-    return within(this.#clock, new Promise<void>((resolve) => (this.#done = resolve)), at);
+    return within(this.#parts.clock, new Promise<void>((resolve) => (this.#done = resolve)), at);
   }
 
   /** Sends what waits, at once, even between two tries. Resolves when it is written, or a try failed. Never rejects. */
@@ -101,15 +96,15 @@ export class Batcher<T> {
   /** Sends a batch. Answers what must be sent again. */
   async #attempt(batch: readonly T[]): Promise<readonly T[]> {
     try {
-      await this.#send(batch);
-      this.#health.ok();
+      await this.#parts.send(batch);
+      this.#parts.health.ok();
       return [];
     } catch (error) {
-      this.#health.failed(this.#what, error);
+      this.#parts.health.failed(this.#parts.what, error);
       // What may be passing, such as a deadlock or a full disk, is waited out before any item is blamed.
       if (error instanceof StoreUnavailable || ++this.#refusals < wholeTries) return batch;
       if (batch.length > 1) return this.#halve(batch);
-      this.#refused(batch[0]!, error);
+      this.#parts.refused(batch[0]!, error);
       return [];
     }
   }
@@ -122,6 +117,6 @@ export class Batcher<T> {
   #later(batch: readonly T[]): void {
     this.#waiting = [...batch, ...this.#waiting];
     this.#delayMs = Math.min(longestDelayMs, Math.max(firstDelayMs, this.#delayMs * 2));
-    this.#retry.set(this.#clock.ticks() + this.#delayMs * (0.5 + Math.random() / 2));
+    this.#retry.set(this.#parts.clock.ticks() + this.#delayMs * (0.5 + Math.random() / 2));
   }
 }

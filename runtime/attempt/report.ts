@@ -1,68 +1,49 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Progress } from "../../sdk/port/target.ts";
-import type { StoreClock } from "../core/clock.ts";
-import type { Bus, RunEvent } from "../core/event.ts";
+import type { RunEvent } from "../core/event.ts";
 import { fields, type Leased } from "../core/lease.ts";
-import { logged, writes, type Logger } from "../core/log.ts";
-import type { Registry } from "../core/registry.ts";
+import { logged, writes } from "../core/log.ts";
 import type { Outcome, Settled } from "../store/port.ts";
+import type { Core } from "../core/core.ts";
 
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** Tells of runs: to the log, to the bus, and to the counts that the node reports. Nothing is built for which nobody listens. */
 export class Reporter {
-  readonly #logger: Logger;
-  readonly #bus: Bus;
-  readonly #storeClock: StoreClock;
-  readonly #registry: Registry;
+  readonly #core: Pick<Core, "logger" | "bus" | "storeClock" | "registry">;
 
-  constructor(parts: {
-    readonly logger: Logger;
-    readonly bus: Bus;
-    readonly storeClock: StoreClock;
-    readonly registry: Registry;
-  }) {
-    this.#logger = parts.logger;
-    this.#bus = parts.bus;
-    this.#storeClock = parts.storeClock;
-    this.#registry = parts.registry;
+  constructor(core: Pick<Core, "logger" | "bus" | "storeClock" | "registry">) {
+    this.#core = core;
   }
 
   started(leased: Leased): void {
-    if (writes(this.#logger, "debug")) this.#logger.debug(fields(leased), "Run started");
-    if (this.#bus.hears("run.started")) this.#publish(leased, { type: "run.started" });
+    if (writes(this.#core.logger, "debug")) this.#core.logger.debug(fields(leased), "Run started");
+    if (this.#core.bus.hears("run.started")) this.#publish(leased, { type: "run.started" });
   }
 
   progress(leased: Leased, progress: Progress): void {
-    if (this.#bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
+    if (this.#core.bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
   }
 
   /** What the store answered to an attempt's outcome. */
   ended(leased: Leased, asked: Outcome, settled: Settled, runMs: number): void {
     if (settled === "lost")
-      return this.#logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
+      return this.#core.logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
     const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
     this.#count(leased, outcome, runMs);
     this.#write(leased, outcome, runMs);
-    if (this.#bus.hears(types[outcome.to])) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
+    if (this.#core.bus.hears(types[outcome.to])) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
   }
 
   #publish({ lease, attempt }: Leased, about: Pick<RunEvent, "type"> & Partial<RunEvent>): void {
     const { job, queue, tags } = lease;
-    this.#bus.publish({
-      at: this.#storeClock.date(),
-      run: formatId(lease.id),
-      job,
-      queue,
-      tags,
-      attempt,
-      ...about,
-    });
+    const at = this.#core.storeClock.date();
+    this.#core.bus.publish({ at, run: formatId(lease.id), job, queue, tags, attempt, ...about });
   }
 
   #count({ lease, startedMs }: Leased, outcome: Outcome, runMs: number): void {
-    const counts = this.#registry.counts(lease.job, lease.queue);
+    const counts = this.#core.registry.counts(lease.job, lease.queue);
     if (outcome.to === "pending") {
       if (outcome.spent) counts.retried++;
       return;
@@ -75,10 +56,10 @@ export class Reporter {
 
   #write(leased: Leased, outcome: Outcome, runMs: number): void {
     const level = outcome.to === "failed" ? "error" : outcome.to === "pending" && outcome.spent ? "warn" : "info";
-    if (!writes(this.#logger, level)) return;
+    if (!writes(this.#core.logger, level)) return;
     const error = outcome.to === "completed" ? null : outcome.error;
     const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { err: logged(error) }) };
-    this.#logger[level](about, messageOf(outcome));
+    this.#core.logger[level](about, messageOf(outcome));
   }
 }
 

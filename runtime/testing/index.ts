@@ -44,28 +44,18 @@ export async function testRuntime({ now, ...options }: TestRuntimeOptions): Prom
   });
   const forget = configured(runtime.store);
   await runtime.start();
+  const halt = runtime.stop.bind(runtime);
   const stop: Runtime["stop"] = async (stopping) => {
     forget();
-    await ticking(clock, runtime.stop(stopping));
+    await ticking(clock, halt(stopping));
   };
-  return {
-    start: () => runtime.start(),
-    register: (job) => runtime.register(job),
-    unregister: (id) => runtime.unregister(id),
-    jobs: () => runtime.jobs(),
-    resize: (slots) => runtime.resize(slots),
-    stats: () => runtime.stats(),
-    get state() {
-      return runtime.state;
-    },
-    events: runtime.events,
-    store: runtime.store,
+  return Object.assign(runtime, {
     clock,
-    advance: (by) => advance(runtime, clock, toMs(by)),
+    advance: (by: DurationText) => advance(runtime, clock, toMs(by)),
     idle: () => idle(runtime, clock),
     stop,
     [Symbol.asyncDispose]: () => stop(),
-  };
+  });
 }
 
 async function advance(runtime: Runtime, clock: FakeClock, byMs: number): Promise<void> {

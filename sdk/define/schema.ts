@@ -64,7 +64,7 @@ export function isSchema(value: unknown): value is StandardSchemaV1 {
 }
 
 /** What a schema of zod 4.2 or later has to say of one of its nodes. */
-interface Node {
+export interface Node {
   readonly zodSchema: { readonly _zod: { readonly def: Definition } };
   readonly jsonSchema: Record<string, unknown>;
 }
@@ -76,19 +76,29 @@ interface Definition {
 }
 type Convert = (options: { readonly target: string; readonly libraryOptions: object }) => unknown;
 
-/** JSON Schema (2020-12, as text) of the natural JSON of a schema's input; null where the library can't tell. What JSON
- *  Schema has no word for is left open, so that it never refuses what the schema would take. `x-type` marks what `lift`
- *  turns into a Date, bigint, Map or Set. Never throws. */
-export function jsonSchemaOf(schema: StandardSchemaV1): string | null {
+/** What `read` makes of the JSON Schema (2020-12) of what a schema takes or gives, each node of it seen by `override`; null where the
+ *  library can't tell. Never throws. */
+export function told<T>(
+  schema: StandardSchemaV1,
+  side: "input" | "output",
+  override: (node: Node) => void,
+  read: (found: object) => T,
+): T | null {
   try {
-    const props = schema["~standard"] as { readonly jsonSchema?: { readonly input?: Convert } };
-    const options = { unrepresentable: "any", override };
-    const found = props.jsonSchema?.input?.({ target: "draft-2020-12", libraryOptions: options });
-    const text = found === undefined ? null : JSON.stringify(found);
-    return text === null || /\\u(?:0000|d[89a-f])/i.test(text) ? null : text; // jsonb could not hold it
+    const { jsonSchema } = schema["~standard"] as { readonly jsonSchema?: Partial<Record<typeof side, Convert>> };
+    const libraryOptions = { unrepresentable: "any", override };
+    const found = jsonSchema?.[side]?.({ target: "draft-2020-12", libraryOptions });
+    return typeof found === "object" && found !== null ? read(found) : null;
   } catch {
     return null;
   }
+}
+
+/** JSON Schema (as text) of the natural JSON of a schema's input. What JSON Schema has no word for is left open, so that it never
+ *  refuses what the schema would take. `x-type` marks what `lift` turns into a Date, bigint, Map or Set. Null as of `told`. */
+export function jsonSchemaOf(schema: StandardSchemaV1): string | null {
+  const text = told(schema, "input", override, (found) => JSON.stringify(found));
+  return text === null || /\\u(?:0000|d[89a-f])/i.test(text) ? null : text; // jsonb could not hold it
 }
 
 const natural: Readonly<Record<string, JsonSchema>> = {

@@ -18,6 +18,7 @@ import { idsOf, quoted } from "./name.ts";
 import { stateOf } from "../../view/schedule.ts";
 import { ownZone, wallText } from "../../view/wall.ts";
 import { inFlags, localTime, whenFlags, whenOf } from "./when.ts";
+import { present } from "../../../sdk/port/option.ts";
 
 /** `tasker schedules upsert`: makes a schedule of a job that some process has published, or changes it. */
 export const upsert: Command = {
@@ -89,17 +90,15 @@ function said(schedule: Schedule): string {
 }
 
 function policyOf(given: Given): TickPolicy {
-  const [overlap, spread] = [given.text("overlap"), given.text("spread")];
-  const [startsAt, endsAt] = [atOf(given, "starts"), atOf(given, "ends")];
-  const limit = whole("--limit", given.text("limit"), 1, 999_999_999);
-  return {
-    ...(overlap !== null && { overlap: overlap as TickPolicy["overlap"] }), // these three are checked by upsert
-    ...(spread !== null && { spread: spread as DurationText }),
-    ...(given.on("catch-up") && { catchUp: catchUpOf(given.text("catch-up")!) }),
-    ...(startsAt && { startsAt }),
-    ...(endsAt && { endsAt }),
-    ...(limit !== undefined && { limit }),
-  };
+  const catchUp = given.text("catch-up");
+  return present({
+    overlap: given.text("overlap") as TickPolicy["overlap"], // these three are checked by upsert
+    spread: given.text("spread") as DurationText | null,
+    catchUp: catchUp === null ? null : catchUpOf(catchUp),
+    startsAt: atOf(given, "starts"),
+    endsAt: atOf(given, "ends"),
+    limit: whole("--limit", given.text("limit"), 1, 999_999_999),
+  });
 }
 
 function catchUpOf(text: string): TickPolicy["catchUp"] {
@@ -110,13 +109,7 @@ function catchUpOf(text: string): TickPolicy["catchUp"] {
 }
 
 function runsOf(given: Given): Pick<Upsert, "payload" | "queue" | "priority" | "tags"> {
-  const [payload, tags] = [payloadOf(given.text("payload") ?? undefined, given), given.each("tag")];
-  const priority = priorityOf(given);
-  const queue = given.text("queue");
-  return {
-    payload,
-    ...(queue !== null && { queue }),
-    ...(priority !== undefined && { priority }),
-    ...(tags.length > 0 && { tags }),
-  };
+  const tags = given.each("tag");
+  const more = { queue: given.text("queue"), priority: priorityOf(given), tags: tags.length > 0 ? tags : null };
+  return { payload: payloadOf(given.text("payload") ?? undefined, given), ...present(more) };
 }

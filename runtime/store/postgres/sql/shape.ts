@@ -4,7 +4,7 @@ import { epoch } from "./part.ts";
 
 type Text = string | null;
 /** Reads a column's text. `of`: the expression that selects the column. */
-interface One<T> {
+export interface One<T> {
   (text: Text): T;
   readonly of?: ((column: string) => string) | undefined;
 }

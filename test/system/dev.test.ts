@@ -297,13 +297,11 @@ describe("the end", () => {
   });
 
   test("kill -9 leaves no process behind, and its runs go on at the next start", { timeout: 90_000 }, async () => {
-    const waits =
-      'while (!(await import("node:fs")).existsSync("go")) await new Promise((done) => setTimeout(done, ms));';
-    save("jobs/all.ts", job("hello", waits));
+    save("jobs/all.ts", job("hello", "await new Promise(() => undefined);"));
     const dev = launch(["dev", "--skip-types"], { cwd });
     await dev.says("Ready");
     const children = childrenOf(dev.child.pid!);
-    const { out } = await tasker(["trigger", "hello", `{"ms":20}`, "--json"], { cwd });
+    const { out } = await tasker(["trigger", "hello", "{}", "--json"], { cwd });
     const { id } = JSON.parse(out) as { id: string };
     await until(async () => /leased|running/.test((await tasker(["run", id], { cwd })).out), { what: "it runs" });
 
@@ -312,7 +310,7 @@ describe("the end", () => {
       what: "all processes of dev are gone",
       timeoutMs: 30_000, // the server writes all to the disk first, and how long that takes is the disk's matter
     });
-    save("go", "");
+    save("jobs/all.ts", job("hello", "return word;"));
     const next = launch(["dev", "--skip-types"], { cwd });
     await said(next, "Run completed");
 

@@ -4,15 +4,12 @@ import type { DeclaredSchedule } from "../../sdk/define/spec.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import { fileName } from "../load.ts";
 import { ruleText } from "../view/rule.ts";
-import { complaint, type CheckedJob, type CheckedSchedule, type Complaint } from "./report.ts";
+import { complaint, type CheckedJob, type CheckedSchedule, type Complaint, type Report } from "./report.ts";
 import { saidOf } from "../../sdk/port/text.ts";
 
 /** What there is to say of one job. */
-export interface Examined {
+interface Examined extends Pick<Report, "errors" | "warnings" | "notes"> {
   readonly job: CheckedJob;
-  readonly errors: readonly Complaint[];
-  readonly warnings: readonly Complaint[];
-  readonly notes: readonly Complaint[];
 }
 
 /** Examines a job that was defined: asks the functions of its schedules, and works out their next ticks. Never throws.

@@ -25,11 +25,10 @@ export const check: Command = {
     const patienceMs = parsed("--patience", () => toMs((given.text("patience") ?? "30s") as DurationText));
     const read = await guarded(settings);
     const report = "message" in read ? empty([read]) : await reportOf(withPaths(read, args), given, patienceMs);
-    const levels = levelsOf(report);
-    const strict = given.on("strict");
-    const ok = exitOf(levels, strict) === exit.ok;
-    out.answer({ ok, ...report }, () => text(report, out.colors));
-    return exitOf(levels, strict);
+    const levels = findingsOf(report).map(({ level }) => level);
+    const code = exitOf(levels, given.on("strict"));
+    out.answer({ ok: code === exit.ok, ...report }, () => text(report, out.colors));
+    return code;
   },
 };
 
@@ -79,27 +78,22 @@ function empty(errors: readonly Complaint[]): Report {
   return { jobs: [], errors, warnings: [], notes: [], pending: null };
 }
 
-function levelsOf({ errors, warnings, notes }: Report): readonly Level[] {
-  return [
-    ...errors.map(() => "error" as const),
-    ...warnings.map(() => "warning" as const),
-    ...notes.map(() => "note" as const),
-  ];
+function findingsOf({ errors, warnings, notes }: Report): readonly (Complaint & { readonly level: Level })[] {
+  const at = (level: Level, list: readonly Complaint[]) => list.map((each) => ({ ...each, level }));
+  return [...at("note", notes), ...at("warning", warnings), ...at("error", errors)];
 }
 
 function text(report: Report, paint: Colors): string {
-  const { jobs, errors, warnings, notes, pending } = report;
-  const lines = (level: Level, list: readonly Complaint[]): readonly string[] =>
-    list.map(({ message, stack }) => levelLine(level, [message, stack].filter(Boolean).join("\n"), paint));
+  const { jobs, pending } = report;
+  const found = findingsOf(report);
   const parsedText =
     pending && `, ${many(pending.checked, "pending run")} and ${many(pending.schedules.checked, "schedule")} parsed`;
+  const levels = found.map(({ level }) => level);
   return [
     ...jobs.map((job) => levelLine("ok", jobText(job), paint)),
-    ...lines("note", notes),
-    ...lines("warning", warnings),
-    ...lines("error", errors),
+    ...found.map(({ level, message, stack }) => levelLine(level, [message, stack].filter(Boolean).join("\n"), paint)),
     "",
-    `${many(jobs.length, "job")}${parsedText ?? ""}: ${tally(levelsOf(report))}`,
+    `${many(jobs.length, "job")}${parsedText ?? ""}: ${tally(levels)}`,
   ].join("\n");
 }
 

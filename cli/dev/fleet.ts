@@ -68,6 +68,8 @@ interface Crew {
   serves: boolean;
 }
 
+type Loaded = Extract<Tell, { readonly tell: "loaded" }>;
+
 /** The processes of dev: the version that serves, one that is warmed up for the next, and old ones that end what they run. */
 export class Fleet {
   readonly #parts: FleetParts;
@@ -197,7 +199,7 @@ export class Fleet {
     this.#spare = null;
   }
 
-  async #load(crew: Crew): Promise<Extract<Tell, { readonly tell: "loaded" }> | { readonly failure: Failure }> {
+  async #load(crew: Crew): Promise<Loaded | { readonly failure: Failure }> {
     crew.child.ask({ ask: "load", line: this.#parts.line });
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
@@ -206,7 +208,7 @@ export class Fleet {
         const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, while ${[...crew.open].map((file) => relative(process.cwd(), file)).join(", ") || lastOf(crew)} is imported`;
         resolve({ failure: aFailure(message, lastOf(crew), crew.blocked) });
       }, loadMs);
-      const done = (answer: Extract<Tell, { readonly tell: "loaded" }> | { readonly failure: Failure }): void => {
+      const done = (answer: Loaded | { readonly failure: Failure }): void => {
         clearTimeout(timer);
         resolve(answer);
       };
@@ -221,7 +223,7 @@ export class Fleet {
     });
   }
 
-  async #serve(crew: Crew, { jobs, files }: Extract<Tell, { readonly tell: "loaded" }>, since: number): Promise<void> {
+  async #serve(crew: Crew, { jobs, files }: Loaded, since: number): Promise<void> {
     const n = ++this.#versions;
     const { child } = crew;
     const version: Version = { n, id: `v${n}-${fingerprint(crew)}`, child, pid: child.pid, jobs, files };

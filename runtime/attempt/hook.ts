@@ -4,14 +4,10 @@ import { formatId } from "../../sdk/port/id.ts";
 import { check } from "../../sdk/define/schema.ts";
 import { Skip } from "../../sdk/define/signal.ts";
 import type { Ended, HookSpecs, JobSpec } from "../../sdk/define/spec.ts";
-import type { Find, HookKind, RunRecord } from "../../sdk/port/target.ts";
+import type { Find, HookKind, RunRecord, RunOptions } from "../../sdk/port/target.ts";
 
 /** A run with `options.hook` executes a hook of its job in place of the handler. */
-export interface HookCall {
-  readonly kind: HookKind;
-  /** The run that ended. */
-  readonly of: number;
-}
+type HookCall = NonNullable<RunOptions["hook"]>;
 
 const fields = { success: "onSuccess", failure: "onFailure", cancel: "onCancel" } as const satisfies Record<
   HookKind,

@@ -48,12 +48,20 @@ export async function triggerJob<Result>(
   payload: unknown,
   options?: TriggerOptions,
 ): Promise<RunHandle<Result>> {
-  const checked = checkPayload(job, payload);
-  const { issues } = checked instanceof Promise ? await checked : checked;
-  if (issues) throw new InvalidPayload(job.id, issues);
-  const run = newRun(job, encode(payload, "payload"), options);
+  const made = make(job, payload, options);
+  const run = made instanceof Promise ? await made : made;
   const to = await target();
   return toHandle(to, await addOne(to, run, options?.tx));
+}
+
+/** A run, checked and encoded; a promise only where the schema's check is one, for a batch is long. */
+function make(job: JobSpec, payload: unknown, options: TriggerOptions | undefined): NewRun | Promise<NewRun> {
+  const run = ({ issues }: Checked<unknown>): NewRun => {
+    if (issues) throw new InvalidPayload(job.id, issues);
+    return newRun(job, encode(payload, "payload"), options);
+  };
+  const checked = checkPayload(job, payload);
+  return checked instanceof Promise ? checked.then(run) : run(checked);
 }
 
 /** A payload that can't even be read (a revoked proxy) is refused as such, whatever a schema throws over it. */
@@ -92,16 +100,12 @@ export async function triggerBatch<Result>(
   return all.map((added) => (added instanceof Error ? added : toHandle<Result>(to, added)));
 }
 
-/** A run or an error; a promise only where the schema's check is one, for a batch is long. */
+/** A run or an error. */
 function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Promise<NewRun | Error> {
   try {
     checkItem(item);
-    const run = ({ issues }: Checked<unknown>): NewRun => {
-      if (issues) throw new InvalidPayload(job.id, issues);
-      return newRun(job, encode(item.payload, "payload"), item.options);
-    };
-    const checked = checkPayload(job, item.payload);
-    return checked instanceof Promise ? checked.then(run).catch(asError) : run(checked);
+    const made = make(job, item.payload, item.options);
+    return made instanceof Promise ? made.catch(asError) : made;
   } catch (error) {
     return asError(error);
   }

@@ -1,5 +1,6 @@
-import { toMs, type DurationText } from "../sdk/port/duration.ts";
+import type { DurationText } from "../sdk/port/duration.ts";
 import { InvalidInput, Stopping, StoreUnavailable } from "../sdk/port/error.ts";
+import { checkDuration } from "../sdk/port/option.ts";
 import { inRuntime } from "../sdk/client/scope.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import { Attempts } from "./attempt/attempts.ts";
@@ -116,7 +117,7 @@ class Engine implements Runtime {
   }
 
   async stop(options: { readonly grace?: DurationText | undefined } = {}): Promise<void> {
-    const graceMs = options.grace === undefined ? this.#core.settings.graceMs : toMs(options.grace);
+    const graceMs = options.grace === undefined ? this.#core.settings.graceMs : checkDuration("grace", options.grace);
     return (this.#stopping ??= this.#stop(graceMs));
   }
 

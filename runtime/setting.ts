@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { Config } from "../sdk/client/config.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import { invalid } from "../sdk/port/error.ts";
-import { checkKeys } from "../sdk/port/option.ts";
+import { checkKeys, checkWhole, isList } from "../sdk/port/option.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import { checkSetting, settings, type SettingKey, type Value } from "../sdk/setting.ts";
 import { systemClock, type Clock } from "./core/clock.ts";
@@ -54,6 +54,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
   checkKeys("createRuntime", options, known);
   const { store, jobs = [], slots = settings.slots.default, keep } = options;
   const ms = (key: SettingKey, given: unknown): number => toMs(valueOf(key, given) as DurationText);
+  if (!isList(jobs)) throw invalid("jobs", "jobs are not a list; write jobs: [hello]");
   const [leaseMs, poll] = [ms("lease", options.lease), valueOf("poll", options.poll)];
   const pollMs = poll === "silent" ? Math.min(1000, leaseMs / 5) : toMs(poll);
   // What is leased ahead (two polls) must start well within its lease.
@@ -86,6 +87,5 @@ function valueOf<K extends SettingKey>(key: K, given: unknown): Value<K> {
 
 /** @throws {InvalidInput} unless it is a whole number from 0 on */
 export function checkSlots(slots: number): number {
-  if (Number.isSafeInteger(slots) && slots >= 0) return slots;
-  throw invalid("slots", `slots ${String(slots)} is not a whole number from 0 on`);
+  return checkWhole("slots", slots, 0);
 }

@@ -1,3 +1,5 @@
+import { InvalidInput } from "../../sdk/port/error.ts";
+import { checkKeys } from "../../sdk/port/option.ts";
 import type { Progress } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 
@@ -79,6 +81,8 @@ export interface Subscription extends AsyncIterable<Event | Gap> {
   close(): void;
 }
 
+const filterKeys = new Set(["types", "jobs", "queues", "runs", "tags"]);
+
 type Listener = (event: Event) => void;
 
 /** Publish and subscribe within the process. Publishing never waits and never throws; with nobody listening it costs nothing:
@@ -117,6 +121,11 @@ export class Bus {
 
   /** Calls the listener at each event that fits, at once. The answer ends it. */
   on(filter: Filter, listener: Listener): () => void {
+    checkKeys("a filter of events", filter, filterKeys); // here: publishing never throws
+    if (typeof listener !== "function")
+      throw new InvalidInput('events.on has no listener; write events.on({ types: ["run.failed"] }, (event) => …)', {
+        path: "listener",
+      });
     const key = Symbol("listener");
     this.#listeners.set(key, { filter, hear: listener });
     return () => void this.#listeners.delete(key);

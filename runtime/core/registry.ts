@@ -1,4 +1,6 @@
-import { DuplicateJob } from "../../sdk/port/error.ts";
+import { DuplicateJob, InvalidInput } from "../../sdk/port/error.ts";
+import { shown } from "../../sdk/port/option.ts";
+import { fieldOf } from "../../sdk/port/text.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import type { HookKind, JobRecord } from "../../sdk/port/target.ts";
 import type { Tally } from "../store/port.ts";
@@ -18,8 +20,13 @@ export class Registry {
   readonly #counts = new Map<string, Map<string, Counts>>();
   #ids: readonly string[] | null = null;
 
-  /** @throws {DuplicateJob} if the id is taken */
+  /** @throws {DuplicateJob} if the id is taken. @throws {InvalidInput} for what is not a job */
   add(spec: JobSpec): void {
+    if (typeof fieldOf(spec, "handler") !== "function")
+      throw new InvalidInput(
+        `"${shown(spec)}" is not a job; give what defineJob made (it is undefined where imports go in a circle)`,
+        { path: "jobs" },
+      );
     const other = this.#jobs.get(spec.id);
     if (other) throw new DuplicateJob(spec.id, other.spec.file, spec.file);
     this.#jobs.set(spec.id, { spec, hooks: kinds(spec) });

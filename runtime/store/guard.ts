@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
-import { checkPriority, shown } from "../../sdk/port/option.ts";
+import { checkPriority, isRecord, shown } from "../../sdk/port/option.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type {
   Bare,
@@ -26,6 +26,8 @@ const most = { name: 256, message: 4096, stack: 16_384, note: 4096, line: 8192, 
 /** Wraps a store; a guarded store is returned as it is. A store without `listen` is polled, one without `note` drops notes, and one without
  *  `awaited` is polled for the end of a run. Any other method that a store lacks throws NotSupported. */
 export function guard(store: Store | Guarded): Guarded {
+  if (!isRecord(store) || !("runs" in store))
+    throw new InvalidInput(`store "${shown(store)}" is not a store; write store: postgres({ url })`, { path: "store" });
   if ("add" in store) return store;
   const { runs, nodes, ticks } = store;
   const lacks = lacksOf(store);

@@ -1,6 +1,6 @@
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, NotConfigured, StoreUnavailable, invalid } from "../port/error.ts";
-import { checkFlag } from "../port/option.ts";
+import { checkFlag, checkKeys } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
@@ -90,7 +90,11 @@ export function configured(store: Openable): () => void {
   };
 }
 
-function sourceOf({ store, url, schema, prepare }: Connection): Source {
+const connectionKeys = new Set(["store", "url", "schema", "prepare"]);
+
+function sourceOf(connection: Connection): Source {
+  checkKeys("configure", connection, connectionKeys);
+  const { store, url, schema, prepare } = connection;
   if ((store === undefined) === (url === undefined))
     throw new InvalidInput("configure takes either a store or a url; give one of them");
   if (store !== undefined) return { kind: "store", store };

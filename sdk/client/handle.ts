@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { humanMs, toMs, type DurationText } from "../port/duration.ts";
+import { humanMs, type DurationText } from "../port/duration.ts";
 import { RunFailed, RunNotFound, WaitTimeout } from "../port/error.ts";
 import { formatId } from "../port/id.ts";
+import { checkDuration } from "../port/option.ts";
 import { act, outcome } from "./act.ts";
 import { resultOf, toRun, type Run } from "./run.ts";
 import type { Added, RunRecord, Target } from "../port/target.ts";
@@ -53,7 +54,7 @@ function ended<Result>(record: RunRecord): Result {
 const longestWaitMs = 30_000;
 
 async function wait(target: Target, id: number, timeout: DurationText | undefined): Promise<RunRecord> {
-  const limitMs = timeout === undefined ? Infinity : toMs(timeout);
+  const limitMs = timeout === undefined ? Infinity : checkDuration("timeout", timeout);
   const startMs = performance.now();
   for (let round = 0; ; round++) {
     const leftMs = limitMs - (performance.now() - startMs);

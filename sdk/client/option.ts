@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import type { DurationText } from "../port/duration.ts";
 import type { Wire } from "../port/codec.ts";
-import { InvalidInput, invalid } from "../port/error.ts";
+import { invalid } from "../port/error.ts";
 import { tickMark } from "../port/id.ts";
 import {
-  checkDelay,
+  checkDuration,
   checkInstant,
   checkKeys,
   checkName,
@@ -13,6 +13,7 @@ import {
   checkSpan,
   checkTags,
   checkText,
+  shown,
   type Priority,
 } from "../port/option.ts";
 import type { NewKey, NewRun, RunOptions, Tx } from "../port/target.ts";
@@ -57,6 +58,8 @@ const optionKeys: ReadonlySet<string> = new Set<keyof TriggerOptions>([
   ...(["delay", "runAt", "idempotencyKey", "priority", "queue", "tags", "ttl", "retry", "timeout", "tx"] as const),
 ]);
 
+const keyKeys: ReadonlySet<string> = new Set<keyof KeyOptions>(["key", "keep", "onConflict"]);
+
 /** A run without options, due now. */
 export function plainRun({ id, queue, priority, tags, ttlMs }: Base, input: Wire): NewRun {
   return {
@@ -79,7 +82,6 @@ export function plainRun({ id, queue, priority, tags, ttlMs }: Base, input: Wire
 export function newRun(job: Base, input: Wire, options?: TriggerOptions): NewRun {
   const run = plainRun(job, input);
   if (options === undefined) return run;
-  if (typeof options !== "object" || options === null) throw new InvalidInput("trigger's options are not an object");
   checkKeys("trigger", options, optionKeys);
   checkTx(options.tx);
   return {
@@ -109,23 +111,25 @@ export function instant({ delay, runAt }: Pick<TriggerOptions, "delay" | "runAt"
   if (delay !== undefined && runAt !== undefined)
     throw invalid("runAt", "delay and runAt are both given; keep one of them");
   if (runAt !== undefined) return { dueAt: checkInstant("runAt", runAt), delayMs: 0 };
-  return { dueAt: null, delayMs: delay === undefined ? 0 : checkDelay(delay) };
+  return { dueAt: null, delayMs: delay === undefined ? 0 : checkDuration("delay", delay) };
 }
 
 function newKey(given: string | KeyOptions, input: Wire): NewKey {
-  const { key, keep = "24h", onConflict = "return" } = typeof given === "string" ? { key: given } : (given ?? {});
+  if (typeof given !== "string") checkKeys("idempotencyKey", given, keyKeys);
+  const { key, keep = "24h", onConflict = "return" } = typeof given === "string" ? { key: given } : given;
   if (onConflict !== "return" && onConflict !== "replace" && onConflict !== "error")
     throw invalid(
       "idempotencyKey.onConflict",
-      `onConflict "${String(onConflict)}" is none of "return", "replace" and "error"`,
+      `onConflict "${shown(onConflict)}" is none of "return", "replace" and "error"`,
     );
   const keepMs = checkSpan("keep", keep);
-  if (String(key).startsWith(tickMark))
+  const text = checkText("idempotencyKey", key, 256);
+  if (text.startsWith(tickMark))
     throw invalid(
       "idempotencyKey",
       `idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`,
     );
-  return { key: checkText("idempotencyKey", key, 256), keepMs, onConflict, hash: hash(input) };
+  return { key: text, keepMs, onConflict, hash: hash(input) };
 }
 
 /** Tells payloads apart; the order of an object's keys does not count. */

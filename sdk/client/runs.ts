@@ -182,6 +182,7 @@ export function runsOf(open: Open) {
 
     /** Attempts across runs, the newest first: of these jobs, or of all. */
     async failures(query: Pick<RunQuery, "job"> = {}, paging: Paging = {}): Promise<Page<Attempt>> {
+      checkKeys("a query of failures", query, failureKeys);
       const filter = present({ job: listOf(query.job) });
       return attemptsOf(await (await open()).find.attempts(filter, checkPaging(paging)));
     },
@@ -286,6 +287,7 @@ const queryKeys = new Set([
   ...["ids", "status", "reason", "job", "queue", "tags", "key", "payload", "error", "hooks"],
   ...["createdAfter", "createdBefore", "finishedAfter", "finishedBefore"],
 ]);
+const failureKeys = new Set(["job"]);
 const purgeKeys = new Set(["ids", "status", "job", "before"]);
 const changeKeys = new Set(["runAt", "delay", "payload", "attempts", "priority"]);
 

@@ -8,7 +8,7 @@ import type { AnyJob, BatchItem, InputOf, ResultOf, TriggerArgs } from "./job.ts
 import type { JobId, KnownJob, Triggerable } from "./jobs.ts";
 import { lift, type JsonSchema } from "../define/lift.ts";
 import { near } from "../port/near.ts";
-import { checkKeys, isList } from "../port/option.ts";
+import { checkKeys, isList, isRecord, shown } from "../port/option.ts";
 import { check, checkJson, type Checked } from "../define/schema.ts";
 import type { JobSpec } from "../define/spec.ts";
 import type { Added, JobRecord, NewRun, Target, Tx } from "../port/target.ts";
@@ -85,14 +85,16 @@ const chunk = 1000;
 export async function triggerBatch<Result>(
   job: JobSpec,
   items: readonly BatchItem<unknown>[],
-  { tx }: { readonly tx?: Tx | undefined } = {},
+  options: { readonly tx?: Tx | undefined } = {},
 ): Promise<readonly (RunHandle<Result> | Error)[]> {
   if (!isList(items)) throw invalid("items", "a batch is not a list; write [{ payload, options }]");
+  checkKeys("batchTrigger", options, batchKeys); // what is meant for each run would else be lost without a word
+  const { tx } = options;
   checkTx(tx);
   const to = await target();
   const answers: Promise<readonly (Added | Error)[]>[] = [];
   for (let from = 0; from < items.length; from += chunk) {
-    const runs = await settled(items.slice(from, from + chunk).map((item) => prepared(job, item)));
+    const runs = await settled(Array.from(items.slice(from, from + chunk), (item) => prepared(job, item)));
     await answers.at(-1);
     answers.push(sendGood(runs, (good) => add(to, good, tx)));
   }
@@ -122,7 +124,7 @@ function checkItem(item: BatchItem<unknown>): void {
   if (typeof item !== "object" || item === null)
     throw new InvalidInput("an item of a batch is not an object; write { payload, options }");
   checkKeys("an item of a batch", item, itemKeys);
-  if (item.options && "tx" in item.options)
+  if (isRecord(item.options) && "tx" in item.options)
     throw invalid("tx", "an item of a batch has no transaction of its own; give tx to the batch");
 }
 
@@ -137,6 +139,7 @@ export async function sendGood<T extends object, R>(
   return items.map((item) => (item instanceof Error ? item : answers[next++]!));
 }
 
+const batchKeys = new Set(["tx"]);
 const itemKeys = new Set(["payload", "options"]);
 
 /** Adds one run. @throws what the store answers for it. */
@@ -174,5 +177,5 @@ export async function published(to: Target, id: string): Promise<JobRecord> {
   cache.set(to, { atMs: performance.now(), jobs });
   const job = jobs.get(id);
   if (job) return job;
-  throw new JobNotFound(String(id).slice(0, 128), [...jobs.keys()], near(String(id), [...jobs.keys()]));
+  throw new JobNotFound(shown(id), [...jobs.keys()], near(shown(id), [...jobs.keys()]));
 }

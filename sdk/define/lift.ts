@@ -11,7 +11,11 @@ export interface JsonSchema {
  *  schema says so, and likewise bigint, Map (from a list of pairs) and Set. What is one already, or fits no
  *  alternative, stays as it is. Pure. Lists and objects are copied only where something in them changes. */
 export function lift(schema: JsonSchema, value: unknown): unknown {
-  return visit(schema, value, { root: schema, depth: 0 });
+  try {
+    return visit(schema, value, { root: schema, depth: 0 });
+  } catch {
+    return value; // what can't be read is refused by `encode`, which names the field
+  }
 }
 
 interface Place {

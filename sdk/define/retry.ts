@@ -1,10 +1,10 @@
 /** When a failed attempt is followed by another. */
-import { toMs, type DurationText } from "../port/duration.ts";
+import type { DurationText } from "../port/duration.ts";
 import { invalid } from "../port/error.ts";
 import { codeOf, delayOf } from "./signal.ts";
 import type { RetryPolicy } from "./spec.ts";
 import type { RunOptions } from "../port/target.ts";
-import { wrong, checkWhole, present, checkFlag } from "../port/option.ts";
+import { checkDuration, checkFlag, checkKeys, checkWhole, present, wrong } from "../port/option.ts";
 import { asError } from "../port/text.ts";
 
 /** How often and when to try again. */
@@ -26,6 +26,9 @@ export interface RetryOptions {
 export type RetryDelay = (attempt: number, error: Error) => DurationText | false;
 
 export const mostAttempts = 1000;
+const optionKeys: ReadonlySet<string> = new Set<keyof RetryOptions>([
+  ...(["attempts", "backoff", "delay", "maxDelay", "jitter"] as const),
+]);
 const yearMs = 365 * 86_400_000;
 const capMs = 600_000;
 
@@ -43,7 +46,7 @@ export function policy(retry: RetryOptions | RetryDelay = {}): RetryPolicy {
   if (typeof retry !== "function") return merge(base, overrides(retry));
   const next: RetryPolicy["next"] = (attempt, error) => {
     const delay = retry(attempt, error);
-    return delay === false ? false : within("the delay that it answered", toMs(delay));
+    return delay === false ? false : within("the delay that it answered", delay);
   };
   return { ...base, attempts: mostAttempts, backoff: "function", next };
 }
@@ -51,15 +54,14 @@ export function policy(retry: RetryOptions | RetryDelay = {}): RetryPolicy {
 /** Checks the `retry` of a job or a trigger; milliseconds, and only what was given.
  *  @throws {InvalidInput} naming the option that is out of its range. */
 export function overrides(options: RetryOptions): NonNullable<RunOptions["retry"]> {
-  if (typeof options !== "object" || options === null)
-    throw invalid("retry", "retry is neither an object nor a function");
+  checkKeys("retry", options, optionKeys);
   const { attempts, backoff, jitter } = options;
   if (attempts !== undefined) checkWhole("retry.attempts", attempts, 1, mostAttempts);
   if (backoff !== undefined && backoff !== "fixed" && backoff !== "exponential")
     throw wrong("retry.backoff", backoff, `is neither "fixed" nor "exponential"`);
   if (jitter !== undefined) checkFlag("retry.jitter", jitter);
-  const delayMs = options.delay === undefined ? undefined : within("retry.delay", toMs(options.delay));
-  const maxDelayMs = options.maxDelay === undefined ? undefined : within("retry.maxDelay", toMs(options.maxDelay));
+  const delayMs = options.delay === undefined ? undefined : within("retry.delay", options.delay);
+  const maxDelayMs = options.maxDelay === undefined ? undefined : within("retry.maxDelay", options.maxDelay);
   if (maxDelayMs !== undefined && delayMs !== undefined && maxDelayMs < delayMs)
     throw invalid(
       "retry.maxDelay",
@@ -123,7 +125,8 @@ function spread(delayMs: number, maxMs: number, random: number): number {
   return shifted > maxMs ? 2 * maxMs - shifted : shifted;
 }
 
-function within(what: string, ms: number): number {
+function within(what: string, text: DurationText): number {
+  const ms = checkDuration(what, text);
   if (ms > yearMs) throw invalid(what, `${what} is longer than a year; check its unit`);
   return ms;
 }

@@ -1,6 +1,7 @@
 /** What a handler throws to say how its attempt goes on. `AbortError` in error.ts is the third of them. */
-import { longestMs, toMs, type DurationText } from "../port/duration.ts";
+import { longestMs, type DurationText } from "../port/duration.ts";
 import { TaskerError } from "../port/error.ts";
+import { checkDuration, shown } from "../port/option.ts";
 import { fieldOf } from "../port/text.ts";
 
 /** Thrown by a handler: try again, but only after `delay`. The attempt is spent; after the last one the run fails.
@@ -8,9 +9,13 @@ import { fieldOf } from "../port/text.ts";
 export class RetryAfterError extends TaskerError {
   readonly code = "RETRY_AFTER";
   readonly delayMs: number;
-  constructor(delay: DurationText, message = `try again after ${delay}`, options?: { readonly cause?: unknown }) {
+  constructor(
+    delay: DurationText,
+    message = `try again after ${shown(delay)}`,
+    options?: { readonly cause?: unknown },
+  ) {
     super(message, options);
-    this.delayMs = toMs(delay);
+    this.delayMs = checkDuration("delay", delay);
   }
 }
 
@@ -19,8 +24,8 @@ export class Snooze extends TaskerError {
   readonly code = "SNOOZE";
   readonly delayMs: number;
   constructor(delay: DurationText) {
-    super(`snoozed for ${delay}`);
-    this.delayMs = toMs(delay);
+    super(`snoozed for ${shown(delay)}`);
+    this.delayMs = checkDuration("delay", delay);
   }
 }
 

@@ -1,6 +1,7 @@
 /** How a handler gets what it depends on: services, opened once a process, and middleware around each attempt. */
 import type { Context } from "./context.ts";
 import { InvalidInput, invalid } from "../port/error.ts";
+import { shown } from "../port/option.ts";
 import type { MiddlewareSpec, ServiceSpec } from "./spec.ts";
 
 declare const given: unique symbol;
@@ -62,7 +63,7 @@ export function defineService<const Name extends string, Value>(options: {
     name === "constructor" ||
     name === "__proto__"
   )
-    throw invalid("name", `service name "${String(name)}" can't be a field of ctx; use an identifier such as "db"`);
+    throw invalid("name", `service name "${shown(name)}" can't be a field of ctx; use an identifier such as "db"`);
   refuseTaken([name]);
   if (typeof open !== "function")
     throw invalid("open", `service "${name}" has no open(); give a function that makes its value`);

@@ -54,8 +54,8 @@ export function checkPriority(priority: unknown): Priority {
 
 /** Without repeats. @throws {InvalidInput} for more than 10 of them, or one that is not 1–128 clean characters. */
 export function checkTags(tags: unknown): readonly string[] {
-  if (!Array.isArray(tags)) throw invalid("tags", 'tags are not a list; write tags: ["user:7"]');
-  const unique = [...new Set<unknown>(tags)];
+  if (!isList(tags)) throw invalid("tags", 'tags are not a list; write tags: ["user:7"]');
+  const unique = [...new Set(tags as readonly unknown[])];
   if (unique.length > 10)
     throw invalid("tags", `a run has at most 10 tags, not ${unique.length}; put the rest into its payload`);
   return unique.map((tag) => checkText("tag", tag, 128));
@@ -69,14 +69,9 @@ export function checkText(what: string, text: unknown, most: number): string {
 
 /** Milliseconds of a duration, > 0. @throws {InvalidInput} if it is not a duration, zero, or over 100 years. */
 export function checkSpan(what: string, text: DurationText): number {
-  const ms = named(what, text);
+  const ms = checkDuration(what, text);
   if (ms > 0) return ms;
   throw invalid(what, `${what} "${text}" is zero; leave it out or give a longer one`);
-}
-
-/** Milliseconds of a delay, ≥ 0. @throws {InvalidInput} if it is not a duration, or over 100 years. */
-export function checkDelay(text: DurationText): number {
-  return named("delay", text);
 }
 
 /** An instant; one in the past stays as it is, and means now.
@@ -130,12 +125,17 @@ export function present<T extends object>(fields: T): { readonly [K in keyof T]?
   return Object.fromEntries(entries) as { readonly [K in keyof T]?: NonNullable<T[K]> };
 }
 
-/** Whether it is an array at all; unlike `Array.isArray` it leaves the type of a typed list as it is. */
+/** Whether it is an array at all; unlike `Array.isArray` it leaves the type of a typed list as it is. Never throws. */
 export function isList(value: unknown): boolean {
-  return Array.isArray(value);
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false; // a revoked proxy
+  }
 }
 
-function named(what: string, text: unknown): number {
+/** Milliseconds of a duration, ≥ 0. @throws {InvalidInput} naming the option, if it is not a duration, or over 100 years. */
+export function checkDuration(what: string, text: unknown): number {
   try {
     return toMs(shown(text) as DurationText); // refused as text: other values need not have one
   } catch (cause) {

@@ -20,6 +20,25 @@ function methods(store: object): number {
   );
 }
 
+test.each<[string, () => unknown, string]>([
+  ["no store", () => createRuntime({} as never), "store"],
+  ["a store that is none", () => createRuntime({ store: {} as never }), "store"],
+  ["jobs that are no list", () => createRuntime({ store: memory(), jobs: {} as never }), "jobs"],
+  [
+    "a job that its import left undefined",
+    () => createRuntime({ store: memory(), jobs: [undefined as never] }),
+    "jobs",
+  ],
+  ["a url that is not set", () => postgres({ url: undefined as never }), "url"],
+  ["no connections", () => postgres({ url: "postgres://127.0.0.1/app", max: 0 }), "max"],
+  ["a misspelt option", () => postgres({ url: "postgres://127.0.0.1/app", shema: "jobs" } as never), "shema"],
+  ["nothing to configure", () => configure(undefined as never), "configure"],
+  ["no listener", () => createRuntime({ store: memory() }).events.on({}, undefined as never), "listener"],
+  ["no filter", () => createRuntime({ store: memory() }).events.on((() => 1) as never, () => 1), "a filter of events"],
+])("%s is refused, and the option is named", (_, call, path) => {
+  expect(call).toThrow(expect.objectContaining({ code: "INVALID_INPUT", path }));
+});
+
 test("a store must have 14 methods, and one that has them all has 31", () => {
   const { add: _, ...all } = memory();
 

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { InvalidInput } from "../../../sdk/port/error.ts";
+import { InvalidInput, invalid } from "../../../sdk/port/error.ts";
+import { checkFlag, checkKeys, checkWhole } from "../../../sdk/port/option.ts";
 import { guard } from "../guard.ts";
 import type { Guarded } from "../port.ts";
 import { adder } from "./add.ts";
@@ -33,19 +34,27 @@ export interface PostgresOptions {
   readonly skew?: boolean | undefined;
 }
 
+const optionKeys = new Set(["url", "schema", "max", "prepare", "migrate", "skew"]);
+
 /** A store in PostgreSQL ≥ 13. Connects at `open`, or at the first call.
  *  @throws {InvalidInput} for an invalid URL or schema name */
 export function postgres(options: PostgresOptions): Guarded {
+  checkKeys("postgres", options, optionKeys);
   const schema = schemaName(options.schema ?? "tasker");
+  if (typeof options.url !== "string")
+    throw invalid("url", "postgres() was given no url; is the variable that it comes from set?");
   if (!/^postgres(ql)?:\/\//.test(options.url) || !URL.canParse(options.url))
     throw new InvalidInput(
       `database URL "${redact(options.url)}" is not one of Postgres; write it like "postgres://user:password@host:5432/database"`,
     );
+  const { max = 3, prepare } = options;
+  checkWhole("max", max, 1);
+  if (prepare !== undefined) checkFlag("prepare", prepare);
   const name = `${placeOf(options.url)} schema ${schema}`;
-  const pool = openPool({ url: options.url, max: options.max ?? 3, prepare: options.prepare, name });
+  const pool = openPool({ url: options.url, max, prepare, name });
   const text = sql(schema, options.skew ?? false);
   const known = new Lanes(pool, text);
-  const heard = new Listener(options.url, text.channel, options.prepare === true);
+  const heard = new Listener(options.url, text.channel, prepare === true);
   const add = adder(pool, text, known);
   const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;

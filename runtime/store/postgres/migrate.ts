@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { InvalidInput, StoreUnusable } from "../../../sdk/port/error.ts";
+import { shown } from "../../../sdk/port/option.ts";
 import { first } from "./migration/001.ts";
 import { second } from "./migration/002.ts";
 import { third } from "./migration/003.ts";
@@ -42,9 +43,9 @@ end $$`;
 /** Checks the name of a schema, which becomes part of statements.
  *  @throws {InvalidInput} */
 export function schemaName(schema: string): string {
-  if (/^[a-z_][a-z0-9_]{0,39}$/.test(schema)) return schema;
+  if (typeof schema === "string" && /^[a-z_][a-z0-9_]{0,39}$/.test(schema)) return schema;
   throw new InvalidInput(
-    `schema "${schema}" is not a plain name; use lower-case letters, digits and _, starting with a letter, at most 40`,
+    `schema "${shown(schema)}" is not a plain name; use lower-case letters, digits and _, starting with a letter, at most 40`,
   );
 }
 

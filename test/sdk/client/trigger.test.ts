@@ -4,6 +4,7 @@ import { close, configure } from "../../../sdk/client/config.ts";
 import { InvalidInput, InvalidPayload, JobNotFound, KeyConflict, NotStorable } from "../../../sdk/port/error.ts";
 import { defineJob } from "../../../sdk/job.ts";
 import { jsonSchemaOf } from "../../../sdk/define/schema.ts";
+import type { AnyJob } from "../../../sdk/client/job.ts";
 import type { TriggerOptions } from "../../../sdk/client/option.ts";
 import { trigger } from "../../../sdk/client/trigger.ts";
 import type { NewRun } from "../../../sdk/port/target.ts";
@@ -20,6 +21,13 @@ const remind = defineJob({
   handler: () => 1,
 });
 const payload = { userId: "u1" };
+
+/** What throws whatever is done with it. */
+function revoked<T extends object>(of: T): T {
+  const { proxy, revoke } = Proxy.revocable(of, {});
+  revoke();
+  return proxy;
+}
 
 let to: Recorder;
 beforeEach(() => configure({ store: (to = recorder()) }));
@@ -87,8 +95,7 @@ describe("job.trigger", () => {
   });
 
   test("refuses a payload that can't even be read", async () => {
-    const { proxy, revoke } = Proxy.revocable(payload, {});
-    revoke();
+    const proxy = revoked(payload);
 
     await expect(remind.trigger(proxy)).rejects.toThrow(NotStorable);
     expect(await remind.batchTrigger([{ payload: proxy }])).toEqual([expect.any(NotStorable)]);
@@ -151,6 +158,11 @@ describe("job.trigger", () => {
     ["a timeout of zero", { timeout: "0s" }, "timeout"],
     ["attempts out of range", { retry: { attempts: 0 } }, "retry.attempts"],
     ["a retry function", { retry: () => "1s" }, "retry"],
+    ["a misspelt option of retry", { retry: { attempt: 9 } }, "attempt"],
+    ["a delay of retry that is none", { retry: { delay: "soon" } }, "retry.delay"],
+    ["a misspelt option of a key", { idempotencyKey: { key: "k", onConflit: "replace" } }, "onConflit"],
+    ["a key without a text", { idempotencyKey: { key: Object.create(null) } }, "idempotencyKey"],
+    ["tags that can't be read", { tags: revoked([]) }, "tags"],
     ["an unknown option", { dealy: "5s" }, "dealy"],
     ["a tx that is none", { tx: "tx" }, "tx"],
   ])("refuses %s", async (_, options, path) => {
@@ -285,8 +297,25 @@ describe("job.batchTrigger", () => {
     expect(to.adds.map((add) => add.tx)).toEqual([tx]);
   });
 
-  test("what is no list is refused", async () => {
-    await expect(remind.batchTrigger({} as never)).rejects.toThrow(InvalidInput);
+  test.each<[string, unknown, unknown]>([
+    ["what is not a list", {}, {}],
+    ["options that are meant for each item", [{ payload }], { delay: "1h" }],
+    ["options that are null", [{ payload }], null],
+  ])("refuses %s", async (_, items, options) => {
+    await expect(remind.batchTrigger(items as never, options as never)).rejects.toThrow(InvalidInput);
+    expect(to.adds).toEqual([]);
+  });
+
+  test("a hole, and an item whose options are no object, fail alone", async () => {
+    const items = [{ payload, options: "1h" }, , { payload }];
+
+    const answers = await remind.batchTrigger(items as never);
+
+    expect(answers).toEqual([
+      expect.any(InvalidInput),
+      expect.any(InvalidInput),
+      expect.objectContaining({ id: "run_1" }),
+    ]);
   });
 });
 
@@ -334,6 +363,13 @@ describe("trigger by id", () => {
     });
     await expect(trigger("remind")).rejects.toThrow(InvalidPayload);
     expect(to.adds).toEqual([]);
+  });
+
+  test("refuses a payload that can't be read, and an id that is not a text", async () => {
+    configure({ store: (to = recorder({ find: { jobs: async () => [published] } })) });
+
+    await expect(trigger<AnyJob>("remind", revoked({}))).rejects.toThrow(NotStorable);
+    await expect(trigger<AnyJob>(revoked({}) as never, payload)).rejects.toThrow(JobNotFound);
   });
 
   test("a job without a JSON Schema takes any payload", async () => {

@@ -205,8 +205,10 @@ export class Fleet {
       const timer = setTimeout(() => {
         crew.child.kill();
         const what = crew.blocked === null ? "a wait for something that does not come" : "an endless loop";
-        const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, while ${[...crew.open].map((file) => relative(process.cwd(), file)).join(", ") || lastOf(crew)} is imported`;
-        resolve({ failure: aFailure(message, lastOf(crew), crew.blocked) });
+        const blocking = [...crew.open].filter((file) => crew.blocked?.includes(file));
+        const files = blocking.length > 0 ? blocking : crew.open.size > 0 ? [...crew.open] : [lastOf(crew)];
+        const message = `the job files are not loaded after ${loadMs / 1000} s: ${what}, during the import of ${files.map((file) => relative(process.cwd(), file)).join(", ")}`;
+        resolve({ failure: aFailure(message, files.at(-1)!, crew.blocked) });
       }, loadMs);
       const done = (answer: Loaded | { readonly failure: Failure }): void => {
         clearTimeout(timer);

@@ -191,5 +191,5 @@ guard(blockedMs, (stack) => writeSync(4, `${JSON.stringify({ blocked: stack })}\
 process.on("message", (ask: Ask) => void answer(ask));
 process.on("disconnect", () => exit(0)); // dev is gone
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined); // Ctrl-C reaches the whole group: dev decides
+// A rejection that nobody handles comes here, too, unless a handler left it behind: the runtime logs those.
 process.on("uncaughtException", (error) => tell({ tell: "stray", failure: failureOf(error) }));
-process.on("unhandledRejection", (error) => tell({ tell: "stray", failure: failureOf(error) }));

@@ -205,16 +205,18 @@ describe("broken code", () => {
     "an endless loop is told with the file that loops, and the last good code serves",
     { timeout: 60_000 },
     async () => {
+      save("jobs/zoo.ts", job("zoo", answers)); // its import is under way, too
       const dev = await started();
 
-      save("lib/word.ts", `export const word = "";\nfor (;;);`);
-      await said(dev, "endless loop");
+      save("jobs/loop.ts", `import "../lib/word.ts";\nfor (;;);`);
+      await said(dev, "endless loop, during the import of jobs/loop.ts;");
       const meanwhile = await answer();
+      rmSync(join(cwd, "jobs/loop.ts"));
       word("fixed");
       await said(dev, "Reloaded");
 
       expect(meanwhile).toBe("one");
-      expect(dev.out()).toMatch(/lib\/word\.ts:2:\d+\n[^]*> 2 \| for/);
+      expect(dev.out()).toMatch(/file=jobs\/loop\.ts[^]*jobs\/loop\.ts:2:\d+\n[^]*> 2 \| for/);
       expect(await answer()).toBe("fixed");
     },
   );
@@ -243,6 +245,26 @@ describe("broken code", () => {
       expect(await result(id)).toBe("one");
     },
   );
+});
+
+test("a promise that a handler left behind is told once, as production tells it, and one of other code as what ends a process there", async () => {
+  save(
+    "jobs/all.ts",
+    `${job("hello", `void Promise.reject(new Error("from the handler")); return word;`)}
+     const go = new URL("../go", import.meta.url);
+     const timer = setInterval(() => { if (has(go)) { clearInterval(timer); void Promise.reject(new Error("from elsewhere")); } }, 10);
+     import { existsSync as has } from "node:fs";`,
+  );
+  const dev = await started();
+
+  await result(await trigger());
+  await said(dev, "left behind");
+  expect(dev.out()).not.toContain("nobody catches");
+  save("go", "");
+  await said(dev, "nobody catches");
+
+  expect(dev.out().split("Error: from the handler")).toHaveLength(2);
+  expect(dev.out()).toMatch(/nobody catches[^]*Error: from elsewhere/);
 });
 
 test(

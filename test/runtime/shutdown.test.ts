@@ -212,7 +212,7 @@ describe("start", () => {
   });
 
   test("refuses options that can't be right", () => {
-    expect(() => idleBench({ slots: -1 })).toThrow(/slots -1/);
+    expect(() => idleBench({ slots: -1 })).toThrow(/slots "-1"/);
     expect(() => idleBench({ poll: "5s" })).toThrow(/poll "5s" is not less than a quarter of lease "15s"/);
     expect(() => idleBench({ queues: { mail: { concurrency: 0 } } })).toThrow(/queues.mail.concurrency 0/);
   });

@@ -67,7 +67,7 @@ export const resume = deed({
   examples: ["tasker resume run_2n9c", "tasker resume --queue mail --since 1d --yes"],
 });
 
-/** `tasker retry`: makes failed runs pending again, attempts counting from 1. */
+/** `tasker retry`: makes failed runs pending again, with all that their policy allows. */
 export const retry = deed({
   verb: "retry",
   past: "made pending again",

@@ -130,13 +130,18 @@ function attemptTable(attempts: readonly Attempt[], paint: Colors): string {
   const columns: Column<Attempt>[] = [
     { title: "N", cell: (row) => row.n, align: "right" },
     { title: "OUTCOME", cell: (row) => row.outcome },
-    { title: "STARTED", cell: (row) => row.startedAt?.toISOString() ?? "never" },
+    { title: "STARTED", cell: startOf },
     { title: "TOOK", cell: span, align: "right" },
     { title: "NODE", cell: (row) => row.node ?? "" },
     { title: "NEXT", cell: (row) => row.retryAt?.toISOString() ?? "" },
     { title: "ERROR", cell: (row) => row.error?.message ?? "", paint: () => paint.red },
   ];
   return table(attempts, columns, paint.dim);
+}
+
+/** A crash may have come before the start was told. */
+function startOf({ startedAt, outcome }: Attempt): string {
+  return startedAt?.toISOString() ?? (outcome === "crashed" ? "unknown" : "never");
 }
 
 function logLine(line: LogLine, paint: Colors): string {

@@ -34,8 +34,8 @@ export interface Tools {
 const done = { to: "completed", result: null, reason: null, note: null } as const satisfies Outcome;
 const nothing: Ending = { how: "returned", result: null };
 
-/** What becomes of a run after an attempt ended so. Pure but for the policy's jitter; never throws. `attempt` counts from 1. */
-export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outcome {
+/** What becomes of a run after an attempt ended so. Pure but for the policy's jitter; never throws. `spent` counts this attempt, too. */
+export function next(ending: Ending, spent: number, policy: RetryPolicy): Outcome {
   if (ending.how === "returned") return ending.result === null ? done : { ...done, result: ending.result };
   const { how, error } = ending;
   if (how === "stopped")
@@ -46,7 +46,7 @@ export function next(ending: Ending, attempt: number, policy: RetryPolicy): Outc
     if (code === "SNOOZE")
       return { to: "pending", delayMs: delayOf(error) ?? 0, spent: false, outcome: "snoozed", error: null };
   }
-  const delayMs = how === "refused" ? null : nextDelayMs(policy, attempt, error);
+  const delayMs = how === "refused" ? null : nextDelayMs(policy, spent, error);
   const kind = how === "timeout" ? "timeout" : "error";
   return delayMs === null
     ? { to: "failed", reason: kind, error: errorRecord(error) }

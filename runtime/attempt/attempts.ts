@@ -296,9 +296,9 @@ function timeoutOf({ job, lease: { options } }: Leased): number {
 }
 
 /** What becomes of the run. Whatever a policy or an error does, the attempt ends: else its slot would never come back. */
-function outcomeOf(ending: Ending, { attempt, begun }: Leased): Outcome {
+function outcomeOf(ending: Ending, { lease, begun }: Leased): Outcome {
   try {
-    return next(ending, attempt, begun!.retry);
+    return next(ending, lease.spent + 1, begun!.retry);
   } catch (error) {
     return { to: "failed", reason: "error", error: errorRecord(error) };
   }

@@ -58,8 +58,6 @@ export class Leased {
   lease: Lease;
   /** Kept for the heap that it is in, if any. */
   place = 0;
-  /** The attempt that this lease is for, counted from 1. */
-  readonly attempt: number;
   readonly limit: Limit;
   /** When the claim was answered, and when the lease ends at the latest unless it is held; ticks. */
   readonly claimedAt: number;
@@ -86,13 +84,17 @@ export class Leased {
     about: { readonly claimedAt: number; readonly deadline: number; readonly rank: number; readonly suspect: boolean },
   ) {
     this.lease = lease;
-    this.attempt = lease.attempt + 1;
     this.limit = limit;
     this.job = job;
     this.claimedAt = about.claimedAt;
     this.deadline = about.deadline;
     this.rank = about.rank;
     this.suspect = about.suspect;
+  }
+
+  /** The attempt that this lease is for, counted from 1. */
+  get attempt(): number {
+    return this.lease.attempt + 1;
   }
 
   /** Whether its outcome is on its way to the store. */
@@ -110,11 +112,11 @@ export class Leased {
     return this.lease.options?.hook ? noHooks : this.job.hooks;
   }
 
-  /** Goes on under a newer lease of the same attempt; the store refuses the older one from now on. Answers false, and changes
-   *  nothing, if another attempt was made meanwhile, or the input is another. */
+  /** Goes on under a newer lease; the store refuses the older one from now on. Answers false, and changes nothing, if another attempt
+   *  was spent meanwhile, or the input is another. */
   renew(lease: Lease): boolean {
-    const { attempt, input } = this.lease;
-    if (lease.attempt !== attempt || lease.input.json !== input.json || lease.input.meta !== input.meta) return false;
+    const { spent, input } = this.lease;
+    if (lease.spent !== spent || lease.input.json !== input.json || lease.input.meta !== input.meta) return false;
     this.lease = lease;
     this.tenure = "own";
     return true;

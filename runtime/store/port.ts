@@ -38,9 +38,12 @@ export interface Lease
   readonly dueMs: number;
   readonly createdMs: number;
   readonly expiresMs: number | null;
-  /** Attempts already spent; the coming one is `attempt + 1`. */
+  /** Attempts that have ended, however they did; the coming one is number `attempt + 1`. */
   readonly attempt: number;
-  /** How often a node died while it held this run. If not 0, its start is recorded before its handler is called. */
+  /** Attempts of these that count towards `retry.attempts`: failures since the last retry by hand. */
+  readonly spent: number;
+  /** How often a node died, or did not renew its lease in time, while it held this run. If not 0, its start is recorded before its handler is
+   *  called. */
   readonly crashes: number;
   /** A cancel was requested before the claim: settle it as canceled. */
   readonly canceling: boolean;

@@ -38,7 +38,8 @@ export interface Context {
   readonly run: ContextRun;
   /** Null unless a schedule made the run. */
   readonly schedule: ContextSchedule | null;
-  /** Counts from 1. */
+  /** The number of this attempt, from 1. Every start counts, also one that crashed, was put off or was given back; `retry.attempts` limits
+   *  failures alone. */
   readonly attempt: number;
   /** Aborts at the timeout, on cancel, when the lease is lost, and when the grace of a shutdown ends. */
   readonly signal: AbortSignal;

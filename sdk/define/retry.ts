@@ -9,7 +9,7 @@ import { asError } from "../port/text.ts";
 
 /** How often and when to try again. */
 export interface RetryOptions {
-  /** All tries, the first included: 1–1000, 3 by default. */
+  /** How many may fail, the first included: 1–1000, 3 by default. A crash is not one of them; `crashes` limits those. */
   readonly attempts?: number | undefined;
   /** `exponential` (default) doubles the delay after each attempt. */
   readonly backoff?: "fixed" | "exponential" | undefined;
@@ -21,9 +21,10 @@ export interface RetryOptions {
   readonly jitter?: boolean | undefined;
 }
 
-/** Asked after each failed attempt (counted from 1): the delay before the next one, or false for no more. At most 1000
- *  attempts. If it throws or answers anything else, the default policy decides in its place. */
-export type RetryDelay = (attempt: number, error: Error) => DurationText | false;
+/** Asked after each failed attempt: the delay before the next one, or false for no more. `failures` counts from 1, and at most to 1000;
+ *  attempts that crashed, were put off or were given back are not among them. If it throws or answers anything else, the default policy
+ *  decides in its place. */
+export type RetryDelay = (failures: number, error: Error) => DurationText | false;
 
 export const mostAttempts = 1000;
 const optionKeys: ReadonlySet<string> = new Set<keyof RetryOptions>([
@@ -87,7 +88,7 @@ export function merge(policy: RetryPolicy, over: RunOptions["retry"]): RetryPoli
 }
 
 /** Milliseconds until the next attempt, or null for none. Pure but for `random` (0 ≤ x < 1); never throws.
- *  `spent` counts attempts, the one that just failed included. An AbortError or a payload that its schema refuses ends
+ *  `spent` counts failed attempts, the one that just failed included. An AbortError or a payload that its schema refuses ends
  *  it; a RetryAfterError says its own delay. */
 export function nextDelayMs(
   policy: RetryPolicy,

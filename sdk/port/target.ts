@@ -107,9 +107,9 @@ export interface RunRecord {
   readonly finishedAt: Date | null;
   /** The name of the node that has it, or had it last; null before. */
   readonly node: string | null;
-  /** Attempts begun and ended; the running one counts once it has ended. */
+  /** Attempts that have ended, however they did: the number of the latest. The running one counts once it has ended. */
   readonly attempt: number;
-  /** How often a node died while it held the run. */
+  /** How often a node died, or did not renew its lease in time, while it held the run. */
   readonly crashes: number;
   /** That of the latest lease; 0 before the first. */
   readonly token: number;
@@ -138,7 +138,7 @@ export interface Progress {
   readonly detail: string | null;
 }
 
-/** One ended attempt that did not complete the run. `n` counts from 1; a retry by hand starts again at 1, so `token` is the key. */
+/** One ended attempt that did not complete the run. `n` counts the run's attempts from 1, also over a retry by hand. */
 export interface AttemptRecord {
   readonly run: number;
   readonly token: number;
@@ -302,7 +302,7 @@ export type Act = {
 export interface Desk {
   cancel(ids: readonly number[], reason?: Reason): Promise<readonly Act[]>;
   /** Runs that ended so become pending again, with their history. Canceled ones: at their instant or now, with the attempts that they had.
-   *  Failed ones: now, attempts counting from 1 again. */
+   *  Failed ones: now, with all that their policy allows again. */
   revive(ids: readonly number[], from: "failed" | "canceled"): Promise<readonly Act[]>;
   /** Pending runs only. The node of a leased one that is not known to have started is asked to give it back. */
   edit(id: number, edit: Edit): Promise<Act>;

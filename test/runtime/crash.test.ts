@@ -17,6 +17,30 @@ async function crash(bench: Bench, ids: readonly number[], count: number): Promi
 }
 
 describe("a run whose node has died", () => {
+  test("has a number for each attempt, which the context, events, lines and records share; crashes spend none", async () => {
+    const seen: unknown[] = [];
+    const handler = vi.fn((_payload: unknown, ctx: { readonly attempt: number }) => {
+      seen.push(ctx.attempt);
+      throw new Error("boom");
+    });
+    const bench = idleBench({ jobs: [aJob(handler)] });
+    bench.runtime.events.on({ types: ["run.started"] }, (event) => seen.push("attempt" in event && event.attempt));
+    const id = await addOne(bench.store);
+    await crash(bench, [id], 2);
+
+    await bench.runtime.start();
+    await bench.pass(10_000);
+
+    const records = (await bench.store.find.attempts({ run: id })).items;
+    expect(records.map(({ n, outcome }) => `${n} ${outcome}`).toSorted()).toEqual([
+      ...["1 crashed", "2 crashed", "3 error", "4 error", "5 error"],
+    ]);
+    expect(seen).toEqual([3, 3, 4, 4, 5, 5]);
+    const failures = bench.lines.filter(({ message }) => message.startsWith("Run failed"));
+    expect(failures.map(({ fields }) => fields.attempt)).toEqual([3, 4, 5]);
+    expect(await bench.get(id)).toMatchObject({ status: "failed", reason: "error", attempt: 5, crashes: 2 });
+  });
+
   test("has its next start recorded before its handler is called", async () => {
     const order: string[] = [];
     const bench = idleBench({ jobs: [aJob(() => order.push("handler"))] }, (store) =>
@@ -118,7 +142,7 @@ describe("a run whose node has died", () => {
     expect(claim.mock.calls.length).toBeLessThan(20);
     const released = settle.mock.calls.filter(([batch]) => batch.some(({ outcome }) => outcome.to === "released"));
     expect(released).toHaveLength(1);
-    expect(await bench.get(ids[59]!)).toMatchObject({ attempt: 0, crashes: 2 });
+    expect(await bench.get(ids[59]!)).toMatchObject({ attempt: 2, crashes: 2 });
   });
 
   test("holds up no other job, though 200 such runs are ahead of it", async () => {

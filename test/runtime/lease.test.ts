@@ -297,8 +297,8 @@ describe("a run that this process leases anew while it is still here", () => {
     await turns();
 
     expect(during).toEqual([1]);
-    expect(attempts).toEqual([1, 1]);
-    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2 });
+    expect(attempts).toEqual([1, 2]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 2, token: 2 });
   });
 });
 

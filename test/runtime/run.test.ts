@@ -410,7 +410,7 @@ describe("the context", () => {
     expect(starts[1]! - starts[0]!).toBe(1300);
   });
 
-  test("a snooze costs no attempt", async () => {
+  test("a snooze is numbered as an attempt, and spends none", async () => {
     const attempts: number[] = [];
     const bench = await aBench({
       jobs: [
@@ -423,8 +423,8 @@ describe("the context", () => {
     const id = await bench.add();
     await bench.pass(60_000);
 
-    expect(attempts).toEqual([1, 1, 1, 1, 1]);
-    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1 });
+    expect(attempts).toEqual([1, 2, 3, 4, 5]);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 5 });
   });
 
   test("that has started once does not expire", async () => {

@@ -51,7 +51,7 @@ describe("stop", () => {
     await moving(bench.clock, bench.runtime.stop({ grace: "50ms" }));
 
     expect(reasons).toEqual([expect.any(Stopping)]);
-    expect(await bench.get(id)).toMatchObject({ status: "pending", attempt: 0, crashes: 0 });
+    expect(await bench.get(id)).toMatchObject({ status: "pending", attempt: 1, crashes: 0 });
   });
 
   test("keeps the result of a handler that ends well after it was told", async () => {

@@ -287,7 +287,7 @@ test("a claim passes by runs that crashed too often for it; one whose lease ran 
   const job = "suspect";
   const [often, lapsed, never] = (await store.add([1, 2, 3].map(() => aRun({ job })))).map((one) => (one as Added).id);
   await client.query("update tasker.runs set crashes = 2 where id = $1", [often]);
-  await client.query("update tasker.runs set token = 1, node = 1, lease_until = 'epoch' where id = $1", [lapsed]);
+  await client.query("update tasker.runs set token = 1, node = 0, lease_until = 'epoch' where id = $1", [lapsed]);
   const claims = [{ crashesBelow: 1 }, { crashesBelow: 2, order: "oldest" }, {}] as const;
 
   const brought: (readonly number[])[] = [];

@@ -95,7 +95,7 @@ function end(state: State, row: Row, reason: Reason): Act["done"] {
 function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"] {
   if (row.end?.status !== from || !retakeKey(state, row)) return "refused";
   const nowMs = state.now();
-  const afresh = from === "failed" && { dueMs: nowMs, attempt: 0, crashes: 0 };
+  const afresh = from === "failed" && { dueMs: nowMs, spent: 0, crashes: 0 };
   makePending(state, row, Math.max(nowMs, row.dueMs), { ...afresh, end: null });
   return "done";
 }

@@ -18,6 +18,8 @@ export interface Row extends Pick<RunRecord, Same> {
   readonly readyMs: number;
   /** Null without a ttl, and after a start. */
   readonly expiresMs: number | null;
+  /** Of its attempts, those that count towards `retry.attempts`. */
+  readonly spent: number;
   readonly node: number | null;
   /** The end of its own lease, or null. */
   readonly leaseUntil: number | null;

@@ -80,7 +80,7 @@ function ours(state: State, { id, token }: Fence): Row | null {
 }
 
 function take(state: State, claim: Claim): readonly Row[] {
-  const [nowMs, { queues }] = [state.now(), claim];
+  const [nowMs, { node, queues }] = [state.now(), claim];
   const endMs = nowMs + claim.aheadMs;
   const selects = (queue: string): boolean =>
     "only" in queues ? queues.only.includes(queue) : !queues.not.includes(queue);
@@ -93,8 +93,12 @@ function take(state: State, claim: Claim): readonly Row[] {
   const taken = [...new Set(free)].slice(0, claim.limit);
   const turn = next(state, "claim");
   for (const row of taken) {
-    const [crashes, token, leaseUntil] = [crashesOf(row), row.token + 1, nowMs + claim.ttlMs];
-    patch(state, row, { crashes, token, node: claim.node, leaseUntil, startedMs: null, back: false });
+    const [crashes, token, leaseUntil] = [crashesOf(row, node), row.token + 1, nowMs + claim.ttlMs];
+    if (isLapsed(row, node)) {
+      recordAttempt(state, row, { outcome: "crashed", error: null, retryMs: nowMs });
+      patch(state, row, { attempt: row.attempt + 1 });
+    }
+    patch(state, row, { crashes, token, node, leaseUntil, startedMs: null, back: false });
     state.turns.set(laneOf(row), turn);
   }
   return taken;
@@ -121,18 +125,23 @@ function inTurns(state: State, lanes: readonly Lane[], endMs: number, claim: Cla
 }
 
 /** The first runs of a lane that the claim may take. */
-function freeIn({ free }: Lane, endMs: number, { limit, crashesBelow = Infinity }: Claim): readonly Row[] {
+function freeIn({ free }: Lane, endMs: number, { node, limit, crashesBelow = Infinity }: Claim): readonly Row[] {
   const rows: Row[] = [];
   for (const row of free.upTo(endMs)) {
     if (rows.length >= limit) break;
-    if (crashesOf(row) < crashesBelow) rows.push(row);
+    if (crashesOf(row, node) < crashesBelow) rows.push(row);
   }
   return rows;
 }
 
-/** How often a free run has crashed. One whose lease ran out: its node is gone; whether the run did it, nobody knows. */
-function crashesOf({ crashes, leaseUntil, node }: Row): number {
-  return leaseUntil === null || node === null ? crashes : Math.max(crashes, 1);
+/** How often a free run has crashed. One whose lease ran out: whether the run did it, nobody knows. */
+function crashesOf(row: Row, claimer: number): number {
+  return isLapsed(row, claimer) ? Math.max(row.crashes, 1) : row.crashes;
+}
+
+/** Whether the lease of a free run ran out, and its node is not the one that claims it, which lives. */
+function isLapsed({ leaseUntil, node }: Row, claimer: number): boolean {
+  return leaseUntil !== null && node !== null && node !== claimer;
 }
 
 function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken | Error {
@@ -145,8 +154,8 @@ function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken
 }
 
 function leaseOf(row: Row): Lease {
-  const { id, token, job, queue, priority, dueMs, createdMs, expiresMs, attempt, crashes, input, tags, key, options } =
-    row;
+  const { id, token, job, queue, priority, dueMs, createdMs, expiresMs, attempt, spent, crashes } = row;
+  const { input, tags, key, options } = row;
   return {
     id,
     token,
@@ -157,6 +166,7 @@ function leaseOf(row: Row): Lease {
     createdMs,
     expiresMs: crashes === 0 ? expiresMs : null, // it may have started before
     attempt,
+    spent,
     crashes,
     input,
     tags,
@@ -194,7 +204,8 @@ function missed(row: Row | undefined, { token, outcome }: Settlement): Settled {
 function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extract<Outcome, { to: "pending" }>): void {
   const retryMs = Math.ceil(state.now() + delayMs);
   recordAttempt(state, row, { outcome, error, retryMs });
-  makePending(state, row, retryMs, { attempt: row.attempt + (spent ? 1 : 0), dueMs: retryMs, expiresMs: null });
+  const counts = { attempt: row.attempt + 1, spent: row.spent + (spent ? 1 : 0) };
+  makePending(state, row, retryMs, { ...counts, dueMs: retryMs, expiresMs: null });
 }
 
 function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }>, { hooks }: Settlement): void {
@@ -203,7 +214,7 @@ function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }
   const isStarted = row.startedMs !== null;
   if (status === "canceled" && isStarted) recordAttempt(state, row, { outcome: "canceled", error, retryMs: null });
   if (status === "failed" && reason !== "expired") recordAttempt(state, row, { outcome: reason, error, retryMs: null });
-  if (isStarted) patch(state, row, { attempt: row.attempt + 1 });
+  if (isStarted) patch(state, row, { attempt: row.attempt + 1, spent: row.spent + 1 });
   const [result, note] =
     status === "completed" ? [outcome.result && frozen(outcome.result), outcome.note] : [null, null];
   finish(state, row, { status, reason, result, error, note }, hooks);
@@ -268,14 +279,14 @@ function recover(state: State, row: Row, maxCrashes: number): "recovered" | "cra
   const [token, readyMs] = [row.token + 1, Math.max(state.now(), row.dueMs)];
   if (row.ask !== null) {
     if (isStarted) recordAttempt(state, row, { outcome: "canceled", error: null, retryMs: null });
-    patch(state, row, { crashes, token });
+    patch(state, row, { crashes, token, attempt: row.attempt + (isStarted ? 1 : 0) });
     cancel(state, row, row.ask);
     return "canceled";
   }
   const isOver = isStarted && crashes >= maxCrashes;
   const error = isOver ? crashed(crashes) : null;
   recordAttempt(state, row, { outcome: "crashed", error, retryMs: isOver ? null : readyMs });
-  patch(state, row, { crashes, token });
+  patch(state, row, { crashes, token, attempt: row.attempt + 1 });
   if (isOver) finish(state, row, { status: "failed", reason: "crashed", result: null, error, note: null });
   else makePending(state, row, readyMs);
   return isOver ? "crashed" : "recovered";

@@ -161,6 +161,7 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
     readyMs: run.dueMs ?? nowMs,
     expiresMs: null,
     attempt: 0,
+    spent: 0,
     crashes: 0,
     token: 0,
     node: null,

@@ -185,6 +185,7 @@ function leaseOf(row: Row, lane: Lane): Lease {
     createdMs: Number(row[at.createdMs]),
     expiresMs: row[at.expiresMs] === null ? null : Number(row[at.expiresMs]),
     attempt: Number(row[at.attempt]),
+    spent: Number(row[at.spent]),
     crashes: Number(row[at.crashes]),
     canceling: row[at.canceling] === "t",
     input: { json: row[at.input]!, meta: row[at.input + 1]! },

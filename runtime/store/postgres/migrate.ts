@@ -5,6 +5,7 @@ import { first } from "./migration/001.ts";
 import { second } from "./migration/002.ts";
 import { third } from "./migration/003.ts";
 import { fourth } from "./migration/004.ts";
+import { fifth } from "./migration/005.ts";
 import { withClient, type Pool } from "./pool.ts";
 
 export interface MigrateOptions {
@@ -27,6 +28,7 @@ const texts = new Map([
   ["002", second],
   ["003", third],
   ["004", fourth],
+  ["005", fifth],
 ]);
 
 export const names: readonly string[] = [...texts.keys()];

@@ -102,6 +102,7 @@ function leaseOf({ id, run }: ForNode, dueMs: number): Lease {
     createdMs: dueMs,
     expiresMs: run.ttlMs === null ? null : dueMs + run.ttlMs,
     attempt: 0,
+    spent: 0,
     crashes: 0,
     canceling: false,
     input: run.input,

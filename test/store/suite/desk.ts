@@ -241,7 +241,7 @@ function reviving(setup: () => Promise<Setup>): void {
     ]);
   });
 
-  test("a failed run that is retried is due now, and counts from the start", async () => {
+  test("a failed run that is retried is due now, and may fail as often as a new one", async () => {
     const { store, clock, node } = await setup();
     const taken = await leased(store, node);
     await store.runs.settle([settled(taken, again())]);
@@ -255,13 +255,13 @@ function reviving(setup: () => Promise<Setup>): void {
     expect(run).toMatchObject({
       status: "pending",
       reason: null,
-      attempt: 0,
+      attempt: 2,
       crashes: 0,
       error: null,
       finishedAt: null,
     });
     near(run.dueAt, clock.now());
-    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, token: 3, attempt: 0 });
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, token: 3, attempt: 2, spent: 0 });
   });
 
   test("a retried run keeps the records of its former attempts", async () => {
@@ -274,7 +274,7 @@ function reviving(setup: () => Promise<Setup>): void {
     const records = (await store.find.attempts({ run: id })).items;
     expect(records.map(({ n, token, error }) => [n, token, error!.message]).toSorted()).toEqual([
       [1, 1, "first"],
-      [1, 2, "second"],
+      [2, 2, "second"],
     ]);
   });
 

@@ -436,15 +436,43 @@ export function leasing(setup: () => Promise<Setup>): void {
 
   test("an expired lease is an anonymous crash, counted once however often it happens", async () => {
     const { store, clock, node } = await setup();
+    const nodes = [await store.nodes.join(aNode(), 600_000), node];
     await leased(store, node);
 
     const crashes = [];
     for (let i = 0; i < 3; i++) {
       await clock.advance("1m");
-      crashes.push(only(await lease(store, node)).crashes);
+      crashes.push(only(await lease(store, nodes[i % 2]!)).crashes);
     }
 
     expect(crashes).toEqual([1, 1, 1]);
+  });
+
+  test("an expired lease that another node takes over is an attempt on record, and none is spent", async () => {
+    const { store, clock, node } = await setup();
+    const other = await store.nodes.join(aNode({ name: "other" }), 600_000);
+    const first = await leased(store, node);
+    await clock.advance("1m");
+
+    const second = only(await lease(store, other));
+
+    expect(second).toMatchObject({ id: first.id, attempt: 1, spent: 0, crashes: 1 });
+    expect(await store.find.get(first.id)).toMatchObject({ attempt: 1, node: "other" });
+    const record = only((await store.find.attempts({ run: first.id })).items);
+    expect(record).toMatchObject({
+      ...{ n: 1, token: first.token, outcome: "crashed", node: "host:1" },
+      startedAt: null,
+    });
+    near(record.endedAt, clock.now());
+  });
+
+  test("an expired lease that its own node claims anew is no crash: the node lives", async () => {
+    const { store, clock, node } = await setup();
+    const { id } = await leased(store, node);
+    await clock.advance("1m");
+
+    expect(only(await lease(store, node))).toMatchObject({ id, token: 2, attempt: 0, crashes: 0 });
+    expect(await store.find.get(id)).toMatchObject({ attempt: 0, crashes: 0 });
   });
 
   test("a lease that ended in time is no crash", async () => {

@@ -182,18 +182,19 @@ export function settling(setup: () => Promise<Setup>): void {
     expect(after).toMatchObject({ id: taken.id, attempt: 1, token: 2, crashes: 0 });
   });
 
-  test("a snooze costs no attempt", async () => {
+  test("a snooze is an attempt that counts towards no limit of retries", async () => {
     const { store, clock, node } = await setup();
     const taken = await leased(store, node);
 
     await store.runs.settle([settled(taken, snoozed(600_000))]);
 
     const run = (await store.find.get(taken.id))!;
-    expect(run).toMatchObject({ status: "pending", attempt: 0 });
+    expect(run).toMatchObject({ status: "pending", attempt: 1 });
     near(run.dueAt, clock.nowMs() + 600_000);
+    await clock.advance("11m");
+    expect(only(await lease(store, node))).toMatchObject({ id: taken.id, attempt: 1, spent: 0 });
     expect(only((await store.find.attempts({ run: taken.id })).items)).toMatchObject({
-      outcome: "snoozed",
-      error: null,
+      ...{ n: 1, outcome: "snoozed", error: null },
     });
   });
 
@@ -204,12 +205,12 @@ export function settling(setup: () => Promise<Setup>): void {
     for (const outcome of [again(), snoozed(), again(), completed])
       await store.runs.settle([settled(only(await lease(store, node)), outcome)]);
 
-    expect(await store.find.get(id)).toMatchObject({ status: "completed", attempt: 3, token: 4 });
+    expect(await store.find.get(id)).toMatchObject({ status: "completed", attempt: 4, token: 4 });
     const records = (await store.find.attempts({ run: id })).items;
     expect(records.map(({ token, n, outcome }) => [token, n, outcome]).toSorted()).toEqual([
       [1, 1, "error"],
       [2, 2, "snoozed"],
-      [3, 2, "error"],
+      [3, 3, "error"],
     ]);
   });
 

@@ -13,6 +13,7 @@ import {
   only,
   release,
   settled,
+  snoozed,
 } from "../../kit/build.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
@@ -43,7 +44,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     expect(swept).toMatchObject({ recovered: [taken.id], crashed: [], expired: [] });
     const run = (await store.find.get(taken.id))!;
-    expect(run).toMatchObject({ status: "pending", crashes: 1, attempt: 0 });
+    expect(run).toMatchObject({ status: "pending", crashes: 1, attempt: 1 });
     expect(run.token).toBeGreaterThan(taken.token);
     const record = only((await store.find.attempts({ run: taken.id })).items);
     expect(record).toMatchObject({ run: taken.id, token: taken.token, n: 1, outcome: "crashed", node: "host:1" });
@@ -58,7 +59,7 @@ export function sweeping(setup: () => Promise<Setup>): void {
 
     await store.runs.sweep({ maxCrashes: 3 });
 
-    expect(only(await lease(store, other))).toMatchObject({ id, crashes: 1, attempt: 0 });
+    expect(only(await lease(store, other))).toMatchObject({ id, crashes: 1, attempt: 1, spent: 0 });
   });
 
   test("a dead node's late result is refused after the sweep, and hold, progress and release with it", async () => {
@@ -96,7 +97,33 @@ export function sweeping(setup: () => Promise<Setup>): void {
     expect(run.error!.message).toContain("3");
     expect(run.finishedAt).not.toBeNull();
     const records = (await store.find.attempts({ run: id })).items;
-    expect(records.map(({ outcome }) => outcome)).toEqual(["crashed", "crashed", "crashed"]);
+    expect(records.map(({ n, outcome }) => [n, outcome]).toSorted()).toEqual([
+      [1, "crashed"],
+      [2, "crashed"],
+      [3, "crashed"],
+    ]);
+    expect(run.attempt).toBe(3);
+  });
+
+  test("attempts are numbered by their place, whatever became of them, and only failures are spent", async () => {
+    const { store, clock, node } = await setup();
+    const id = await addOne(store);
+    await crash({ store, clock });
+    await store.runs.sweep({ maxCrashes: 3 });
+    for (const outcome of [again(), snoozed()])
+      await store.runs.settle([settled(only(await lease(store, node)), outcome)]);
+    await crash({ store, clock });
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    const fifth = only(await lease(store, node));
+    await store.runs.settle([settled(fifth, failed())]);
+
+    expect(fifth).toMatchObject({ attempt: 4, spent: 1, crashes: 2 });
+    const records = (await store.find.attempts({ run: id })).items.toSorted((a, b) => a.token - b.token);
+    expect(records.map(({ n, outcome }) => `${n} ${outcome}`)).toEqual([
+      ...["1 crashed", "2 error", "3 snoozed", "4 crashed", "5 error"],
+    ]);
+    expect(await store.find.get(id)).toMatchObject({ status: "failed", attempt: 5 });
   });
 
   test("the last node's late result is refused when its run has failed as crashed", async () => {
@@ -326,7 +353,8 @@ export function sweeping(setup: () => Promise<Setup>): void {
     await store.runs.sweep({ maxCrashes: 3 });
 
     expect(await statusOf(store, taken.id)).toBe("pending");
-    expect(only(await lease(store, node)).expiresMs).toBeNull();
+    const other = await store.nodes.join(aNode(), 30_000);
+    expect(only(await lease(store, other)).expiresMs).toBeNull();
   });
 
   test("a late result of a run that expired is refused", async () => {

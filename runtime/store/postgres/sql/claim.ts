@@ -7,7 +7,7 @@ import { free } from "./status.ts";
 export const claimed = shape({ rev: number, nowMs: number, tookMs: number });
 /** A leased run, or nulls. */
 export const taken = shape({
-  ...each(number, "id", "token", "lane", "readyMs", "dueMs", "createdMs", "attempt", "crashes"),
+  ...each(number, "id", "token", "lane", "readyMs", "dueMs", "createdMs", "attempt", "spent", "crashes"),
   expiresMs: maybe(number),
   canceling: flag,
   input: wire,
@@ -26,8 +26,9 @@ export const scanned = shape({
  *  limit · $6 ahead, ms · $7 only runs with fewer crashes */
 export function claims(part: Part) {
   const { schema: s, clock, now, ms, epoch, paused } = part;
-  // A lapsed lease: its node is gone.
-  const crashes = "case when r.lease_until is null or r.node is null then r.crashes else greatest(r.crashes, 1) end";
+  // A lapsed lease, but not the claimer's own: that node lives.
+  const lapsed = "(r.lease_until is not null and r.node is not null and r.node <> $3)";
+  const crashes = `case when ${lapsed} then greatest(r.crashes, 1) else r.crashes end`;
   const claimable = `r.state = 0 and ${free(part, "r")} and ${crashes} < $7::int`;
   /** Windows of the lanes: first of due runs, then of runs that fall due soon, so that these never displace due ones. The limits keep nothing
    *  out: they make a generic plan look as cheap as a custom one, which would be planned at each call. */
@@ -49,9 +50,11 @@ export function claims(part: Part) {
   const take = (ids: string) => `
   taken as (
     update ${s}.runs r
-    set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashes}
+    set lease_until = ${clock} + ${ms("$4")}, node = $3, token = token + 1, started_at = null, crashes = ${crashes},
+      attempt = attempt + case when ${lapsed} then ${s}.crashed(r.id, r.token, r.attempt + 1, r.lane, r.node, ${clock}) else 0 end,
+      unspent = unspent + ${lapsed}::int
     where r.id = any(array(${ids}))             -- an array is a fence: a join may lock more rows than $5
-    returning id, token, lane, due_at, created_at, expires_at, attempt, crashes, ask, input, meta, tags, key, options, ready_at)`;
+    returning id, token, lane, due_at, created_at, expires_at, attempt, unspent, crashes, ask, input, meta, tags, key, options, ready_at)`;
   const leases = `
   select ${claimed.select({
     rev: `(select rev from ${s}.config)`,
@@ -59,6 +62,7 @@ export function claims(part: Part) {
     tookMs: `${epoch(clock)} - ${epoch(now)}`,
   })},
     ${taken.from("t", {
+      spent: "t.attempt - t.unspent",
       readyMs: `floor(${epoch("t.ready_at")})`,
       dueMs: `ceil(${epoch("t.due_at")})`,
       createdMs: `ceil(${epoch("t.created_at")})`,

@@ -20,7 +20,7 @@ export function desk(part: Part) {
   const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned } = part;
   const held = leased(part, "r");
   /** Revives finished runs of a state, with new values. Each takes its key again; of several with one key, the first. */
-  const back = (was: number, run: { readonly due: string; readonly attempt: string; readonly crashes: string }) => `
+  const back = (was: number, run: { readonly due: string; readonly unspent: string; readonly crashes: string }) => `
   with found as materialized (
     select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
     from ${s}.history h
@@ -46,7 +46,7 @@ export function desk(part: Part) {
     part,
     {
       ...same("old", "id", "lane", "input", "meta", "tags", "key", "options", "progress"),
-      ...same("old", "created_at", "started_at", "replay_of", "token", "node"),
+      ...same("old", "created_at", "started_at", "replay_of", "token", "node", "attempt"),
       ready_at: `greatest(${run.due}, ${now})`,
       ...run,
     },
@@ -77,10 +77,10 @@ export function desk(part: Part) {
     ${hearers.select({ watched: "false", node: "node::text" })}, 0 from marked`,
 
     /** Revives canceled runs, at their instant or now. $1 ids */
-    resume: back(statusNumber.canceled, { due: "due_at", attempt: "attempt", crashes: "crashes" }),
+    resume: back(statusNumber.canceled, { due: "due_at", unspent: "unspent", crashes: "crashes" }),
 
-    /** Revives failed runs, now, with attempts counted from 1. $1 ids */
-    retryFailed: back(statusNumber.failed, { due: thisMs, attempt: "0", crashes: "0" }),
+    /** Revives failed runs, now, with all attempts unspent. $1 ids */
+    retryFailed: back(statusNumber.failed, { due: thisMs, unspent: "attempt", crashes: "0" }),
 
     /** The status of runs. $1 ids */
     status: `

@@ -43,7 +43,7 @@ export function ended(part: Part, end: End): string {
 function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
   const row = {
     ...same("r", "id", "due_at", "created_at", "started_at", "replay_of", "lane", "token", "node", "attempt"),
-    ...same("r", "crashes", "input", "meta", "tags", "key", "options", "progress"),
+    ...same("r", "unspent", "crashes", "input", "meta", "tags", "key", "options", "progress"),
     ...{ finished_at: clock, result: "null", result_meta: "null", error: "null", note: "null" },
     ...end.set,
     status: `(${end.set.status})::smallint`,
@@ -130,12 +130,12 @@ export function ends(part: Part) {
     retry: `
   with back as (
     update ${s}.runs r
-    set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + i.spent,
+    set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + 1, unspent = unspent + 1 - i.spent,
       started_at = to_timestamp(i.started / 1000), due_at = ${dueIn("i.delay")}, ready_at = ${dueIn("i.delay")}
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[])
       i(id, token, started, delay, spent, outcome, error)
     where ${fenced} and r.ask is null
-    returning r.id, r.token fence, r.attempt - i.spent + 1 n, r.lane, r.node, r.started_at, r.due_at retry_at, i.outcome, i.error),
+    returning r.id, r.token fence, r.attempt n, r.lane, r.node, r.started_at, r.due_at retry_at, i.outcome, i.error),
   tried as (${recorded(part, "back")}),
   soon as (select 1 from back where retry_at < ${now} + interval '1 minute'),
   ${told("soon")}

@@ -9,6 +9,7 @@ const { failed, canceled } = statusNumber;
 export function sweep(part: Part) {
   const { schema: s, clock, now } = part;
   const crash = `replace('${JSON.stringify(crashed("$died"))}', '$died', lost.crashes::text)`;
+  const tried = "case when r.started_at is null then 0 else 1 end";
   const ids = (which: string) => `(select json_agg(id) from gone where status = ${which})`;
   return {
     /** Runs of nodes whose lease ended: pending again; failed if that was one crash too many; canceled if somebody had asked.
@@ -22,17 +23,19 @@ export function sweep(part: Part) {
     limit $1 for update of runs skip locked),
   back as (
     update ${s}.runs r
-    set state = 0, holder = null, lease_until = null, token = token + 1, crashes = lost.crashes, ready_at = greatest(due_at, ${now}),
+    set state = 0, holder = null, lease_until = null, token = token + 1, attempt = attempt + 1, unspent = unspent + 1, crashes = lost.crashes,
+      ready_at = greatest(due_at, ${now}),
       expires_at = case when started_at is null then expires_at end
     from lost
     where r.id = any(array[lost.id]) and not lost.ends
-    returning r.id, r.token - 1 fence, r.attempt + 1 n, r.lane, r.node, r.started_at, 'crashed' outcome, null error, r.ready_at retry_at),
+    returning r.id, r.token - 1 fence, r.attempt n, r.lane, r.node, r.started_at, 'crashed' outcome, null error, r.ready_at retry_at),
   tried_again as (${recorded(part, "back")}),
   ${ended(part, {
     from: "using lost where r.id = any(array[lost.id]) and lost.ends",
     set: {
       status: `case when lost.asked then ${canceled} else ${failed} end`,
       reason: `case when lost.asked then ${askReason("r.ask")} else 'crashed' end`,
+      ...{ attempt: `r.attempt + ${tried}`, unspent: `r.unspent + ${tried}` },
       ...{ token: "r.token + 1", crashes: "lost.crashes", error: `case when not lost.asked then ${crash} end` },
     },
     tried: `status = ${failed} or started_at is not null`,

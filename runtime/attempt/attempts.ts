@@ -116,7 +116,7 @@ export class Attempts {
     if (leased.settling) return; // the answer to its outcome says so, too
     const { lease, attempt } = leased;
     const run = formatId(lease.id);
-    this.#core.logger.warn({ run, job: lease.job, attempt }, "Lease lost");
+    this.#core.logger.warn({ run, job: lease.job, attempt }, "Lease lost: it was not renewed in time");
     this.#core.leases.drop(leased);
     this.#abandon(leased, new LeaseLost(run));
   }

@@ -29,7 +29,10 @@ export class Reporter {
   /** What the store answered to an attempt's outcome. */
   ended(leased: Leased, asked: Outcome, settled: Settled, runMs: number): void {
     if (settled === "lost")
-      return this.#core.logger.warn(fields(leased), "Lease lost; the result of this attempt was refused");
+      return this.#core.logger.warn(
+        fields(leased),
+        "Lease lost: it was not renewed in time, so this result was refused",
+      );
     const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
     this.#count(leased, outcome, runMs);
     this.#write(leased, outcome, runMs);

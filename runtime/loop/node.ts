@@ -180,12 +180,16 @@ export class Node {
   }
 
   #heard({ tickMs, publish, sweep, coming }: Beat, lapsed: boolean): void {
-    const { storeClock, standing, leases, claims, ticks, sweeps } = this.#core;
+    const { storeClock, standing, leases, claims, ticks, sweeps, logger } = this.#core;
     standing.look(coming);
     if (tickMs !== null) ticks.by(storeClock.tickAt(tickMs - aheadMs));
     if (publish) void this.#publisher.follow(true);
     if (sweep) sweeps.tell();
     if (lapsed) {
+      logger.warn(
+        {},
+        "Lease not renewed in time: this process was blocked or suspended, or the store was away or its clock set",
+      );
       standing.lapse();
       leases.want("poll");
       ticks.tell();

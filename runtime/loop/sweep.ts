@@ -55,7 +55,11 @@ export class Sweeper {
     try {
       const swept = await store.runs.sweep({ maxCrashes: settings.maxCrashes, node: standing.id, keep });
       const [recovered, crashed, expired] = [swept.recovered.length, swept.crashed.length, swept.expired.length];
-      if (recovered + crashed > 0) logger.warn({ recovered, crashed, expired }, "Runs of dead nodes were taken back");
+      if (recovered + crashed > 0)
+        logger.warn(
+          { recovered, crashed, expired },
+          "Runs were taken back from processes that died or did not renew their lease",
+        );
       if (recovered > 0) leases.want("poll");
       if (swept.more) {
         this.#sweptAt = -Infinity; // there may be more: at once

@@ -287,12 +287,14 @@ export function served(name: ScheduleName): InvalidInput {
 /** The error of a run that expired. */
 export const expired: ErrorRecord = { name: "Expired", message: "it did not start within its ttl", stack: null };
 
-/** The error of a run that crashed too often. It must not contain an apostrophe, because it becomes part of SQL. */
+/** The error of a run that crashed too often: its nodes may have died, or only lost their lease. It must not contain an apostrophe, because it
+ *  becomes part of SQL. */
 export function crashed(times: number | string): ErrorRecord {
-  const advice = "see how that process ended (memory, exit code), then retry the run";
+  const what = `its process died, or stopped answering for longer than its lease, ${times} times while it held this run`;
+  const advice = "see how that process ended (memory, exit code), or what blocked its event loop, then retry the run";
   return {
     name: "Crashed",
-    message: `the process that ran it died ${times} times while it held this run; ${advice}`,
+    message: `${what}; ${advice}`,
     stack: null,
   };
 }

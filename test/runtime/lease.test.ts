@@ -125,6 +125,9 @@ describe("a process that was blocked for longer than a lease", () => {
     expect((await bench.store.find.attempts({ run: id })).items).toEqual([]);
   });
 
+    expect(bench.lines.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^Lease not renewed in time: this process was blocked/),
+    );
   test.each([
     ["was new", 0],
     ["had been held", 6000],

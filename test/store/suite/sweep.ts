@@ -105,6 +105,15 @@ export function sweeping(setup: () => Promise<Setup>): void {
     expect(run.attempt).toBe(3);
   });
 
+  test("a crash says that its process died or stopped answering, for nobody knows which", async () => {
+    const { store, clock } = await setup();
+    const id = await addOne(store);
+    await crash({ store, clock });
+    await store.runs.sweep({ maxCrashes: 1 });
+
+    expect((await store.find.get(id))!.error!.message).toMatch(/died, or stopped answering for longer than its lease,/);
+  });
+
   test("attempts are numbered by their place, whatever became of them, and only failures are spent", async () => {
     const { store, clock, node } = await setup();
     const id = await addOne(store);

@@ -162,6 +162,8 @@ export class Limit {
   wanted: Wanted | null = null;
   /** A claim left out what falls due soon, because there was no room for it. */
   heldBack = false;
+  /** A claim for it was not answered: the store may have leased runs to this node that it does not know. */
+  unheard = false;
   /** Those that are due, by rank. */
   readonly ready = new Heap<Leased>();
 

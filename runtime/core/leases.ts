@@ -156,6 +156,7 @@ export class Leases {
    *  to its outcome, and one that runs goes on under the newer lease, for nobody else can have it now. */
   add(lease: Lease, job: Registered, { sentAt, receivedAt, order }: Accepted): Leased | null {
     const known = this.#book.get(lease.id);
+    if (known && known.lease.token > lease.token) return null; // it was claimed anew before the answer to its add came
     if (known?.settling) known.anew = { lease, about: { sentAt, receivedAt, order } };
     else if (known && !(known.phase === "running" && known.renew(lease))) return known;
     if (known) return null;

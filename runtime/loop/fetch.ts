@@ -110,6 +110,8 @@ export class Fetcher {
     const { store, clock, storeClock, health, standing, leases, beats, registry, settings } = this.#core;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
     const sentAt = clock.ticks();
+    const known = limit.unheard ? Array.from(leases.all(), ({ lease }) => lease.id) : undefined;
+    limit.unheard = true; // until it is answered
     const { leases: batch, nowMs } = await store.runs.lease({
       node: standing.id,
       jobs: registry.ids(),
@@ -119,8 +121,9 @@ export class Fetcher {
       ttlMs: settings.leaseMs,
       order,
       crashesBelow: leases.passBy(),
-      poll,
+      ...{ poll, known },
     });
+    limit.unheard = known !== undefined && batch.length >= most;
     if (Number.isNaN(nowMs)) return 0;
     const receivedAt = clock.ticks();
     health.ok();

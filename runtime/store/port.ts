@@ -63,6 +63,8 @@ export interface Claim {
   readonly order: "priority" | "oldest";
   /** Skips runs that crashed this often or more. */
   readonly crashesBelow?: number | undefined;
+  /** Runs that this node has, after a claim that was not answered: what else is leased to it and not held is claimed anew. */
+  readonly known?: readonly number[] | undefined;
   /** True: polls must find every due run within a bounded time. False: `listen` or a full claim announced runs; the store may look only where
    *  it expects them. */
   readonly poll: boolean;

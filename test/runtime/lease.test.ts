@@ -1,8 +1,10 @@
 import { describe, expect, test, vi } from "vitest";
 import { LeaseLost, StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
-import { aNode, lease, wire } from "../kit/build.ts";
-import { aBench, aJob, deferred, turns, withRuns } from "./kit.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
+import { fakeClock } from "../../runtime/testing/clock.ts";
+import { addOne, aNode, lease, settled, wire } from "../kit/build.ts";
+import { aBench, aJob, deferred, idleBench, turns, withRuns } from "./kit.ts";
 
 /** A store that can be taken away: every call fails while `away.now` is true. */
 function awayable(): { readonly away: { now: boolean }; readonly wrap: (store: Guarded) => Guarded } {
@@ -123,11 +125,11 @@ describe("a process that was blocked for longer than a lease", () => {
     expect(handler).toHaveBeenCalledOnce();
     expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, crashes: 0, token: 1 });
     expect((await bench.store.find.attempts({ run: id })).items).toEqual([]);
-  });
-
     expect(bench.lines.map(({ message }) => message)).toContainEqual(
       expect.stringMatching(/^Lease not renewed in time: this process was blocked/),
     );
+  });
+
   test.each([
     ["was new", 0],
     ["had been held", 6000],
@@ -302,6 +304,75 @@ describe("a run that this process leases anew while it is still here", () => {
     expect(during).toEqual([1]);
     expect(attempts).toEqual([1, 2]);
     expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 2, token: 2 });
+  });
+});
+
+describe("a claim that the store answers, but not to this process", () => {
+  test("brings its runs with the next one", async () => {
+    const handler = vi.fn();
+    let claims = 0;
+    const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+      withRuns(store, ({ lease }) => ({
+        lease: async (claim) => {
+          const claimed = await lease(claim);
+          if (claimed.leases.length > 0 && ++claims === 1) throw new StoreUnavailable("db", "connection reset");
+          return claimed;
+        },
+      })),
+    );
+
+    const id = await bench.add();
+    await bench.pass(2000);
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1, token: 2, crashes: 0 });
+  });
+});
+
+describe("a store whose clock is set forward by an hour", () => {
+  test("starts a run again on another node; what the first one answers is refused", async () => {
+    let stepMs = 0;
+    const clock = fakeClock();
+    const store = memory({ now: () => clock.nowMs() + stepMs });
+    const end = deferred<string>();
+    const bench = idleBench({ jobs: [aJob(() => end.promise)] }, () => store, clock);
+    const other = await store.nodes.join(aNode({ name: "other" }), 600_000);
+    const id = await addOne(store);
+    await bench.runtime.start();
+    await turns();
+
+    stepMs = 3_600_000;
+    const second = (await lease(store, other))[0]!;
+    end.resolve("first");
+    await turns();
+    const answers = await store.runs.settle([settled(second)]);
+
+    expect(second).toMatchObject({ id, attempt: 1 });
+    expect(answers).toEqual(["settled"]);
+    expect(await store.find.get(id)).toMatchObject({ status: "completed", node: "other", result: null });
+    expect(bench.lines.map(({ message }) => message)).toContain(
+      "Lease lost: it was not renewed in time, so this result was refused",
+    );
+  });
+
+  test("does not start a second time what this process runs", async () => {
+    let stepMs = 0;
+    const clock = fakeClock();
+    const store = memory({ now: () => clock.nowMs() + stepMs });
+    const end = deferred<string>();
+    const handler = vi.fn(() => end.promise);
+    const bench = idleBench({ jobs: [aJob(handler)] }, () => store, clock);
+    const id = await addOne(store);
+    await bench.runtime.start();
+    await turns();
+
+    stepMs = 3_600_000;
+    await bench.pass(10_000);
+    end.resolve("once");
+    await turns();
+
+    expect(handler).toHaveBeenCalledOnce();
+    expect(await store.find.get(id)).toMatchObject({ status: "completed", attempt: 1, crashes: 0 });
   });
 });
 

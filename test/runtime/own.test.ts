@@ -1,6 +1,7 @@
 /** Runs that a runtime's own process triggers: leased as they are added where there is room, claimed like all others where not. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import type { Claim } from "../../runtime/store/port.ts";
 import { aKey, aRun, only } from "../kit/build.ts";
@@ -112,6 +113,39 @@ test("a run of a paused queue waits", async () => {
   await turns();
 
   expect(await statusOf(bench, added)).toBe("pending");
+});
+
+test("a run that a claim after a lost answer brings before the add is answered starts once, and ends under the newer lease", async () => {
+  const [gate, over] = [deferred(), deferred()];
+  const handler = vi.fn(() => over.promise);
+  let isLost = false;
+  const bench = await aBench({ jobs: [aJob(handler)] }, (store) =>
+    withRuns(store, (runs) => ({
+      add: async (...args) => {
+        const added = await runs.add(...args);
+        await gate.promise;
+        return added;
+      },
+      lease: async (claim) => {
+        const claimed = await runs.lease(claim);
+        if (isLost || claimed.leases.length === 0) return claimed;
+        isLost = true;
+        throw new StoreUnavailable("db", "connection reset");
+      },
+    })),
+  );
+
+  const adding = bench.runtime.store.add([aRun()]);
+  await turns();
+  await bench.add();
+  await bench.pass(2000);
+  gate.resolve();
+  const { id } = only(await adding) as Added;
+  over.resolve();
+  await turns();
+
+  expect(handler).toHaveBeenCalledTimes(2);
+  expect(await bench.get(id)).toMatchObject({ status: "completed", token: 2 });
 });
 
 test("a stopped runtime leases nothing for itself", async () => {

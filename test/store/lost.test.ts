@@ -283,6 +283,57 @@ test("a row that somebody keeps locked stalls neither those who wait for its run
   await client.query("rollback");
 });
 
+/** A store whose answers a test may lose, and what a runtime on it logs. */
+async function lossy() {
+  const place = new URL(database.url);
+  const proxy = await startProxy(Number(place.port));
+  place.host = `127.0.0.1:${proxy.port}`;
+  const lines: string[] = [];
+  const write = (_fields: object, message: string): void => void lines.push(message);
+  const logger = { debug: write, info: write, warn: write, error: write };
+  return { proxy, lines, about: { store: postgres({ url: place.href, migrate: false }), logger } };
+}
+
+test("runs whose claim was not answered start with the next claim, not once their lease ends", async () => {
+  const { proxy, about } = await lossy();
+  const attempts: number[] = [];
+  const job = aJob((_payload, ctx) => void attempts.push(ctx.attempt), { id: "unheard" });
+  const runtime = createRuntime({ ...about, jobs: [job], poll: "100ms", lease: "60s" });
+  const added = (await store.add([1, 2, 3].map(() => aRun({ job: "unheard" })))) as readonly Added[];
+
+  proxy.lose("tasker_lease");
+  await runtime.start();
+  await until(() => attempts.length === 3, { what: "all have started", timeoutMs: 10_000 });
+  await runtime.stop();
+
+  expect(proxy.lost).toBe(1);
+  expect(attempts).toEqual([1, 1, 1]);
+  for (const { id } of added)
+    expect(await store.find.get(id)).toMatchObject({ status: "completed", token: 2, attempt: 1, crashes: 0 });
+  await proxy.close();
+});
+
+test("a settlement whose answer was lost is not said to be refused, though the run has started again meanwhile", async () => {
+  const { proxy, lines, about } = await lossy();
+  const attempts: number[] = [];
+  const retry = { delay: "1ms", jitter: false } as const;
+  const handler = (_payload: unknown, ctx: { readonly attempt: number }): void => {
+    if (attempts.push(ctx.attempt) === 1) throw new Error("again");
+  };
+  const runtime = createRuntime({ ...about, jobs: [aJob(handler, { id: "again", retry })], poll: "20ms" });
+  await runtime.start();
+
+  proxy.lose("tasker_retry");
+  const { id } = only(await store.add([aRun({ job: "again" })])) as Added;
+  await until(async () => (await store.find.get(id))?.status === "completed", { what: "the run has ended" });
+  await runtime.stop();
+
+  expect(proxy.lost).toBe(1);
+  expect(attempts).toEqual([1, 2]);
+  expect(lines.filter((line) => line.includes("Lease lost"))).toEqual([]);
+  await proxy.close();
+});
+
 test("a claim passes by runs that crashed too often for it; one whose lease ran out counts as crashed once", async () => {
   const job = "suspect";
   const [often, lapsed, never] = (await store.add([1, 2, 3].map(() => aRun({ job })))).map((one) => (one as Added).id);

@@ -221,9 +221,9 @@ describe("where a full scan takes long", () => {
     await client.query(
       "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan",
     );
-    await client.query(`prepare found(bigint[], int[], int, float8, bigint, float8, int) as ${leaseFound}`);
+    await client.query(`prepare found(bigint[], int[], int, float8, bigint, float8, int, bigint[]) as ${leaseFound}`);
     const plan = async (): Promise<string> => {
-      const { rows } = await client.query("explain (format json) execute found('{1}', '{1}', 1, 1, 1, 1, 1)");
+      const { rows } = await client.query("explain (format json) execute found('{1}', '{1}', 1, 1, 1, 1, 1, null)");
       return JSON.stringify(rows);
     };
 

@@ -80,7 +80,9 @@ function ours(state: State, { id, token }: Fence): Row | null {
 }
 
 function take(state: State, claim: Claim): readonly Row[] {
-  const [nowMs, { node, queues }] = [state.now(), claim];
+  const [nowMs, { node, queues, known }] = [state.now(), claim];
+  const isUnheard = (row: Row): boolean => row.node === node && !known!.includes(row.id);
+  if (known) for (const row of [...state.lanes.leases.upTo(Infinity)].filter(isUnheard)) patch(state, row, freed);
   const endMs = nowMs + claim.aheadMs;
   const selects = (queue: string): boolean =>
     "only" in queues ? queues.only.includes(queue) : !queues.not.includes(queue);
@@ -104,6 +106,7 @@ function take(state: State, claim: Claim): readonly Row[] {
   return taken;
 }
 
+const freed = { node: null, leaseUntil: null } as const;
 const byReady = (a: Row, b: Row): number => a.readyMs - b.readyMs || a.id - b.id;
 
 /** Due runs, an equal share of each lane: the lowest priority first, then the lane whose first run has waited longest. */
@@ -181,7 +184,7 @@ function settle(state: State, settlement: Settlement): Settled {
   if (known?.answered?.token === settlement.token) return known.answered.answer;
   const row = ours(state, settlement);
   const { outcome } = settlement;
-  if (!row) return missed(known, settlement);
+  if (!row) return missed(state, known, settlement);
   const answer: Settled = row.ask === null ? "settled" : "canceled";
   if (outcome.to === "released") patch(state, row, { startedMs: null });
   else patch(state, row, { answered: { token: row.token, answer }, startedMs: settlement.startedMs });
@@ -194,8 +197,11 @@ function settle(state: State, settlement: Settlement): Settled {
   return answer;
 }
 
-/** The answer to a settlement without a lease: a repeated release, a run that was canceled meanwhile, or a lost lease. */
-function missed(row: Row | undefined, { token, outcome }: Settlement): Settled {
+/** The answer to a settlement without a lease: a repeat, a run that was canceled meanwhile, or a lost lease. */
+function missed(state: State, row: Row | undefined, { id, token, outcome }: Settlement): Settled {
+  const tried = [...state.attempts.values()].find((each) => each.run === id && each.token === token);
+  if (tried && tried.outcome !== "crashed")
+    return tried.outcome === "canceled" && outcome.to !== "canceled" ? "canceled" : "settled";
   if (row?.token !== token) return "lost";
   if (row.end?.status === "canceled") return outcome.to === "canceled" ? "settled" : "canceled";
   return outcome.to === "released" && row.end === null ? "settled" : "lost";

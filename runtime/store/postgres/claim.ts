@@ -149,8 +149,8 @@ function statementOf({ sql }: Parts, list: readonly number[], { order }: Claim):
 }
 
 /** Parameters from $3 on. */
-function rest({ node, ttlMs, limit, aheadMs, crashesBelow }: Claim): readonly number[] {
-  return [node, ttlMs, limit, aheadMs, crashesBelow ?? everyCrash];
+function rest({ node, ttlMs, limit, aheadMs, crashesBelow, known }: Claim): readonly (number | string | null)[] {
+  return [node, ttlMs, limit, aheadMs, crashesBelow ?? everyCrash, known ? numbers(known) : null];
 }
 
 /** `lateMs` and `lastMs` as in `Seen`. */

@@ -155,10 +155,9 @@ async function explainMissed(parts: Parts, done: Done, missed: readonly Settleme
   for (const item of missed) {
     const { to } = item.outcome;
     const run = byId.get(item.id);
-    if (run?.status != null)
-      done.set(item.id, run.status === statusNumber.canceled && to !== "canceled" ? "canceled" : "settled");
+    if (run?.settled) done.set(item.id, run.canceled && to !== "canceled" ? "canceled" : "settled");
     else if (run?.asked) overtaken.push({ ...item, outcome: canceledBy(item.outcome) });
-    else if (run?.pending && (to === "pending" || to === "released")) done.set(item.id, "settled");
+    else if (run?.pending && to === "released") done.set(item.id, "settled");
   }
   if (overtaken.length === 0) return;
   await finish(parts, done, overtaken);

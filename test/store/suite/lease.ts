@@ -475,6 +475,24 @@ export function leasing(setup: () => Promise<Setup>): void {
     expect(await store.find.get(id)).toMatchObject({ attempt: 0, crashes: 0 });
   });
 
+  test("a claim brings anew what is leased to its node but not known there, and nothing else", async () => {
+    const { store, node } = await setup();
+    const other = await store.nodes.join(aNode(), 600_000);
+    const known = await leased(store, node);
+    await leased(store, other);
+    const held = await leased(store, node);
+    await store.runs.hold(node, [{ ...held, startedMs: null }]);
+    const lost = await leased(store, node);
+
+    const before = await lease(store, node);
+    const anew = await lease(store, node, { known: [known.id, held.id] });
+
+    expect(before).toEqual([]);
+    expect(only(anew)).toMatchObject({ id: lost.id, token: 2, attempt: 0, crashes: 0 });
+    expect(await store.runs.settle([settled(lost)])).toEqual(["lost"]);
+    expect(await store.runs.settle([settled(known), settled(held)])).toEqual(["settled", "settled"]);
+  });
+
   test("a lease that ended in time is no crash", async () => {
     const { store, clock, node } = await setup();
     const taken = await leased(store, node);

@@ -214,6 +214,23 @@ export function settling(setup: () => Promise<Setup>): void {
     ]);
   });
 
+  test("a repeat is answered as the first was, though the run has been leased, and has ended, since", async () => {
+    const { store, node } = await setup();
+    const first = settled(await leased(store, node), again());
+    await store.runs.settle([first]);
+
+    const second = only(await lease(store, node));
+    const whileLeased = await store.runs.settle([first]);
+    await store.runs.settle([settled(second, failed())]);
+    const afterEnd = await store.runs.settle([first]);
+    await store.desk.revive([first.id], "failed");
+    const afterRetry = await store.runs.settle([settled(second, failed())]);
+
+    expect([whileLeased, afterEnd, afterRetry]).toEqual([["settled"], ["settled"], ["settled"]]);
+    expect(await store.find.get(first.id)).toMatchObject({ status: "pending", attempt: 2 });
+    expect((await store.find.attempts({ run: first.id })).items).toHaveLength(2);
+  });
+
   const outcomes: Record<string, Outcome> = {
     completed,
     failed: failed(),

@@ -23,13 +23,13 @@ export const scanned = shape({
 
 /** Statements that claim runs.
  *  Parameters of most: $1 lanes, in order · $2 their marks, epoch ms; 0: from the head, negative: relative to now · $3 node · $4 ttl, ms · $5
- *  limit · $6 ahead, ms · $7 only runs with fewer crashes */
+ *  limit · $6 ahead, ms · $7 only runs with fewer crashes · $8 runs that the node has, or null; others leased to it are claimed, too */
 export function claims(part: Part) {
   const { schema: s, clock, now, ms, epoch, paused } = part;
   // A lapsed lease, but not the claimer's own: that node lives.
   const lapsed = "(r.lease_until is not null and r.node is not null and r.node <> $3)";
   const crashes = `case when ${lapsed} then greatest(r.crashes, 1) else r.crashes end`;
-  const claimable = `r.state = 0 and ${free(part, "r")} and ${crashes} < $7::int`;
+  const claimable = `r.state = 0 and (${free(part, "r")} or ($8::bigint[] is not null and r.node = $3 and r.id <> all($8::bigint[]))) and ${crashes} < $7::int`;
   /** Windows of the lanes: first of due runs, then of runs that fall due soon, so that these never displace due ones. The limits keep nothing
    *  out: they make a generic plan look as cheap as a custom one, which would be planned at each call. */
   const due = `

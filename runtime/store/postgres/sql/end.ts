@@ -1,13 +1,13 @@
 import { inserted, same } from "./add.ts";
 import type { Part } from "./part.ts";
-import { flag, maybe, number, shape } from "./shape.ts";
+import { flag, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
 
 /** A finished run: whether it was canceled, and whether somebody awaits it. */
 export const over = shape({ id: number, canceled: flag, watched: flag });
 export const fence = shape({ id: number, token: number });
-/** What became of a run: its final state, or whether it is pending, or a cancel waits. */
-export const found = shape({ id: number, status: maybe(number), pending: flag, asked: flag });
+/** What became of a lease: whether its outcome was written, and as canceled; whether it was given back, or a cancel waits. */
+export const found = shape({ id: number, settled: flag, canceled: flag, pending: flag, asked: flag });
 
 /** How runs end. */
 export interface End {
@@ -141,14 +141,16 @@ export function ends(part: Part) {
   ${told("soon")}
   select id, (select count(*) from told) from back`,
 
-    /** What became of runs whose settlement wrote nothing, if they still have the token. $1 ids · $2 tokens */
+    /** What became of leases whose settlement wrote nothing. $1 ids · $2 tokens */
     settled: `
   select ${found.select({
-    ...{ id: "i.id", status: "h.status", pending: "r.state = 0 and r.lease_until is null" },
+    ...{ id: "i.id", settled: "coalesce(h.id, a.run) is not null", pending: "r.state = 0 and r.lease_until is null" },
+    canceled: `coalesce(h.status = ${statusNumber.canceled}, a.outcome = 'canceled')`,
     asked: `${owned("r")} and r.ask is not null`,
   })}
   from unnest($1::bigint[], $2::int[]) i(id, token)
   left join ${s}.history h on h.id = any(array[i.id]) and h.token = i.token
+  left join ${s}.attempts a on a.run = any(array[i.id]) and a.token = i.token and a.outcome <> 'crashed'
   left join ${s}.runs r on r.id = any(array[i.id]) and r.token = i.token`,
 
     /** Puts runs under their node's lease, out of the ready index. Returns those whose lease stands.

@@ -156,22 +156,23 @@ function rest({ node, ttlMs, limit, aheadMs, crashesBelow, known }: Claim): read
 /** `lateMs` and `lastMs` as in `Seen`. */
 async function read({ lanes, marks }: Parts, rows: readonly Row[]) {
   const head = claimed.read(rows[0]!);
-  const leases: Lease[] = [];
+  const found = rows.filter((row) => row[at.id] !== null);
+  for (const lane of new Set(found.map(laneOf))) if (!lanes.known(lane)) await lanes.get(lane);
   const lastMs = new Map<number, number>();
   let lateMs = 0;
-  for (const row of rows) {
-    if (row[at.id] === null) continue;
-    const lane = Number(row[at.lane]);
-    const lease = leaseOf(row, lanes.known(lane) ?? (await lanes.get(lane))); // only unknown lanes are awaited: a promise a row is expensive
+  const leases = found.map((row) => {
+    const lane = lanes.known(laneOf(row))!;
+    const lease = leaseOf(row, lane);
     const readyMs = Number(row[at.readyMs]);
-    leases.push(lease);
-    lastMs.set(lane, Math.max(lastMs.get(lane) ?? 0, readyMs));
-    if (lease.token === 1 && marks.isBelow(lane, readyMs)) lateMs = Math.max(lateMs, head.nowMs - readyMs);
-  }
+    lastMs.set(lane.id, Math.max(lastMs.get(lane.id) ?? 0, readyMs));
+    if (lease.token === 1 && marks.isBelow(lane.id, readyMs)) lateMs = Math.max(lateMs, head.nowMs - readyMs);
+    return lease;
+  });
   return { ...head, leases, lastMs, lateMs };
 }
 
 const at = taken.at(claimed.width);
+const laneOf = (row: Row): number => Number(row[at.lane]);
 
 /** Reads as `taken` does, by a literal: 0.2 us a run instead of 0.5. */
 function leaseOf(row: Row, lane: Lane): Lease {

@@ -1,5 +1,5 @@
-/** Epoch ms of an instant, or ms of a span. */
-export const epoch = (value: string): string => `(extract(epoch from ${value}) * 1000)::float8`;
+/** Epoch ms of an instant, or ms of a span: the exact thousandth of whole microseconds, to one of them from 2106 on. Numeric takes twice as long. */
+export const epoch = (value: string): string => `(round(date_part('epoch', ${value}) * 1000000) / 1000)`;
 
 export type Part = ReturnType<typeof part>;
 

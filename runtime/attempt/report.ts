@@ -47,6 +47,7 @@ export class Reporter {
 
   #count({ lease, startedMs }: Leased, outcome: Outcome, runMs: number): void {
     const counts = this.#core.registry.counts(lease.job, lease.queue);
+    if (outcome.to === "waiting") return;
     if (outcome.to === "pending") {
       if (outcome.spent) counts.retried++;
       return;
@@ -58,11 +59,24 @@ export class Reporter {
   }
 
   #write(leased: Leased, outcome: Outcome, runMs: number): void {
-    const level = outcome.to === "failed" ? "error" : outcome.to === "pending" && outcome.spent ? "warn" : "info";
+    const level = levelOf(outcome);
     if (!writes(this.#core.logger, level)) return;
     const error = outcome.to === "completed" ? null : outcome.error;
     const about = { ...fields(leased), duration: humanMs(runMs), ...(error && { err: logged(error) }) };
     this.#core.logger[level](about, messageOf(outcome));
+  }
+}
+
+function levelOf(outcome: Outcome): "error" | "warn" | "info" | "debug" {
+  switch (outcome.to) {
+    case "failed":
+      return "error";
+    case "pending":
+      return outcome.spent ? "warn" : "info";
+    case "waiting":
+      return outcome.reason === "parked" ? "error" : "debug";
+    default:
+      return "info";
   }
 }
 
@@ -78,6 +92,8 @@ function messageOf(outcome: Outcome): string {
       return outcome.spent
         ? `Run failed, retrying in ${humanMs(outcome.delayMs)}`
         : `Run put off for ${humanMs(outcome.delayMs)}`;
+    case "waiting":
+      return outcome.reason === "parked" ? "Run parked" : `Run waits (${outcome.reason})`;
     default:
       return outcome satisfies never;
   }
@@ -88,6 +104,7 @@ const types = {
   failed: "run.failed",
   canceled: "run.canceled",
   pending: "run.retrying",
+  waiting: "run.waiting",
 } as const satisfies Record<Outcome["to"], RunEvent["type"]>;
 
 function eventOf(outcome: Outcome): Pick<RunEvent, "type"> & Partial<RunEvent> {
@@ -100,6 +117,8 @@ function eventOf(outcome: Outcome): Pick<RunEvent, "type"> & Partial<RunEvent> {
       return { type, reason: outcome.reason, error: outcome.error };
     case "pending":
       return { type, reason: outcome.outcome, error: outcome.error, retryInMs: outcome.delayMs };
+    case "waiting":
+      return { type, reason: outcome.reason, ...(outcome.error && { error: outcome.error }) };
     default:
       return outcome satisfies never;
   }

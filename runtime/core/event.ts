@@ -7,7 +7,14 @@ import type { ErrorRecord } from "../../sdk/port/text.ts";
  *  Ends are published once the store has recorded them. */
 export interface RunEvent {
   readonly type:
-    "run.scheduled" | "run.started" | "run.progress" | "run.completed" | "run.retrying" | "run.failed" | "run.canceled";
+    | "run.scheduled"
+    | "run.started"
+    | "run.progress"
+    | "run.completed"
+    | "run.retrying"
+    | "run.failed"
+    | "run.canceled"
+    | "run.waiting";
   /** By the store's clock. */
   readonly at: Date;
   /** `run_…` */

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
 import { checkPriority, isRecord, shown } from "../../sdk/port/option.ts";
+import type { Mailbox } from "../../sdk/port/flow.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type {
   Bare,
@@ -18,7 +19,20 @@ import type {
   Target,
 } from "../../sdk/port/target.ts";
 import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
-import type { Bounds, Feature, Guarded, Lacks, Line, Note, Runs, Settlement, Store, Taken, Ticks } from "./port.ts";
+import type {
+  Bounds,
+  Feature,
+  Flow,
+  Guarded,
+  Lacks,
+  Line,
+  Note,
+  Runs,
+  Settlement,
+  Store,
+  Taken,
+  Ticks,
+} from "./port.ts";
 
 /** Longer texts are cut to these numbers of bytes. */
 const most = { name: 256, message: 4096, stack: 16_384, note: 4096, line: 8192, detail: 1024 } as const;
@@ -29,7 +43,7 @@ export function guard(store: Store | Guarded): Guarded {
   if (!isRecord(store) || !("runs" in store))
     throw new InvalidInput(`store "${shown(store)}" is not a store; write store: postgres({ url })`, { path: "store" });
   if ("add" in store) return store;
-  const { runs, nodes, ticks } = store;
+  const { runs, nodes, ticks, flow } = store;
   const lacks = lacksOf(store);
   return {
     ...targetOf(store),
@@ -55,6 +69,7 @@ export function guard(store: Store | Guarded): Guarded {
       },
     },
     ticks: ticks ?? absent<Ticks>(store, "ticks", ["due", "tick"]),
+    flow: flow ?? absent<Flow>(store, "flow", ["load", "record", "send", "read", "mend"]),
     open: (signal) => store.open(signal),
   };
 }
@@ -67,6 +82,7 @@ export function targetOf(store: Bare): Target {
     find: finding(store),
     desk: acting(store),
     schedules: scheduling(store),
+    flow: store.flow ?? absent<Mailbox>(store, "flow", ["send", "read", "mend"]),
     close: () => store.close(),
   };
 }
@@ -78,7 +94,7 @@ const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> =
 };
 
 /** All that a store may lack. */
-export const features: readonly Feature[] = ["tx", ...Object.values(optional).flat(), "ticks", "schedules"];
+export const features: readonly Feature[] = ["tx", ...Object.values(optional).flat(), "ticks", "schedules", "flow"];
 
 /** What the store declares as lacking, and what it leaves out without a reason. */
 function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
@@ -86,7 +102,7 @@ function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
   const missing: Partial<Record<Feature, string>> = {};
   for (const [port, features] of Object.entries(optional))
     for (const feature of features) if (!(feature in store[port as keyof typeof optional])) missing[feature] = silent;
-  for (const port of ["ticks", "schedules"] as const) if (!store[port]) missing[port] = silent;
+  for (const port of ["ticks", "schedules", "flow"] as const) if (!store[port]) missing[port] = silent;
   return { ...missing, ...store.lacks };
 }
 

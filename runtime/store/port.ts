@@ -1,6 +1,7 @@
 /** The ports of a store. The engine calls `Runs`, `Nodes` and `Ticks`; people and application code call `Find`, `Desk` and `Schedules`.
  *  `test/store/suite.ts` specifies each method. */
 import type { Wire } from "../../sdk/port/codec.ts";
+import type { Entry, Mailbox, NewEntry } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type {
   Added,
@@ -83,6 +84,17 @@ export type Outcome =
       readonly reason: "skipped" | null;
       readonly note: string | null;
     }
+  /** A workflow that waits: it holds no slot, and spends no attempt. It is due again at `untilMs` (epoch ms; null: when it is woken), and at once
+   *  if more was sent to it than the `seen` that it knows of: by anybody, or as many ends of children as it `wants`.  `error`: why it is parked;
+   *  only then an attempt is recorded. Its count of crashes begins anew. */
+  | {
+      readonly to: "waiting";
+      readonly reason: "sleep" | "signal" | "child" | "parked";
+      readonly untilMs: number | null;
+      readonly seen: number;
+      readonly wants: number;
+      readonly error: ErrorRecord | null;
+    }
   | { readonly to: "failed"; readonly reason: "error" | "timeout" | "crashed" | "expired"; readonly error: ErrorRecord }
   | { readonly to: "canceled"; readonly reason: Reason; readonly error: ErrorRecord | null }
   /** Another attempt follows after `delayMs`. `spent: false`: it was snoozed or released, and does not count. */
@@ -105,6 +117,10 @@ export interface Settlement extends Fence {
   readonly startedMs: number | null;
   /** The job's hooks. The store adds the run of a hook in the same step. */
   readonly hooks: readonly HookKind[];
+  /** Whether the run may have a journal, or a parent that waits for its end: then both are seen to in the same step. */
+  readonly flow?: boolean | undefined;
+  /** Entries that are written in the same step; only of a run that waits, and without runs to add. */
+  readonly entries?: readonly NewEntry[] | undefined;
 }
 /** `canceled`: a cancel came first, and was recorded instead. `lost`: the lease was lost, and nothing was written. */
 export type Settled = "settled" | "canceled" | "lost";
@@ -181,6 +197,31 @@ export interface Note extends Fence {
   readonly lines?: readonly Line[] | undefined;
 }
 export type Line = Omit<LogRecord, "run">;
+
+/** A journal as it is read: entries, and how much was ever sent to the run. */
+export interface Journal {
+  readonly entries: readonly Entry[];
+  readonly inbox: number;
+}
+/** Entries that a run wants written. They are dated `floorMs` at the earliest. */
+export interface Recording extends Fence {
+  readonly entries: readonly NewEntry[];
+  readonly floorMs: number;
+}
+export interface Recorded {
+  /** As stored, but for value and data. */
+  readonly entries: readonly Pick<Entry, "n" | "atMs" | "runs">[];
+  readonly inbox: number;
+}
+
+/** Workflows. Every method is one atomic step a run; a lease that was lost answers null, and nothing of it is written. */
+export interface Flow extends Mailbox {
+  /** The journals of leased runs past place `after`. What was sent to them is taken in first: it gets entries, in the order in which it was sent. */
+  load(batch: readonly (Fence & { readonly after: number })[]): Promise<readonly (Journal | null)[]>;
+  /** Writes entries, and adds their runs. May be repeated: what is there already stays, and is answered. An error: a run of it can't be added,
+   *  and nothing of this recording is written. With `tx`, of one run: entries exist once that commits. */
+  record(batch: readonly Recording[], tx?: Tx): Promise<readonly (Recorded | Error | null)[]>;
+}
 
 export interface NodeInfo {
   readonly name: string;
@@ -305,7 +346,8 @@ export type Feature =
   | keyof Pick<Desk, "revive" | "edit" | "pause" | "purge">
   | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "awaited">
   | "ticks"
-  | "schedules";
+  | "schedules"
+  | "flow";
 /** The reason of each, as a clause: "it has no transactions". */
 export type Lacks = Readonly<Partial<Record<Feature, string>>>;
 
@@ -315,6 +357,7 @@ export interface Store extends Bare {
   readonly runs: Some<Runs, "add" | "lease" | "settle" | "hold" | "sweep">;
   readonly nodes: Nodes;
   readonly ticks?: Ticks;
+  readonly flow?: Flow;
 }
 
 /** A guarded store, as the engine and application code use it. */
@@ -326,5 +369,6 @@ export interface Guarded extends Target {
   readonly runs: Runs;
   readonly nodes: Nodes;
   readonly ticks: Ticks;
+  readonly flow: Flow;
   open(signal?: AbortSignal): Promise<void>;
 }

@@ -1,6 +1,7 @@
 /** What application code needs of a store: adding runs, reading them, and acting on them. A store implements it directly;
  *  so can anything that forwards to one. Nothing here opens a connection. */
 import type { Wire } from "./codec.ts";
+import type { Mailbox } from "./flow.ts";
 import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
 
@@ -18,6 +19,8 @@ export interface RunOptions {
   readonly hook?: { readonly kind: HookKind; readonly of: number };
   /** Set on a run that a schedule made. */
   readonly schedule?: TickInfo;
+  /** Set on a run that a workflow made and waits for: its end is sent to that run, under the key of the entry that made it. */
+  readonly parent?: { readonly run: number; readonly key: string };
 }
 export type HookKind = "success" | "failure" | "cancel";
 
@@ -147,7 +150,7 @@ export interface AttemptRecord {
   readonly node: string | null;
   readonly startedAt: Date | null;
   readonly endedAt: Date;
-  readonly outcome: "error" | "timeout" | "crashed" | "snoozed" | "released" | "canceled";
+  readonly outcome: "error" | "timeout" | "crashed" | "snoozed" | "released" | "canceled" | "parked";
   readonly error: ErrorRecord | null;
   /** When the next attempt was planned; null after the last. */
   readonly retryAt: Date | null;
@@ -300,9 +303,14 @@ export type Act = {
 
 /** Acts of people and application code. Each is one atomic step a run. */
 export interface Desk {
+  /** Runs that they made as workflows, and so on, are canceled with them, with the reason `parent`. */
   cancel(ids: readonly number[], reason?: Reason): Promise<readonly Act[]>;
   /** Runs that ended so become pending again, with their history. Canceled ones: at their instant or now, with the attempts that they had.
+<<<<<<< HEAD
    *  Failed ones: now, with all that their policy allows again. */
+=======
+   *  Failed ones: now, attempts counting from 1 again; steps that failed are tried again, the other entries of the journal stay. */
+>>>>>>> 1459995 (Say what stores do for workflows)
   revive(ids: readonly number[], from: "failed" | "canceled"): Promise<readonly Act[]>;
   /** Pending runs only. The node of a leased one that is not known to have started is asked to give it back. */
   edit(id: number, edit: Edit): Promise<Act>;
@@ -417,6 +425,7 @@ export interface Target extends Adds {
   readonly find: Find;
   readonly desk: Desk;
   readonly schedules: Schedules;
+  readonly flow: Mailbox;
   /** Ends connections. */
   close(): Promise<void>;
 }
@@ -434,6 +443,7 @@ export interface Bare {
   readonly find: Some<Find, "get" | "list">;
   readonly desk: Some<Desk, "cancel">;
   readonly schedules?: Schedules;
+  readonly flow?: Mailbox;
   /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
   open(signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;

@@ -65,6 +65,11 @@ export function recorder(answers: Answers = {}): Recorder {
         return purged.shift() ?? 0;
       },
     },
+    flow: {
+      send: async (batch) => batch.map(() => ({ id: 1, done: "sent" })),
+      read: async () => [],
+      mend: (run, entries) => act("mend", run, entries),
+    },
     open: async () => {
       target.opened++;
       await answers.open?.();

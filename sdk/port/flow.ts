@@ -1,0 +1,56 @@
+/** Journals of workflows: what a run has done so far, from which its handler is replayed; and what is sent to it meanwhile. */
+import type { Wire } from "./codec.ts";
+import type { Act, NewRun, Tx } from "./target.ts";
+
+/** What an entry says.
+ *  - `step`, `failed`: a step's result, or the error that it ended with
+ *  - `retry`: a step failed and is tried again; the last one of its key counts
+ *  - `sleep`, `wait`, `child`: a wait began: until an instant, for something that is sent, for runs that it made
+ *  - `mail`: something that was sent to the run, or the end of a child, was taken in */
+export type EntryKind = "step" | "failed" | "retry" | "sleep" | "wait" | "child" | "mail";
+
+/** One entry of a journal. Stores keep it as it is: only `n` and `runs` mean something to them. */
+export interface Entry {
+  /** Its place in the journal, from 1. */
+  readonly n: number;
+  readonly kind: EntryKind;
+  /** The step's or wait's name, and from its second call on `#2`…; of mail, the name that it was sent under. */
+  readonly key: string;
+  /** When it was written, epoch ms of the store's clock; never before that of the entry before it. */
+  readonly atMs: number;
+  readonly value: Wire | null;
+  /** JSON of what else is known: the error, the instant, the sender. */
+  readonly data: string | null;
+  /** Runs that it made; null for other kinds than `child`. */
+  readonly runs: readonly number[] | null;
+}
+
+/** An entry to be written. */
+export interface NewEntry extends Omit<Entry, "atMs" | "runs"> {
+  /** Runs that are added in the same step; their `options.parent` names this run. Unkeyed. */
+  readonly adds?: readonly NewRun[];
+}
+
+/** Something that is sent to a run. It is kept until the run takes it in, or ends. */
+export interface Mail {
+  /** The run, or the one that holds this key of the job. */
+  readonly to: number | { readonly job: string; readonly key: string };
+  readonly name: string;
+  readonly value: Wire | null;
+  readonly data: string | null;
+}
+/** `sent`: it is kept, and the run is woken if it waits. `ended`: the run is over. `missing`: there is none. */
+export interface Sent {
+  readonly id: number | null;
+  readonly done: "sent" | "ended" | "missing";
+}
+
+/** What people and application code do with journals. */
+export interface Mailbox {
+  /** Sends; answers are in order. With `tx` it arrives once that commits: nothing is known of the run before, so the answer is `sent`. */
+  send(batch: readonly Mail[], tx?: Tx): Promise<readonly Sent[]>;
+  /** The journal of a run, live or ended; empty if it has none. */
+  read(run: number): Promise<readonly Entry[]>;
+  /** Replaces the journal of a run that waits, and wakes it: entries get numbers from 1 on, in order. Refused for a run that does not wait. */
+  mend(run: number, entries: readonly Entry[]): Promise<Act>;
+}

@@ -306,11 +306,7 @@ export interface Desk {
   /** Runs that they made as workflows, and so on, are canceled with them, with the reason `parent`. */
   cancel(ids: readonly number[], reason?: Reason): Promise<readonly Act[]>;
   /** Runs that ended so become pending again, with their history. Canceled ones: at their instant or now, with the attempts that they had.
-<<<<<<< HEAD
-   *  Failed ones: now, with all that their policy allows again. */
-=======
-   *  Failed ones: now, attempts counting from 1 again; steps that failed are tried again, the other entries of the journal stay. */
->>>>>>> 1459995 (Say what stores do for workflows)
+   *  Failed ones: now, with all that their policy allows again; steps that failed are tried again, other entries of the journal stay. */
   revive(ids: readonly number[], from: "failed" | "canceled"): Promise<readonly Act[]>;
   /** Pending runs only. The node of a leased one that is not known to have started is asked to give it back. */
   edit(id: number, edit: Edit): Promise<Act>;

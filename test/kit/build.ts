@@ -1,5 +1,6 @@
 /** Builders of what stores take: each hides only what does not matter to a test. */
 import type { Wire } from "../../sdk/port/codec.ts";
+import type { Mail, NewEntry, Sent } from "../../sdk/port/flow.ts";
 import type { Added, NewKey, NewRun, NewSchedule, Rule, ScheduleName, ScheduleRecord } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 import type {
@@ -14,6 +15,8 @@ import type {
   Released,
   Settlement,
   Guarded,
+  Journal,
+  Recorded,
   Tally,
   Tick,
   TickRun,
@@ -83,6 +86,11 @@ export function again(delayMs = 0, message = "boom"): Outcome {
 /** Puts itself off without spending an attempt. */
 export function snoozed(delayMs = 0): Outcome {
   return { to: "pending", delayMs, spent: false, outcome: "snoozed", error: null };
+}
+
+/** Waits for a signal without end, and knows of nothing that was sent. */
+export function waiting(overrides: Partial<Extract<Outcome, { to: "waiting" }>> = {}): Outcome {
+  return { to: "waiting", reason: "signal", untilMs: null, seen: 0, wants: 0, error: null, ...overrides };
 }
 
 /** The end of a lease whose handler was called when the run fell due. */
@@ -181,6 +189,34 @@ export async function leased(store: Guarded, node: number, run: Partial<NewRun> 
   const found = leases.find((each) => each.id === id);
   if (!found) throw new Error(`run ${id} was not leased`);
   return found;
+}
+
+/** An entry of a step `a`, `b` … that ended well. */
+export function anEntry(n: number, overrides: Partial<NewEntry> = {}): NewEntry {
+  return { n, kind: "step", key: String.fromCharCode(96 + n), value: wire(n), data: null, ...overrides };
+}
+
+/** Records entries of a leased run; null: the lease was lost.
+ *  @throws {Error} if a run of one can't be added */
+export async function recordOf(
+  store: Guarded,
+  { id, token }: Fence,
+  entries: readonly NewEntry[],
+  floorMs = 0,
+): Promise<Recorded | null> {
+  const answer = only(await store.flow.record([{ id, token, entries, floorMs }]));
+  if (answer instanceof Error) throw answer;
+  return answer;
+}
+
+/** Takes in what was sent to a leased run, and answers its journal past place `after`; null: the lease was lost. */
+export async function journalOf(store: Guarded, { id, token }: Fence, after = 0): Promise<Journal | null> {
+  return only(await store.flow.load([{ id, token, after }]));
+}
+
+/** Sends one signal. */
+export async function sendTo(store: Guarded, to: Mail["to"], overrides: Partial<Mail> = {}): Promise<Sent> {
+  return only(await store.flow.send([{ to, name: "go", value: null, data: null, ...overrides }]));
 }
 
 /** Adds one run, leases and settles it; answers its id. */

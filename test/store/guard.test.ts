@@ -39,11 +39,11 @@ test.each<[string, () => unknown, string]>([
   expect(call).toThrow(expect.objectContaining({ code: "INVALID_INPUT", path }));
 });
 
-test("a store must have 14 methods, and one that has them all has 31", () => {
+test("a store must have 14 methods, and one that has them all has 36", () => {
   const { add: _, ...all } = memory();
 
   expect(methods(least())).toBe(14);
-  expect(methods(all)).toBe(31);
+  expect(methods(all)).toBe(36);
 });
 
 test("a runtime runs jobs on a store that has no more than it must, and the end of a run is polled for", async () => {
@@ -66,13 +66,16 @@ test("what has no fallback says which method is absent of which store, why, and 
   const stats = store.find.stats();
   const due = store.ticks.due({ node: 1, aheadMs: 0, limit: 1 });
   const put = store.schedules.put([aSchedule()]);
+  const [send, load] = [store.flow.send([]), store.flow.load([])];
   const tx = store.add([aRun()], { query: () => undefined });
   const publish = store.nodes.publish(1, [aPublished({ schedules: [aSchedule()] })]);
 
   await expect(purge).rejects.toThrow(
     'purge is not supported by the store "least", for it keeps all; do without, or use a store that has it, such as Postgres',
   );
-  for (const call of [purge, stats, due, put, tx, publish]) await expect(call).rejects.toThrow(NotSupported);
+  for (const call of [purge, stats, due, put, send, load, tx, publish])
+    await expect(call).rejects.toThrow(NotSupported);
+  await expect(load).rejects.toThrow('flow.load is not supported by the store "least", for it does not say why');
   await expect(put).rejects.toMatchObject({ code: "NOT_SUPPORTED" });
   expect((await store.find.list({})).items).toEqual([]);
 });
@@ -81,7 +84,7 @@ test("what a store lacks without a word is known, too", () => {
   const { lacks } = guard(least());
 
   expect(Object.keys(lacks).sort()).toEqual(
-    ["attempts", "awaited", "edit", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
+    ["attempts", "awaited", "edit", "flow", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
       .concat(["schedules", "stats", "ticks", "tx"])
       .sort(),
   );

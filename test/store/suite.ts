@@ -11,6 +11,7 @@ import { beating } from "./suite/beat.ts";
 import { declaring } from "./suite/declare.ts";
 import { desk } from "./suite/desk.ts";
 import { falling } from "./suite/due.ts";
+import { flowing } from "./suite/flow.ts";
 import { finding } from "./suite/find.ts";
 import { hooks } from "./suite/hook.ts";
 import { holding } from "./suite/hold.ts";
@@ -110,6 +111,7 @@ function promises(setup: () => Promise<Setup>, begin: Begin): void {
   describe("declaring schedules", () => declaring(setup));
   describe("schedules that are due", () => falling(setup));
   describe("ticking", () => ticking(setup));
+  describe("workflows", () => flowing(setup));
   describe("transactions", () => transacting(setup, begin));
 }
 
@@ -122,7 +124,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
   const { lacks } = store;
   const absent = (features: readonly Feature[]) =>
     Object.fromEntries(features.filter((each) => lacks[each] !== undefined).map((each) => [each, () => skip(each)]));
-  const port = <P extends object>(own: P, feature: "ticks" | "schedules"): P =>
+  const port = <P extends object>(own: P, feature: "ticks" | "schedules" | "flow"): P =>
     lacks[feature] === undefined ? own : new Proxy(own, { get: () => () => skip(feature) });
   return {
     ...store,
@@ -132,6 +134,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
     find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats"]) },
     ticks: port(store.ticks, "ticks"),
     schedules: port(store.schedules, "schedules"),
+    flow: port(store.flow, "flow"),
     nodes: {
       ...store.nodes,
       publish: (node, jobs) => {

@@ -48,8 +48,8 @@ function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: 
   return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash, ...asked };
 }
 
-function isUnstarted({ attempt, crashes, startedMs }: Row): boolean {
-  return attempt === 0 && crashes === 0 && startedMs === null;
+function isUnstarted({ attempt, crashes, startedMs, waits }: Row): boolean {
+  return attempt === 0 && crashes === 0 && startedMs === null && waits === null;
 }
 
 /** The fields of a run that `onConflict: "replace"` replaces: all but its id, job and key. */

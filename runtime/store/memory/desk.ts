@@ -4,7 +4,6 @@ import { claimOf, holderOf, instantOf } from "./add.ts";
 import type { Row } from "./row.ts";
 import {
   askBack,
-  cancel,
   frozen,
   isHeld,
   keyName,
@@ -12,6 +11,7 @@ import {
   patch,
   type State,
   statusOf,
+  stop,
   takenBack,
   tell,
   tellDue,
@@ -22,7 +22,7 @@ export function desk(state: State): Desk {
   const { step } = state;
   const each = (act: (row: Row) => Act["done"]) => (ids: readonly number[]) => ids.map((id) => actOn(state, id, act));
   return {
-    cancel: step((ids: readonly number[], reason: Reason = "user") => each((row) => end(state, row, reason))(ids)),
+    cancel: step((ids: readonly number[], reason: Reason = "user") => each((row) => stop(state, row, reason))(ids)),
     revive: step((ids, from) => each((row) => revive(state, row, from))(ids)),
     edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
     pause: step((queue, paused) => {
@@ -69,35 +69,32 @@ export function deleteRuns(state: State, rows: readonly Row[], keepKeys = false)
   for (const { id, job, key } of rows) {
     state.lanes.leave(state.runs.get(id)!);
     state.runs.delete(id);
+    state.journals.delete(id);
     const claim = key === null ? undefined : state.keys.get(keyName(job, key));
     if (claim?.run === id && !(keepKeys && claim.untilMs > state.now())) state.keys.delete(keyName(job, key!));
   }
   return rows.length;
 }
 
-function actOn(state: State, id: number, act: (row: Row) => Act["done"]): Act {
+export function actOn(state: State, id: number, act: (row: Row) => Act["done"]): Act {
   const row = state.runs.get(id);
   if (!row) return { id, done: "missing", status: null };
   return { id, done: act(row), status: statusOf(state, row) };
-}
-
-function end(state: State, row: Row, reason: Reason): Act["done"] {
-  if (row.end) return "refused";
-  if (!isHeld(state, row)) {
-    cancel(state, row, reason);
-    return "done";
-  }
-  patch(state, row, { ask: row.ask ?? reason });
-  tell(state, "command", row.node!);
-  return "asked";
 }
 
 function revive(state: State, row: Row, from: "canceled" | "failed"): Act["done"] {
   if (row.end?.status !== from || !retakeKey(state, row)) return "refused";
   const nowMs = state.now();
   const afresh = from === "failed" && { dueMs: nowMs, spent: 0, crashes: 0 };
+  if (from === "failed") retrySteps(state, row);
   makePending(state, row, Math.max(nowMs, row.dueMs), { ...afresh, end: null });
   return "done";
+}
+
+/** Forgets the failures of steps. */
+function retrySteps({ journals }: State, { id }: Row): void {
+  const kept = journals.get(id)?.filter(({ kind }) => kind !== "failed" && kind !== "retry");
+  if (kept) journals.set(id, kept);
 }
 
 /** Gives a revived run its key again. False if another run holds it now. */

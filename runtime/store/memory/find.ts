@@ -3,7 +3,7 @@ import { strangeCursor } from "../guard.ts";
 import type { Bounds } from "../port.ts";
 import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
-import { isHeld, look, recordOf, type State, statusOf } from "./state.ts";
+import { isHeld, look, reasonOf, recordOf, type State, statusOf } from "./state.ts";
 
 /** Reads of the memory store. They scan all runs, so a page is always complete. */
 export function find(state: State): Find {
@@ -84,7 +84,7 @@ function matcher(state: State, filter: RunFilter): (row: Row) => boolean {
   return (row) =>
     among(ids, row.id) &&
     (status === undefined || status.includes(statusOf(state, row))) &&
-    among(reason, row.end?.reason ?? null) &&
+    among(reason, reasonOf(state, row)) &&
     among(job, row.job) &&
     among(queue, row.queue) &&
     among(key === undefined ? undefined : [key], row.key) &&

@@ -2,6 +2,7 @@ import { guard } from "../guard.ts";
 import type { Guarded } from "../port.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
+import { flow } from "./flow.ts";
 import { nodes } from "./node.ts";
 import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
@@ -29,6 +30,7 @@ export function storeOf(state: State): Guarded {
     find: find(state),
     desk: desk(state),
     schedules: schedules(state),
+    flow: flow(state),
     open: () => Promise.resolve(),
     close() {
       state.ears.clear();

@@ -1,14 +1,14 @@
 /** All that a state holds as plain JSON, and back. */
-import { makeState, type State } from "./state.ts";
+import { childrenOf, makeState, type State } from "./state.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 /** What is held; the rest of a state is made from it, or is of this process. */
-type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | "waiters">;
+type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | "waiters" | "children">;
 type Saved = { readonly nowMs: number } & Readonly<Record<Table, readonly (readonly [Json, Json])[]>>;
 
 const names = Object.keys({
   ...{ runs: 0, keys: 0, attempts: 0, logs: 0, tallies: 0, nodes: 0, names: 0, jobs: 0, queues: 0, schedules: 0 },
-  ...{ versions: 0, applied: 0, declared: 0, turns: 0, last: 0 },
+  ...{ versions: 0, applied: 0, declared: 0, turns: 0, last: 0, journals: 0, mail: 0 },
 } satisfies Record<Table, 0>) as readonly Table[];
 
 export function toJSON(state: State): Json {
@@ -28,7 +28,10 @@ export function fromJSON(json: Json, clock: () => number): State {
     const own = { ...row }; // not frozen
     state.runs.set(id, own);
     state.lanes.enter(own);
+    if (own.parent) childrenOf(state, own.parent.run).add(id);
   }
+  for (const table of [state.journals, state.mail] as readonly Map<number, unknown[]>[])
+    for (const [id, list] of table) table.set(id, [...list]); // not frozen
   return state;
 }
 

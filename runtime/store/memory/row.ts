@@ -1,7 +1,7 @@
 /** Rows of the memory store. Their instants are epoch ms. */
 import type { Final, Reason } from "../../../sdk/port/status.ts";
 import type { NewSchedule, NodeStat, RunRecord, ScheduleRecord } from "../../../sdk/port/target.ts";
-import type { Settled } from "../port.ts";
+import type { Outcome, Settled } from "../port.ts";
 
 /** How a run ended. */
 export type Ending = Pick<RunRecord, "reason" | "result" | "error" | "note"> & { readonly status: Final };
@@ -31,6 +31,13 @@ export interface Row extends Pick<RunRecord, Same> {
   readonly ask: Reason | null;
   /** An act waits for the run's node to give it back. */
   readonly back: boolean;
+  /** What it waited for when it was last suspended. It waits while it is neither ready nor leased. */
+  readonly waits: Pick<Extract<Outcome, { to: "waiting" }>, "reason" | "seen" | "wants"> | null;
+  /** How much was ever sent to it; and that number at the latest signal, or end of a child that did not complete. */
+  readonly inbox: number;
+  readonly urgent: number;
+  /** The workflow that made it. */
+  readonly parent: { readonly run: number; readonly key: string } | null;
   /** The answer to the latest settlement. */
   readonly answered: { readonly token: number; readonly answer: Settled } | null;
   readonly end: (Ending & { readonly finishedMs: number }) | null;

@@ -17,6 +17,7 @@ import type {
 import { crashed, expired } from "../guard.ts";
 import { addAll, addOne } from "./add.ts";
 import { deleteRuns } from "./desk.ts";
+import { write } from "./flow.ts";
 import { type Lane, laneOf } from "./lane.ts";
 import type { NodeRow, Row } from "./row.ts";
 import {
@@ -24,13 +25,14 @@ import {
   finish,
   frozen,
   isHeld,
-  isLeased,
   makePending,
   next,
+  ours,
   patch,
   putAside,
   recordAttempt,
   type State,
+  wake,
 } from "./state.ts";
 
 /** The runs of the memory store. */
@@ -71,12 +73,6 @@ function prune(state: State, { completedMs, otherMs }: Keep): number {
   const rows = [...state.lanes.ended.upTo(state.now() - Math.min(completedMs, otherMs))];
   const over = rows.filter((row) => row.end!.finishedMs < endOf(row));
   return deleteRuns(state, over, true);
-}
-
-/** The run, if its lease still has this token. */
-function ours(state: State, { id, token }: Fence): Row | null {
-  const row = state.runs.get(id);
-  return row?.token === token && isLeased(row) ? row : null;
 }
 
 function take(state: State, claim: Claim): readonly Row[] {
@@ -193,6 +189,7 @@ function settle(state: State, settlement: Settlement): Settled {
   else if (outcome.to === "released" && row.back) putAside(state, row);
   else if (outcome.to === "released") makePending(state, row, Math.max(state.now(), row.dueMs));
   else if (outcome.to === "pending") retry(state, row, outcome);
+  else if (outcome.to === "waiting") suspend(state, row, outcome, settlement);
   else end(state, row, outcome, settlement);
   return answer;
 }
@@ -211,10 +208,30 @@ function retry(state: State, row: Row, { delayMs, spent, outcome, error }: Extra
   const retryMs = Math.ceil(state.now() + delayMs);
   recordAttempt(state, row, { outcome, error, retryMs });
   const counts = { attempt: row.attempt + 1, spent: row.spent + (spent ? 1 : 0) };
-  makePending(state, row, retryMs, { ...counts, dueMs: retryMs, expiresMs: null });
+  makePending(state, row, retryMs, { ...counts, dueMs: retryMs, expiresMs: null, waits: null });
 }
 
-function end(state: State, row: Row, outcome: Exclude<Outcome, { to: "pending" }>, { hooks }: Settlement): void {
+type Waiting = Extract<Outcome, { to: "waiting" }>;
+/** When a wait ends that has no end. */
+const neverMs = Date.UTC(9999, 0);
+
+function suspend(state: State, row: Row, outcome: Waiting, { entries = [] }: Settlement): void {
+  const { reason, untilMs, seen, wants, error } = outcome;
+  write(state, row, entries);
+  if (error) recordAttempt(state, row, { outcome: "parked", error, retryMs: untilMs });
+  const attempt = row.attempt + (error ? 1 : 0);
+  const waits = { reason, seen, wants };
+  const dueMs = untilMs ?? state.now();
+  makePending(state, row, untilMs ?? neverMs, { attempt, waits, dueMs, crashes: 0, startedMs: null, expiresMs: null });
+  wake(state, row);
+}
+
+function end(
+  state: State,
+  row: Row,
+  outcome: Exclude<Outcome, { to: "pending" | "waiting" }>,
+  { hooks }: Settlement,
+): void {
   const { to: status, reason } = outcome;
   const error = status === "completed" ? null : outcome.error;
   const isStarted = row.startedMs !== null;

@@ -1,8 +1,10 @@
 /** The state of the memory store, and steps that its ports share. */
 import { isDeepStrictEqual } from "node:util";
 import type { Reason, Status } from "../../../sdk/port/status.ts";
-import type { AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
+import type { Act, AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
+import type { Entry, Mail } from "../../../sdk/port/flow.ts";
 import { hookQueue } from "../../../sdk/port/option.ts";
+import type { Fence } from "../port.ts";
 import { Lanes, places } from "./lane.ts";
 import type { Tally } from "../port.ts";
 import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
@@ -37,6 +39,10 @@ export function makeState(clock: () => number, nowMs = 0) {
     /** By an ascending number. */
     attempts: new Map<number, AttemptRecord>(),
     logs: new Map<number, LogRecord>(),
+    /** Run → its journal, in order. */
+    journals: new Map<number, Entry[]>(),
+    /** Run → what it has not taken in, in order. */
+    mail: new Map<number, Omit<Mail, "to">[]>(),
     tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
     nodes: new Map<number, NodeRow>(),
     /** All nodes that ever joined. */
@@ -61,6 +67,8 @@ export function makeState(clock: () => number, nowMs = 0) {
     looks: new Map<number, number>(),
     /** Run → callbacks at its end. */
     waiters: new Map<number, Set<() => void>>(),
+    /** Run → the live runs that it made as a workflow. */
+    children: new Map<number, Set<number>>(),
   };
 }
 
@@ -97,7 +105,13 @@ export function isLeased(row: Row): boolean {
   return row.held || row.leaseUntil !== null;
 }
 
-/** Whether a node's lease on the run has not lapsed. */
+/** The run, if its lease still has this token. */
+export function ours(state: State, { id, token }: Fence): Row | null {
+  const row = state.runs.get(id);
+  return row?.token === token && isLeased(row) ? row : null;
+}
+
+/** Whether a node's lease on the run stands by the clock. */
 export function isHeld(state: Pick<State, "now">, row: Row): boolean {
   return row.held || (row.node !== null && row.leaseUntil !== null && row.leaseUntil >= state.now());
 }
@@ -144,8 +158,13 @@ export function isLooked(state: State, node: number): boolean {
 
 export function statusOf(state: Pick<State, "now">, row: Row): Status {
   if (row.end) return row.end.status;
-  if (!isHeld(state, row)) return "pending";
+  if (!isHeld(state, row)) return row.waits && row.readyMs > state.now() ? "waiting" : "pending";
   return row.held && row.startedMs !== null ? "running" : "leased";
+}
+
+/** Why it ended, or what it waits for. */
+export function reasonOf(state: Pick<State, "now">, row: Row): Reason | null {
+  return row.end?.reason ?? (statusOf(state, row) === "waiting" ? row.waits!.reason : null);
 }
 
 export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority" | "input"> & Partial<Row>): Row {
@@ -171,6 +190,10 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
     ask: null,
     back: false,
     progress: null,
+    waits: null,
+    inbox: 0,
+    urgent: 0,
+    parent: null,
     answered: null,
     end: null,
     ...run,
@@ -189,11 +212,19 @@ export function makePending(state: State, row: Row, readyMs: number, changes: Pa
 
 const hookOf = { completed: "success", failed: "failure", canceled: "cancel" } as const;
 
-/** Finishes a run, adds the run of its hook, and wakes those who await it. */
+/** Writes a final state, adds the hook's run if `hooks` has one for it, cancels what a canceled run made, and tells its parent and who waits. */
 export function finish(state: State, row: Row, end: Ending, hooks = state.jobs.get(row.job)?.hooks ?? []): void {
   const over = { leaseUntil: null, held: false, ask: null, expiresMs: null };
-  patch(state, row, { ...over, end: { ...end, error: end.error && frozen(end.error), finishedMs: state.now() } });
+  const { parent } = row;
+  patch(state, row, {
+    ...over,
+    ...{ waits: null, inbox: 0, urgent: 0, parent: null },
+    end: { ...end, error: end.error && frozen(end.error), finishedMs: state.now() },
+  });
+  state.mail.delete(row.id);
   addHook(state, row, hookOf[end.status], hooks);
+  if (end.status === "canceled") stopChildren(state, row);
+  if (parent) tellParent(state, row, parent, end);
   for (const wake of state.waiters.get(row.id) ?? []) wake();
 }
 
@@ -208,6 +239,59 @@ function addHook(state: State, row: Row, kind: HookKind, hooks: readonly HookKin
 /** Finishes an unleased run as canceled. */
 export function cancel(state: State, row: Row, reason: Reason): void {
   finish(state, row, { status: "canceled", reason, result: null, error: null, note: null });
+}
+
+/** Cancels a run, or asks its node to, with all that it made. */
+export function stop(state: State, row: Row, reason: Reason): Act["done"] {
+  if (row.end) return "refused";
+  if (!isHeld(state, row)) {
+    cancel(state, row, reason);
+    return "done";
+  }
+  patch(state, row, { ask: row.ask ?? reason });
+  tell(state, "command", row.node!);
+  stopChildren(state, row);
+  return "asked";
+}
+
+function stopChildren(state: State, { id }: Row): void {
+  for (const child of [...childrenOf(state, id)]) stop(state, state.runs.get(child)!, "parent");
+}
+
+/** The live runs that a workflow made. */
+export function childrenOf(state: State, id: number): Set<number> {
+  const children = state.children.get(id) ?? new Set();
+  state.children.set(id, children);
+  return children;
+}
+
+function tellParent(state: State, { id }: Row, parent: NonNullable<Row["parent"]>, end: Ending): void {
+  const siblings = childrenOf(state, parent.run);
+  siblings.delete(id);
+  if (siblings.size === 0) state.children.delete(parent.run);
+  const row = state.runs.get(parent.run);
+  const { status, reason, error, result: value } = end;
+  const data = JSON.stringify({ run: id, status, reason, error });
+  if (row && !row.end) post(state, row, { name: parent.key, value, data }, status !== "completed");
+}
+
+/** Puts something into the mailbox of a live run, and wakes it if that is what it waits for. */
+export function post(state: State, row: Row, mail: Omit<Mail, "to">, isUrgent: boolean): void {
+  const inbox = row.inbox + 1;
+  state.mail.set(row.id, state.mail.get(row.id) ?? []);
+  state.mail.get(row.id)!.push(frozen(mail));
+  patch(state, row, { inbox, urgent: isUrgent ? inbox : row.urgent });
+  wake(state, row);
+}
+
+/** Makes a run due whose wait is over: more was sent to it than it knows of, and that is urgent, or as much as it wants. */
+export function wake(state: State, row: Row): void {
+  const { waits, urgent, inbox, readyMs } = row;
+  const nowMs = state.now();
+  if (!waits || waits.reason === "parked" || readyMs <= nowMs) return;
+  if (urgent <= waits.seen && inbox < waits.seen + Math.max(1, waits.wants)) return;
+  patch(state, row, { dueMs: nowMs, readyMs: nowMs });
+  tellDue(state, [row]);
 }
 
 /** Records the ended attempt of a leased run. */
@@ -268,7 +352,7 @@ export function recordOf(state: State, row: Row): RunRecord {
     ...{ id, job, queue, priority, attempt, crashes, token, tags, key, input, progress, options, replayOf },
     node: nodeOf(state, row),
     status: statusOf(state, row),
-    reason: end?.reason ?? null,
+    reason: reasonOf(state, row),
     canceling: row.ask !== null,
     dueAt: new Date(row.dueMs),
     createdAt: new Date(row.createdMs),

@@ -1,0 +1,83 @@
+import type { Entry, Mail, NewEntry, Sent } from "../../../sdk/port/flow.ts";
+import type { Added, NewRun } from "../../../sdk/port/target.ts";
+import type { Flow, Journal, Recorded, Recording } from "../port.ts";
+import { addOne, holderOf } from "./add.ts";
+import { actOn } from "./desk.ts";
+import type { Row } from "./row.ts";
+import { childrenOf, frozen, makePending, ours, patch, post, type State, statusOf, tellDue } from "./state.ts";
+
+/** Journals of workflows and what is sent to them, in memory. */
+export function flow(state: State): Flow {
+  const { step } = state;
+  return {
+    load: step((batch) => batch.map((each) => load(state, each))),
+    record: step((batch) => batch.map((each) => record(state, each))),
+    send: step((batch) => batch.map((mail) => send(state, mail))),
+    read: step((run) => [...(state.journals.get(run) ?? [])]),
+    mend: step((run, entries) =>
+      actOn(state, run, (row) => {
+        if (statusOf(state, row) !== "waiting") return "refused";
+        state.journals.set(
+          run,
+          entries.map((entry, i) => frozen({ ...entry, n: i + 1 })),
+        );
+        makePending(state, row, state.now(), { dueMs: state.now(), waits: null });
+        return "done";
+      }),
+    ),
+  };
+}
+
+function load(state: State, { after, ...fence }: Parameters<Flow["load"]>[0][number]): Journal | null {
+  const row = ours(state, fence);
+  if (!row) return null;
+  const last = state.journals.get(row.id)?.at(-1)?.n ?? 0;
+  const mail = state.mail.get(row.id) ?? [];
+  state.mail.delete(row.id);
+  const taken = mail.map(({ name, ...what }, i) => ({ n: last + 1 + i, kind: "mail" as const, key: name, ...what }));
+  write(state, row, taken);
+  const entries = state.journals.get(row.id)?.filter(({ n }) => n > after) ?? [];
+  return { entries, inbox: row.inbox };
+}
+
+function record(state: State, { entries, floorMs, ...fence }: Recording): Recorded | null {
+  const row = ours(state, fence);
+  if (!row) return null;
+  const written = write(state, row, entries, floorMs);
+  return { entries: written.map(({ n, atMs, runs }) => ({ n, atMs, runs })), inbox: row.inbox };
+}
+
+/** Writes entries into the journal of a run; those that are there already stay. Answers them as they are there. */
+export function write(state: State, row: Row, entries: readonly NewEntry[], floorMs = 0): readonly Entry[] {
+  if (entries.length === 0) return [];
+  const journal = state.journals.get(row.id) ?? [];
+  state.journals.set(row.id, journal);
+  return entries.map(({ adds, ...entry }) => {
+    const at = journal.findLastIndex(({ n }) => n <= entry.n);
+    const known = journal[at];
+    if (known?.n === entry.n) return known;
+    const atMs = Math.max(state.now(), floorMs, journal.at(-1)?.atMs ?? 0);
+    const runs = adds ? addChildren(state, { run: row.id, key: entry.key }, adds) : null;
+    const written = frozen({ ...entry, atMs, runs });
+    journal.splice(at + 1, 0, written);
+    return written;
+  });
+}
+
+function addChildren(state: State, parent: NonNullable<Row["parent"]>, runs: readonly NewRun[]): readonly number[] {
+  const rows: Row[] = [];
+  const ids = runs.map((run) => (addOne(state, run, rows) as Added).id); // without a key nothing is refused
+  for (const row of rows) {
+    patch(state, row, { parent });
+    childrenOf(state, parent.run).add(row.id);
+  }
+  tellDue(state, rows);
+  return ids;
+}
+
+function send(state: State, { to, ...mail }: Mail): Sent {
+  const row = typeof to === "number" ? state.runs.get(to) : holderOf(state, to.job, to.key)?.row;
+  if (!row) return { id: null, done: "missing" };
+  if (!row.end) post(state, row, mail, true);
+  return { id: row.id, done: row.end ? "ended" : "sent" };
+}

@@ -1,9 +1,21 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
 export type { Hooks, JobOptions, ResultBy, Returnable } from "./define/job.ts";
-export type { AnyJob, BatchItem, BatchOptions, InputOf, Job, ResultOf, TriggerArgs } from "./client/job.ts";
+export type {
+  AnyJob,
+  BatchItem,
+  BatchOptions,
+  ChildOptions,
+  ChildResult,
+  InputOf,
+  Job,
+  ResultOf,
+  TriggerArgs,
+} from "./client/job.ts";
 export type { KeyOptions, TriggerOptions } from "./client/option.ts";
 export type * from "./client/jobs.ts"; // all of it: only what `export *` gives can be merged into from outside
+export { complete, signal, signalWithTrigger } from "./client/signal.ts";
+export type { SignalOf, SignalOptions } from "./client/signal.ts";
 export { trigger } from "./client/trigger.ts";
 export type { ById } from "./client/trigger.ts";
 export type { RunHandle } from "./client/handle.ts";
@@ -23,6 +35,9 @@ export type { RunsOf, ScheduleOptions, Several } from "./define/schedule.ts";
 export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./define/rule.ts";
 export type { Dst } from "./cron/cron.ts";
 export type { Run } from "./client/run.ts";
+export { defineEvent } from "./define/event.ts";
+export type { EventSpec } from "./define/event.ts";
+export type { LimitedWait, StepContext, StepOptions, Token, WaitOptions, Workflow } from "./define/flow.ts";
 export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
 export type { DurationText } from "./port/duration.ts";
 export type { Priority } from "./port/option.ts";
@@ -46,6 +61,7 @@ export type { ErrorRecord } from "./port/text.ts";
 export {
   AbortError,
   AttemptTimeout,
+  Diverged,
   DuplicateJob,
   InvalidInput,
   InvalidPayload,
@@ -59,6 +75,8 @@ export {
   RunFailed,
   RunNotFound,
   ScheduleNotFound,
+  StepFailed,
+  StepTimeout,
   Stopping,
   StoreUnavailable,
   StoreUnusable,

@@ -1,5 +1,6 @@
 /** Where a job's definition meets the verbs of application code. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { batchTriggerAndWait, triggerAndWait } from "./client/child.ts";
 import type { Job } from "./client/job.ts";
 import { triggerBatch, triggerJob } from "./client/trigger.ts";
 import { frameOf } from "./port/frame.ts";
@@ -29,6 +30,8 @@ export function defineJob<
     },
     trigger: (...[payload, triggerOptions]) => triggerJob(job, payload, triggerOptions),
     batchTrigger: (items, batchOptions) => triggerBatch(job, items, batchOptions),
+    triggerAndWait: (...[payload, childOptions]) => triggerAndWait(job, payload, childOptions),
+    batchTriggerAndWait: (items, batchOptions) => batchTriggerAndWait(job, items, batchOptions),
   };
   return job;
 }

@@ -1,4 +1,6 @@
 import { decode, encode, type Wire } from "../../sdk/port/codec.ts";
+import { slot, type Parent } from "../../sdk/client/scope.ts";
+import type { Durable } from "../flow/verbs.ts";
 import type { Context, ContextRun, ContextSchedule, Log } from "../../sdk/define/context.ts";
 import type { DurationText } from "../../sdk/port/duration.ts";
 import { InvalidPayload } from "../../sdk/port/error.ts";
@@ -27,6 +29,8 @@ export interface Tools {
   readonly services: Services;
   readonly find: Find;
   progress(leased: Leased, value: number, detail: string | undefined): void;
+  /** The durable part of the attempt, made when it is first asked for. */
+  flow(leased: Leased): Durable;
   /** Hears how the call ended: once, and whenever that is. */
   ended(leased: Leased, ending: Ending): void;
 }
@@ -46,7 +50,8 @@ export function next(ending: Ending, spent: number, policy: RetryPolicy): Outcom
     if (code === "SNOOZE")
       return { to: "pending", delayMs: delayOf(error) ?? 0, spent: false, outcome: "snoozed", error: null };
   }
-  const delayMs = how === "refused" ? null : nextDelayMs(policy, spent, error);
+  const isFinal = how === "refused" || codeOf(error) === "STEP_FAILED"; // a replay would fail the same way
+  const delayMs = isFinal ? null : nextDelayMs(policy, spent, error);
   const kind = how === "timeout" ? "timeout" : "error";
   return delayMs === null
     ? { to: "failed", reason: kind, error: errorRecord(error) }
@@ -144,10 +149,11 @@ function call(payload: unknown, leased: Leased, tools: Tools): unknown {
 /** Calls `onStart`, then the handler; at once, unless there is something to wait for. */
 function started(payload: unknown, ctx: AttemptContext, leased: Leased): unknown {
   const { handler, hooks } = leased.job.spec;
-  if (hooks.onStart === null) return handler(payload, ctx);
+  const { parent } = slot();
+  if (hooks.onStart === null) return parent.run(ctx, handler, payload, ctx);
   const go = (): unknown => {
     if (leased.stopped) throw leased.stopped;
-    return handler(payload, ctx);
+    return parent.run(ctx, handler, payload, ctx);
   };
   const told: unknown = hooks.onStart(payload, ctx);
   return isThenable(told) ? Promise.resolve(told).then(go) : go();
@@ -189,6 +195,7 @@ class AttemptContext implements Context {
   readonly #tools: Tools;
   #run: ContextRun | null = null;
   #log: Log | null = null;
+  #durable: Durable | null = null;
 
   constructor(leased: Leased, tools: Tools) {
     this.#leased = leased;
@@ -225,6 +232,34 @@ class AttemptContext implements Context {
   }
   get snooze(): Context["snooze"] {
     return snooze;
+  }
+
+  get step(): Context["step"] {
+    return this.#flow.step;
+  }
+  get sleep(): Context["sleep"] {
+    return this.#flow.sleep;
+  }
+  get sleepUntil(): Context["sleepUntil"] {
+    return this.#flow.sleepUntil;
+  }
+  get waitFor(): Context["waitFor"] {
+    return this.#flow.waitFor;
+  }
+  get token(): Context["token"] {
+    return this.#flow.token;
+  }
+  get version(): Context["version"] {
+    return this.#flow.version;
+  }
+
+  /** What `triggerAndWait` does in this handler. */
+  adopt(...children: Parameters<Parent["adopt"]>): ReturnType<Parent["adopt"]> {
+    return this.#flow.adopt(...children);
+  }
+
+  get #flow(): Durable {
+    return (this.#durable ??= this.#tools.flow(this.#leased));
   }
 
   /** Puts what services and middleware give beside the rest. */

@@ -16,6 +16,10 @@ import { Reporter } from "./report.ts";
 import { Services } from "./service.ts";
 import { Timeouts } from "./timeout.ts";
 import { Turn } from "./turn.ts";
+import type { NewEntry } from "../../sdk/port/flow.ts";
+import { verbsOf, type Durable } from "../flow/verbs.ts";
+import { parked, Workflow, type FlowTools } from "../flow/workflow.ts";
+import { Writer } from "../flow/writer.ts";
 
 /** Hooks are tried three times, whatever their job's policy says. */
 const hookRetry = policy();
@@ -31,6 +35,7 @@ export class Attempts {
   readonly #reporter: Reporter;
   readonly #timeouts: Timeouts;
   readonly #tools: Tools;
+  readonly #flowTools: FlowTools;
   readonly #turn: Turn;
   /** Runs `work` so that what handlers trigger goes to the store of this runtime. */
   readonly #scope: (work: () => void) => void;
@@ -51,7 +56,14 @@ export class Attempts {
     this.#tools = {
       ...{ lines: this.lines, services: this.services, find: core.store.find },
       progress: (leased, value, detail) => this.#progress(leased, value, detail),
+      flow: (leased) => this.#flow(leased),
       ended: (leased, ending) => this.#ended(leased, ending),
+    };
+    this.#flowTools = {
+      ...{ core, writer: new Writer(core) },
+      suspend: (leased, waiting, entries) => this.#over(leased, waiting, entries),
+      stopped: (leased, error) => this.#ended(leased, { how: "threw", error }),
+      lost: (leased) => this.lose(leased),
     };
     core.leases.onDue(() => this.start());
   }
@@ -197,12 +209,23 @@ export class Attempts {
   }
 
   #ended(leased: Leased, ending: Ending): void {
+    const diverged = leased.begun?.flow?.close();
+    if (diverged && ending.how === "returned") return this.#over(leased, parked(diverged));
+    const stopped = ending.how === "threw" && leased.stopped instanceof Stopping;
+    this.#over(leased, outcomeOf(stopped ? { how: "stopped", error: ending.error } : ending, leased));
+  }
+
+  /** Nothing of the handler goes on. */
+  #over(leased: Leased, outcome: Outcome, entries?: readonly NewEntry[]): void {
     this.#timeouts.forget(leased);
-    if (leased.phase === "running") {
-      const stopped = ending.how === "threw" && leased.stopped instanceof Stopping;
-      this.#end(leased, outcomeOf(stopped ? { how: "stopped", error: ending.error } : ending, leased));
-    }
+    if (leased.phase === "running") this.#end(leased, outcome, entries);
     this.#core.leases.free(leased);
+  }
+
+  #flow(leased: Leased): Durable {
+    const flow = new Workflow(leased, this.#flowTools);
+    leased.begun!.flow = flow;
+    return verbsOf(leased, flow);
   }
 
   /** An attempt outlived its timeout, or a handler that was left its grace. */
@@ -221,9 +244,9 @@ export class Attempts {
   }
 
   /** Its outcome is decided. */
-  #end(leased: Leased, outcome: Outcome): void {
+  #end(leased: Leased, outcome: Outcome, entries?: readonly NewEntry[]): void {
     this.#core.leases.end(leased);
-    this.completer.end(leased, outcome);
+    this.completer.end(leased, outcome, entries);
   }
 
   /** Releases a lease: no attempt is spent. */
@@ -245,8 +268,15 @@ export class Attempts {
     const anew = leases.settled(leased);
     if (settled !== "refused") this.#reporter.ended(leased, outcome, settled, runMs);
     if (anew) this.accept([anew.lease], anew.about);
-    const soon = outcome.to === "pending" && outcome.delayMs <= settings.pollMs * 2;
-    if (settled === "settled" && soon) expect(this.#core, clock.ticks() + outcome.delayMs);
+    const delayMs = this.#delayOf(outcome);
+    if (settled === "settled" && delayMs <= settings.pollMs * 2) expect(this.#core, clock.ticks() + delayMs);
+  }
+
+  /** How soon the run is due again; ms. */
+  #delayOf(outcome: Outcome): number {
+    if (outcome.to === "pending") return outcome.delayMs;
+    if (outcome.to !== "waiting" || outcome.untilMs === null) return Infinity;
+    return outcome.untilMs - this.#core.storeClock.now();
   }
 
   #remember(ask: Ask): void {

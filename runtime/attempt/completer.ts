@@ -6,7 +6,7 @@ import type { Leased } from "../core/lease.ts";
 import type { Lines } from "../core/log.ts";
 import type { HookKind } from "../../sdk/port/target.ts";
 import type { Fence, Outcome, Released, Settled, Settlement } from "../store/port.ts";
-import { Batcher } from "./batcher.ts";
+import { Batcher } from "../core/batcher.ts";
 
 /** A settlement as the store takes it, and what it is about. */
 interface Ended extends Settlement {
@@ -54,10 +54,11 @@ export class Completer {
   }
 
   /** Ends a lease with an outcome. `startedMs`: when its handler was called, null if it was not. */
-  end(leased: Leased, outcome: Outcome): void {
+  end(leased: Leased, outcome: Outcome, entries?: Settlement["entries"]): void {
     const { id, token, job } = leased.lease;
-    const { startedMs, hooks } = leased;
-    const ended = { id, token, job, outcome, startedMs, hooks, leased, at: this.#core.clock.ticks() };
+    const { startedMs, hooks, hasFlow: flow } = leased;
+    const at = this.#core.clock.ticks();
+    const ended = { id, token, job, outcome, startedMs, hooks, flow, entries, leased, at };
     const last = leased.begun?.progress?.end() ?? null;
     if (!last) return this.#outcomes.add(ended);
     const coming = last.then(() => {

@@ -31,6 +31,14 @@ export interface Anew {
   readonly about: Accepted;
 }
 
+/** The durable part of an attempt, as the rest of the engine sees it. */
+export interface Flowing {
+  /** The attempt is to stop. */
+  stop(): void;
+  /** The handler has ended. Answers why its run is to be parked, if so. */
+  close(): Error | null;
+}
+
 /** What is known of an attempt once it has a slot. */
 export class Begun {
   /** When it got its slot: ticks, and epoch ms of the store. */
@@ -44,6 +52,8 @@ export class Begun {
   controller: AbortController | null = null;
   /** Where the handler's progress goes, once it reported any. */
   progress: ProgressWriter | null = null;
+  /** Its durable steps and waits, once it asked for one. */
+  flow: Flowing | null = null;
 
   constructor(at: number, atMs: number, retry: RetryPolicy) {
     this.at = at;
@@ -143,6 +153,12 @@ export class Leased {
     if (!begun || begun.stopped) return;
     begun.stopped = reason;
     begun.controller?.abort(reason);
+    begun.flow?.stop();
+  }
+
+  /** Whether the run may have a journal, or has a parent that waits for its end. */
+  get hasFlow(): boolean {
+    return this.lease.token > 1 || this.begun?.flow != null || this.lease.options?.parent !== undefined;
   }
 }
 

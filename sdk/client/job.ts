@@ -1,5 +1,6 @@
 /** What a defined job is to those who trigger it. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { RunFailed } from "../port/error.ts";
 import type { JobSpec } from "../define/spec.ts";
 import type { Tx } from "../port/target.ts";
 import type { RunHandle } from "./handle.ts";
@@ -33,8 +34,30 @@ export interface Job<
     items: readonly BatchItem<StandardSchemaV1.InferInput<Schema>>[],
     options?: { readonly tx?: Tx | undefined },
   ): Promise<readonly (RunHandle<Result> | Error)[]>;
+  /** In a handler: makes a run and waits for its result, holding no slot meanwhile. It is made once, and canceled with this run.
+   *  @throws {RunFailed} if it fails or is canceled. @throws {InvalidInput} outside of a handler */
+  triggerAndWait(
+    ...args: undefined extends StandardSchemaV1.InferInput<Schema>
+      ? [payload?: StandardSchemaV1.InferInput<Schema>, options?: ChildOptions]
+      : [payload: StandardSchemaV1.InferInput<Schema>, options?: ChildOptions]
+  ): Promise<Result>;
+  /** In a handler: makes many runs and waits for all, in order. `failure`: what happens when one does not complete. `collect` (default) waits for
+   *  all, `throw` fails at once, `cancel` cancels the others and fails.
+   *  @throws {RunFailed} for the first that does not complete, unless all are collected */
+  batchTriggerAndWait(
+    items: readonly BatchItem<StandardSchemaV1.InferInput<Schema>>[],
+    options?: { readonly failure?: "collect" | "throw" | "cancel" | undefined },
+  ): Promise<readonly ChildResult<Result>[]>;
 }
 export type AnyJob = Job;
+
+/** Options of a run that a workflow waits for. */
+export type ChildOptions = Omit<TriggerOptions, "tx" | "idempotencyKey">;
+
+/** How a run ended that a workflow waited for. */
+export type ChildResult<Result> =
+  | { readonly ok: true; readonly run: string; readonly result: Result }
+  | { readonly ok: false; readonly run: string; readonly error: RunFailed };
 
 /** What a job's `trigger` takes. */
 export type InputOf<J> = J extends { readonly schema: infer Schema extends StandardSchemaV1 }

@@ -103,7 +103,7 @@ export async function triggerBatch<Result>(
 }
 
 /** A run or an error. */
-function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Promise<NewRun | Error> {
+export function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Promise<NewRun | Error> {
   try {
     checkItem(item);
     const made = make(job, item.payload, item.options);
@@ -114,7 +114,7 @@ function prepared(job: JobSpec, item: BatchItem<unknown>): NewRun | Error | Prom
 }
 
 /** Waits only if something is to be waited for. */
-async function settled<T>(values: readonly (T | Promise<T>)[]): Promise<readonly T[]> {
+export async function settled<T>(values: readonly (T | Promise<T>)[]): Promise<readonly T[]> {
   const done: T[] = [];
   for (const value of values) done.push(value instanceof Promise ? await value : value);
   return done;

@@ -1,4 +1,5 @@
 import type { DurationText } from "../port/duration.ts";
+import type { Workflow } from "./flow.ts";
 import type { Priority } from "../port/option.ts";
 import type { RunRecord } from "../port/target.ts";
 
@@ -33,7 +34,7 @@ export interface ContextSchedule {
 }
 
 /** What a handler is given beside its payload. Services and middleware of the job's `use` add to it. */
-export interface Context {
+export interface Context extends Workflow {
   /** The run that this attempt is of. */
   readonly run: ContextRun;
   /** Null unless a schedule made the run. */

@@ -18,6 +18,12 @@ const fields: Readonly<Record<keyof Context, true>> = {
   fencingToken: true,
   skip: true,
   snooze: true,
+  step: true,
+  sleep: true,
+  sleepUntil: true,
+  waitFor: true,
+  token: true,
+  version: true,
 };
 
 /** What a compiler prints where `use` would replace a field of the context. */

@@ -41,14 +41,16 @@ export interface Issue {
 /** A payload that the job's schema refuses, at trigger or at the start of an attempt. Never retried. */
 export class InvalidPayload extends TaskerError {
   readonly code = "INVALID_PAYLOAD";
-  /** The id of the job. */
+  /** The id of the job, or of the event. */
   readonly job: string;
   /** Every complaint of the schema; the message has the first five. */
   readonly issues: readonly Issue[];
-  constructor(job: string, issues: readonly Issue[], what: "payload" | "output" = "payload") {
-    const list = issues.slice(0, 5).map((issue) => `${issue.path ? `${what}.${issue.path}` : what}: ${issue.message}`);
+  constructor(job: string, issues: readonly Issue[], what: "payload" | "output" | "event" = "payload") {
+    const part = what === "event" ? "payload" : what;
+    const list = issues.slice(0, 5).map((issue) => `${issue.path ? `${part}.${issue.path}` : part}: ${issue.message}`);
     const more = issues.length > 5 ? ` (and ${issues.length - 5} more)` : "";
-    super(`${what} of job "${job}" does not match its schema: ${list.join("; ")}${more}`);
+    const whose = what === "event" ? "event" : "job";
+    super(`${part} of ${whose} "${job}" does not match its schema: ${list.join("; ")}${more}`);
     this.job = job;
     this.issues = issues;
   }
@@ -215,6 +217,41 @@ export class NotConfigured extends TaskerError {
     super(
       'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL, or start "tasker dev" in this folder (a running one is not used under NODE_ENV=production or CI)',
     );
+  }
+}
+
+/** A step of a workflow failed in all of its tries. `cause` is the last error, as it was stored. A handler that does not catch it fails its run
+ *  for good. */
+export class StepFailed extends TaskerError {
+  readonly code = "STEP_FAILED";
+  /** The step's name, with its number where it has one. */
+  readonly step: string;
+  /** How often it was tried. */
+  readonly tries: number;
+  constructor(step: string, tries: number, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`step "${step}" failed after ${tries} ${tries === 1 ? "try" : "tries"}: ${why}`, { cause });
+    this.step = step;
+    this.tries = tries;
+  }
+}
+
+/** The code of a workflow is not the code that wrote its journal: it does not ask for what the journal has next. The run waits, parked. */
+export class Diverged extends TaskerError {
+  readonly code = "DIVERGED";
+  constructor(run: string, journal: string, code: string | null) {
+    const asks = code === null ? "the handler ended without it" : `the code asks for ${code}`;
+    super(
+      `run "${run}" can't be replayed: its journal goes on with ${journal}, but ${asks}; deploy the code that wrote it, or mend the journal with "tasker runs fix ${run}"`,
+    );
+  }
+}
+
+/** Why a try of a step failed: it outlived its timeout. */
+export class StepTimeout extends TaskerError {
+  readonly code = "STEP_TIMEOUT";
+  constructor(step: string, timeoutMs: number) {
+    super(`step "${step}" took longer than its timeout of ${timeoutMs} ms; raise \`timeout\` or stop at step.signal`);
   }
 }
 

@@ -36,3 +36,22 @@ export const tickMark = "$tick:";
 export function tickKey(key: string, tickMs: number): string {
   return `${tickMark}${key}@${new Date(tickMs).toISOString()}`;
 }
+
+/** A token of a run, as people and other systems see it: the run's number and a secret. */
+export function formatToken(run: number, secret: string): string {
+  return `tok_${run.toString(36)}.${secret}`;
+}
+
+/** The run of a token, and the name under which its answer is sent.
+ *  @throws {InvalidInput} if the text is not a token */
+export function parseToken(text: string): { readonly run: number; readonly name: string } {
+  const found = /^tok_([0-9a-z]{1,11})\.([A-Za-z0-9_-]{22})$/.exec(text);
+  if (!found)
+    throw new InvalidInput(`"${String(text).slice(0, 80)}" is not a token; pass the id of what ctx.token() made`);
+  return { run: parseId(`run_${found[1]}`), name: tokenName(found[2]!) };
+}
+
+/** Under which name the answer to a token is sent. */
+export function tokenName(secret: string): string {
+  return `token:${secret}`;
+}

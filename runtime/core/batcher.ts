@@ -1,6 +1,6 @@
 import { StoreUnavailable } from "../../sdk/port/error.ts";
-import { within, type Alarm, type Clock } from "../core/clock.ts";
-import type { Health } from "../core/health.ts";
+import { within, type Alarm, type Clock } from "./clock.ts";
+import type { Health } from "./health.ts";
 
 const largestBatch = 1000;
 const mostInFlight = 2;

@@ -1,0 +1,67 @@
+import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
+import type { RetryPolicy } from "../../sdk/define/spec.ts";
+import type { StepContext } from "../../sdk/define/flow.ts";
+import type { Ends, Failure } from "../../sdk/client/scope.ts";
+import type { NewRun } from "../../sdk/port/target.ts";
+
+/** What a handler asked of its journal, until it has the answer. */
+interface Asked {
+  readonly key: string;
+  /** Where the code asked, such as `jobs/order.ts:12`; null where the stack does not tell. */
+  readonly place: string | null;
+  /** Since when it waits, in the order of beginnings; 0: it has not begun. */
+  since: number;
+  /** Until when it waits, epoch ms of the store; null: without an end, or not yet. */
+  untilMs: number | null;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+export interface StepCall extends Asked {
+  readonly kind: "step";
+  readonly fn: (step: StepContext) => unknown;
+  readonly retry: RetryPolicy;
+  readonly timeoutMs: number | null;
+  /** How often it failed. */
+  tries: number;
+}
+export interface SleepCall extends Asked {
+  readonly kind: "sleep";
+  /** When it is over, asked once, as it begins. */
+  readonly until: (nowMs: number) => number;
+}
+export interface WaitCall extends Asked {
+  readonly kind: "wait";
+  /** What it waits for is sent under this name. */
+  readonly name: string;
+  readonly timeoutMs: number | null;
+  /** Whether it is this that was waited for; what comes of it, by value.  @throws what a `match` throws */
+  readonly accept: (mail: Entry) => { readonly value: unknown } | null;
+}
+export interface ChildCall extends Asked {
+  readonly kind: "child";
+  readonly runs: readonly NewRun[];
+  /** Numbers of the runs that were added, in order. */
+  readonly ids: number[];
+  /** How they ended, by number. */
+  readonly ends: Map<number, Ends[number]>;
+  readonly failure: Failure;
+  /** What it resolves with, or throws; null while it is to wait for more. */
+  readonly outcome: (call: ChildCall) => { readonly value: unknown } | null;
+}
+export type Call = StepCall | SleepCall | WaitCall | ChildCall;
+
+const kindOf: Readonly<Record<Exclude<EntryKind, "mail">, Call["kind"]>> = {
+  ...{ step: "step", failed: "step", retry: "step" },
+  ...{ sleep: "sleep", wait: "wait", child: "child" },
+};
+
+/** What tells calls of one run from each other: kind and key. */
+export function nameOf({ kind, key }: Pick<Call, "kind" | "key">): string {
+  return `${kind} "${key}"`;
+}
+
+/** The call that an entry answers. */
+export function calledBy(entry: Entry): string | null {
+  return entry.kind === "mail" ? null : nameOf({ kind: kindOf[entry.kind], key: entry.key });
+}

@@ -1,0 +1,46 @@
+import { decode, encode } from "../../sdk/port/codec.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
+import type { Reason, Status } from "../../sdk/port/status.ts";
+import { errorRecord, type ErrorRecord } from "../../sdk/port/text.ts";
+
+/** What entries say beside their value: JSON, in `data`. Old ones may lack any of it. */
+export interface Notes {
+  /** Where the code asked. */
+  readonly at?: string | undefined;
+  /** Of a sleep, a wait or a retry: until when, epoch ms. */
+  readonly until?: number | null | undefined;
+  /** Of a wait: the name of what is sent. */
+  readonly for?: string | undefined;
+  /** Of a step: how often it failed; when it began, and how long its last try took, ms. */
+  readonly tries?: number | undefined;
+  readonly began?: number | undefined;
+  readonly took?: number | undefined;
+  readonly error?: ErrorRecord | null | undefined;
+  /** Of the end of a child. */
+  readonly run?: number | undefined;
+  readonly status?: Status | undefined;
+  readonly reason?: Reason | null | undefined;
+}
+
+export function notesOf({ data }: Pick<Entry, "data">): Notes {
+  return data === null ? {} : (JSON.parse(data) as Notes);
+}
+
+export function toData(notes: Notes): string {
+  return JSON.stringify(notes);
+}
+
+/** The value of an entry. */
+export function valueOf({ value }: Pick<Entry, "value">): unknown {
+  return value === null ? undefined : decode(value);
+}
+
+/** An error as a value: with its own fields and cause, if those can be stored. */
+export function errorValue(error: unknown): Entry["value"] {
+  try {
+    return encode(error instanceof Error ? error : new Error(String(error)), "error");
+  } catch {
+    const { name, message } = errorRecord(error);
+    return encode(Object.assign(new Error(message), { name }), "error");
+  }
+}

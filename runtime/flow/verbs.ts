@@ -1,0 +1,142 @@
+import { randomBytes } from "node:crypto";
+import type {
+  Workflow as Verbs,
+  LimitedWait,
+  StepContext,
+  StepOptions,
+  Token,
+  WaitOptions,
+} from "../../sdk/define/flow.ts";
+import type { EventSpec } from "../../sdk/define/event.ts";
+import { policy } from "../../sdk/define/retry.ts";
+import { check, isSchema } from "../../sdk/define/schema.ts";
+import { toMs, type DurationText } from "../../sdk/port/duration.ts";
+import { InvalidInput, InvalidPayload } from "../../sdk/port/error.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
+import { formatToken, tokenName } from "../../sdk/port/id.ts";
+import { checkName, checkSpan } from "../../sdk/port/option.ts";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Leased } from "../core/lease.ts";
+import { failureOf } from "../../sdk/client/child.ts";
+import type { Ends, Parent } from "../../sdk/client/scope.ts";
+import type { Call, ChildCall } from "./call.ts";
+import { valueOf } from "./note.ts";
+import type { Workflow } from "./workflow.ts";
+
+/** What a handler calls, and what `triggerAndWait` does in it. */
+export interface Durable extends Verbs, Parent {}
+
+/** What a handler calls: each verb makes a call of the workflow, and answers a promise of its answer. */
+export function verbsOf(leased: Leased, flow: Workflow): Durable {
+  const step = <T>(
+    name: string,
+    fn: (step: StepContext) => T | PromiseLike<T>,
+    options: StepOptions = {},
+  ): Promise<T> => {
+    if (typeof fn !== "function")
+      throw new InvalidInput(`step "${name}" has no function; write ctx.step("name", async () => …)`);
+    const retry = options.retry === undefined ? leased.begun!.retry : policy(options.retry);
+    const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
+    return ask(flow, "step", checkName("step", name), { fn, retry, timeoutMs, tries: 0 });
+  };
+  const sleep = (name: string, until: (nowMs: number) => number): Promise<void> =>
+    ask(flow, "sleep", checkName("sleep", name), { until });
+  const wait = (event: EventSpec | string, options: Partial<LimitedWait<unknown>> = {}): Promise<unknown> => {
+    const name = typeof event === "string" ? event : event.id;
+    const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
+    return ask(flow, "wait", checkName("event", name), { name, timeoutMs, accept: accepting(event, options) });
+  };
+  return {
+    step,
+    sleep: (...args: readonly [DurationText] | readonly [string, DurationText]) => {
+      const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
+      const delayMs = toMs(delay as DurationText);
+      return sleep(name, (nowMs) => nowMs + delayMs);
+    },
+    sleepUntil: (...args: readonly [Date] | readonly [string, Date]) => {
+      const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
+      if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
+        throw new InvalidInput("ctx.sleepUntil takes a valid Date");
+      return sleep(name as string, () => instant.getTime());
+    },
+    waitFor: wait as Verbs["waitFor"],
+    token: async <Payload>(options: { readonly schema?: StandardSchemaV1<unknown, Payload> | undefined } = {}) => {
+      const secret = await step("token", () => randomBytes(16).toString("base64url"));
+      const id = formatToken(leased.lease.id, secret);
+      const given = options.schema && { schema: options.schema };
+      return { id, wait: (limit?: object) => wait(tokenName(secret), { ...given, ...limit }) } as Token<Payload>;
+    },
+    adopt: (name, runs, failure) =>
+      ask(flow, "child", name, { runs, failure, ids: [], ends: new Map(), outcome: endsOf }),
+    version: (change) => {
+      const key = `version:${checkName("version", change)}`;
+      if (!flow.script.knows({ kind: "step", key }) && flow.script.replays) return Promise.resolve(false);
+      return ask(flow, "step", key, { fn: () => true, retry: leased.begun!.retry, timeoutMs: null, tries: 0 });
+    },
+  };
+}
+
+/** The ends of all children, once they are there; or the first that is not good enough. */
+function endsOf({ runs, ids, ends, failure }: ChildCall): { readonly value: Ends } | null {
+  if (failure !== "collect") for (const end of ends.values()) if (end.status !== "completed") throw failureOf(end);
+  return ids.length < runs.length || ends.size < runs.length ? null : { value: ids.map((id) => ends.get(id)!) };
+}
+
+/** Makes a call, and the promise of its answer. */
+export function ask<T, K extends Call["kind"]>(
+  flow: Workflow,
+  kind: K,
+  name: string,
+  more: Omit<Extract<Call, { kind: K }>, "kind" | "key" | "place" | "since" | "untilMs" | "resolve" | "reject">,
+): Promise<T> {
+  const promise = new Promise<T>((resolve, reject) => {
+    const call = {
+      ...{ kind, key: flow.script.keyOf(kind, name), place: placeOf(), since: 0, untilMs: null },
+      ...{ resolve, reject },
+      ...more,
+    };
+    flow.ask(call as unknown as Call);
+  });
+  promise.catch(() => undefined); // the loser of a race may fail unheard
+  return promise;
+}
+
+function accepting(event: EventSpec | string, { match, schema: own }: WaitOptions<unknown>) {
+  const schema = typeof event === "string" ? own : event.schema;
+  const name = typeof event === "string" ? event : event.id;
+  if (schema !== undefined && !isSchema(schema))
+    throw new InvalidInput(`event "${name}": schema is not a Standard Schema`);
+  return (mail: Entry): { readonly value: unknown } | null => {
+    const value = valueOf(mail);
+    const checked = schema ? check(schema, value) : { value };
+    if (!(checked instanceof Promise)) {
+      if (checked.issues) throw new InvalidPayload(name, checked.issues);
+      return !match || match(checked.value) ? { value: checked.value } : null;
+    }
+    if (match)
+      throw new InvalidInput(`event "${name}" has an asynchronous schema, so it can't be matched; leave out match`);
+    return {
+      value: checked.then((late) => {
+        if (late.issues) throw new InvalidPayload(name, late.issues);
+        return late.value;
+      }),
+    };
+  };
+}
+
+const here = /runtime[/\\]flow[/\\]|node:internal|dist[/\\]/;
+
+/** Where the handler asks: the first place of the stack that is not ours, with its folder. */
+function placeOf(): string | null {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = 6;
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, placeOf);
+  Error.stackTraceLimit = before;
+  for (const line of holder.stack?.split("\n").slice(1) ?? []) {
+    if (here.test(line)) continue;
+    const found = /([^/\\(]+[/\\][^/\\]+:\d+):\d+\)?$/.exec(line);
+    if (found) return found[1]!;
+  }
+  return null;
+}

@@ -1,0 +1,350 @@
+import { Diverged, LeaseLost, NotStorable, StepTimeout } from "../../sdk/port/error.ts";
+import { encode } from "../../sdk/port/codec.ts";
+import type { Entry, NewEntry } from "../../sdk/port/flow.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { errorRecord } from "../../sdk/port/text.ts";
+import { nextDelayMs } from "../../sdk/define/retry.ts";
+import type { Alarm } from "../core/clock.ts";
+import type { Core } from "../core/core.ts";
+import type { Leased } from "../core/lease.ts";
+import type { Outcome } from "../store/port.ts";
+import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
+import { errorValue, notesOf, toData, type Notes } from "./note.ts";
+import { Script } from "./script.ts";
+import type { Writer } from "./writer.ts";
+
+export type Waiting = Extract<Outcome, { to: "waiting" }>;
+
+/** What a workflow needs of the runtime around it. */
+export interface FlowTools {
+  readonly core: Core;
+  readonly writer: Writer;
+  /** The run waits: its attempt ends here, its handler's frame is given up. */
+  suspend(leased: Leased, waiting: Waiting, entries: readonly NewEntry[]): void;
+  /** Nothing of the handler goes on: it was stopped, and waits for what never comes. */
+  stopped(leased: Leased, error: Error): void;
+  lost(leased: Leased): void;
+}
+
+type Draft = Omit<NewEntry, "n">;
+
+/** Shorter waits stay in the process, ms: about as long as a poll. */
+const shortMs = 1000;
+/** How long the code may ask for nothing that the journal has next, before that counts as another code; ms. It may wait for something that is
+ *  not durable. */
+const patienceMs = 1000;
+/** Runs that one recording may add. */
+const mostRuns = 1000;
+
+/** One attempt at a workflow: plays its journal to the handler, runs its steps, and suspends it when all that is left is to wait. */
+export class Workflow {
+  readonly script = new Script();
+  readonly #leased: Leased;
+  readonly #tools: FlowTools;
+  readonly #alarm: Alarm;
+  /** Entries to be written. */
+  readonly #outbox: { readonly call: Call; readonly draft: Draft }[] = [];
+  /** The journal was read, is being read or written, or is to be read on. */
+  #io: "new" | "busy" | "stale" | "idle";
+  #last = 0;
+  #inbox = 0;
+  #running = 0;
+  #turn = false;
+  #over = false;
+  /** Since when the journal goes on with what the code has not asked for. */
+  #stalled: { readonly n: number; readonly until: number } | null = null;
+
+  constructor(leased: Leased, tools: FlowTools) {
+    this.#leased = leased;
+    this.#tools = tools;
+    this.#io = leased.lease.token > 1 ? "new" : "idle"; // a first lease has no journal
+    this.#alarm = tools.core.clock.alarm(() => this.#wake());
+  }
+
+  /** The handler asks; the answer comes in a later turn. Of a workflow that is over, it never comes. */
+  ask(call: Call): void {
+    if (this.#over || this.#leased.stopped) return;
+    this.script.ask(call);
+    this.#wake();
+  }
+
+  /** The attempt is to stop: no step begins any more. */
+  stop(): void {
+    this.#wake();
+  }
+
+  /** The handler has ended. Answers why it can't have been the code that wrote the journal, if so. */
+  close(): Error | null {
+    this.#end();
+    if (this.#io === "new" || this.script.fresh) return null;
+    let turn = this.script.turn(-Infinity);
+    while (turn.to === "moved") turn = this.script.turn(-Infinity);
+    return turn.to === "stalled" ? this.#diverged(turn.at, null) : null;
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#alarm.clear();
+  }
+
+  #wake(): void {
+    if (this.#turn || this.#over) return;
+    this.#turn = true;
+    setImmediate(() => {
+      this.#turn = false;
+      if (!this.#over) this.#go();
+    });
+  }
+
+  #go(): void {
+    const { core } = this.#tools;
+    if (this.#leased.stopped) return this.#halt(this.#leased.stopped);
+    if (this.#io === "new" || this.#io === "stale") return void this.#load();
+    const isStill = this.#io === "idle" && this.#outbox.length === 0;
+    const turn = this.script.turn(isStill ? core.storeClock.now() : -Infinity);
+    if (turn.to === "moved") return this.#wake();
+    if (turn.to === "stalled") return this.#stall(turn.at);
+    for (const call of this.script.takeFresh()) this.#begin(call);
+    if (this.#io === "busy") return;
+    this.#resume();
+    this.#rest();
+  }
+
+  /** What was stopped ends once its steps have, and what they came to is written. */
+  #halt(reason: Error): void {
+    if (this.#running > 0 || this.#io === "busy") return;
+    if (this.#outbox.length > 0) return void this.#flush();
+    this.#end();
+    this.#tools.stopped(this.#leased, reason);
+  }
+
+  /** Goes on with steps whose next try is due, and with children of which some were not added before a crash. */
+  #resume(): void {
+    const nowMs = this.#tools.core.storeClock.now();
+    for (const call of this.script.waiting) {
+      if (call.kind === "step" && call.untilMs !== null && call.untilMs <= nowMs) this.#run(call);
+      if (call.kind === "child" && call.ids.length < call.runs.length && this.#outbox.length === 0) this.#adopt(call);
+    }
+  }
+
+  /** Nothing new is to be done. A long wait ends the attempt, unless a step runs. */
+  #rest(): void {
+    const { core, suspend } = this.#tools;
+    const { waiting } = this.script;
+    const untilMs = Math.min(...waiting.map((call) => call.untilMs ?? Infinity));
+    const isShort = untilMs - core.storeClock.now() < shortMs;
+    const isOpening = this.#outbox.every(({ draft: { kind } }) => kind === "sleep" || kind === "wait");
+    if (this.#outbox.length > 0 && (isShort || !isOpening || this.#running > 0)) return void this.#flush();
+    if (waiting.length === 0) return; // the handler waits for something else
+    if (isShort) this.#alarm.set(core.storeClock.tickAt(untilMs));
+    if (isShort || this.#running > 0) return;
+    this.#end();
+    const has = (kind: Call["kind"]): boolean => waiting.some((call) => call.kind === kind);
+    suspend(
+      this.#leased,
+      {
+        to: "waiting",
+        reason: has("wait") ? "signal" : has("child") ? "child" : "sleep",
+        untilMs: Number.isFinite(untilMs) ? untilMs : null,
+        seen: this.#inbox,
+        wants: Math.min(...waiting.map((call) => (call.kind === "child" ? call.ids.length - call.ends.size : 1))),
+        error: null,
+      },
+      this.#takeOut(),
+    );
+  }
+
+  /** The journal goes on with what the code has not asked for. It may still come, but not if it asks for something else. */
+  #stall(at: Entry): void {
+    const { fresh } = this.script;
+    if (!fresh || this.#running > 0) return;
+    const ticks = this.#tools.core.clock.ticks();
+    if (this.#stalled?.n !== at.n) this.#stalled = { n: at.n, until: ticks + patienceMs };
+    else if (ticks >= this.#stalled.until) return this.#park(this.#diverged(at, fresh));
+    this.#alarm.set(this.#stalled.until);
+  }
+
+  #park(error: Error): void {
+    this.#end();
+    this.#tools.suspend(this.#leased, parked(error, this.#inbox), []);
+  }
+
+  #diverged(at: Entry, asked: Call | null): Error {
+    const place = (text: string | null | undefined): string => (text ? ` (${text})` : "");
+    const journal = `${at.kind} "${at.key}" at ${at.n}${place(notesOf(at).at)}`;
+    const code = asked && `${nameOf(asked)}${place(asked.place)}`;
+    return new Diverged(formatId(this.#leased.lease.id), journal, code);
+  }
+
+  /** A call that the journal does not have begins. */
+  #begin(call: Call): void {
+    const nowMs = Math.max(Math.ceil(this.#tools.core.storeClock.now()), this.script.floorMs);
+    const at = call.place ?? undefined;
+    switch (call.kind) {
+      case "step":
+        return this.#run(call);
+      case "sleep": {
+        const until = call.until(nowMs);
+        this.script.begin(call, until);
+        return this.#put(call, { kind: "sleep", ...entryOf(call, { at, until }) });
+      }
+      case "wait": {
+        const until = call.timeoutMs === null ? null : nowMs + call.timeoutMs;
+        this.script.begin(call, until);
+        return this.#put(call, { kind: "wait", ...entryOf(call, { at, until, for: call.name }) });
+      }
+      case "child":
+        this.script.begin(call, null);
+        return this.#adopt(call);
+      default:
+        call satisfies never;
+    }
+  }
+
+  /** Adds the runs of a call, in parts. */
+  #adopt(call: ChildCall): void {
+    const draft = { kind: "child" as const, ...entryOf(call, { at: call.place ?? undefined }) };
+    const parent = { run: this.#leased.lease.id, key: call.key };
+    const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
+    for (let from = call.ids.length; from < runs.length; from += mostRuns)
+      this.#put(call, { ...draft, adds: runs.slice(from, from + mostRuns) });
+  }
+
+  #put(call: Call, draft: Draft): void {
+    this.#outbox.push({ call, draft });
+  }
+
+  #run(call: StepCall): void {
+    this.#running++;
+    call.since = 0;
+    call.untilMs = null;
+    const began = Math.floor(this.#tools.core.storeClock.now());
+    const ticks = this.#tools.core.clock.ticks();
+    const { signal, done } = this.#limit(call);
+    const context = {
+      signal,
+      attempt: call.tries + 1,
+      idempotencyKey: `${formatId(this.#leased.lease.id)}:${call.key}`,
+    };
+    const ended = (write: () => Draft): void => {
+      if (!done()) return;
+      this.#running--;
+      if (this.#over) return;
+      const draft = write();
+      if (draft.kind === "step" || !this.#leased.stopped) this.#put(call, draft); // what ends by the stop has not failed
+      this.#wake();
+    };
+    const notes = (): Notes => ({
+      at: call.place ?? undefined,
+      began,
+      took: Math.round(this.#tools.core.clock.ticks() - ticks),
+    });
+    const failed = (error: unknown): void => ended(() => this.#failed(call, error, notes()));
+    signal.addEventListener("abort", () => {
+      if (signal.reason instanceof StepTimeout) failed(signal.reason);
+    });
+    new Promise((resolve) => resolve(call.fn(context))).then((value) => {
+      let stored: Entry["value"];
+      try {
+        stored = value === undefined ? null : encode(value, `step "${call.key}"`);
+      } catch (error) {
+        return failed(error);
+      }
+      ended(() => ({
+        kind: "step",
+        ...entryOf(call, { ...notes(), ...(call.tries > 0 && { tries: call.tries }) }),
+        value: stored,
+      }));
+    }, failed);
+  }
+
+  /** The signal of one try; `done` answers true once, when the try has ended. */
+  #limit(call: StepCall): { readonly signal: AbortSignal; readonly done: () => boolean } {
+    const own = new AbortController();
+    const { timeoutMs, key } = call;
+    const alarm =
+      timeoutMs === null ? null : this.#tools.core.clock.alarm(() => own.abort(new StepTimeout(key, timeoutMs)));
+    alarm?.set(this.#tools.core.clock.ticks() + timeoutMs!);
+    let isDone = false;
+    return {
+      signal: timeoutMs === null ? this.#leased.signal : AbortSignal.any([this.#leased.signal, own.signal]),
+      done: () => {
+        if (isDone) return false;
+        alarm?.clear();
+        return (isDone = true);
+      },
+    };
+  }
+
+  /** What is written of a try that failed: the next one's instant, or that it was the last. */
+  #failed(call: StepCall, error: unknown, notes: Notes): Draft {
+    const tries = ++call.tries;
+    const delayMs = error instanceof NotStorable ? null : nextDelayMs(call.retry, tries, error);
+    const said: Notes = { ...notes, tries, error: errorRecord(error) };
+    if (delayMs === null) return { kind: "failed", ...entryOf(call, said), value: errorValue(error) };
+    const until = Math.ceil(this.#tools.core.storeClock.now()) + delayMs;
+    return { kind: "retry", ...entryOf(call, { ...said, until }) };
+  }
+
+  async #load(): Promise<void> {
+    this.#io = "busy";
+    const journal = await this.#tools.writer.load(this.#leased, this.#last);
+    if (!this.#landed(journal)) return;
+    this.#inbox = journal.inbox;
+    this.#last = journal.entries.at(-1)?.n ?? this.#last;
+    this.script.feed(journal.entries);
+    this.#wake();
+  }
+
+  /** Writes what waits for it; what adds runs goes alone, for it may be refused. */
+  async #flush(): Promise<void> {
+    const alone = this.#outbox.findIndex(({ draft }) => draft.adds);
+    const count = alone < 0 ? this.#outbox.length : Math.max(1, alone);
+    const calls = this.#outbox.slice(0, count).map(({ call }) => call);
+    const sent = this.#takeOut(count);
+    if (sent.length === 0) return this.#wake();
+    this.#io = "busy";
+    const recorded = await this.#tools.writer.record(this.#leased, sent, this.script.floorMs);
+    if (recorded instanceof Error && sent[0]!.adds) return this.#refused(calls[0]!, recorded);
+    if (!this.#landed(recorded)) return;
+    this.script.feed(recorded.entries.map((entry, i) => ({ ...sent[i]!, ...entry })));
+    if (recorded.inbox > this.#inbox && this.script.waiting.some(({ kind }) => kind === "wait" || kind === "child"))
+      this.#io = "stale";
+    this.#wake();
+  }
+
+  /** The outbox, with the numbers that its entries get. What a call has that was answered meanwhile is left out. */
+  #takeOut(count = this.#outbox.length): readonly NewEntry[] {
+    const out = this.#outbox.splice(0, count).filter(({ call }) => this.script.waits(call));
+    return out.map(({ draft }) => ({ ...draft, n: ++this.#last }));
+  }
+
+  /** Runs of a call can't be added: its handler hears why, and nothing of it is in the journal. */
+  #refused(call: Call, error: Error): void {
+    this.#io = "idle";
+    this.#last--;
+    this.script.over(call);
+    call.reject(error);
+    this.#wake();
+  }
+
+  /** Whether an answer of the store is one to go on with. */
+  #landed<T>(answer: T | Error | null): answer is T {
+    this.#io = "idle";
+    if (answer !== null && !(answer instanceof Error)) return true;
+    this.#end();
+    if (answer === null) this.#tools.lost(this.#leased);
+    const lost = this.#leased.stopped ?? new LeaseLost(formatId(this.#leased.lease.id));
+    this.#tools.stopped(this.#leased, answer instanceof Error ? answer : lost);
+    return false;
+  }
+}
+
+function entryOf(call: Call, notes: Notes): Pick<Draft, "key" | "value" | "data"> {
+  return { key: call.key, value: null, data: toData(notes) };
+}
+
+/** The outcome of a run whose code is not that of its journal. */
+export function parked(error: Error, seen = 0): Waiting {
+  return { to: "waiting", reason: "parked", untilMs: null, seen, wants: 1, error: errorRecord(error) };
+}

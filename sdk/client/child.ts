@@ -1,0 +1,72 @@
+/** Runs that a workflow makes, and waits for without a slot. */
+import { RunFailed, InvalidInput } from "../port/error.ts";
+import { formatId } from "../port/id.ts";
+import { isList } from "../port/option.ts";
+import { revive } from "../port/text.ts";
+import type { NewRun } from "../port/target.ts";
+import type { JobSpec } from "../define/spec.ts";
+import type { BatchItem, ChildOptions, ChildResult } from "./job.ts";
+import { resultOf } from "./run.ts";
+import { slot, type Ends, type Failure, type Parent } from "./scope.ts";
+import { prepared, settled } from "./trigger.ts";
+
+/** `job.triggerAndWait`. */
+export async function triggerAndWait<Result>(job: JobSpec, payload: unknown, options?: ChildOptions): Promise<Result> {
+  const parent = parentOf(job);
+  const run = prepared(job, { payload, options });
+  const [end] = await adopt(parent, job, run instanceof Promise ? [await run] : [run as NewRun | Error], "throw");
+  return resultOf<Result>(end!.result) as Result;
+}
+
+/** `job.batchTriggerAndWait`. */
+export async function batchTriggerAndWait<Result>(
+  job: JobSpec,
+  items: readonly BatchItem<unknown>[],
+  { failure = "collect" }: { readonly failure?: Failure | undefined } = {},
+): Promise<readonly ChildResult<Result>[]> {
+  const parent = parentOf(job);
+  if (!isList(items)) throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
+  if (failure !== "collect" && failure !== "throw" && failure !== "cancel")
+    throw new InvalidInput(`failure "${String(failure)}" is none of "collect", "throw" and "cancel"`, {
+      path: "failure",
+    });
+  if (items.length === 0) return [];
+  const runs = await settled(items.map((item) => prepared(job, item)));
+  return (await adopt(parent, job, runs, failure)).map((end) => childResult<Result>(end));
+}
+
+async function adopt(parent: Parent, job: JobSpec, runs: readonly (NewRun | Error)[], failure: Failure): Promise<Ends> {
+  for (const run of runs) {
+    if (run instanceof Error) throw run;
+    if (run.key !== null)
+      throw new InvalidInput(
+        `a run of job "${job.id}" that a workflow waits for has an idempotencyKey; leave it out, for the workflow makes the run once`,
+        { path: "idempotencyKey" },
+      );
+  }
+  return parent.adopt(job.id, runs as readonly NewRun[], failure);
+}
+
+function parentOf(job: JobSpec): Parent {
+  const parent = slot().parent.getStore();
+  if (parent) return parent;
+  throw new InvalidInput(
+    `triggerAndWait of job "${job.id}" is called outside of a handler; call it in one, or use trigger() and then result()`,
+  );
+}
+
+function childResult<Result>(end: Ends[number]): ChildResult<Result> {
+  const run = formatId(end.id);
+  if (end.status === "completed") return { ok: true, run, result: resultOf<Result>(end.result) as Result };
+  return { ok: false, run, error: failureOf(end) };
+}
+
+/** Why a child did not complete. */
+export function failureOf({ id, status, reason, error }: Ends[number]): RunFailed {
+  return new RunFailed(
+    formatId(id),
+    status === "canceled" ? "canceled" : "failed",
+    reason,
+    error ? revive(error) : undefined,
+  );
+}

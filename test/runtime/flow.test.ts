@@ -1,0 +1,175 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { complete, defineEvent, defineJob, signal, type Context } from "../../sdk/index.ts";
+import { completeOf, signalOf } from "../../sdk/client/signal.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { decode } from "../../sdk/port/codec.ts";
+import { aBench, type Bench } from "./kit.ts";
+
+const calls: string[] = [];
+
+function aJob(handler: (payload: unknown, ctx: Context) => unknown, options: object = {}) {
+  return defineJob({
+    id: "flow",
+    schema: z.unknown(),
+    handler,
+    retry: { attempts: 3, delay: "1s", jitter: false },
+    ...options,
+  });
+}
+async function aFlow(handler: (payload: unknown, ctx: Context) => unknown, options: object = {}, ...more: never[]) {
+  calls.length = 0;
+  const bench = await aBench({ jobs: [aJob(handler, options), ...more] });
+  const id = await bench.add({ job: "flow" });
+  await bench.pass(1);
+  return { bench, id };
+}
+async function statusOf(bench: Bench, id: number) {
+  const { status, reason } = await bench.get(id);
+  return { status, reason };
+}
+
+describe("steps", () => {
+  test("a step that was recorded is not called again by the next attempt", async () => {
+    let fails = 1;
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      const a = await ctx.step("a", () => (calls.push("a"), new Date(5)));
+      if (fails-- > 0) throw new Error("between");
+      return ctx.step("b", () => (calls.push("b"), a.getTime()));
+    });
+    await bench.pass(2000);
+    expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
+    expect(decode((await bench.get(id)).result!)).toBe(5);
+    expect(calls).toEqual(["a", "b"]);
+  });
+
+  test("a failed step is tried again without spending an attempt, and holds no slot meanwhile", async () => {
+    const { bench, id } = await aFlow(
+      async (_, ctx) => {
+        try {
+          await ctx.step("a", (step) => {
+            calls.push(`a${step.attempt}`);
+            throw new Error("no");
+          });
+        } catch (error) {
+          calls.push((error as Error).message);
+        }
+      },
+      { retry: { attempts: 3, delay: "10s", backoff: "fixed", jitter: false } },
+    );
+    expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "sleep" });
+    expect(bench.runtime.stats().busy).toBe(0);
+    await bench.pass(25_000);
+    expect(calls).toEqual(["a1", "a2", "a3", 'step "a" failed after 3 tries: no']);
+    expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1 });
+  });
+
+  test("parallel steps, and repeated names", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => Promise.all([1, 2, 3].map((n) => ctx.step("a", () => n * 2))));
+    await bench.pass(10);
+    expect(decode((await bench.get(id)).result!)).toEqual([2, 4, 6]);
+    expect((await bench.store.flow.read(id)).map(({ key }) => key)).toEqual(["a", "a#2", "a#3"]);
+  });
+});
+
+describe("sleeps", () => {
+  test("a long sleep holds no slot, and what was before it is not done again", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      await ctx.step("a", () => calls.push("a"));
+      await ctx.sleep("1h");
+      await ctx.step("b", () => calls.push("b"));
+    });
+    expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "sleep" });
+    await bench.pass(3_599_000);
+    expect(calls).toEqual(["a"]);
+    await bench.pass(1100);
+    expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
+    expect(calls).toEqual(["a", "b"]);
+  });
+
+  test("a short sleep stays in the process", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      await ctx.sleep("200ms");
+      return 1;
+    });
+    expect(await statusOf(bench, id)).toMatchObject({ status: "leased" });
+    await bench.pass(250);
+    expect(await statusOf(bench, id)).toMatchObject({ status: "completed" });
+    expect((await bench.get(id)).token).toBe(1);
+  });
+});
+
+const approved = defineEvent({ id: "approved", schema: z.object({ by: z.string() }) });
+
+describe("signals", () => {
+  test("wakes a wait, also when it was sent before", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      const first = await ctx.waitFor(approved);
+      await ctx.sleep("1m");
+      const second = await ctx.waitFor(approved);
+      return [first.by, second.by];
+    });
+    const send = signalOf(async () => bench.store);
+    expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "signal" });
+    await send(formatId(id), approved, { by: "Ann" });
+    await send(formatId(id), approved, { by: "Bob" });
+    await bench.pass(61_000);
+    expect(decode((await bench.get(id)).result!)).toEqual(["Ann", "Bob"]);
+  });
+
+  test("a wait times out with null", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => ctx.waitFor(approved, { timeout: "5s" }));
+    await bench.pass(6000);
+    expect(decode((await bench.get(id)).result!)).toBe(null);
+  });
+
+  test("a token is answered once", async () => {
+    let token = "";
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      const made = await ctx.token();
+      await ctx.step("mail", () => (token = made.id));
+      return made.wait();
+    });
+    await bench.pass(10);
+    await completeOf(async () => bench.store)(token, { ok: true });
+    await bench.pass(1100);
+    expect(decode((await bench.get(id)).result!)).toEqual({ ok: true });
+    await expect(completeOf(async () => bench.store)("tok_1.x", 1)).rejects.toThrow("is not a token");
+  });
+});
+
+describe("children", () => {
+  const child = defineJob({ id: "child", schema: z.number(), handler: (n) => n * 10 });
+  test("a parent waits without a slot, and gets typed results in order", async () => {
+    const { bench, id } = await aFlow(
+      async () => {
+        const one = await child.triggerAndWait(1);
+        const all = await child.batchTriggerAndWait([{ payload: 2 }, { payload: 3 }]);
+        return [one, ...all.map((end) => (end.ok ? end.result : null))];
+      },
+      {},
+      child as never,
+    );
+    await bench.pass(5000);
+    expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
+    expect(decode((await bench.get(id)).result!)).toEqual([10, 20, 30]);
+  });
+});
+
+describe("code that changed", () => {
+  test("parks the run at the first step that differs, and burns no attempt", async () => {
+    let renamed = false;
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      await ctx.step(renamed ? "pay" : "charge", () => calls.push("charge"));
+      await ctx.sleep("1h");
+    });
+    renamed = true;
+    await bench.pass(3_605_000);
+    expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "parked" });
+    const { items } = await bench.store.find.attempts({ run: id });
+    expect(items[0]!.error!.message).toMatch(
+      /its journal goes on with step "charge" at 1 \(.*flow.test.ts:\d+\), but the code asks for step "pay"/,
+    );
+    expect((await bench.get(id)).attempt).toBe(0);
+  });
+});

@@ -2,8 +2,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
-import { checkPriority, isRecord, shown } from "../../sdk/port/option.ts";
-import type { Mailbox } from "../../sdk/port/flow.ts";
+import { checkPriority, checkText, isRecord, shown } from "../../sdk/port/option.ts";
+import type { Entry, Mailbox, NewEntry } from "../../sdk/port/flow.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type {
   Bare,
@@ -17,6 +17,7 @@ import type {
   ScheduleName,
   Schedules,
   Target,
+  Tx,
 } from "../../sdk/port/target.ts";
 import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
 import type {
@@ -27,6 +28,7 @@ import type {
   Lacks,
   Line,
   Note,
+  Recording,
   Runs,
   Settlement,
   Store,
@@ -43,7 +45,7 @@ export function guard(store: Store | Guarded): Guarded {
   if (!isRecord(store) || !("runs" in store))
     throw new InvalidInput(`store "${shown(store)}" is not a store; write store: postgres({ url })`, { path: "store" });
   if ("add" in store) return store;
-  const { runs, nodes, ticks, flow } = store;
+  const { runs, nodes, ticks } = store;
   const lacks = lacksOf(store);
   return {
     ...targetOf(store),
@@ -69,7 +71,7 @@ export function guard(store: Store | Guarded): Guarded {
       },
     },
     ticks: ticks ?? absent<Ticks>(store, "ticks", ["due", "tick"]),
-    flow: flow ?? absent<Flow>(store, "flow", ["load", "record", "send", "read", "mend"]),
+    flow: journaling(store),
     open: (signal) => store.open(signal),
   };
 }
@@ -82,7 +84,7 @@ export function targetOf(store: Bare): Target {
     find: finding(store),
     desk: acting(store),
     schedules: scheduling(store),
-    flow: store.flow ?? absent<Mailbox>(store, "flow", ["send", "read", "mend"]),
+    flow: mailing(store),
     close: () => store.close(),
   };
 }
@@ -237,6 +239,68 @@ function refusedSchedule(one: NewSchedule): InvalidInput | null {
   if ([one.job, one.key, one.queue ?? "", ...one.tags].every(isClean)) return null;
   const id = clean(scheduleId(one), most.name);
   return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
+}
+
+function journaling(store: Store): Flow {
+  const { flow } = store;
+  if (!flow) return absent<Flow>(store, "flow", ["load", "record", "send", "read", "mend"]);
+  return {
+    ...mailing(store),
+    load: (batch) => flow.load(batch),
+    async record(batch, tx) {
+      checkTx(store, tx, "recording");
+      const isGood = batch.every((each) => refusedRecording(each) === null);
+      return isGood ? flow.record(batch, tx) : sifted(batch, refusedRecording, (good) => flow.record(good, tx));
+    },
+  };
+}
+
+function mailing(store: Bare): Mailbox {
+  const { flow } = store;
+  if (!flow) return absent<Mailbox>(store, "flow", ["send", "read", "mend"]);
+  return {
+    async send(batch, tx) {
+      checkTx(store, tx, "sending");
+      for (const { name, data } of batch) checkNamed("name", name, 128, data);
+      return flow.send(batch, tx);
+    },
+    read: (run) => flow.read(run),
+    async mend(run, entries) {
+      for (const entry of entries) checkEntry(entry);
+      return flow.mend(run, entries);
+    },
+  };
+}
+
+function checkTx(store: Bare & Pick<Store, "lacks">, tx: Tx | undefined, what: string): void {
+  const why = tx && lacksOf(store).tx;
+  if (why !== undefined) throw new NotSupported(`${what} in a transaction (tx)`, store.name, why);
+}
+
+/** @throws {InvalidInput} for a name that is too long, or text that a store can't keep */
+function checkNamed(what: string, name: string, longest: number, data: string | null): void {
+  checkText(what, name, longest);
+  if (!isClean(data ?? ""))
+    throw new InvalidInput(`data of ${what} "${shown(name)}" has NUL or a lone surrogate; remove it`);
+}
+
+function checkEntry({ key, data }: Pick<Entry, "key" | "data">): void {
+  checkNamed("key", key, 140, data); // a name, and which of its calls
+}
+
+function refusedRecording({ entries }: Recording): Error | null {
+  try {
+    for (const entry of entries) checkEntry(entry);
+    const refused = entries.flatMap(({ adds = [] }: NewEntry) => adds).map(refusedChild);
+    return refused.find((error) => error !== null) ?? null;
+  } catch (error) {
+    return error as InvalidInput;
+  }
+}
+
+function refusedChild(run: NewRun): InvalidInput | null {
+  if (run.key === null) return refusedRun(run);
+  return new InvalidInput(`run of job "${shown(run.job)}" has a key, but a workflow adds it; leave out the key`);
 }
 
 function cleaned(settlement: Settlement): Settlement {

@@ -219,6 +219,29 @@ export async function sendTo(store: Guarded, to: Mail["to"], overrides: Partial<
   return only(await store.flow.send([{ to, name: "go", value: null, data: null, ...overrides }]));
 }
 
+/** Adds one run, leases it and lets it wait; answers the lease that it had. */
+export async function suspended(store: Guarded, node: number, how?: Parameters<typeof waiting>[0]): Promise<Lease> {
+  const taken = await leased(store, node);
+  await store.runs.settle([settled(taken, waiting(how))]);
+  return taken;
+}
+
+/** A run of job `child` that a workflow makes under a key. */
+export function aChild(parent: number, key: string, overrides: Partial<NewRun> = {}): NewRun {
+  return aRun({ job: "child", options: { parent: { run: parent, key } }, ...overrides });
+}
+
+/** Records the first entry of a leased run, `a`, with children of job `child`; answers their ids. */
+export async function withChildren(
+  store: Guarded,
+  parent: Fence,
+  count = 1,
+  overrides: Partial<NewRun> = {},
+): Promise<readonly number[]> {
+  const adds = Array.from({ length: count }, () => aChild(parent.id, "a", overrides));
+  return only((await recordOf(store, parent, [anEntry(1, { kind: "child", value: null, adds })]))!.entries).runs!;
+}
+
 /** Adds one run, leases and settles it; answers its id. */
 export async function ended(
   store: Guarded,

@@ -6,10 +6,24 @@ import { memory } from "../../runtime/store/memory/index.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { configure, target } from "../../sdk/client/config.ts";
 import { NotSupported } from "../../sdk/port/error.ts";
+import type { NewEntry } from "../../sdk/port/flow.ts";
 import type { NewRun } from "../../sdk/port/target.ts";
 import { least } from "../kit/least.ts";
 import { aJob } from "../runtime/kit.ts";
-import { addOne, aKey, aRun, aSchedule, aJob as aPublished, leased, only, settled } from "../kit/build.ts";
+import {
+  addOne,
+  aJob as aPublished,
+  aKey,
+  anEntry,
+  aNode,
+  aRun,
+  aSchedule,
+  leased,
+  only,
+  sendTo,
+  settled,
+  suspended,
+} from "../kit/build.ts";
 
 /** Functions in it, ports included. */
 function methods(store: object): number {
@@ -157,6 +171,56 @@ test("texts of outcomes and notes are cleaned and cut at one place", async () =>
     4096, 16_384, 1024,
   ]);
   expect(Buffer.byteLength(only((await store.find.logs(taken.id)).items).message)).toBe(8192);
+});
+
+test.each([
+  ["", /name "" is not a text of 1 to 128 characters/],
+  ["n".repeat(129), /is not a text of 1 to 128 characters/],
+  ["a\0b", /without NUL and lone surrogates/],
+])("nothing is sent under the name %j", async (name, said) => {
+  const store = memory();
+  const id = await addOne(store);
+
+  await expect(sendTo(store, id, { name })).rejects.toThrow(said);
+  await expect(sendTo(store, id, { name: "go", data: '"\ud800"' })).rejects.toThrow(/data of name "go" has NUL/);
+});
+
+test.each<[string, Partial<NewEntry>, RegExp]>([
+  ["key", { key: "k".repeat(141) }, /key "k.+ is not a text of 1 to 140 characters/],
+  ["data", { data: "a\0b" }, /data of key "a" has NUL or a lone surrogate/],
+  ["run", { adds: [aRun({ priority: 10 })] }, /has priority 10; give it 0 to 9/],
+  ["keyed run", { adds: [aRun({ key: aKey("k") })] }, /has a key, but a workflow adds it; leave out the key/],
+])("a recording with a bad %s is refused alone", async (_what, bad, said) => {
+  const store = memory();
+  const node = await store.nodes.join(aNode(), 30_000);
+  const runs = [await leased(store, node), await leased(store, node), await leased(store, node)];
+  const entries = [anEntry(1), anEntry(1, bad), anEntry(1)];
+
+  const answers = await store.flow.record(runs.map((run, i) => ({ ...run, entries: [entries[i]!], floorMs: 0 })));
+
+  expect(answers).toMatchObject([
+    { entries: [{ n: 1 }] },
+    { code: "INVALID_INPUT", message: expect.stringMatching(said) as string },
+    { entries: [{ n: 1 }] },
+  ]);
+});
+
+test("a journal is not mended with entries that can't be kept", async () => {
+  const store = memory();
+  const { id } = await suspended(store, await store.nodes.join(aNode(), 30_000));
+
+  await expect(store.flow.mend(id, [{ ...anEntry(1, { key: "" }), atMs: 0, runs: null }])).rejects.toThrow(/key ""/);
+  expect((await store.find.get(id))!.status).toBe("waiting");
+});
+
+test("a store without transactions says so of journals and mail, too", async () => {
+  const store = memory();
+  const tx = { query: () => undefined };
+
+  await expect(store.flow.send([], tx)).rejects.toThrow(
+    'sending in a transaction (tx) is not supported by the store "memory", for it has no transactions',
+  );
+  await expect(store.flow.record([], tx)).rejects.toThrow(/^recording in a transaction \(tx\) is not supported/);
 });
 
 test("who holds a key is asked for by one job and the key alone", async () => {

@@ -12,6 +12,8 @@ import { declaring } from "./suite/declare.ts";
 import { desk } from "./suite/desk.ts";
 import { falling } from "./suite/due.ts";
 import { flowing } from "./suite/flow.ts";
+import { children } from "./suite/child.ts";
+import { mailing } from "./suite/mail.ts";
 import { finding } from "./suite/find.ts";
 import { hooks } from "./suite/hook.ts";
 import { holding } from "./suite/hold.ts";
@@ -112,6 +114,8 @@ function promises(setup: () => Promise<Setup>, begin: Begin): void {
   describe("schedules that are due", () => falling(setup));
   describe("ticking", () => ticking(setup));
   describe("workflows", () => flowing(setup));
+  describe("mail", () => mailing(setup));
+  describe("children", () => children(setup));
   describe("transactions", () => transacting(setup, begin));
 }
 
@@ -129,7 +133,14 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
   return {
     ...store,
     add: (batch, tx) => (tx && lacks.tx !== undefined ? skip("tx") : store.add(batch, tx)),
-    runs: { ...store.runs, ...absent(["note", "listen"]) },
+    runs: {
+      ...store.runs,
+      ...absent(["note", "listen"]),
+      settle: (batch) =>
+        lacks.flow !== undefined && batch.some(({ outcome }) => outcome.to === "waiting")
+          ? skip("flow")
+          : store.runs.settle(batch),
+    },
     desk: { ...store.desk, ...absent(["revive", "edit", "pause", "purge"]) },
     find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats"]) },
     ticks: port(store.ticks, "ticks"),

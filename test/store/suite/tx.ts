@@ -1,6 +1,23 @@
 import { afterEach, expect, test } from "vitest";
 import type { Added } from "../../../sdk/port/target.ts";
-import { addOne, aKey, aRun, keyed, lease, only } from "../../kit/build.ts";
+import type { Fence, Recorded } from "../../../runtime/store/port.ts";
+import {
+  aChild,
+  addOne,
+  aKey,
+  anEntry,
+  aRun,
+  completed,
+  journalOf,
+  keyed,
+  lease,
+  leased,
+  only,
+  settled,
+  suspended,
+  waiting,
+  wire,
+} from "../../kit/build.ts";
 import type { Begin, Setup, Transaction } from "../suite.ts";
 
 /** Runs that are added inside a caller's transaction. */
@@ -73,6 +90,74 @@ export function transacting(setup: () => Promise<Setup>, begin: Begin): void {
     await rollback();
 
     expect(await waiting).toMatchObject([{ created: true }]);
+  });
+
+  test("what is sent in a transaction arrives once that has committed, and not if it is rolled back", async () => {
+    const { store, node } = await setup();
+    const [kept, undone] = [await suspended(store, node), await suspended(store, node)];
+    const [first, second] = [await started(), await started()];
+    const mail = (to: number) => [{ to, name: "go", value: wire(1), data: null }];
+
+    const answers = [await store.flow.send(mail(kept.id), first.tx), await store.flow.send(mail(undone.id), second.tx)];
+    const before = await lease(store, node);
+    await first.commit();
+    await second.rollback();
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(answers).toEqual([[{ id: kept.id, done: "sent" }], [{ id: undone.id, done: "sent" }]]);
+    expect(before).toEqual([]);
+    const woken = only(await lease(store, node));
+    expect(woken.id).toBe(kept.id);
+    expect(await journalOf(store, woken)).toMatchObject({ inbox: 1, entries: [{ key: "go", value: wire(1) }] });
+  });
+
+  test("what is sent in a transaction is not missed by a run that begins to wait meanwhile", async () => {
+    const { store, node } = await setup();
+    const taken = await leased(store, node);
+    const { tx, commit } = await started();
+    await store.flow.send([{ to: taken.id, name: "go", value: null, data: null }], tx);
+
+    await Promise.all([store.runs.settle([settled(taken, waiting())]), commit()]);
+    await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(only(await lease(store, node)).id).toBe(taken.id);
+  });
+
+  test("entries and their runs exist once their transaction has committed, and never if it is rolled back", async () => {
+    const { store, node } = await setup();
+    const [kept, undone] = [await leased(store, node), await leased(store, node)];
+    const [first, second] = [await started(), await started()];
+    const recording = ({ id, token }: Fence) => {
+      const adds = [aChild(id, "b")];
+      return [{ id, token, entries: [anEntry(1), anEntry(2, { kind: "child", adds })], floorMs: 0 }];
+    };
+
+    const answer = only(await store.flow.record(recording(kept), first.tx)) as Recorded;
+    await store.flow.record(recording(undone), second.tx);
+    const before = await store.find.list({ job: ["child"] });
+    await first.commit();
+    await second.rollback();
+
+    expect(before.items).toEqual([]);
+    expect((await store.find.list({ job: ["child"] })).items.map(({ id }) => id)).toEqual(answer.entries[1]!.runs);
+    expect(await store.flow.read(kept.id)).toMatchObject([anEntry(1), { n: 2, kind: "child" }]);
+    expect(await store.flow.read(undone.id)).toEqual([]);
+    await store.desk.cancel([kept.id]);
+    await store.runs.settle([settled(kept, completed, { flow: true })]);
+    expect((await store.find.get(answer.entries[1]!.runs![0]!))!.reason).toBe("parent");
+  });
+
+  test("a recording in a transaction under a lease that was lost answers null, and the transaction goes on", async () => {
+    const { store, node } = await setup();
+    const { id, token } = await leased(store, node);
+    const { tx, commit } = await started();
+
+    const lost = await store.flow.record([{ id, token: token + 1, entries: [anEntry(1)], floorMs: 0 }], tx);
+    const kept = await store.flow.record([{ id, token, entries: [anEntry(1)], floorMs: 0 }], tx);
+    await commit();
+
+    expect([lost, kept]).toMatchObject([[null], [{ entries: [{ n: 1 }] }]]);
+    expect(await store.flow.read(id)).toMatchObject([anEntry(1)]);
   });
 
   test("replacing by key is refused inside a transaction, item by item, and the transaction goes on", async () => {

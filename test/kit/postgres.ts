@@ -24,6 +24,9 @@ const emptied = [
   "queues",
   "schedules",
   "declared",
+  "steps",
+  "mail",
+  "children",
 ];
 
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */

@@ -19,17 +19,19 @@ const chunkBytes = 4 * 1024 * 1024;
 const weighed = { bytes: chunkBytes, weigh: ({ run }: Numbered): number => run.input.json.length };
 
 type Answers = readonly (Added | Error)[];
-interface Parts {
+interface Numbering {
   readonly ids: Ids;
   readonly lanes: Lanes;
+}
+interface Parts extends Numbering {
   readonly plain: PlainAdds;
   readonly keyed: KeyedAdds;
 }
 
 /** Adds runs. Unkeyed adds in flight share a statement, and so do keyed ones. */
-export function adder(pool: Pool, sql: Statements, lanes: Lanes): Runs["add"] {
+export function adder(pool: Pool, sql: Statements, lanes: Lanes, ids = idBlocks(pool, sql)): Runs["add"] {
   const keyed = keyedAdds(pool, sql, weighed);
-  const parts = { lanes, ids: idBlocks(pool, sql), plain: plainAdds(pool, sql, { size: chunk, ...weighed }), keyed };
+  const parts = { lanes, ids, plain: plainAdds(pool, sql, { size: chunk, ...weighed }), keyed };
   const attach = attacher(pool, sql);
   return (runs, { tx, lease } = {}) => {
     if (tx) return sifted(runs, replacesInside, (some) => add(parts, some, tx));
@@ -103,8 +105,19 @@ async function addForNode(
   return parts.plain.lease(numbered.map((item) => ({ ...item, claim })));
 }
 
+/** Returns runs with lanes and ids, in chunks, or the error. */
+export async function numberAll(of: Numbering, runs: readonly NewRun[]) {
+  const chunks: (readonly Numbered[])[] = [];
+  for (const some of chunksOf(runs)) {
+    const numbered = await number(of, some);
+    if (numbered instanceof Error) return numbered;
+    chunks.push(numbered);
+  }
+  return chunks;
+}
+
 /** Returns runs with lanes and consecutive ids, or the error. */
-async function number({ ids, lanes }: Parts, runs: readonly NewRun[]): Promise<readonly Numbered[] | Error> {
+async function number({ ids, lanes }: Numbering, runs: readonly NewRun[]): Promise<readonly Numbered[] | Error> {
   try {
     return await patiently(async () => {
       const of = await lanes.ensure(runs);

@@ -1,5 +1,6 @@
 import type { NewKey, NewRun } from "../../../sdk/port/target.ts";
 import { numbers, texts } from "./pool.ts";
+import { mostNamed } from "./sql/part.ts";
 
 /** A run about to be added. */
 export interface Numbered {
@@ -8,9 +9,6 @@ export interface Numbered {
   readonly run: NewRun;
 }
 export type Keyed = Numbered & { readonly run: NewRun & { readonly key: NewKey } };
-
-/** A notification names at most so many lanes. */
-const mostNamed = 16;
 
 /** The payload of a notification: `d` for due soon, or `l` for later, which only sleeping nodes need, and the lanes, or none for all. In a
  *  caller's transaction it names no lanes, because its runs may commit below their low-water marks. */

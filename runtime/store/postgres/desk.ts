@@ -4,8 +4,9 @@ import type { Lanes } from "./lane.ts";
 import { at } from "./column.ts";
 import { outwait } from "./retry.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
-import { tell } from "./run.ts";
-import { act, desk as statements, hearers } from "./sql/desk.ts";
+import type { Post } from "./post.ts";
+import { act, desk as statements } from "./sql/desk.ts";
+import { posted } from "./sql/journal.ts";
 import { statusNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
@@ -13,12 +14,12 @@ import type { Statements } from "./sql.ts";
 const patienceMs = 2000;
 
 /** The desk of the Postgres store. */
-export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
+export function desk(pool: Pool, sql: Statements, lanes: Lanes, post: Post): Desk {
   const text = statements(sql);
 
-  /** Returns the acts in `rows`, and the status of the other runs, in the order of `ids`. */
-  async function answer(ids: readonly number[], rows: readonly Row[]): Promise<readonly Act[]> {
-    const acts = new Map<number, Act>(act.all(rows).map((one) => [one.id, one]));
+  /** Returns the acts in `done`, and the status of the other runs, in the order of `ids`. */
+  async function answer(ids: readonly number[], done: readonly Act[]): Promise<readonly Act[]> {
+    const acts = new Map<number | null, Act>(done.map((one) => [one.id, one]));
     const left = ids.filter((id) => !acts.has(id));
     if (left.length > 0)
       for (const one of act.all(await pool.rows("tasker_status", text.status, [numbers(left)]))) acts.set(one.id, one);
@@ -38,26 +39,20 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes): Desk {
   }
 
   return {
-    async cancel(ids, reason = "user") {
-      const rows = await pool.rows("tasker_cancel", text.cancel, [numbers(ids), reason]);
-      const all = rows.map((row) => ({ ...act.read(row), ...hearers.read(row, act.width) }));
-      const watched = all.filter((one) => one.watched).map(({ id }) => id);
-      await tell(pool, sql, "w", watched);
-      const nodes = [...new Set(all.map(({ node }) => node).filter((node) => node !== null))];
-      await tell(pool, sql, "c", nodes);
-      return answer(ids, rows);
-    },
+    cancel: async (ids, reason = "user") => answer(ids, await post.cancel(ids, reason)),
     async revive(ids, from) {
       const [name, statement] =
         from === "canceled" ? ["tasker_resume", text.resume] : ["tasker_retry_again", text.retryFailed];
-      return answer(ids, await patiently(name, statement, [numbers(ids)]));
+      const rows = await patiently(name, statement, [numbers(ids)]);
+      if (rows.some((row) => posted.read(row, act.width).count > 0)) await post.adopt(ids);
+      return answer(ids, act.all(rows));
     },
     async edit(id, edit) {
       const lane = edit.priority === undefined ? null : await laneFor(id, edit.priority);
       const rows = await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane));
       if (rows.length === 0 && (await pool.rows("tasker_back", sql.back, [numbers([id])])).length > 0)
         return { id, done: "asked", status: "leased" };
-      return (await answer([id], rows))[0]!;
+      return (await answer([id], act.all(rows)))[0]!;
     },
     async pause(queue, paused) {
       await pool.rows("tasker_pause", text.pause, [queue, paused]);

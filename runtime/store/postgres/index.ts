@@ -6,12 +6,15 @@ import type { Guarded } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
 import { find } from "./find.ts";
+import { flow } from "./flow.ts";
+import { idBlocks } from "./id.ts";
 import { Lanes } from "./lane.ts";
 import { Listener } from "./listen.ts";
 import { marks } from "./mark.ts";
 import { isCurrent, migrate, schemaName } from "./migrate.ts";
 import { nodes } from "./node.ts";
 import { isAway, openPool, placeOf, type Pool } from "./pool.ts";
+import { post } from "./post.ts";
 import { growing } from "./retry.ts";
 import { runs } from "./run.ts";
 import { schedules } from "./schedule.ts";
@@ -54,19 +57,22 @@ export function postgres(options: PostgresOptions): Guarded {
   const pool = openPool({ url: options.url, max, prepare, name });
   const text = sql(schema, options.skew ?? false);
   const known = new Lanes(pool, text);
-  const heard = new Listener(options.url, text.channel, prepare === true);
-  const add = adder(pool, text, known);
+  const mail = post(pool, text);
+  const heard = new Listener(options.url, text.channel, prepare === true, mail.deliver);
+  const ids = idBlocks(pool, text);
+  const add = adder(pool, text, known, ids);
   const parts = { pool, sql: text, lanes: known, marks: marks() };
   let opening: Promise<void> | null = null;
 
   return guard({
     name,
-    runs: { ...runs(parts, heard), add },
+    runs: { ...runs(parts, heard, mail), add },
     nodes: nodes(parts),
     find: find(pool.guest, text, heard),
-    desk: desk(pool.guest, text, known),
+    desk: desk(pool.guest, text, known, mail),
     schedules: schedules(pool.guest, text),
     ticks: ticks(pool, text, known),
+    flow: flow(pool, text, known, ids),
     open(signal) {
       opening ??= untilThere(() => bringUp(pool, options, schema), signal).catch((error: unknown) => {
         opening = null;

@@ -19,12 +19,14 @@ export class Listener {
   readonly #url: string;
   readonly #channel: string;
   readonly #isOwn: boolean;
+  readonly #mailed: (() => unknown) | undefined;
 
-  /** `isOwn`: its connection has a session of its own. */
-  constructor(url: string, channel: string, isOwn: boolean) {
+  /** `isOwn`: its connection has a session of its own. `mailed` is called after something was sent in a transaction. */
+  constructor(url: string, channel: string, isOwn: boolean, mailed?: () => unknown) {
     this.#url = url;
     this.#channel = channel;
     this.#isOwn = isOwn;
+    this.#mailed = mailed;
   }
 
   /** A pooler stands between, so nothing is heard. */
@@ -116,7 +118,8 @@ export class Listener {
   }
 
   #tell(kind: string, rest: string): void {
-    for (const hear of [...this.#heard]) hear(kind, rest);
+    if (kind === "m") this.#mailed?.();
+    else for (const hear of [...this.#heard]) hear(kind, rest);
   }
 }
 

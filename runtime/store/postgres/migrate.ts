@@ -6,6 +6,7 @@ import { second } from "./migration/002.ts";
 import { third } from "./migration/003.ts";
 import { fourth } from "./migration/004.ts";
 import { fifth } from "./migration/005.ts";
+import { sixth } from "./migration/006.ts";
 import { withClient, type Pool } from "./pool.ts";
 
 export interface MigrateOptions {
@@ -29,6 +30,7 @@ const texts = new Map([
   ["003", third],
   ["004", fourth],
   ["005", fifth],
+  ["006", sixth],
 ]);
 
 export const names: readonly string[] = [...texts.keys()];

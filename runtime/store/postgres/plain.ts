@@ -42,7 +42,8 @@ type Write<T, A> = (
   again: boolean,
 ) => Promise<readonly (A | Error)[]>;
 
-async function addPlain(
+/** Adds runs without a key. `again`: an earlier try may have written them; `inside`: in a caller's transaction. */
+export async function addPlain(
   send: Send,
   sql: Statements,
   items: readonly Numbered[],

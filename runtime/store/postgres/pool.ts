@@ -23,6 +23,8 @@ export interface Pool {
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
   /** As `rows`, followed in the same transaction by a second statement, which sees what was committed meanwhile. */
   rowsThen(first: Statement, then: Statement): Promise<readonly Row[]>;
+  /** Runs what `act` sends in one transaction. `act` must not wait for anything else, because it holds a connection. */
+  within<T>(act: (send: Pool["rows"]) => Promise<T>): Promise<T>;
   /** The same pool for reads and acts: it leaves one connection to the engine, and is more patient. */
   readonly guest: Pool;
   close(): Promise<void>;
@@ -61,7 +63,7 @@ export function openPool(options: PoolOptions): Pool {
   const guests = gateOf(Math.max(1, options.max - 1));
 
   const view = (gates: readonly Gate[], patienceMs: number): Omit<Pool, "guest"> => {
-    const use = async (act: (client: pg.PoolClient) => Promise<readonly Row[]>): Promise<readonly Row[]> => {
+    const use = async <T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
       for (const gate of gates) await gate.enter();
       try {
         if (closing) throw new Error(closed);
@@ -72,10 +74,20 @@ export function openPool(options: PoolOptions): Pool {
         for (const gate of gates) gate.leave();
       }
     };
+    const on = (client: pg.PoolClient): Pool["rows"] => {
+      return (name, statement, values) => rowsOn(client, statement, values, isPooled ? undefined : name);
+    };
     return {
-      rows: (name, statement, values) =>
-        use((client) => rowsOn(client, statement, values, isPooled ? undefined : name)),
-      rowsThen: (first, then) => use((client) => inOne(client, first, then)),
+      rows: (...statement) => use((client) => on(client)(...statement)),
+      rowsThen: (first, then) =>
+        use((client) =>
+          inOne(client, async () => {
+            const rows = await rowsOn(client, ...first);
+            await rowsOn(client, ...then);
+            return rows;
+          }),
+        ),
+      within: (act) => use((client) => inOne(client, () => act(on(client)))),
       close: () => (closing ??= hands.close()),
     };
   };
@@ -91,13 +103,12 @@ export function openPool(options: PoolOptions): Pool {
   };
 }
 
-async function inOne(client: pg.PoolClient, first: Statement, then: Statement): Promise<readonly Row[]> {
+async function inOne<T>(client: pg.PoolClient, act: () => Promise<T>): Promise<T> {
   await client.query("begin isolation level read committed"); // the role may have another default
   try {
-    const rows = await rowsOn(client, ...first);
-    await rowsOn(client, ...then);
+    const answer = await act();
     await client.query("commit");
-    return rows;
+    return answer;
   } catch (error) {
     if (isBusy(error)) await client.query("rollback"); // its connection is reused
     throw error;

@@ -7,7 +7,7 @@ import type { Bounds } from "../port.ts";
 import { numbers, type Pool, type Row, texts } from "./pool.ts";
 import * as record from "./sql/record.ts";
 import { flag, shape } from "./sql/shape.ts";
-import { leased, running, statusNumber } from "./sql/status.ts";
+import { leased, running, statusNumber, waiting, waitNumber } from "./sql/status.ts";
 import type { Statements } from "./sql.ts";
 
 /** Without an index, so many of the newest runs are checked; the page says where it stopped. */
@@ -181,13 +181,21 @@ function isAmong({ status }: RunFilter, one: Status): boolean {
 /** The live half; null if the filter excludes it. */
 function liveHalf(sql: Statements, filter: RunFilter, shared: readonly Part[]): Half | null {
   const { createdAfter, createdBefore, finishedAfter, finishedBefore, reason, error } = filter;
-  const wanted = statuses.filter((status) => isAmong(filter, status) && !isFinal(status));
-  const hasEnd = (finishedAfter ?? finishedBefore ?? reason ?? error) !== undefined;
+  const waits = reason?.map(waitNumber).filter((place) => place > 0);
+  const wanted = statuses.filter(
+    (status) => isAmong(filter, status) && !isFinal(status) && (!waits || (status === "waiting" && waits.length > 0)),
+  );
+  const hasEnd = (finishedAfter ?? finishedBefore ?? error) !== undefined;
   if (wanted.length === 0 || hasEnd) return null;
   return {
     table: `${sql.schema}.runs`,
     columns: record.liveColumns(sql),
-    wanted: [...shared, ...between("r.created_at", createdAfter, createdBefore), ...liveConditions(sql, wanted)],
+    wanted: [
+      ...shared,
+      ...between("r.created_at", createdAfter, createdBefore),
+      ...liveConditions(sql, wanted),
+      ...(waits ? [raw`r.waits = any(${numbers(waits)}::smallint[])`] : []),
+    ],
     checks: searches(filter),
   };
 }
@@ -227,11 +235,12 @@ function between(column: string, after: Date | undefined, before: Date | undefin
 function liveConditions(sql: Statements, wanted: readonly Status[]): readonly Part[] {
   if (wanted.length === 4) return [];
   const isLeased = leased(sql, "r");
+  const waits = waiting(sql, "r");
   const conditions: Partial<Record<Status, string>> = {
-    pending: `not ${isLeased}`,
+    pending: `not (${isLeased} or ${waits})`,
     leased: `(${isLeased} and not ${running("r")})`,
     running: running("r"),
-    waiting: "false",
+    waiting: waits,
   };
   return [raw.raw(`(${wanted.map((status) => conditions[status]).join(" or ")})`)];
 }

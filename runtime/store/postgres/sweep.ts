@@ -1,6 +1,7 @@
 import type { Runs } from "../port.ts";
 import { pruner } from "./keep.ts";
 import type { Pool } from "./pool.ts";
+import type { Post } from "./post.ts";
 import { sweep as statements } from "./sql/sweep.ts";
 import type { Statements } from "./sql.ts";
 
@@ -9,7 +10,7 @@ const bound = 500;
 const mostRounds = 20;
 
 /** Recovers runs of dead nodes, expires runs, and deletes dead nodes. Locked rows are skipped. */
-export function sweeper(pool: Pool, sql: Statements): Runs["sweep"] {
+export function sweeper(pool: Pool, sql: Statements, post: Post): Runs["sweep"] {
   const { dead, asked, expired, forget } = statements(sql);
   const prune = pruner(pool.guest, sql);
 
@@ -29,11 +30,14 @@ export function sweeper(pool: Pool, sql: Statements): Runs["sweep"] {
     const lost = await all("tasker_sweep_dead", dead, [maxCrashes, node], 3);
     const left = await all("tasker_sweep_asked", asked, [], 1);
     const late = await all("tasker_sweep_expired", expired, [], 1);
+    const canceled = [...lost.found[2]!, ...left.found[0]!];
+    await post.cancelBelow(canceled);
+    await post.sweep();
     const [gone] = await pool.rows("tasker_sweep_nodes", forget, []);
     return {
       recovered: lost.found[0]!,
       crashed: lost.found[1]!,
-      canceled: [...lost.found[2]!, ...left.found[0]!],
+      canceled,
       expired: late.found[0]!,
       nodes: Number(gone![0]),
       pruned: keep ? await prune(keep) : 0,

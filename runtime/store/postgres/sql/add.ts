@@ -177,7 +177,7 @@ export function adds(part: Part) {
   select ${holder.select({
     ...{ place: "i.n::text place", run: "k.run::text run", hash: "k.hash hash", rev: "k.rev::text rev" },
     live: "(r.id is not null)::text live",
-    unstarted: `(r.id is not null and r.attempt = 0 and r.crashes = 0)::text unstarted`,
+    unstarted: `(r.id is not null and r.attempt = 0 and r.crashes = 0 and r.waits is null)::text unstarted`,
     kept: `(${holds("k", "r", "h")})::text kept`,
   })}
   from unnest($1::text[], $2::text[]) with ordinality i(job, key, n)
@@ -196,6 +196,7 @@ export function adds(part: Part) {
       lease_until = case when r.node is not null then r.lease_until end, tags = ${list("$8::text")}
     from t
     where r.id = $1 and r.state = 0 and r.attempt = 0 and r.crashes = 0 and r.started_at is null and not ${held(part, "r")}
+      and r.waits is null and not exists (select 1 from ${s}.steps x where x.run = r.id)
     returning r.id),
   hashed as (update ${s}.keys k set hash = $7 from changed where k.run = changed.id returning k.run)
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,

@@ -1,10 +1,11 @@
 import type { Status } from "../../../../sdk/port/status.ts";
 import type { Act } from "../../../../sdk/port/target.ts";
-import { inserted, same } from "./add.ts";
+import { inserted, type NewRow, same } from "./add.ts";
 import { ended } from "./end.ts";
+import { posted, unfolded } from "./journal.ts";
 import type { Part } from "./part.ts";
 import { flag, maybe, number, shape, word } from "./shape.ts";
-import { askNumber, finalStatus, leased, liveStatus, statusNumber } from "./status.ts";
+import { askNumber, finalStatus, leased, liveStatus, statusNumber, waiting } from "./status.ts";
 
 /** How long a revived run keeps a key without a row, ms: the default of `trigger`. */
 const keyMs = 86_400_000;
@@ -19,8 +20,9 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 export function desk(part: Part) {
   const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned } = part;
   const held = leased(part, "r");
-  /** Revives finished runs of a state, with new values. Each takes its key again; of several with one key, the first. */
-  const back = (was: number, run: { readonly due: string; readonly unspent: string; readonly crashes: string }) => `
+  /** Revives finished runs of a state, with new values, and these entries of their journals. Each takes its key again; of several with one
+   *  key, the first. */
+  const back = (was: number, entries: string, run: NewRow) => `
   with found as materialized (
     select h.id, h.key, o.job, k.rev, coalesce(k.run = h.id or not (n.id is not null or ${holds("k", "n", "e")}), true) free
     from ${s}.history h
@@ -53,8 +55,20 @@ export function desk(part: Part) {
     "old",
   )}
     returning id),
+  journal as materialized (select old.id, x.* from old cross join lateral ${unfolded("old.steps")}),
+  again as (
+    insert into ${s}.steps (run, n, at, kind, key, value, meta, data, runs)
+    select id, n, at, kind, key, value, meta, data, runs from journal where ${entries}),
+  born as (                                     -- those whose end was not taken in
+    insert into ${s}.children (run, parent, key)
+    select x.run, j.id, j.key from journal j cross join lateral unnest(j.runs) x(run)
+    where not exists (
+      select 1 from journal m
+      where m.id = j.id and m.kind = 'mail' and m.data::json ->> 'run' = x.run::text and m.data::json ->> 'status' is not null)
+    on conflict (run) do nothing returning parent),
   ${told("back")}
-  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from back`;
+  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, ${posted.select({ count: "(select count(*) from born)" })},
+    (select count(*) from told) from back`;
   return {
     /** Cancels unleased runs, and asks the nodes of leased ones. $1 ids · $2 reason */
     cancel: `
@@ -63,6 +77,7 @@ export function desk(part: Part) {
   ${ended(part, {
     from: "using found where r.id = found.id and not found.held",
     set: { status: String(statusNumber.canceled), reason: "$2::text" },
+    flow: true,
   })},
   marked as (
     update ${s}.runs r set ask = coalesce(r.ask, ${askNumber("$2")}, 1::smallint)
@@ -71,16 +86,19 @@ export function desk(part: Part) {
     returning r.id, r.node, r.token, asked, ${liveStatus(part, "r")} status),
   sent as (${commanded("marked")})
   select ${act.select({ id: "id", done: "'done'", status: "'canceled'" })},
-    ${hearers.select({ watched: "watched is not null", node: "null" })}, (select count(*) from told) from gone
+    ${hearers.select({ watched: "watched is not null", node: "null" })}, ${posted.select({ count: "(select count(*) from mailed)" })},
+    (select count(*) from told) from gone
   union all
   select ${act.select({ id: "id", done: "'asked'", status: "status" })},
-    ${hearers.select({ watched: "false", node: "node::text" })}, 0 from marked`,
+    ${hearers.select({ watched: "false", node: "node::text" })}, 0, 0 from marked`,
 
     /** Revives canceled runs, at their instant or now. $1 ids */
-    resume: back(statusNumber.canceled, { due: "due_at", unspent: "unspent", crashes: "crashes" }),
+    resume: back(statusNumber.canceled, "true", { due: "due_at", unspent: "unspent", crashes: "crashes" }),
 
-    /** Revives failed runs, now, with all attempts unspent. $1 ids */
-    retryFailed: back(statusNumber.failed, { due: thisMs, unspent: "attempt", crashes: "0" }),
+    /** Revives failed runs, now, with all attempts unspent and without failed steps. $1 ids */
+    retryFailed: back(statusNumber.failed, "kind not in ('failed', 'retry')", {
+      ...{ due: thisMs, unspent: "attempt", crashes: "0" },
+    }),
 
     /** The status of runs. $1 ids */
     status: `
@@ -105,7 +123,7 @@ export function desk(part: Part) {
         else (coalesce(options, '{}')::jsonb || jsonb_build_object('retry',
           coalesce(options::jsonb -> 'retry', '{}') || jsonb_build_object('attempts', $7::int)))::text end
     from t
-    where r.id = $1 and not ${held}
+    where r.id = $1 and not ${held} and not ${waiting(part, "r")}
     returning r.id),
   ${told("changed")}
   select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from changed`,

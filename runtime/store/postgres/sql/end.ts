@@ -1,4 +1,5 @@
 import { inserted, same } from "./add.ts";
+import { cleared, folded, posted } from "./journal.ts";
 import type { Part } from "./part.ts";
 import { flag, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
@@ -21,6 +22,8 @@ export interface End {
   readonly hooks?: string;
   /** Parts of the statement whose rows are also notified. */
   readonly tells?: readonly string[];
+  /** Whether they may have journals or parents. `mailed` then has a row for each end that is sent to a parent. */
+  readonly flow?: boolean;
 }
 
 /** Parts of a statement that finishes runs. `gone` has the rows of history, `ask` and `watched`. Nodes are notified only if `told` is
@@ -34,17 +37,19 @@ export function ended(part: Part, end: End): string {
       : hookRuns(part, from, isHooked("f.hooks", "f.status"));
   const tried = end.tried === undefined ? "" : `tried as (${recorded(part, triedOf(end.tried))}),`;
   return `${moved(part, end, hooks === undefined ? {} : { hooks })},
-  ${tried}
+  ${end.flow ? `${cleared(part)},` : ""}${tried}
   hooked as (${hooked} returning 1),
   ${part.told("hooked", ...(end.tells ?? []))}`;
 }
 
 /** The first parts of `ended`: moves live runs to history. */
-function moved({ schema: s, clock }: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
+function moved(part: Part, end: End, more: Readonly<Record<string, string>> = {}): string {
+  const { schema: s, clock } = part;
   const row = {
     ...same("r", "id", "due_at", "created_at", "started_at", "replay_of", "lane", "token", "node", "attempt"),
     ...same("r", "unspent", "crashes", "input", "meta", "tags", "key", "options", "progress"),
     ...{ finished_at: clock, result: "null", result_meta: "null", error: "null", note: "null" },
+    ...(end.flow && { steps: folded(part, "r.id") }),
     ...end.set,
     status: `(${end.set.status})::smallint`,
   };
@@ -86,6 +91,32 @@ function hookRuns(part: Part, from: string, which = "true"): string {
   );
 }
 
+/** Finishes runs in any final state.
+ *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 hooks, bits */
+function finish(part: Part, begun: Readonly<Record<string, string>>, flow: boolean): string {
+  return `
+  with ${ended(part, {
+    from: `
+    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
+      i(id, token, started, result, result_meta, status, reason, error, note, hooks)
+    where ${fenced}`,
+    set: {
+      status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
+      reason: `case when r.ask is null then i.reason else ${askReason("r.ask")} end`,
+      ...begun,
+      ...same("i", "error", "note"),
+      result: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result end`,
+      result_meta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
+    },
+    hooks: "i.hooks",
+    tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
+    flow,
+  })}
+  select ${over.from("gone", { canceled: "ask is not null", watched: "watched is not null" })},
+    ${flow ? `${posted.select({ count: "(select count(*) from mailed)" })}, ` : ""}(select count(*) from told)
+  from gone`;
+}
+
 /** Statements that settle, hold, and release leases. */
 export function ends(part: Part) {
   const { schema: s, clock, now, told, dueIn, commanded, summoned } = part;
@@ -103,27 +134,9 @@ export function ends(part: Part) {
   })}
   select ${over.from("gone", { canceled: "false", watched: "watched is not null" })} from gone`,
 
-    /** Finishes runs in any final state.
-     *  As `complete`, and $6 statuses · $7 reasons · $8 errors, JSON · $9 notes · $10 hooks, bits */
-    finish: `
-  with ${ended(part, {
-    from: `
-    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
-      i(id, token, started, result, result_meta, status, reason, error, note, hooks)
-    where ${fenced}`,
-    set: {
-      status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
-      reason: `case when r.ask is null then i.reason else ${askReason("r.ask")} end`,
-      ...begun,
-      ...same("i", "error", "note"),
-      result: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result end`,
-      result_meta: `case when r.ask is null and i.status = ${statusNumber.completed} then i.result_meta end`,
-    },
-    hooks: "i.hooks",
-    tried: `(status = ${statusNumber.failed} and reason <> 'expired') or (status = ${statusNumber.canceled} and started_at is not null)`,
-  })}
-  select ${over.from("gone", { canceled: "ask is not null", watched: "watched is not null" })}, (select count(*) from told)
-  from gone`,
+    finish: finish(part, begun, false),
+    /** As `finish`, of runs that may have journals or parents. */
+    finishFlow: finish(part, begun, true),
 
     /** Makes runs pending after an attempt, unless a cancel came first.
      *  $1 ids · $2 tokens · $3 starts · $4 delays, ms · $5 spent attempts, 0 or 1 · $6 outcomes · $7 errors, JSON */
@@ -131,7 +144,7 @@ export function ends(part: Part) {
   with back as (
     update ${s}.runs r
     set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + 1, unspent = unspent + 1 - i.spent,
-      started_at = to_timestamp(i.started / 1000), due_at = ${dueIn("i.delay")}, ready_at = ${dueIn("i.delay")}
+      started_at = to_timestamp(i.started / 1000), due_at = ${dueIn("i.delay")}, ready_at = ${dueIn("i.delay")}, waits = null
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[])
       i(id, token, started, delay, spent, outcome, error)
     where ${fenced} and r.ask is null

@@ -46,6 +46,7 @@ export function node(part: Part) {
       where n.id <> $1 and n.lease_until < ${clock}
         and (n.lease_until < ${clock} - interval '1 hour' or exists (select 1 from ${s}.runs where state = 1 and holder = n.id)))
     or coalesce(${expiry} <= ${now}, false)
+    or exists (select 1 from ${s}.mail where not delivered)
     or exists (select 1 from ${s}.commands c where not exists (select 1 from ${s}.nodes n where n.id = c.node))
     or exists (
       select 1 from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token

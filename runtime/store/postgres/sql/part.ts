@@ -3,6 +3,9 @@ export const epoch = (value: string): string => `(round(date_part('epoch', ${val
 
 export type Part = ReturnType<typeof part>;
 
+/** A notification names at most so many lanes. */
+export const mostNamed = 16;
+
 /** Parts of statements, for a checked schema name. `skew`, for tests, shifts the store's clock by a table. */
 export function part(schema: string, skew: boolean) {
   const s = `"${schema}"`;
@@ -41,6 +44,10 @@ export function part(schema: string, skew: boolean) {
     /** Notifies nodes that runs may be due, if one of these parts of the statement has a row. It runs only if it is selected from. */
     told: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 'd') where ${parts.map(some).join(" or ")})`,
+    /** As `told`, of the lanes of these rows alone. */
+    toldLanes: (rows: string) => `told as (
+      select pg_notify('${channel}', 'd' || case when count(distinct lane) <= ${mostNamed} then string_agg(distinct lane::text, ',') else '' end)
+      from ${rows} having count(*) > 0)`,
     /** As `told`, that schedules have changed. */
     ticked: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 's') where (${parts.map(some).join(" or ")}) and ${live})`,

@@ -4,7 +4,7 @@ import type { AttemptRecord, LogRecord, Progress, RunOptions } from "../../../..
 import type { ErrorRecord } from "../../../../sdk/port/text.ts";
 import type { Part } from "./part.ts";
 import { date, each, flag, json, list, maybe, maybeWire, number, raw, shape, wire, word } from "./shape.ts";
-import { finalStatus, hooksOf, liveStatus } from "./status.ts";
+import { finalStatus, hooksOf, liveStatus, waiting, waitReason } from "./status.ts";
 
 export const run = shape({
   ...each(number, "id", "priority", "attempt", "crashes", "token"),
@@ -44,9 +44,10 @@ export function liveColumns(part: Part): string {
   return run.from("r", {
     ...columnsOf(part),
     status: liveStatus(part, "r"),
+    reason: `case when ${waiting(part, "r")} then ${waitReason("r.waits")} end`,
     canceling: "r.ask is not null",
     result: ["null", "null"],
-    ...{ reason: "null", finishedAt: "null", error: "null", note: "null" },
+    ...{ finishedAt: "null", error: "null", note: "null" },
   });
 }
 

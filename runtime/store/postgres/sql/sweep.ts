@@ -40,6 +40,7 @@ export function sweep(part: Part) {
     },
     tried: `status = ${failed} or started_at is not null`,
     tells: ["back"],
+    flow: true,
   })}
   select (select json_agg(id) from back), ${ids(String(failed))}, ${ids(String(canceled))}, (select count(*) from told)`,
 
@@ -53,6 +54,7 @@ export function sweep(part: Part) {
   ${ended(part, {
     from: "using left_over where r.id = any(array[left_over.id])",
     set: { status: String(canceled), reason: askReason("r.ask"), token: "r.token + 1" },
+    flow: true,
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 
@@ -65,6 +67,7 @@ export function sweep(part: Part) {
   ${ended(part, {
     from: "using late where r.id = any(array[late.id])",
     set: { status: String(failed), reason: "'expired'", token: "r.token + 1", error: `'${JSON.stringify(tooLate)}'` },
+    flow: true,
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 

@@ -9,7 +9,7 @@ interface Asked {
   readonly key: string;
   /** Where the code asked, such as `jobs/order.ts:12`; null where the stack does not tell. */
   readonly place: string | null;
-  /** Since when it waits, in the order of beginnings; 0: it has not begun. */
+  /** Since when it waits, in the order of entries; 0: it does not; Infinity: its entry is to be written. */
   since: number;
   /** Until when it waits, epoch ms of the store; null: without an end, or not yet. */
   untilMs: number | null;

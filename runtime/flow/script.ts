@@ -55,7 +55,7 @@ export class Script {
     this.#asked.add(nameOf(call));
     this.#calls.set(nameOf(call), call);
     if (call.kind === "wait") for (const mail of this.#mail) if (this.#given(call, mail)) return;
-    if (!this.knows(call)) this.#fresh.push(call);
+    this.#fresh.push(call);
   }
 
   /** Goes on until the handler got an answer. `nowMs`: what ends by the clock until then is over. */
@@ -78,7 +78,7 @@ export class Script {
   takeFresh(): readonly Call[] {
     const fresh = this.#fresh;
     this.#fresh = [];
-    return fresh.filter((call) => this.waits(call));
+    return fresh.filter((call) => this.#isFresh(call));
   }
 
   /** Whether a call still waits for its answer. */
@@ -88,12 +88,17 @@ export class Script {
 
   /** The first call that the journal does not have. */
   get fresh(): Call | undefined {
-    return this.#fresh[0];
+    return this.#fresh.find((call) => this.#isFresh(call));
   }
 
-  /** A call begins to wait. */
+  /** It may have been asked before the journal was read. */
+  #isFresh(call: Call): boolean {
+    return this.waits(call) && !this.knows(call);
+  }
+
+  /** A call begins to wait. Its place among the others, and so its end by the clock, comes with its entry. */
   begin(call: Call, untilMs: number | null): void {
-    call.since ||= ++this.#began;
+    call.since = Infinity;
     call.untilMs = untilMs;
   }
 
@@ -117,7 +122,14 @@ export class Script {
     let first: Call | null = null;
     for (const call of this.#calls.values()) {
       const { kind, since, untilMs } = call;
-      if (since === 0 || untilMs === null || untilMs > ms || (kind !== "sleep" && kind !== "wait")) continue;
+      if (
+        since === 0 ||
+        since === Infinity ||
+        untilMs === null ||
+        untilMs > ms ||
+        (kind !== "sleep" && kind !== "wait")
+      )
+        continue;
       if (!first || untilMs < first.untilMs! || (untilMs === first.untilMs && since < first.since)) first = call;
     }
     return first;
@@ -150,7 +162,8 @@ export class Script {
         break;
       default:
     }
-    this.begin(call, notes.until ?? null);
+    if (call.since === 0 || call.since === Infinity) call.since = ++this.#began;
+    call.untilMs = notes.until ?? null;
     return call.kind === "child" && this.#finish(call);
   }
 

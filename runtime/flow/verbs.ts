@@ -50,16 +50,16 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     step,
     sleep: (...args: readonly [DurationText] | readonly [string, DurationText]) => {
       const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
-      const delayMs = toMs(delay as DurationText);
+      const delayMs = toMs(delay);
       return sleep(name, (nowMs) => nowMs + delayMs);
     },
     sleepUntil: (...args: readonly [Date] | readonly [string, Date]) => {
       const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
       if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
         throw new InvalidInput("ctx.sleepUntil takes a valid Date");
-      return sleep(name as string, () => instant.getTime());
+      return sleep(name, () => instant.getTime());
     },
-    waitFor: wait as Verbs["waitFor"],
+    waitFor: wait,
     token: async <Payload>(options: { readonly schema?: StandardSchemaV1<unknown, Payload> | undefined } = {}) => {
       const secret = await step("token", () => randomBytes(16).toString("base64url"));
       const id = formatToken(leased.lease.id, secret);

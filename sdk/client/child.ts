@@ -14,7 +14,7 @@ import { prepared, settled } from "./trigger.ts";
 export async function triggerAndWait<Result>(job: JobSpec, payload: unknown, options?: ChildOptions): Promise<Result> {
   const parent = parentOf(job);
   const run = prepared(job, { payload, options });
-  const [end] = await adopt(parent, job, run instanceof Promise ? [await run] : [run as NewRun | Error], "throw");
+  const [end] = await adopt(parent, job, run instanceof Promise ? [await run] : [run], "throw");
   return resultOf<Result>(end!.result) as Result;
 }
 

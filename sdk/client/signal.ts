@@ -37,8 +37,8 @@ export async function signal<const E extends EventSpec | string>(
 /** `signal`, bound to a given target. */
 export function signalOf(open: Open): typeof signal {
   return async (run, event, payload, { tx } = {}) => {
-    const name = checkName("event", typeof event === "string" ? event : (event as EventSpec).id);
-    if (typeof event !== "string") await checkEvent(event as EventSpec, payload);
+    const name = checkName("event", typeof event === "string" ? event : event.id);
+    if (typeof event !== "string") await checkEvent(event, payload);
     await send(open, { to: addressOf(run), name, value: encode(payload, "payload"), data: null }, tx);
   };
 }

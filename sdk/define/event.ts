@@ -31,9 +31,6 @@ export function defineEvent<const Id extends string, Schema extends StandardSche
   return {
     kind: "event",
     id,
-    schema: options.schema as StandardSchemaV1<
-      StandardSchemaV1.InferInput<Schema>,
-      StandardSchemaV1.InferOutput<Schema>
-    >,
+    schema: options.schema,
   };
 }

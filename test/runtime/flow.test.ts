@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { complete, defineEvent, defineJob, signal, type Context } from "../../sdk/index.ts";
+import { defineEvent, defineJob, type Context } from "../../sdk/index.ts";
 import { completeOf, signalOf } from "../../sdk/client/signal.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { decode } from "../../sdk/port/codec.ts";

@@ -1,5 +1,4 @@
-import { Diverged, LeaseLost, NotStorable, StepTimeout } from "../../sdk/port/error.ts";
-import { encode } from "../../sdk/port/codec.ts";
+import { Diverged, LeaseLost, NotStorable } from "../../sdk/port/error.ts";
 import type { Entry, NewEntry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
@@ -11,6 +10,7 @@ import type { Outcome } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
 import { errorValue, notesOf, toData, type Notes } from "./note.ts";
 import { Script } from "./script.ts";
+import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";
 
 export type Waiting = Extract<Outcome, { to: "waiting" }>;
@@ -87,13 +87,16 @@ export class Workflow {
     this.#alarm.clear();
   }
 
+  /** Goes on once the handler has reacted to what it got: when no promise is left to be gone on with. */
   #wake(): void {
     if (this.#turn || this.#over) return;
     this.#turn = true;
-    setImmediate(() => {
-      this.#turn = false;
-      if (!this.#over) this.#go();
-    });
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        this.#turn = false;
+        if (!this.#over) this.#go();
+      }),
+    );
   }
 
   #go(): void {
@@ -215,65 +218,24 @@ export class Workflow {
   }
 
   #run(call: StepCall): void {
+    const { core } = this.#tools;
+    const began = Math.floor(core.storeClock.now());
+    const ticks = core.clock.ticks();
+    const step = new Step(call, this.#leased, core.clock);
     this.#running++;
     call.since = 0;
     call.untilMs = null;
-    const began = Math.floor(this.#tools.core.storeClock.now());
-    const ticks = this.#tools.core.clock.ticks();
-    const { signal, done } = this.#limit(call);
-    const context = {
-      signal,
-      attempt: call.tries + 1,
-      idempotencyKey: `${formatId(this.#leased.lease.id)}:${call.key}`,
-    };
-    const ended = (write: () => Draft): void => {
-      if (!done()) return;
+    const ended = (write: (notes: Notes) => Draft): void => {
+      if (!step.end()) return;
       this.#running--;
-      if (this.#over) return;
-      const draft = write();
-      if (draft.kind === "step" || !this.#leased.stopped) this.#put(call, draft); // what ends by the stop has not failed
+      const draft = write({ at: call.place ?? undefined, began, took: Math.round(core.clock.ticks() - ticks) });
+      if (draft.kind === "step" || !this.#leased.stopped) this.#outbox.push({ call, draft }); // what ends by the stop has not failed
       this.#wake();
     };
-    const notes = (): Notes => ({
-      at: call.place ?? undefined,
-      began,
-      took: Math.round(this.#tools.core.clock.ticks() - ticks),
-    });
-    const failed = (error: unknown): void => ended(() => this.#failed(call, error, notes()));
-    signal.addEventListener("abort", () => {
-      if (signal.reason instanceof StepTimeout) failed(signal.reason);
-    });
-    new Promise((resolve) => resolve(call.fn(context))).then((value) => {
-      let stored: Entry["value"];
-      try {
-        stored = value === undefined ? null : encode(value, `step "${call.key}"`);
-      } catch (error) {
-        return failed(error);
-      }
-      ended(() => ({
-        kind: "step",
-        ...entryOf(call, { ...notes(), ...(call.tries > 0 && { tries: call.tries }) }),
-        value: stored,
-      }));
-    }, failed);
-  }
-
-  /** The signal of one try; `done` answers true once, when the try has ended. */
-  #limit(call: StepCall): { readonly signal: AbortSignal; readonly done: () => boolean } {
-    const own = new AbortController();
-    const { timeoutMs, key } = call;
-    const alarm =
-      timeoutMs === null ? null : this.#tools.core.clock.alarm(() => own.abort(new StepTimeout(key, timeoutMs)));
-    alarm?.set(this.#tools.core.clock.ticks() + timeoutMs!);
-    let isDone = false;
-    return {
-      signal: timeoutMs === null ? this.#leased.signal : AbortSignal.any([this.#leased.signal, own.signal]),
-      done: () => {
-        if (isDone) return false;
-        alarm?.clear();
-        return (isDone = true);
-      },
-    };
+    step.run(
+      (value) => ended((notes) => ({ kind: "step", ...entryOf(call, notes), value })),
+      (error) => ended((notes) => this.#failed(call, error, notes)),
+    );
   }
 
   /** What is written of a try that failed: the next one's instant, or that it was the last. */

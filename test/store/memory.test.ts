@@ -3,7 +3,7 @@ import { memory, storeOf } from "../../runtime/store/memory/index.ts";
 import { decode, encode, fromJSON, type Json, toJSON } from "../../runtime/store/memory/json.ts";
 import { makeState } from "../../runtime/store/memory/state.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
-import { addMany, addOne, aNode, aState } from "../kit/build.ts";
+import { addMany, addOne, aNode, aState, lease, leased, settled, waiting, withChildren } from "../kit/build.ts";
 import { least } from "../kit/least.ts";
 import { modelSuite } from "./model.ts";
 import { type Open, storeSuite } from "./suite.ts";
@@ -58,6 +58,22 @@ test("an idle node beats while 130,000 runs wait", async () => {
 
   expect(coming!.dueMs).toBeGreaterThan(Date.now());
   expect(coming!.expiresMs).toBe(coming!.dueMs! + 1000);
+});
+
+test("a workflow is not woken before as many children completed as it wants", async () => {
+  const store = memory();
+  const node = await store.nodes.join(aNode(), 15_000);
+  const parent = await leased(store, node);
+  await withChildren(store, parent, 3);
+  await store.runs.settle([settled(parent, waiting({ reason: "child", wants: 3 }))]);
+  const woken: number[] = [];
+
+  for (const child of await lease(store, node, { jobs: ["child"] })) {
+    await store.runs.settle([settled(child)]);
+    woken.push((await lease(store, node)).length);
+  }
+
+  expect(woken).toEqual([0, 0, 1]);
 });
 
 test("a clock that goes back does not take the memory store's time with it", async () => {

@@ -5,7 +5,8 @@ import { guard } from "../../runtime/store/guard.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { fakeClock } from "../kit/clock.ts";
 import { Pair, Side } from "./model/pair.ts";
-import { type Step, steps } from "./model/step.ts";
+import type { Step } from "./model/command.ts";
+import { steps, workflows } from "./model/step.ts";
 import type { Open } from "./suite.ts";
 
 export interface ModelOptions {
@@ -23,14 +24,23 @@ export function modelSuite(
   open: Open,
   { runs, steps: maxCommands, seed = 20_300_101 }: ModelOptions,
 ): void {
-  test(`store ${name} agrees with memory over ${runs} random sequences of up to ${maxCommands} commands`, async () => {
-    const arbitraries = steps.flatMap(({ weight, arbitrary }) => Array<fc.Arbitrary<Step>>(weight).fill(arbitrary));
-    const property = fc.asyncProperty(fc.commands(arbitraries, { maxCommands, size: "max" }), (commands) =>
-      follow(open, commands),
-    );
+  test.each([
+    [runs, "commands", steps],
+    [3 * runs, "commands of workflows", workflows],
+  ])(
+    `store ${name} agrees with memory over %i random sequences of up to ${maxCommands} %s`,
+    async (numRuns, _what, commands) => {
+      const arbitraries = commands.flatMap(({ weight, arbitrary }) =>
+        Array<fc.Arbitrary<Step>>(weight).fill(arbitrary),
+      );
+      const property = fc.asyncProperty(fc.commands(arbitraries, { maxCommands, size: "max" }), (commands) =>
+        follow(open, commands),
+      );
 
-    await fc.assert(property, { numRuns: runs, seed });
-  }, 300_000);
+      await fc.assert(property, { numRuns, seed });
+    },
+    300_000,
+  );
 }
 
 async function follow(open: Open, commands: Iterable<Step>): Promise<void> {
@@ -38,10 +48,11 @@ async function follow(open: Open, commands: Iterable<Step>): Promise<void> {
   let ticks = 0;
   const clock = { ...still, nowMs: () => still.nowMs() + ticks, tick: () => ticks++ };
   const sides = [new Side(memory({ now: clock.nowMs })), new Side(guard(await open(clock)))] as const;
+  const model = { tick: clock.tick, lacks: sides[1].store.lacks };
   try {
     for (const side of sides) for (const at of [0, 1]) await side.join(at);
     const pair = new Pair(clock, sides);
-    await fc.asyncModelRun(() => ({ model: clock, real: pair }), commands);
+    await fc.asyncModelRun(() => ({ model, real: pair }), commands);
     await pair.both((side) => side.rest());
   } finally {
     await sides[1].store.close();

@@ -37,7 +37,7 @@ interface Holder {
 
 function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: Row[]): Added | Error {
   if (key.onConflict === "error") return new KeyConflict(run.job, key.key, formatId(claim.run));
-  const isWanted = key.onConflict === "replace" && row !== null && isUnstarted(row);
+  const isWanted = key.onConflict === "replace" && row !== null && isUnstarted(state, row);
   const asked = isWanted && askBack(state, row) ? { asked: true as const } : {};
   if (isWanted && statusOf(state, row) === "pending") {
     patch(state, row, { ...takenBack(row), ...contentOf(state, run) });
@@ -48,8 +48,8 @@ function addAgain(state: State, run: NewRun, { row, claim, key }: Holder, rows: 
   return { id: claim.run, created: false, conflict: claim.hash !== "" && claim.hash !== key.hash, ...asked };
 }
 
-function isUnstarted({ attempt, crashes, startedMs, waits }: Row): boolean {
-  return attempt === 0 && crashes === 0 && startedMs === null && waits === null;
+function isUnstarted({ journals }: State, { id, attempt, crashes, startedMs }: Row): boolean {
+  return attempt === 0 && crashes === 0 && startedMs === null && !journals.has(id);
 }
 
 /** The fields of a run that `onConflict: "replace"` replaces: all but its id, job and key. */

@@ -1,18 +1,22 @@
 import { expect } from "vitest";
 import type { Guarded, Lease, Settlement } from "../../../runtime/store/port.ts";
-import type { RunRecord } from "../../../sdk/port/target.ts";
+import type { RunOptions, RunRecord } from "../../../sdk/port/target.ts";
 import { aNode } from "../../kit/build.ts";
 import type { SuiteClock } from "../suite.ts";
 
 /** Spans end half a minute off the minutes that the clock moves by, so that a store may let real time flow on top. */
 export const leaseMs = 90_000;
 export const delayMs = 330_000;
+export const jobs = ["x", "y"];
+export const queues = ["a", "b"];
 
 /** A lease that was given, stale or not: the run's and the node's place, and how it was settled first. */
 export interface Given {
   readonly lease: Lease;
   readonly node: number;
   outcome: Settlement["outcome"] | null;
+  /** How much had been sent to the run as its journal was loaded under it. */
+  seen: number;
 }
 
 /** One of two stores that are given the same commands. What they number differently goes by its place. */
@@ -23,6 +27,8 @@ export class Side {
   /** The two nodes that act; a dead one is replaced. */
   readonly acting: number[] = [];
   readonly given: Given[] = [];
+  /** Runs that may have a journal or mail, or a parent. */
+  readonly flows = new Set<number>();
 
   constructor(store: Guarded) {
     this.store = store;
@@ -65,9 +71,18 @@ export class Side {
   }
 
   #placed(run: RunRecord): RunRecord {
-    const hook = run.options?.hook;
-    const options = hook ? { ...run.options, hook: { ...hook, of: this.place(hook.of) } } : run.options;
-    return { ...run, id: this.place(run.id), options };
+    return { ...run, id: this.place(run.id), options: this.placedIn(run.options) };
+  }
+
+  /** Options, with runs by their places. */
+  placedIn(options: RunOptions | null): RunOptions | null {
+    if (!options) return null;
+    const { hook, parent } = options;
+    return {
+      ...options,
+      ...(hook && { hook: { ...hook, of: this.place(hook.of) } }),
+      ...(parent && { parent: { ...parent, run: this.place(parent.run) } }),
+    };
   }
 }
 

@@ -2,7 +2,6 @@
 import fc from "fast-check";
 import type { Settlement } from "../../../runtime/store/port.ts";
 import {
-  aClaim,
   again,
   aKey,
   anError,
@@ -18,50 +17,10 @@ import {
   snoozed,
   wire,
 } from "../../kit/build.ts";
-import { delayMs, type Given, leaseMs, type Pair, type Side, sorted } from "./pair.ts";
+import { command, onLease, onRun, type Step, step, take } from "./command.ts";
+import { flows } from "./flow.ts";
+import { delayMs, jobs, leaseMs, queues, type Side, sorted } from "./pair.ts";
 
-/** What a command needs of the clock. */
-interface Ticking {
-  tick(): unknown;
-}
-/** One random command. */
-export type Step = fc.AsyncCommand<Ticking, Pair>;
-
-/** A command that is always possible. */
-function command(name: string, act: (pair: Pair) => Promise<unknown>): Step {
-  return {
-    check: () => true,
-    async run(clock, pair) {
-      clock.tick();
-      await act(pair);
-      await pair.both((side) => side.list());
-    },
-    toString: () => name,
-  };
-}
-
-function step(name: string, act: (side: Side) => Promise<unknown>): Step {
-  return command(name, (pair) => pair.both(act));
-}
-
-/** A command on one of the leases that were ever given, stale ones included. */
-function onLease(name: string, pick: number, act: (side: Side, given: Given) => Promise<unknown>): Step {
-  return step(`${name}(${pick})`, async (side) => {
-    const given = side.given.at(-1 - (pick % Math.min(6, side.given.length)));
-    return given ? act(side, given) : null;
-  });
-}
-
-/** A command on one of the runs. */
-function onRun(name: string, pick: number, act: (side: Side, id: number) => Promise<unknown>): Step {
-  return step(`${name}(${pick})`, async (side) => {
-    const id = side.runs[pick % side.runs.length];
-    return id === undefined ? null : act(side, id);
-  });
-}
-
-const jobs = ["x", "y"];
-const queues = ["a", "b"];
 const priorities = [1, 5];
 const pick = fc.nat(1000);
 const delay = fc.constantFrom(0, 0, 0, delayMs);
@@ -120,19 +79,13 @@ const claim = fc.oneof(
     ...{ limit: fc.constant(100), order: fc.constantFrom("priority" as const, "oldest" as const) },
   }),
 );
-const leasing = fc.record({ at: fc.nat(1), claim }).map(({ at, claim: { only, ...claim } }) =>
-  step(`lease(${at}, ${JSON.stringify({ only, ...claim })})`, async (side) => {
-    const node = side.acting[at]!;
-    const taken = await side.store.runs.lease(aClaim({ ...claim, queues: { only }, node, ttlMs: leaseMs }));
-    const leases = taken.leases.toSorted((a, b) => side.place(a.id) - side.place(b.id));
-    side.given.push(...leases.map((lease) => ({ lease, node, outcome: null })));
-    return leases.map(({ id, dueMs, createdMs, expiresMs, ...lease }) => ({
-      ...lease,
-      id: side.place(id),
-      instants: [dueMs, createdMs, expiresMs].map((ms) => ms && new Date(ms)),
-    }));
-  }),
-);
+const leasing = fc
+  .record({ at: fc.nat(1), claim })
+  .map(({ at, claim: { only, ...claim } }) =>
+    step(`lease(${at}, ${JSON.stringify({ only, ...claim })})`, (side) =>
+      take(side, at, { ...claim, queues: { only } }),
+    ),
+  );
 
 const settling = fc
   .record({ pick, outcome, isTwice: fc.boolean(), hooks: fc.subarray(["failure", "cancel"] as const) })
@@ -140,7 +93,12 @@ const settling = fc
     onLease(`settle ${JSON.stringify(outcome)} ${hooks.join()}`, pick, async (side, given) => {
       const isFirst = given.outcome === null;
       const said = (given.outcome ??= outcome); // a repeat says the same
-      const settlement = settled(given.lease, said, { hooks, ...(said.to === "released" && { startedMs: null }) });
+      const flow = side.flows.has(given.lease.id);
+      const settlement = settled(given.lease, said, {
+        hooks,
+        flow,
+        ...(said.to === "released" && { startedMs: null }),
+      });
       const { settle } = side.store.runs;
       const answers = [await settle([settlement])];
       if (isTwice) answers.push(await settle([settlement]));
@@ -238,4 +196,17 @@ export const steps: readonly { readonly weight: number; readonly arbitrary: fc.A
   { weight: 3, arbitrary: advancing },
   { weight: 1, arbitrary: dying },
   { weight: 1, arbitrary: scheduling },
+];
+
+/** Those of workflows, and what else may befall them. */
+export const workflows: typeof steps = [
+  ...flows,
+  { weight: 2, arbitrary: settling },
+  { weight: 1, arbitrary: holding },
+  { weight: 1, arbitrary: canceling },
+  { weight: 2, arbitrary: reviving },
+  { weight: 1, arbitrary: editing },
+  { weight: 2, arbitrary: sweeping },
+  { weight: 2, arbitrary: advancing },
+  { weight: 1, arbitrary: dying },
 ];

@@ -245,6 +245,18 @@ function waits(setup: () => Promise<Setup>): void {
     expect(await lease(store, node)).toEqual([]);
   });
 
+  test("a run that waits does not expire", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node, { ttlMs: 60_000 });
+    await store.runs.settle([settled(taken, waiting())]);
+    await clock.advance("5m");
+
+    const { expired } = await store.runs.sweep({ maxCrashes: 3 });
+
+    expect(expired).toEqual([]);
+    expect(await store.find.get(taken.id)).toMatchObject({ status: "waiting", expiresAt: null });
+  });
+
   test("a run that failed and is tried again later does not wait any more", async () => {
     const { store, node } = await setup();
     const { id } = await suspended(store, node);
@@ -271,9 +283,10 @@ function waits(setup: () => Promise<Setup>): void {
     expect(only(await lease(store, node)).id).toBe(id);
   });
 
-  test("a run that has waited is not edited while it waits, and never replaced", async () => {
+  test("a run that has a journal is not edited while it waits, and never replaced", async () => {
     const { store, node } = await setup();
     const taken = await leased(store, node, { key: aKey("k"), input: wire("old") });
+    await recordOf(store, taken, [anEntry(1)]);
     await store.runs.settle([settled(taken, waiting())]);
     const replace = aRun({ key: aKey("k", { onConflict: "replace" }), input: wire("new") });
 
@@ -343,11 +356,26 @@ function ends(setup: () => Promise<Setup>): void {
     expect(await store.flow.read(lives.id)).toMatchObject([anEntry(1)]);
   });
 
-  test("a canceled run that is resumed has its journal again, and goes on in it", async () => {
+  test("a sleeping run that is canceled and resumed is due at its instant, and does not wait", async () => {
+    const { store, clock, node } = await setup();
+    const untilMs = clock.nowMs() + 600_000;
+    const { id } = await suspended(store, node, { reason: "sleep", untilMs });
+    await store.desk.cancel([id]);
+
+    const acts = await store.desk.revive([id], "canceled");
+
+    expect(acts).toEqual([{ id, done: "done", status: "pending" }]);
+    const run = await store.find.get(id);
+    expect(run).toMatchObject({ status: "pending", reason: null });
+    near(run!.dueAt, untilMs);
+  });
+
+  test("a canceled run that is resumed has its journal again, but nothing that it did not take in", async () => {
     const { store, node } = await setup();
     const taken = await leased(store, node);
     await recordOf(store, taken, [anEntry(1), anEntry(2, { kind: "failed" })]);
     await store.runs.settle([settled(taken, waiting())]);
+    await sendTo(store, taken.id);
     await store.desk.cancel([taken.id]);
 
     const acts = await store.desk.revive([taken.id], "canceled");

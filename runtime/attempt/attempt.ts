@@ -249,6 +249,9 @@ class AttemptContext implements Context {
   get token(): Context["token"] {
     return this.#flow.token;
   }
+  get tx(): Context["tx"] {
+    return this.#flow.tx;
+  }
   get version(): Context["version"] {
     return this.#flow.version;
   }

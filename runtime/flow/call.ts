@@ -2,7 +2,7 @@ import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
 import type { RetryPolicy } from "../../sdk/define/spec.ts";
 import type { StepContext } from "../../sdk/define/flow.ts";
 import type { Ends, Failure } from "../../sdk/client/scope.ts";
-import type { NewRun } from "../../sdk/port/target.ts";
+import type { NewRun, Tx } from "../../sdk/port/target.ts";
 
 /** What a handler asked of its journal, until it has the answer. */
 interface Asked {
@@ -17,9 +17,13 @@ interface Asked {
   reject(error: unknown): void;
 }
 
+export type Within = (work: (tx: Tx) => Promise<void>) => Promise<unknown>;
+
 export interface StepCall extends Asked {
   readonly kind: "step";
-  readonly fn: (step: StepContext) => unknown;
+  readonly fn: (step: StepContext, tx?: Tx) => unknown;
+  /** Runs work in a transaction of the author's, in which the result is written, too; null for most steps. */
+  readonly within: Within | null;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number | null;
   /** How often it failed. */

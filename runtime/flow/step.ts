@@ -1,7 +1,8 @@
 import { encode } from "../../sdk/port/codec.ts";
-import { StepTimeout } from "../../sdk/port/error.ts";
+import { InvalidInput, StepTimeout } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
+import type { Tx } from "../../sdk/port/target.ts";
 import type { StepContext } from "../../sdk/define/flow.ts";
 import type { Alarm, Clock } from "../core/clock.ts";
 import type { Leased } from "../core/lease.ts";
@@ -47,16 +48,22 @@ export class Step implements StepContext {
       });
       this.#alarm.set(this.#clock.ticks() + timeoutMs);
     }
-    const store = (value: unknown): void => {
-      let wire: Entry["value"];
-      try {
-        wire = value === undefined ? null : encode(value, `step "${key}"`);
-      } catch (error) {
-        return failed(error);
-      }
-      returned(wire);
-    };
-    new Promise((resolve) => resolve(fn(this))).then(store, failed);
+    new Promise((resolve) => resolve(fn(this))).then((value) => returned(this.#wire(value))).catch(failed);
+  }
+
+  /** As `run`, in a transaction: `write` puts the result down in it. */
+  async within(write: (value: Entry["value"], tx: Tx) => Promise<void>): Promise<void> {
+    const { fn, within } = this.#call;
+    let done = false;
+    await within!(async (tx) => {
+      if (done) throw new InvalidInput("ctx.tx: the transaction was run twice; give it work that is not repeated");
+      done = true;
+      await write(this.#wire(await fn(this, tx)), tx);
+    });
+  }
+
+  #wire(value: unknown): Entry["value"] {
+    return value === undefined ? null : encode(value, `step "${this.#call.key}"`);
   }
 
   /** The try is over. False if it was before. */

@@ -5,6 +5,7 @@ import type {
   StepContext,
   StepOptions,
   Token,
+  TxSource,
   WaitOptions,
 } from "../../sdk/define/flow.ts";
 import type { EventSpec } from "../../sdk/define/event.ts";
@@ -19,7 +20,8 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Leased } from "../core/lease.ts";
 import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
-import type { Call, ChildCall } from "./call.ts";
+import type { Tx } from "../../sdk/port/target.ts";
+import type { Call, ChildCall, Within } from "./call.ts";
 import { valueOf } from "./note.ts";
 import type { Workflow } from "./workflow.ts";
 
@@ -37,7 +39,7 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       throw new InvalidInput(`step "${name}" has no function; write ctx.step("name", async () => …)`);
     const retry = options.retry === undefined ? leased.begun!.retry : policy(options.retry);
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, "step", checkName("step", name), { fn, retry, timeoutMs, tries: 0 });
+    return ask(flow, "step", checkName("step", name), { fn, within: null, retry, timeoutMs, tries: 0 });
   };
   const sleep = (name: string, until: (nowMs: number) => number): Promise<void> =>
     ask(flow, "sleep", checkName("sleep", name), { until });
@@ -68,10 +70,17 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     },
     adopt: (name, runs, failure) =>
       ask(flow, "child", name, { runs, failure, ids: [], ends: new Map(), outcome: endsOf }),
+    tx: (db, fn, { name = "tx", retry } = {}) =>
+      ask(flow, "step", checkName("step", name), {
+        fn: (context, tx) => fn(tx as never, context),
+        within: withinOf(db as TxSource<Tx>),
+        retry: retry === undefined ? leased.begun!.retry : policy(retry),
+        ...{ timeoutMs: null, tries: 0 },
+      }),
     version: (change) => {
       const key = `version:${checkName("version", change)}`;
       if (!flow.script.knows({ kind: "step", key }) && flow.script.replays) return Promise.resolve(false);
-      return ask(flow, "step", key, { fn: () => true, retry: leased.begun!.retry, timeoutMs: null, tries: 0 });
+      return step(key, () => true);
     },
   };
 }
@@ -80,6 +89,39 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
 function endsOf({ runs, ids, ends, failure }: ChildCall): { readonly value: Ends } | null {
   if (failure !== "collect") for (const end of ends.values()) if (end.status !== "completed") throw failureOf(end);
   return ids.length < runs.length || ends.size < runs.length ? null : { value: ids.map((id) => ends.get(id)!) };
+}
+
+/** How to run work in a transaction.
+ *  @throws {InvalidInput} if that gives none */
+function withinOf(db: TxSource<Tx>): Within {
+  if (typeof db === "function") return db;
+  if (typeof db === "object" && db !== null && "transaction" in db) return (work) => db.transaction().execute(work);
+  if (typeof db === "object" && db !== null && "connect" in db) return (work) => onClient(db, work);
+  throw new InvalidInput(
+    "ctx.tx takes a pool of pg, a Kysely, or a function that runs work in a transaction, such as (work) => db.transaction(work)",
+  );
+}
+
+async function onClient(
+  pool: Extract<TxSource<Tx>, { connect: unknown }>,
+  work: (tx: Tx) => Promise<void>,
+): Promise<void> {
+  const client = await pool.connect();
+  let broken = true;
+  try {
+    await client.query("begin");
+    try {
+      await work(client);
+      await client.query("commit");
+      broken = false;
+    } catch (error) {
+      await client.query("rollback");
+      broken = false;
+      throw error;
+    }
+  } finally {
+    client.release(broken);
+  }
 }
 
 /** Makes a call, and the promise of its answer. */

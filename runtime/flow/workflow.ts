@@ -1,12 +1,12 @@
-import { Diverged, LeaseLost, NotStorable } from "../../sdk/port/error.ts";
+import { Diverged, LeaseLost, NotStorable, NotSupported } from "../../sdk/port/error.ts";
 import type { Entry, NewEntry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { nextDelayMs } from "../../sdk/define/retry.ts";
 import type { Alarm } from "../core/clock.ts";
 import type { Core } from "../core/core.ts";
-import type { Leased } from "../core/lease.ts";
-import type { Outcome } from "../store/port.ts";
+import { fence, type Leased } from "../core/lease.ts";
+import type { Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
 import { errorValue, notesOf, toData, type Notes } from "./note.ts";
 import { Script } from "./script.ts";
@@ -44,6 +44,8 @@ export class Workflow {
   readonly #alarm: Alarm;
   /** Entries to be written. */
   readonly #outbox: { readonly call: Call; readonly draft: Draft }[] = [];
+  /** Transactions of steps that wait to write their entry: one at a time. */
+  readonly #inside: (() => void)[] = [];
   /** The journal was read, is being read or written, or is to be read on. */
   #io: "new" | "busy" | "stale" | "idle";
   #last = 0;
@@ -101,6 +103,10 @@ export class Workflow {
 
   #go(): void {
     const { core } = this.#tools;
+    if (this.#io === "idle" && this.#inside.length > 0) {
+      this.#io = "busy";
+      return this.#inside.shift()!();
+    }
     if (this.#leased.stopped) return this.#halt(this.#leased.stopped);
     if (this.#io === "new" || this.#io === "stale") return void this.#load();
     const isStill = this.#io === "idle" && this.#outbox.length === 0;
@@ -232,16 +238,56 @@ export class Workflow {
       if (draft.kind === "step" || !this.#leased.stopped) this.#outbox.push({ call, draft }); // what ends by the stop has not failed
       this.#wake();
     };
+    if (call.within) return void this.#commit(call, step, ended);
     step.run(
       (value) => ended((notes) => ({ kind: "step", ...entryOf(call, notes), value })),
       (error) => ended((notes) => this.#failed(call, error, notes)),
     );
   }
 
+  /** Runs a step in a transaction of its author, with its entry as the last that is written in it. */
+  async #commit(call: StepCall, step: Step, ended: (write: (notes: Notes) => Draft) => void): Promise<void> {
+    const { core } = this.#tools;
+    let written: { readonly entry: NewEntry; readonly recorded: Recorded } | null = null;
+    let isOurs = false;
+    try {
+      await step.within(async (value, tx) => {
+        await new Promise<void>((resolve) => {
+          this.#inside.push(resolve);
+          this.#wake();
+        });
+        isOurs = true;
+        const entry: NewEntry = {
+          n: this.#last + 1,
+          kind: "step",
+          ...entryOf(call, { at: call.place ?? undefined }),
+          value,
+        };
+        const recording = { ...fence(this.#leased), entries: [entry], floorMs: this.script.floorMs };
+        const [recorded] = await core.store.flow.record([recording], tx);
+        if (!recorded) throw new LeaseLost(formatId(this.#leased.lease.id));
+        if (recorded instanceof Error) throw recorded;
+        written = { entry, recorded };
+      });
+    } catch (error) {
+      // It may have been committed, if the connection was lost: the journal says so.
+      if (isOurs) this.#io = "stale";
+      return ended((notes) => this.#failed(call, error, notes));
+    }
+    const { entry, recorded } = written!;
+    this.#io = "idle";
+    this.#last = entry.n;
+    step.end();
+    this.#running--;
+    this.script.feed(recorded.entries.map((one) => ({ ...entry, ...one })));
+    this.#wake();
+  }
+
   /** What is written of a try that failed: the next one's instant, or that it was the last. */
   #failed(call: StepCall, error: unknown, notes: Notes): Draft {
     const tries = ++call.tries;
-    const delayMs = error instanceof NotStorable ? null : nextDelayMs(call.retry, tries, error);
+    const isFinal = error instanceof NotStorable || error instanceof NotSupported;
+    const delayMs = isFinal ? null : nextDelayMs(call.retry, tries, error);
     const said: Notes = { ...notes, tries, error: errorRecord(error) };
     if (delayMs === null) return { kind: "failed", ...entryOf(call, said), value: errorValue(error) };
     const until = Math.ceil(this.#tools.core.storeClock.now()) + delayMs;

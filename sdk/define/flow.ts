@@ -42,6 +42,13 @@ export interface Token<Payload> {
   wait(options: { readonly timeout: DurationText }): Promise<Payload | null>;
 }
 
+/** Where `ctx.tx` gets its transactions: a pool of pg, a Kysely, or a function that runs work in one, such as `(work) => db.transaction(work)`
+ *  for Drizzle and `(work) => sql.begin(work)` for postgres.js. */
+export type TxSource<T> =
+  | ((work: (tx: T) => Promise<void>) => Promise<unknown>)
+  | { transaction(): { execute(work: (tx: T) => Promise<void>): Promise<unknown> } }
+  | { connect(): Promise<T & { query(text: string): Promise<unknown>; release(broken?: boolean): void }> };
+
 /** Durable parts of a handler. What one of these resolved with is remembered: a later attempt runs the handler from its top, and gets the same
  *  answers without doing the work again. So what is outside of steps must do the same each time it is run. */
 export interface Workflow {
@@ -59,6 +66,14 @@ export interface Workflow {
    *  @throws {InvalidPayload} if what was sent does not match the schema */
   waitFor<Payload>(event: EventSpec<string, Payload> | string, options: LimitedWait<Payload>): Promise<Payload | null>;
   waitFor<Payload>(event: EventSpec<string, Payload> | string, options?: WaitOptions<Payload>): Promise<Payload>;
+  /** A step whose rows and whose result commit together: `fn` writes in a transaction of `db`, which must be the database of the store. So it takes
+   *  effect exactly once, whatever fails.
+   *  @throws {StepFailed} as `step` does. @throws {NotSupported} on a store without transactions */
+  tx<T, Client>(
+    db: TxSource<Client>,
+    fn: (tx: Client, step: StepContext) => T | PromiseLike<T>,
+    options?: Omit<StepOptions, "timeout"> & { readonly name?: string | undefined },
+  ): Promise<T>;
   /** Makes a token that is answered with `complete(token.id, payload)`. */
   token<Payload = unknown>(options?: {
     readonly schema?: StandardSchemaV1<unknown, Payload> | undefined;

@@ -23,6 +23,7 @@ const fields: Readonly<Record<keyof Context, true>> = {
   sleepUntil: true,
   waitFor: true,
   token: true,
+  tx: true,
   version: true,
 };
 

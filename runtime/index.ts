@@ -20,15 +20,8 @@ export { memory, type MemoryOptions } from "./store/memory/index.ts";
 export { postgres, type PostgresOptions } from "./store/postgres/index.ts";
 export type * from "./store/port.ts";
 export type { Openable } from "../sdk/client/source.ts";
-export type {
-  DeclaredSchedule,
-  HookSpecs,
-  JobSpec,
-  MiddlewareSpec,
-  RetryFunction,
-  RetryPolicy,
-  ServiceSpec,
-} from "../sdk/define/spec.ts";
+export type { DeclaredSchedule, HookSpecs, JobSpec, MiddlewareSpec, ServiceSpec } from "../sdk/define/spec.ts";
+export type { RetryFunction, RetryPolicy } from "../sdk/define/retry.ts";
 export type { Wire } from "../sdk/port/codec.ts";
 export type * from "../sdk/port/target.ts";
 export type { Embedded, EmbeddedOptions };

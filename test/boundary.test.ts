@@ -26,7 +26,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/store": [],
   "runtime/core": ["runtime/store", "runtime/setting.ts"],
   "runtime/schedule": ["runtime/store", "runtime/core"],
-  "runtime/attempt": ["runtime/store", "runtime/core"],
+  "runtime/flow": ["runtime/store", "runtime/core"],
+  "runtime/attempt": ["runtime/store", "runtime/core", "runtime/flow"],
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
 };
 /** Opened by a URL, or by a command: never because `tasker` was imported. */

@@ -1,5 +1,5 @@
 import { formatId } from "../../sdk/port/id.ts";
-import type { RetryPolicy } from "../../sdk/define/spec.ts";
+import type { RetryPolicy } from "../../sdk/define/retry.ts";
 import type { HookKind } from "../../sdk/port/target.ts";
 import { Heap } from "./heap.ts";
 import type { ProgressWriter } from "./progress.ts";

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from "../../sdk/define/spec.ts";
+import type { RetryPolicy } from "../../sdk/define/retry.ts";
 import type { Fence, Lease } from "../store/port.ts";
 import { Bell, type Alarm, type Clock, type StoreClock } from "./clock.ts";
 import { Heap } from "./heap.ts";

@@ -1,5 +1,5 @@
 import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
-import type { RetryPolicy } from "../../sdk/define/spec.ts";
+import type { RetryPolicy } from "../../sdk/define/retry.ts";
 import type { StepContext } from "../../sdk/define/flow.ts";
 import type { Ends, Failure } from "../../sdk/client/scope.ts";
 import type { NewRun, Tx } from "../../sdk/port/target.ts";

@@ -1,12 +1,12 @@
 import { Diverged, LeaseLost, NotStorable, NotSupported } from "../../sdk/port/error.ts";
-import type { Entry, NewEntry } from "../../sdk/port/flow.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { nextDelayMs } from "../../sdk/define/retry.ts";
 import type { Alarm } from "../core/clock.ts";
 import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
-import type { Outcome, Recorded } from "../store/port.ts";
+import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
 import { errorValue, notesOf, toData, type Notes } from "./note.ts";
 import { Script } from "./script.ts";

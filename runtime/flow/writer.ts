@@ -1,5 +1,4 @@
-import type { Journal, Recorded } from "../store/port.ts";
-import type { NewEntry } from "../../sdk/port/flow.ts";
+import type { Journal, NewEntry, Recorded } from "../store/port.ts";
 import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import { Batcher } from "../core/batcher.ts";

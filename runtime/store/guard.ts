@@ -3,12 +3,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
 import { checkPriority, checkText, isRecord, shown } from "../../sdk/port/option.ts";
-import type { Entry, Mailbox, NewEntry } from "../../sdk/port/flow.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type {
   Bare,
   Desk,
   Find,
+  Mailbox,
   NewRun,
   NewSchedule,
   Paging,
@@ -27,6 +28,7 @@ import type {
   Guarded,
   Lacks,
   Line,
+  NewEntry,
   Note,
   Recording,
   Runs,

@@ -1,7 +1,7 @@
 /** The ports of a store. The engine calls `Runs`, `Nodes` and `Ticks`; people and application code call `Find`, `Desk` and `Schedules`.
  *  `test/store/suite.ts` specifies each method. */
 import type { Wire } from "../../sdk/port/codec.ts";
-import type { Entry, Mailbox, NewEntry } from "../../sdk/port/flow.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type {
   Added,
@@ -11,6 +11,7 @@ import type {
   HookKind,
   JobRecord,
   LogRecord,
+  Mailbox,
   NewRun,
   NewSchedule,
   NodeStat,
@@ -203,6 +204,12 @@ export interface Journal {
   readonly entries: readonly Entry[];
   readonly inbox: number;
 }
+/** An entry to be written. */
+export interface NewEntry extends Omit<Entry, "atMs" | "runs"> {
+  /** Runs that are added in the same step; their `options.parent` names this run. Unkeyed. */
+  readonly adds?: readonly NewRun[];
+}
+
 /** Entries that a run wants written. They are dated `floorMs` at the earliest. */
 export interface Recording extends Fence {
   readonly entries: readonly NewEntry[];

@@ -2,10 +2,23 @@
 import type { DurationText } from "../port/duration.ts";
 import { invalid } from "../port/error.ts";
 import { codeOf, delayOf } from "./signal.ts";
-import type { RetryPolicy } from "./spec.ts";
 import type { RunOptions } from "../port/target.ts";
 import { checkDuration, checkFlag, checkKeys, checkWhole, present, wrong } from "../port/option.ts";
 import { asError } from "../port/text.ts";
+
+export type RetryFunction = (attempt: number, error: Error) => number | false;
+
+/** When to try again. `backoff: "function"` asks `next(attempt, error)`: milliseconds, or false for no more. */
+export interface RetryPolicy {
+  /** All tries, the first included. */
+  readonly attempts: number;
+  readonly backoff: "fixed" | "exponential" | "function";
+  readonly delayMs: number;
+  readonly maxDelayMs: number;
+  /** ±20 %. */
+  readonly jitter: boolean;
+  readonly next: RetryFunction | null;
+}
 
 /** How often and when to try again. */
 export interface RetryOptions {

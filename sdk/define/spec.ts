@@ -1,22 +1,9 @@
 /** A job as the engine sees it: types erased, defaults filled in, checked by `defineJob`. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Context } from "./context.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { NewSchedule } from "../port/target.ts";
 import type { ErrorRecord } from "../port/text.ts";
-
-export type RetryFunction = (attempt: number, error: Error) => number | false;
-
-/** When to try again. `backoff: "function"` asks `next(attempt, error)`: milliseconds, or false for no more. */
-export interface RetryPolicy {
-  /** All tries, the first included. */
-  readonly attempts: number;
-  readonly backoff: "fixed" | "exponential" | "function";
-  readonly delayMs: number;
-  readonly maxDelayMs: number;
-  /** ±20 %. */
-  readonly jitter: boolean;
-  readonly next: RetryFunction | null;
-}
 
 /** Opened once a runtime, on first use, and closed when it stops; its value is `ctx[name]`. */
 export interface ServiceSpec {

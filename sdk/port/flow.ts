@@ -1,6 +1,5 @@
 /** Journals of workflows: what a run has done so far, from which its handler is replayed; and what is sent to it meanwhile. */
 import type { Wire } from "./codec.ts";
-import type { Act, NewRun, Tx } from "./target.ts";
 
 /** What an entry says.
  *  - `step`, `failed`: a step's result, or the error that it ended with
@@ -25,12 +24,6 @@ export interface Entry {
   readonly runs: readonly number[] | null;
 }
 
-/** An entry to be written. */
-export interface NewEntry extends Omit<Entry, "atMs" | "runs"> {
-  /** Runs that are added in the same step; their `options.parent` names this run. Unkeyed. */
-  readonly adds?: readonly NewRun[];
-}
-
 /** Something that is sent to a run. It is kept until the run takes it in, or ends. */
 export interface Mail {
   /** The run, or the one that holds this key of the job. */
@@ -43,14 +36,4 @@ export interface Mail {
 export interface Sent {
   readonly id: number | null;
   readonly done: "sent" | "ended" | "missing";
-}
-
-/** What people and application code do with journals. */
-export interface Mailbox {
-  /** Sends; answers are in order. With `tx` it arrives once that commits: nothing is known of the run before, so the answer is `sent`. */
-  send(batch: readonly Mail[], tx?: Tx): Promise<readonly Sent[]>;
-  /** The journal of a run, live or ended; empty if it has none. */
-  read(run: number): Promise<readonly Entry[]>;
-  /** Replaces the journal of a run that waits, and wakes it: entries get numbers from 1 on, in order. Refused for a run that does not wait. */
-  mend(run: number, entries: readonly Entry[]): Promise<Act>;
 }

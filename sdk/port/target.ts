@@ -1,7 +1,7 @@
 /** What application code needs of a store: adding runs, reading them, and acting on them. A store implements it directly;
  *  so can anything that forwards to one. Nothing here opens a connection. */
 import type { Wire } from "./codec.ts";
-import type { Mailbox } from "./flow.ts";
+import type { Entry, Mail, Sent } from "./flow.ts";
 import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
 
@@ -414,6 +414,16 @@ export interface ScheduleFilter {
   readonly key?: string;
   readonly paused?: boolean;
   readonly declared?: boolean;
+}
+
+/** What people and application code do with journals. */
+export interface Mailbox {
+  /** Sends; answers are in order. With `tx` it arrives once that commits: nothing is known of the run before, so the answer is `sent`. */
+  send(batch: readonly Mail[], tx?: Tx): Promise<readonly Sent[]>;
+  /** The journal of a run, live or ended; empty if it has none. */
+  read(run: number): Promise<readonly Entry[]>;
+  /** Replaces the journal of a run that waits, and wakes it: entries get numbers from 1 on, in order. Refused for a run that does not wait. */
+  mend(run: number, entries: readonly Entry[]): Promise<Act>;
 }
 
 /** What `trigger`, `runs`, `queues`, `schedules` and a run's handle talk to. */

@@ -1,6 +1,7 @@
 /** Builders of what stores take: each hides only what does not matter to a test. */
 import type { Wire } from "../../sdk/port/codec.ts";
-import type { Mail, NewEntry, Sent } from "../../sdk/port/flow.ts";
+import type { Mail, Sent } from "../../sdk/port/flow.ts";
+import type { NewEntry } from "../../runtime/store/port.ts";
 import type { Added, NewKey, NewRun, NewSchedule, Rule, ScheduleName, ScheduleRecord } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 import type {

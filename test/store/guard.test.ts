@@ -6,7 +6,7 @@ import { memory } from "../../runtime/store/memory/index.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { configure, target } from "../../sdk/client/config.ts";
 import { NotSupported } from "../../sdk/port/error.ts";
-import type { NewEntry } from "../../sdk/port/flow.ts";
+import type { NewEntry } from "../../runtime/store/port.ts";
 import type { NewRun } from "../../sdk/port/target.ts";
 import { least } from "../kit/least.ts";
 import { aJob } from "../runtime/kit.ts";

@@ -1,3 +1,4 @@
+import { epoch } from "../../runtime/store/postgres/sql/part.ts";
 import { expect, test } from "vitest";
 import { date, flag, json, list, maybe, number, shape, wire, word } from "../../runtime/store/postgres/sql/shape.ts";
 
@@ -45,7 +46,6 @@ test("places tell where a column is, past one that takes two", () => {
 
 test("what is not given is selected as the column of that name, as its reader wants it", () => {
   const node = shape({ id: number, seenAt: date, leftAt: maybe(date), jobs: list<string>(), input: wire });
-  const epoch = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`;
 
   const columns = node.from("n", { id: "n.run", input: ["n.input", "n.meta"] });
 

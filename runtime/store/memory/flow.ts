@@ -1,6 +1,6 @@
-import type { Entry, Mail, NewEntry, Sent } from "../../../sdk/port/flow.ts";
+import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
 import type { Added, NewRun } from "../../../sdk/port/target.ts";
-import type { Flow, Journal, Recorded, Recording } from "../port.ts";
+import type { Flow, Journal, Recorded, Recording, NewEntry } from "../port.ts";
 import { addOne, holderOf } from "./add.ts";
 import { actOn } from "./desk.ts";
 import type { Row } from "./row.ts";

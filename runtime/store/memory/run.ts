@@ -218,11 +218,12 @@ const neverMs = Date.UTC(9999, 0);
 function suspend(state: State, row: Row, outcome: Waiting, { entries = [] }: Settlement): void {
   const { reason, untilMs, seen, wants, error } = outcome;
   write(state, row, entries);
-  if (error) recordAttempt(state, row, { outcome: "parked", error, retryMs: untilMs });
+  const dueMs = Math.max(untilMs ?? 0, state.now());
+  const [readyMs, retryMs] = untilMs === null ? [neverMs, null] : [dueMs, dueMs];
+  if (error) recordAttempt(state, row, { outcome: "parked", error, retryMs });
   const attempt = row.attempt + (error ? 1 : 0);
   const waits = { reason, seen, wants };
-  const dueMs = untilMs ?? state.now();
-  makePending(state, row, untilMs ?? neverMs, { attempt, waits, dueMs, crashes: 0, startedMs: null, expiresMs: null });
+  makePending(state, row, readyMs, { attempt, waits, dueMs, crashes: 0, startedMs: null, expiresMs: null });
   wake(state, row);
 }
 

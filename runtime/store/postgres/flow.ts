@@ -1,6 +1,6 @@
-import type { Entry, Mail, NewEntry, Sent } from "../../../sdk/port/flow.ts";
+import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
 import type { Tx } from "../../../sdk/port/target.ts";
-import type { Fence, Flow, Journal, Recorded, Recording } from "../port.ts";
+import type { Fence, Flow, Journal, Recorded, Recording, NewEntry } from "../port.ts";
 import { numberAll } from "./add.ts";
 import { batch } from "./batch.ts";
 import type { Numbered } from "./column.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { NewEntry } from "../../../sdk/port/flow.ts";
+import type { NewEntry } from "../../../runtime/store/port.ts";
 import type { RunFilter } from "../../../sdk/port/target.ts";
 import type { Outcome } from "../../../runtime/store/port.ts";
 import {
@@ -165,11 +165,11 @@ function waits(setup: () => Promise<Setup>): void {
     const after = await store.find.get(id);
 
     expect([taken.crashes, answers]).toEqual([1, ["settled"]]);
-    expect(run).toMatchObject({ status: "waiting", reason: "sleep", attempt: 0, startedAt: null, expiresAt: null });
+    expect(run).toMatchObject({ status: "waiting", reason: "sleep", attempt: 1, startedAt: null, expiresAt: null });
     near(run!.dueAt, untilMs);
     expect(before).toEqual([]);
     expect(after).toMatchObject({ status: "pending", reason: null });
-    expect(only(await lease(store, node))).toMatchObject({ id, attempt: 0, crashes: 0 });
+    expect(only(await lease(store, node))).toMatchObject({ id, attempt: 1, spent: 0, crashes: 0 });
   });
 
   test("entries of a settlement are written with it, once", async () => {

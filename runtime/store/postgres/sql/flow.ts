@@ -152,12 +152,13 @@ export function flow(part: Part) {
   with back as (
     update ${s}.runs r
     set state = 0, holder = null, lease_until = null, expires_at = null, crashes = 0, started_at = null, waits = i.waits,
+      attempt = r.attempt + (i.error is not null)::int, unspent = r.unspent + (i.error is not null)::int,
       wants = i.seen + greatest(i.wants, 1), due_at = case when ${woken} or i.until is null then ${thisMs} else ${dueAt("i.until")} end,
       ready_at = case when ${woken} then ${thisMs} when i.until is null then ${never} else ${dueAt("i.until")} end
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::smallint[], $5::float8[], $6::int[], $7::int[], $8::text[], $9::text[])
       i(id, token, started, waits, until, seen, wants, error, entries)
     where ${fenced} and r.ask is null
-    returning r.id, r.token fence, r.attempt + 1 n, r.lane, r.node, to_timestamp(i.started / 1000) started_at, i.error, i.entries, r.ready_at,
+    returning r.id, r.token fence, r.attempt n, r.lane, r.node, to_timestamp(i.started / 1000) started_at, i.error, i.entries, r.ready_at,
       case when i.until is not null then r.due_at end retry_at),
   tried as (${recorded(part, "(select *, 'parked' outcome from back where error is not null) b")}),
   made as (

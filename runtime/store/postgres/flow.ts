@@ -104,25 +104,47 @@ async function recordPlain(
   births = none,
   isInside = false,
 ): Promise<readonly (Recorded | null)[]> {
+  if (new Set(items.map(({ id }) => id)).size < items.length)
+    // answers are told apart by run
+    return inTurn(items, (item) => recordPlain(send, text, [item], births, isInside));
   const [name, statement] = births === none ? ["tasker_record", text.record] : ["tasker_record_runs", text.recordRuns];
-  const rows = written.all(await send(isInside ? "" : name, statement, recordColumns(items, births)));
-  const inboxes = new Map(rows.filter(({ n }) => n === null).map(({ run, inbox }) => [run, inbox]));
-  const made = new Map(rows.map((row) => [`${row.run} ${row.n}`, row]));
-  const known = items
-    .filter(({ id }) => inboxes.has(id))
-    .flatMap(({ id, entries }) => entries.map(({ n }) => ({ id, n })))
-    .filter(({ id, n }) => !made.has(`${id} ${n}`));
-  if (known.length > 0) {
-    if (isInside) return [null]; // somebody else did this step: what was done in this transaction must not count
-    const values = [numbers(known.map(({ id }) => id)), numbers(known.map(({ n }) => n))];
-    for (const row of written.all(await send("tasker_written", text.written, values)))
-      made.set(`${row.run} ${row.n}`, row);
-  }
+  const made = written.all(await send(isInside ? "" : name, statement, recordColumns(items, births)));
+  const there = new Set(made.map(nameOf));
+  const rest = items.flatMap(({ id, token, entries }) =>
+    entries.filter(({ n }) => !there.has(nameOf({ run: id, n }))).map(({ n }) => ({ id, token, n })),
+  );
+  if (rest.length === 0) return answersOf(items, made);
+  if (isInside) return [null]; // lost; or somebody else did this step, and what this transaction did must not count
+  const values = [rest.map(({ id }) => id), rest.map(({ token }) => token), rest.map(({ n }) => n)];
+  return answersOf(items, made, written.all(await send("tasker_written", text.written, values.map(numbers))));
+}
+
+type Written = ReturnType<typeof written.read>;
+
+function nameOf({ run, n }: Pick<Written, "run" | "n">): string {
+  return `${run} ${n}`;
+}
+
+/** What became of recordings: `made` has rows of leased runs alone, `known` may name entries of others. */
+function answersOf(
+  items: readonly Recording[],
+  made: readonly Written[],
+  known: readonly Written[] = [],
+): readonly (Recorded | null)[] {
+  const stands = new Set([...made, ...known.filter(({ n }) => n === null)].map(({ run }) => run));
+  const rows = new Map([...made, ...known].map((row) => [nameOf(row), row]));
   return items.map(({ id, entries }) => {
-    if (!inboxes.has(id)) return null;
-    const stored = entries.map(({ n }) => made.get(`${id} ${n}`)!);
-    return { entries: stored.map(({ n, at, runs }) => ({ n: n!, atMs: at, runs })), inbox: inboxes.get(id)! };
+    if (!stands.has(id)) return null;
+    const stored = entries.map(({ n }) => rows.get(nameOf({ run: id, n }))!);
+    const inbox = rows.get(nameOf({ run: id, n: null }))?.inbox ?? 0;
+    return { entries: stored.map(({ n, at, runs }) => ({ n: n!, atMs: at, runs })), inbox };
   });
+}
+
+async function inTurn<T, A>(items: readonly T[], act: (item: T) => Promise<readonly A[]>): Promise<readonly A[]> {
+  const answers: A[] = [];
+  for (const item of items) answers.push(...(await act(item)));
+  return answers;
 }
 
 function recordColumns(items: readonly Recording[], births: Births): readonly string[] {
@@ -140,11 +162,12 @@ function recordColumns(items: readonly Recording[], births: Births): readonly st
     textOf(({ value }) => value && value.json),
     textOf(({ value }) => value && value.meta),
     textOf(({ data }) => data),
-    textOf((each) => {
-      const runs = births.get(each);
-      return runs ? numbers(runs.flat().map(({ id }) => id)) : null;
-    }),
+    ...(births === none ? [] : [textOf((each) => runsOf(births.get(each)))]),
   ];
+}
+
+function runsOf(parts: readonly (readonly Numbered[])[] | undefined): string | null {
+  return parts ? numbers(parts.flat().map(({ id }) => id)) : null;
 }
 
 /** Writes entries and adds their runs, in one transaction. A run that is refused takes its recording with it. */
@@ -155,9 +178,7 @@ async function recordAdding(by: By, items: readonly Recording[]): Promise<readon
   } catch (error) {
     if (!isData(error)) throw error;
     if (items.length === 1) return [error as Error];
-    const answers: (Recorded | Error | null)[] = [];
-    for (const item of items) answers.push(...(await recordAdding(by, [item])));
-    return answers;
+    return inTurn(items, (item) => recordAdding(by, [item]));
   }
 }
 

@@ -17,12 +17,12 @@ export const entry = shape({
 });
 /** A journal that was asked for, by its place; in each row an entry or nulls. */
 export const loaded = shape({ place: number, inbox: number });
-/** That a recording's fence stands (`n` is null), or an entry that was written. Casts to text keep the parsers of a caller's client off. */
+/** An entry that was written; or, where `n` is null, how much was sent to a run whose lease stands: left out where that is nothing. Casts to text keep the parsers of a caller's client off. */
 export const written = shape({
   run: number,
   n: maybe(number),
   at: number,
-  inbox: number,
+  inbox: maybe(number),
   runs: maybe(json<readonly number[]>()),
 });
 /** Whom something was sent to, by its place; or, without a place, a run that it reached. */
@@ -56,16 +56,20 @@ export function flow(part: Part) {
     returning r.id, r.lane, r.waits is not null and r.ready_at >= ${thisMs} and r.ready_at <= ${clock} woken`;
   };
   const alive = (run: string) => `exists (select 1 from ${s}.runs where id = ${run})`;
-  const record = (runs: boolean) => `
+  const record = (runs: boolean) => {
+    const also = runs ? ", runs" : "";
+    return `
   with ours as materialized (
-    select i.*, r.inbox, greatest(${clockMs}, i.floor, ${last("r.id")}) at
-    from unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-      i(id, token, floor, n, kind, key, value, meta, data, runs)
+    select i.*, r.inbox, greatest(${clockMs}, i.floor, case when i.floor = 0 then ${last("r.id")} end) at
+    from (
+      select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]${runs ? ", $10::text[]" : ""})
+        i(id, token, floor, n, kind, key, value, meta, data${also})
+      limit cardinality($1::bigint[])) i        -- takes nothing away: so a plan for any number looks as cheap as one for these
     join ${s}.runs r on ${fenced}
     for key share of r),                        -- a claim waits for this, or is waited for; other writes are not
   made as (
-    insert into ${s}.steps (run, n, at, kind, key, value, meta, data, runs)
-    select id, n, at, kind, key, value, meta, data, runs::bigint[] from ours where n is not null
+    insert into ${s}.steps (run, n, at, kind, key, value, meta, data${also})
+    select id, n, at, kind, key, value, meta, data${runs ? ", runs::bigint[]" : ""} from ours where n is not null
     on conflict (run, n) do nothing returning run, n, at, runs, key)${
       runs
         ? `,
@@ -74,13 +78,16 @@ export function flow(part: Part) {
     select x.run, m.run, m.key from made m cross join lateral unnest(m.runs) x(run))`
         : ""
     }
-  select ${written.select({ run: "id::text run", n: "null::text n", at: "'0' at", inbox: "coalesce(inbox, 0)::text inbox", runs: "null::text runs" })} from ours
+  select ${written.select({ run: "run::text run", n: "n::text n", at: "at::text at", inbox: "null inbox", runs: "to_json(runs)::text runs" })} from made
   union all
-  select ${written.select({ run: "run::text", n: "n::text", at: "at::text", inbox: "'0'", runs: "to_json(runs)::text" })} from made`;
+  select ${written.select({ run: "id::text", n: "null", at: "null", inbox: "inbox::text", runs: "null" })} from ours where inbox > 0 or n is null`;
+  };
   const mails = `
     select i.name, i.value, i.meta, i.data, i.place, coalesce(i.id, k.run) run
-    from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) with ordinality
-      i(id, job, key, name, value, meta, data, place)
+    from (
+      select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) with ordinality
+        i(id, job, key, name, value, meta, data, place)
+      limit cardinality($4::text[])) i          -- as in record
     left join ${s}.keys k on k.job = i.job and k.key = i.key`;
   const put = (delivered: boolean, where: string) => `
     insert into ${s}.mail (run, name, value, meta, data, urgent, delivered)
@@ -133,17 +140,20 @@ export function flow(part: Part) {
     order by 1) e on true`,
 
     /** Writes entries of leased runs; those that are there already stay.
-     *  A row an entry: $1 runs · $2 tokens · $3 dates at the earliest, epoch ms · $4 places, null for none · $5 kinds · $6 keys · $7 values ·
-     *  $8 their metas · $9 data · $10 runs, array literals */
+     *  A row an entry: $1 runs · $2 tokens · $3 dates at the earliest, epoch ms, 0: that of the last entry · $4 places, null for none · $5 kinds · $6 keys · $7 values ·
+     *  $8 their metas · $9 data */
     record: record(false),
 
-    /** As `record`, of entries that make runs. */
+    /** As `record`, of entries that make runs. $10 these, array literals */
     recordRuns: record(true),
 
-    /** Entries as they are. $1 runs · $2 places */
+    /** As `record` answers, of entries of leased runs as they are. $1 runs · $2 tokens · $3 places */
     written: `
-    select ${written.select({ run: "x.run::text run", n: "x.n::text n", at: "x.at::text at", inbox: "'0' inbox", runs: "to_json(x.runs)::text runs" })}
-    from unnest($1::bigint[], $2::int[]) i(run, n) join ${s}.steps x on x.run = i.run and x.n = i.n`,
+    select ${written.select({ run: "r.id", n: "null", at: "null", inbox: inbox, runs: "null" })}
+    from unnest($1::bigint[], $2::int[]) i(id, token) join ${s}.runs r on ${fenced}
+    union all
+    select ${written.select({ run: "x.run", n: "x.n", at: "x.at", inbox: "null", runs: "to_json(x.runs)::text" })}
+    from unnest($1::bigint[], $3::int[]) i(run, n) join ${s}.steps x on x.run = i.run and x.n = i.n`,
 
     /** Gives up leases of runs that wait. They are ready at once if more was sent to them than they know of.
      *  $1 ids · $2 tokens · $3 starts, epoch ms · $4 what they wait for · $5 until, epoch ms or null · $6 how much was sent as they knew · $7 of how

@@ -240,9 +240,9 @@ test.each([
   const entries = [anEntry(1, { kind: "child", adds: [aChild(run.id, "a"), aChild(run.id, "a")] })];
   await client.query(`begin; lock table tasker.${table} in share mode`);
 
-  const first = recordOf(store, run, entries);
+  const refused = expect(recordOf(store, run, entries)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
   await client.query("select pg_terminate_backend($1)", [await backendThatWaits()]);
-  await expect(first).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await refused;
   await client.query("commit");
   const left = await store.flow.read(run.id);
   const repeated = await recordOf(store, run, entries);

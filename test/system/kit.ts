@@ -22,7 +22,7 @@ export async function freshStore(): Promise<{ readonly url: string; readonly sto
 
 /** Waits until no run is live, a minute by default. */
 export async function allEnded(store: Guarded, timeoutMs = 60_000): Promise<void> {
-  const status = ["pending", "leased", "running"] as const;
+  const status = ["pending", "leased", "running", "waiting"] as const;
   await until(async () => (await store.find.list({ status }, { limit: 1 })).items.length === 0, {
     what: "all runs have ended",
     timeoutMs,

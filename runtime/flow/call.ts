@@ -28,6 +28,8 @@ export interface StepCall extends Asked {
   readonly timeoutMs: number | null;
   /** How often it failed. */
   tries: number;
+  /** What it resolves with where the journal goes on without it, as older code wrote it. */
+  readonly older?: unknown;
 }
 export interface SleepCall extends Asked {
   readonly kind: "sleep";

@@ -102,9 +102,12 @@ export class Script {
     call.untilMs = untilMs;
   }
 
-  /** Whether entries are left that the handler has not been given. */
-  get replays(): boolean {
-    return this.#at < this.#entries.length;
+  /** The first entry that is left of a call that the handler has not asked for. */
+  get unasked(): Entry | undefined {
+    return this.#entries.slice(this.#at).find((entry) => {
+      const called = calledBy(entry);
+      return called !== null && !this.#asked.has(called);
+    });
   }
 
   /** All that waits: for its instant, for mail, for children. */

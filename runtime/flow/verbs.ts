@@ -23,6 +23,7 @@ import type { Ends, Parent } from "../../sdk/client/scope.ts";
 import type { Tx } from "../../sdk/port/target.ts";
 import type { Call, ChildCall, Within } from "./call.ts";
 import { valueOf } from "./note.ts";
+import { placeOf } from "./place.ts";
 import type { Workflow } from "./workflow.ts";
 
 /** What a handler calls, and what `triggerAndWait` does in it. */
@@ -39,28 +40,35 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       throw new InvalidInput(`step "${name}" has no function; write ctx.step("name", async () => …)`);
     const retry = options.retry === undefined ? leased.begun!.retry : policy(options.retry);
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, "step", checkName("step", name), { fn, within: null, retry, timeoutMs, tries: 0 });
+    return ask(flow, step, "step", checkName("step", name), { fn, within: null, retry, timeoutMs, tries: 0 });
   };
-  const sleep = (name: string, until: (nowMs: number) => number): Promise<void> =>
-    ask(flow, "sleep", checkName("sleep", name), { until });
+  const sleep: Verbs["sleep"] = (...args: readonly [DurationText] | readonly [string, DurationText]) => {
+    const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
+    const delayMs = toMs(delay);
+    return ask(flow, sleep, "sleep", checkName("sleep", name), { until: (nowMs) => nowMs + delayMs });
+  };
+  const sleepUntil: Verbs["sleepUntil"] = (...args: readonly [Date] | readonly [string, Date]) => {
+    const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
+    if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
+      throw new InvalidInput("ctx.sleepUntil takes a valid Date");
+    return ask(flow, sleepUntil, "sleep", checkName("sleep", name), { until: () => instant.getTime() });
+  };
   const wait = (event: EventSpec | string, options: Partial<LimitedWait<unknown>> = {}): Promise<unknown> => {
     const name = typeof event === "string" ? event : event.id;
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, "wait", checkName("event", name), { name, timeoutMs, accept: accepting(event, options) });
+    return ask(flow, wait, "wait", checkName("event", name), { name, timeoutMs, accept: accepting(event, options) });
   };
+  const tx: Verbs["tx"] = (db, fn, { name = "tx", retry } = {}) =>
+    ask(flow, tx, "step", checkName("step", name), {
+      fn: (context, client) => fn(client as never, context),
+      within: withinOf(db as TxSource<Tx>),
+      retry: retry === undefined ? leased.begun!.retry : policy(retry),
+      ...{ timeoutMs: null, tries: 0 },
+    });
   return {
     step,
-    sleep: (...args: readonly [DurationText] | readonly [string, DurationText]) => {
-      const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
-      const delayMs = toMs(delay);
-      return sleep(name, (nowMs) => nowMs + delayMs);
-    },
-    sleepUntil: (...args: readonly [Date] | readonly [string, Date]) => {
-      const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
-      if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
-        throw new InvalidInput("ctx.sleepUntil takes a valid Date");
-      return sleep(name, () => instant.getTime());
-    },
+    sleep,
+    sleepUntil,
     waitFor: wait,
     token: async <Payload>(options: { readonly schema?: StandardSchemaV1<unknown, Payload> | undefined } = {}) => {
       const secret = await step("token", () => randomBytes(16).toString("base64url"));
@@ -69,18 +77,12 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       return { id, wait: (limit?: object) => wait(tokenName(secret), { ...given, ...limit }) } as Token<Payload>;
     },
     adopt: (name, runs, failure) =>
-      ask(flow, "child", name, { runs, failure, ids: [], ends: new Map(), outcome: endsOf }),
-    tx: (db, fn, { name = "tx", retry } = {}) =>
-      ask(flow, "step", checkName("step", name), {
-        fn: (context, tx) => fn(tx as never, context),
-        within: withinOf(db as TxSource<Tx>),
-        retry: retry === undefined ? leased.begun!.retry : policy(retry),
-        ...{ timeoutMs: null, tries: 0 },
-      }),
+      ask(flow, step, "child", name, { runs, failure, ids: [], ends: new Map(), outcome: endsOf }),
+    tx,
     version: (change) => {
-      const key = `version:${checkName("version", change)}`;
-      if (!flow.script.knows({ kind: "step", key }) && flow.script.replays) return Promise.resolve(false);
-      return step(key, () => true);
+      const retry = leased.begun!.retry;
+      const call = { fn: () => true, within: null, retry, timeoutMs: null, tries: 0, older: false };
+      return ask(flow, step, "step", `version:${checkName("version", change)}`, call);
     },
   };
 }
@@ -127,13 +129,14 @@ async function onClient(
 /** Makes a call, and the promise of its answer. */
 export function ask<T, K extends Call["kind"]>(
   flow: Workflow,
+  verb: (...args: never[]) => unknown,
   kind: K,
   name: string,
   more: Omit<Extract<Call, { kind: K }>, "kind" | "key" | "place" | "since" | "untilMs" | "resolve" | "reject">,
 ): Promise<T> {
   const promise = new Promise<T>((resolve, reject) => {
     const call = {
-      ...{ kind, key: flow.script.keyOf(kind, name), place: placeOf(), since: 0, untilMs: null },
+      ...{ kind, key: flow.script.keyOf(kind, name), place: placeOf(verb), since: 0, untilMs: null },
       ...{ resolve, reject },
       ...more,
     };
@@ -164,21 +167,4 @@ function accepting(event: EventSpec | string, { match, schema: own }: WaitOption
       }),
     };
   };
-}
-
-const here = /runtime[/\\]flow[/\\]|node:internal|dist[/\\]/;
-
-/** Where the handler asks: the first place of the stack that is not ours, with its folder. */
-function placeOf(): string | null {
-  const before = Error.stackTraceLimit;
-  Error.stackTraceLimit = 6;
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, placeOf);
-  Error.stackTraceLimit = before;
-  for (const line of holder.stack?.split("\n").slice(1) ?? []) {
-    if (here.test(line)) continue;
-    const found = /([^/\\(]+[/\\][^/\\]+:\d+):\d+\)?$/.exec(line);
-    if (found) return found[1]!;
-  }
-  return null;
 }

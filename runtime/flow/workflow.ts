@@ -78,10 +78,8 @@ export class Workflow {
   /** The handler has ended. Answers why it can't have been the code that wrote the journal, if so. */
   close(): Error | null {
     this.#end();
-    if (this.#io === "new" || this.script.fresh) return null;
-    let turn = this.script.turn(-Infinity);
-    while (turn.to === "moved") turn = this.script.turn(-Infinity);
-    return turn.to === "stalled" ? this.#diverged(turn.at, null) : null;
+    const left = this.#io === "new" ? undefined : this.script.unasked;
+    return left && !this.script.fresh ? this.#diverged(left, null) : null;
   }
 
   #end(): void {
@@ -167,6 +165,11 @@ export class Workflow {
   #stall(at: Entry): void {
     const { fresh } = this.script;
     if (!fresh || this.#running > 0) return;
+    if (fresh.kind === "step" && "older" in fresh) {
+      this.script.over(fresh);
+      fresh.resolve(fresh.older);
+      return this.#wake();
+    }
     const ticks = this.#tools.core.clock.ticks();
     if (this.#stalled?.n !== at.n) this.#stalled = { n: at.n, until: ticks + patienceMs };
     else if (ticks >= this.#stalled.until) return this.#park(this.#diverged(at, fresh));

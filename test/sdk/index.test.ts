@@ -6,12 +6,14 @@ test("the public surface is this and no more", () => {
   const errors = names.filter((name) => /^[A-Z]/.test(name));
 
   expect(names.filter((name) => !errors.includes(name))).toEqual([
-    ...["close", "configure", "defineConfig", "defineJob", "defineMiddleware", "defineService"],
-    ...["nodes", "queues", "runs", "schedules", "snooze", "stats", "trigger"],
+    ...["close", "complete", "configure", "defineConfig", "defineEvent", "defineJob", "defineMiddleware"],
+    ...["defineService", "nodes", "queues", "runs", "schedules", "signal", "signalWithTrigger", "snooze", "stats"],
+    "trigger",
   ]);
   expect(errors).toEqual([
-    ...["AbortError", "AttemptTimeout", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound", "KeyConflict"],
+    ...["AbortError", "AttemptTimeout", "Diverged", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound"],
     ...[
+      "KeyConflict",
       "LeaseLost",
       "NotConfigured",
       "NotStorable",
@@ -23,6 +25,8 @@ test("the public surface is this and no more", () => {
     ],
     ...[
       "ScheduleNotFound",
+      "StepFailed",
+      "StepTimeout",
       "Stopping",
       "StoreUnavailable",
       "StoreUnusable",

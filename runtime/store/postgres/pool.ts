@@ -14,15 +14,11 @@ export interface Queryable {
   query(config: pg.QueryArrayConfig): Promise<{ rows: unknown[] }>;
 }
 
-export type Statement = readonly [text: string, values: readonly unknown[]];
-
 /** The pool. Statements are named, and answer text. */
 export interface Pool {
   /** Runs a statement, prepared unless `name` is empty. Values are strings, numbers, booleans, or null.
    *  @throws {StoreUnavailable} if the server is away; the statement may have run */
   rows(name: string, statement: string, values: readonly unknown[]): Promise<readonly Row[]>;
-  /** As `rows`, followed in the same transaction by a second statement, which sees what was committed meanwhile. */
-  rowsThen(first: Statement, then: Statement): Promise<readonly Row[]>;
   /** Runs what `act` sends in one transaction. `act` must not wait for anything else, because it holds a connection. */
   within<T>(act: (send: Pool["rows"]) => Promise<T>): Promise<T>;
   /** The same pool for reads and acts: it leaves one connection to the engine, and is more patient. */
@@ -79,14 +75,6 @@ export function openPool(options: PoolOptions): Pool {
     };
     return {
       rows: (...statement) => use((client) => on(client)(...statement)),
-      rowsThen: (first, then) =>
-        use((client) =>
-          inOne(client, async () => {
-            const rows = await rowsOn(client, ...first);
-            await rowsOn(client, ...then);
-            return rows;
-          }),
-        ),
       within: (act) => use((client) => inOne(client, () => act(on(client)))),
       close: () => (closing ??= hands.close()),
     };

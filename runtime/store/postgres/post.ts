@@ -30,6 +30,8 @@ export async function tell(pool: Pool, sql: Statements, kind: "w" | "c", ids: re
   if (ids.length > 0) await pool.rows("tasker_tell", sql.tell, [`${kind}${ids.slice(0, 400).join(",")}`]);
 }
 
+const nothing = (): void => undefined;
+
 export function post(pool: Pool, sql: Statements): Post {
   const text = flow(sql);
   const { cancel: end } = desk(sql);
@@ -41,11 +43,7 @@ export function post(pool: Pool, sql: Statements): Post {
     },
     { size: Infinity },
   );
-  const deliver = () =>
-    delivered([null]).then(
-      () => undefined,
-      () => undefined,
-    );
+  const deliver = () => delivered([null]).then(nothing, nothing);
 
   async function cancel(ids: readonly number[], reason: string) {
     const rows = await pool.guest.rows("tasker_cancel", end, [numbers(ids), reason]);

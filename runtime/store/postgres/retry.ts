@@ -11,7 +11,12 @@ export const patienceMs = 10_000;
 export function senderFor(pool: Pool, sql: Statements, items: readonly Numbered[], again: boolean): Send {
   if (!again) return (name, statement, values) => pool.rows(name, statement, values);
   const ids = numbers(items.map(({ id }) => id));
-  return (_name, statement, values) => pool.rowsThen([statement, values], [sql.undouble, [ids]]);
+  return (_name, statement, values) =>
+    pool.within(async (send) => {
+      const rows = await send("", statement, values);
+      await send("", sql.undouble, [ids]); // a statement of its own, which sees what was committed meanwhile
+      return rows;
+    });
 }
 
 /** Exponential backoff with jitter; ms. */

@@ -1,7 +1,7 @@
 import { decode, encode } from "../../sdk/port/codec.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import type { Reason, Status } from "../../sdk/port/status.ts";
-import { errorRecord, type ErrorRecord } from "../../sdk/port/text.ts";
+import { clean, errorRecord, type ErrorRecord } from "../../sdk/port/text.ts";
 
 /** What entries say beside their value: JSON, in `data`. Old ones may lack any of it. */
 export interface Notes {
@@ -33,6 +33,12 @@ export function toData(notes: Notes): string {
 /** The value of an entry. */
 export function valueOf({ value }: Pick<Entry, "value">): unknown {
   return value === null ? undefined : decode(value);
+}
+
+/** What is noted of an error: as much as is kept of those of attempts. */
+export function errorNote(error: unknown): ErrorRecord {
+  const { name, message, stack } = errorRecord(error);
+  return { name: clean(name, 256), message: clean(message, 4096), stack: stack === null ? null : clean(stack, 4096) };
 }
 
 /** An error as a value: with its own fields and cause, if those can be stored. */

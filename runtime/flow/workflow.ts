@@ -1,4 +1,4 @@
-import { Diverged, LeaseLost, NotStorable, NotSupported } from "../../sdk/port/error.ts";
+import { Diverged, LeaseLost, NotStorable, NotSupported, Stopping } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
@@ -8,7 +8,7 @@ import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
-import { errorValue, notesOf, toData, type Notes } from "./note.ts";
+import { errorNote, errorValue, notesOf, toData, type Notes } from "./note.ts";
 import { Script } from "./script.ts";
 import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";
@@ -111,6 +111,7 @@ export class Workflow {
     const turn = this.script.turn(isStill ? core.storeClock.now() : -Infinity);
     if (turn.to === "moved") return this.#wake();
     if (turn.to === "stalled") return this.#stall(turn.at);
+    if (core.drain.aborted && this.script.fresh) return this.#leased.abort(new Stopping("0 ms")); // it goes on elsewhere, where it left off
     for (const call of this.script.takeFresh()) this.#begin(call);
     if (this.#io === "busy") return;
     this.#resume();
@@ -291,7 +292,7 @@ export class Workflow {
     const tries = ++call.tries;
     const isFinal = error instanceof NotStorable || error instanceof NotSupported;
     const delayMs = isFinal ? null : nextDelayMs(call.retry, tries, error);
-    const said: Notes = { ...notes, tries, error: errorRecord(error) };
+    const said: Notes = { ...notes, tries, error: errorNote(error) };
     if (delayMs === null) return { kind: "failed", ...entryOf(call, said), value: errorValue(error) };
     const until = Math.ceil(this.#tools.core.storeClock.now()) + delayMs;
     return { kind: "retry", ...entryOf(call, { ...said, until }) };

@@ -4,7 +4,7 @@ import { defineEvent, defineJob, type Context } from "../../sdk/index.ts";
 import { completeOf, signalOf } from "../../sdk/client/signal.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { decode } from "../../sdk/port/codec.ts";
-import { aBench, type Bench } from "./kit.ts";
+import { aBench, type Bench, deferred, moving, turns } from "./kit.ts";
 
 const calls: string[] = [];
 
@@ -69,6 +69,24 @@ describe("steps", () => {
     await bench.pass(10);
     expect(decode((await bench.get(id)).result!)).toEqual([2, 4, 6]);
     expect((await bench.store.flow.read(id)).map(({ key }) => key)).toEqual(["a", "a#2", "a#3"]);
+  });
+});
+
+describe("shutdown", () => {
+  test("a workflow is given back between two steps, and goes on where it left off", async () => {
+    const first = deferred();
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      await ctx.step("a", () => (calls.push("a"), first.promise));
+      await ctx.step("b", () => calls.push("b"));
+    });
+    const stopping = bench.runtime.stop({ grace: "30s" });
+    await turns();
+    first.resolve();
+    await moving(bench.clock, stopping);
+
+    expect(calls).toEqual(["a"]);
+    expect((await bench.store.flow.read(id)).map(({ key }) => key)).toEqual(["a"]);
+    expect(await bench.get(id)).toMatchObject({ status: "pending", error: null });
   });
 });
 
@@ -153,6 +171,28 @@ describe("children", () => {
     await bench.pass(5000);
     expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
     expect(decode((await bench.get(id)).result!)).toEqual([10, 20, 30]);
+  });
+});
+
+describe("versions", () => {
+  test("a run that had been past a change before it was made takes the old way, a new one the new way", async () => {
+    let isChanged = false;
+    const handler = async (_: unknown, ctx: Context): Promise<void> => {
+      if (isChanged && (await ctx.version("fee"))) await ctx.step("fee", () => calls.push("fee"));
+      await ctx.step("pay", () => calls.push("pay"));
+      await ctx.sleep("1h");
+      if (isChanged && (await ctx.version("mail"))) await ctx.step("mail", () => calls.push("mail"));
+    };
+    const { bench, id } = await aFlow(handler);
+    isChanged = true;
+    const second = await bench.add({ job: "flow" });
+    await bench.pass(3_610_000);
+
+    expect([await statusOf(bench, id), await statusOf(bench, second)]).toEqual([
+      { status: "completed", reason: null },
+      { status: "completed", reason: null },
+    ]);
+    expect(calls).toEqual(["pay", "fee", "pay", "mail", "mail"]);
   });
 });
 

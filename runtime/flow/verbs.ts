@@ -104,11 +104,17 @@ function withinOf(db: TxSource<Tx>): Within {
   );
 }
 
+/** What is used of a client of pg. */
+interface PgClient {
+  query(text: string): Promise<unknown>;
+  release(broken?: boolean): void;
+}
+
 async function onClient(
   pool: Extract<TxSource<Tx>, { connect: unknown }>,
   work: (tx: Tx) => Promise<void>,
 ): Promise<void> {
-  const client = await pool.connect();
+  const client = (await pool.connect()) as Tx & PgClient;
   let broken = true;
   try {
     await client.query("begin");

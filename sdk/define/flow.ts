@@ -47,7 +47,7 @@ export interface Token<Payload> {
 export type TxSource<T> =
   | ((work: (tx: T) => Promise<void>) => Promise<unknown>)
   | { transaction(): { execute(work: (tx: T) => Promise<void>): Promise<unknown> } }
-  | { connect(): Promise<T & { query(text: string): Promise<unknown>; release(broken?: boolean): void }> };
+  | { connect: { (): Promise<T>; (callback: never): void } };
 
 /** Durable parts of a handler. What one of these resolved with is remembered: a later attempt runs the handler from its top, and gets the same
  *  answers without doing the work again. So what is outside of steps must do the same each time it is run. */

@@ -1,133 +1,108 @@
 /** For tests of jobs: a runtime on a store in memory, with a clock that the test moves. */
 import { configured } from "../../sdk/client/config.ts";
-import { toMs, type DurationText } from "../../sdk/port/duration.ts";
-import { WaitTimeout } from "../../sdk/port/error.ts";
-import type { Run } from "../../sdk/client/run.ts";
-import { queuesOf, runsOf } from "../../sdk/client/runs.ts";
-import { createRuntime, type Runtime } from "../runtime.ts";
+import { parseId } from "../../sdk/port/id.ts";
+import type { DurationText } from "../../sdk/port/duration.ts";
+import { runsOf, type RunRef } from "../../sdk/client/runs.ts";
+import type { RunHandle } from "../../sdk/client/handle.ts";
+import { completeOf, signalOf, type SignalOf } from "../../sdk/client/signal.ts";
+import type { EventSpec } from "../../sdk/define/event.ts";
+import type { Runtime } from "../runtime.ts";
 import type { RuntimeOptions } from "../setting.ts";
-import { memory } from "../store/memory/index.ts";
 import { fakeClock, type FakeClock } from "./clock.ts";
+import { Stage } from "./stage.ts";
+import { stepsOf, type Step } from "./step.ts";
 
 export { fakeClock, type FakeClock };
+export type { Step };
 
 export interface TestRuntimeOptions extends Omit<RuntimeOptions, "store" | "clock" | "poll" | "lease" | "sweep"> {
   /** What the clock shows first; 2030-01-01 by default. */
   readonly now?: string | Date | undefined;
+  /** Each attempt at a workflow ends after a step, and the next one replays it. A handler that does not ask for the same steps each time is found:
+   *  `idle` and `advance` throw what it was parked for. */
+  readonly alwaysReplay?: boolean | undefined;
 }
 
 export interface TestRuntime extends Runtime, AsyncDisposable {
   readonly clock: FakeClock;
-  /** Moves the clock, running on the way what falls due, each run at its instant. Handlers that wait for something real are not waited for. */
+  /** Moves the clock, running on the way what falls due, each run at its instant: sleeps, time limits of waits, retries of steps and runs, schedules.
+   *  Handlers that wait for something real are not waited for. */
   advance(by: DurationText): Promise<void>;
-  /** Waits until nothing that is due waits or runs. Patient for 10 s of real time.
+  /** Waits until nothing that is due waits or runs; what sleeps, or waits for a signal, is not waited for. Patient for 10 s of real time.
    *  @throws {WaitTimeout} naming a run that does not end */
   idle(): Promise<void>;
+  /** Sends an event to a run, as `signal` does, and lets it go on as far as it can without time.
+   *  @throws as `signal` */
+  signal<const E extends EventSpec | string>(
+    run: RunRef | Pick<RunHandle, "id">,
+    event: E,
+    payload: SignalOf<E>,
+  ): Promise<void>;
+  /** Answers a token, as `complete` does, and lets its run go on as far as it can without time.
+   *  @throws as `complete` */
+  complete(token: string, payload?: unknown): Promise<void>;
+  /** The node dies, as by `kill -9`, and another one goes on: what it held is taken back, what it had not written is lost. Code of a handler that is
+   *  under way can't be stopped, but gets no answer any more. */
+  crash(): Promise<void>;
+  /** As `crash`, later: the node writes so many times more, and dies before the next time. */
+  crashAfter(writes: number): void;
+  /** How often nodes have written so far: starts, journals, and what runs came to. */
+  readonly writes: number;
+  /** What a run did in steps, in the order in which they ended; a step that failed and is to be tried again counts. */
+  steps(run: RunRef | Pick<RunHandle, "id">): Promise<readonly Step[]>;
 }
-
-/** How often the runtime polls, by the fake clock. Longer ways without work are jumped over. */
-const pollMs = 30_000;
-const patienceMs = 10_000;
 
 /** Makes and starts a runtime for tests. Until it stops, `trigger` of this process goes to it. With `await using` it stops by itself.
  *  @throws {DuplicateJob} {InvalidInput} as `createRuntime` does */
-export async function testRuntime({ now, ...options }: TestRuntimeOptions): Promise<TestRuntime> {
-  const clock = fakeClock(now);
-  const runtime = createRuntime({
-    grace: "0ms",
-    ...options,
-    store: memory({ now: () => clock.nowMs() }),
-    clock,
-    poll: "30s",
-    lease: "5m",
-    sweep: "1m",
-  });
-  const forget = configured(runtime.store);
-  await runtime.start();
-  const halt = runtime.stop.bind(runtime);
+export async function testRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
+  const { now, alwaysReplay = false, jobs = [], ...rest } = options;
+  const stage = new Stage(fakeClock(now), rest, jobs, alwaysReplay);
+  const { target } = stage;
+  const open = (): Promise<typeof target> => Promise.resolve(target);
+  const forget = configured(target);
+  await stage.runtime.start();
   const stop: Runtime["stop"] = async (stopping) => {
     forget();
-    await ticking(clock, halt(stopping));
+    await stage.stop(stage.runtime.stop(stopping));
   };
-  return Object.assign(runtime, {
-    clock,
-    advance: (by: DurationText) => advance(runtime, clock, toMs(by)),
-    idle: () => idle(runtime, clock),
+  return {
+    start: () => stage.runtime.start(),
+    register: (job) => stage.register(job),
+    unregister: (id) => stage.runtime.unregister(id),
+    jobs: () => stage.jobs(),
+    resize: (slots) => stage.runtime.resize(slots),
+    stats: () => stage.runtime.stats(),
+    get state() {
+      return stage.runtime.state;
+    },
+    get events() {
+      return stage.runtime.events;
+    },
+    get store() {
+      return stage.runtime.store;
+    },
+    clock: stage.clock,
+    advance: (by) => stage.advance(by),
+    idle: () => stage.idle(),
+    async signal(run, event, payload) {
+      await signalOf(open)(run, event, payload);
+      await stage.quiet();
+    },
+    async complete(token, payload) {
+      await completeOf(open)(token, payload);
+      await stage.quiet();
+    },
+    crash: () => stage.crash(),
+    crashAfter: (writes) => stage.crashAfter(writes),
+    get writes() {
+      return stage.writes;
+    },
+    async steps(run) {
+      const ref = typeof run === "object" && "id" in run ? run.id : run;
+      const { id } = await runsOf(open).need(ref);
+      return stepsOf(await target.flow.read(parseId(id)));
+    },
     stop,
     [Symbol.asyncDispose]: () => stop(),
-  });
-}
-
-async function advance(runtime: Runtime, clock: FakeClock, byMs: number): Promise<void> {
-  const endMs = clock.nowMs() + byMs;
-  for (;;) {
-    const live = await quiet(runtime, clock);
-    const left = endMs - clock.nowMs();
-    if (left <= 0) return;
-    const due = [await nextTick(runtime), ...live.map(({ dueAt }) => dueAt.getTime())];
-    const soonest = Math.min(endMs, ...due.filter((ms) => ms > clock.nowMs()));
-    const empty = runtime.stats().busy === 0 ? soonest - clock.nowMs() - pollMs : 0;
-    if (empty > 0) clock.jump(Math.min(empty, left));
-    else clock.advance(Math.min(left, Math.max(0, clock.nextMs() - clock.nowMs())));
-  }
-}
-
-/** When the next schedule is due; epoch ms, Infinity if none is. */
-async function nextTick({ store }: Runtime): Promise<number> {
-  const { due, next } = await store.ticks.due({ node: 0, aheadMs: 0, limit: 1 });
-  return due[0]?.nextMs ?? next?.atMs ?? Infinity;
-}
-
-/** Gives what is due its turns of the event loop, but no more than it can use. Answers the runs that are live. */
-async function quiet(runtime: Runtime, clock: FakeClock): Promise<readonly Run[]> {
-  for (let turns = 1; ; turns++) {
-    for (let i = 0; i < 5; i++) await turn();
-    const live = await liveRuns(runtime);
-    if (turns === 5 || (await stirring(runtime, clock, live)).length === 0) return live;
-  }
-}
-
-async function idle(runtime: Runtime, clock: FakeClock): Promise<void> {
-  const end = performance.now() + patienceMs;
-  for (;;) {
-    const [run] = await stirring(runtime, clock, await quiet(runtime, clock));
-    if (!run && runtime.stats().busy === 0) return;
-    if (performance.now() > end)
-      throw new WaitTimeout(run ? `the end of run "${run.id}" of job "${run.job}"` : "the end of a handler", "10s");
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
-
-/** Runs that are due, and that nothing keeps from starting and ending. */
-async function stirring(runtime: Runtime, clock: FakeClock, live: readonly Run[]): Promise<readonly Run[]> {
-  const jobs = new Set(runtime.jobs().map(({ id }) => id));
-  const paused = new Set(
-    (await queuesOf(async () => runtime.store).list()).filter((queue) => queue.paused).map(({ name }) => name),
-  );
-  return live.filter(
-    (run) =>
-      run.dueAt.getTime() <= clock.nowMs() && jobs.has(run.job) && (run.status !== "pending" || !paused.has(run.queue)),
-  );
-}
-
-async function liveRuns({ store }: Runtime): Promise<readonly Run[]> {
-  const runs: Run[] = [];
-  for await (const run of runsOf(async () => store).each({ status: ["pending", "leased", "running"], hooks: true }))
-    runs.push(run);
-  return runs;
-}
-
-/** Moves the clock for work that waits for it, a millisecond a turn. */
-async function ticking(clock: FakeClock, work: Promise<void>): Promise<void> {
-  let over = false;
-  const done = work.finally(() => (over = true));
-  while (!over) {
-    for (let i = 0; i < 5 && !over; i++) await turn();
-    if (!over) clock.advance(1);
-  }
-  await done;
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  };
 }

@@ -11,7 +11,9 @@ import type { RuntimeOptions } from "../setting.ts";
 import { fakeClock, type FakeClock } from "./clock.ts";
 import { Stage } from "./stage.ts";
 import { stepsOf, type Step } from "./step.ts";
+import { ticking } from "./turn.ts";
 
+export { replay, type Replayed, type ReplayOptions } from "./replay.ts";
 export { fakeClock, type FakeClock };
 export type { Step };
 
@@ -63,7 +65,7 @@ export async function testRuntime(options: TestRuntimeOptions): Promise<TestRunt
   await stage.runtime.start();
   const stop: Runtime["stop"] = async (stopping) => {
     forget();
-    await stage.stop(stage.runtime.stop(stopping));
+    await ticking(stage.clock, stage.runtime.stop(stopping));
   };
   return {
     start: () => stage.runtime.start(),

@@ -12,13 +12,12 @@ import { memory } from "../store/memory/index.ts";
 import type { Guarded } from "../store/port.ts";
 import type { FakeClock } from "./clock.ts";
 import { Life } from "./life.ts";
+import { turns } from "./turn.ts";
 import { Watch } from "./watch.ts";
 
 /** How often the runtime polls, by the fake clock. Longer ways without work are jumped over. */
 const pollMs = 30_000;
 const patienceMs = 10_000;
-/** Turns of the event loop that what is due gets at once, for all that has more to do in the next turn. */
-const mostTurns = 50_000;
 /** After this time the engine takes a handler that does not ask for what its journal has next for another one; ms. */
 const stallMs = 1000;
 
@@ -133,20 +132,10 @@ export class Stage {
   async quiet(): Promise<readonly Run[]> {
     for (let rounds = 1; ; rounds++) {
       await this.#taken;
-      for (let turns = 0; turns < 5 || (moves() && turns < mostTurns); turns++) await turn();
+      await turns();
       const live = await this.#liveRuns();
       if (rounds === 5 || (await this.#stirring(live)).length === 0) return live;
     }
-  }
-
-  async stop(stopping: Promise<void>): Promise<void> {
-    let over = false;
-    const done = stopping.finally(() => (over = true));
-    while (!over) {
-      for (let i = 0; i < 5 && !over; i++) await turn();
-      if (!over) this.clock.advance(1); // what waits for the clock gets a millisecond a turn
-    }
-    await done;
   }
 
   #begin(jobs: readonly JobSpec[]): void {
@@ -214,13 +203,4 @@ export class Stage {
     for await (const run of runsOf(() => Promise.resolve(this.#store)).each(query)) runs.push(run);
     return runs;
   }
-}
-
-/** Whether anything is to go on in the next turn of the event loop. */
-function moves(): boolean {
-  return process.getActiveResourcesInfo().includes("Immediate");
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

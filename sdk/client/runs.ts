@@ -5,6 +5,7 @@ import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
 import { act, again, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
+import { historyOf, type History } from "./history.ts";
 import { formatId, parseId } from "../port/id.ts";
 import {
   checkKeys,
@@ -172,6 +173,12 @@ export function runsOf(open: Open) {
     async forget(ref: RunRef, token: number): Promise<boolean> {
       const { to, id } = await found(ref);
       return (await to.desk.purge({ attempt: { run: id, token } }, 1)) > 0;
+    },
+
+    /** A run with its journal, as JSON that can be kept in a file: `replay` of tasker/testing tells whether new code still fits it. */
+    async history(ref: RunRef): Promise<History> {
+      const { to, record } = await needed(ref);
+      return historyOf(record, await to.flow.read(record.id));
     },
 
     /** A page of the attempts of a run that did not complete it, with node, times and error. */

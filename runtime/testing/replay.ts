@@ -67,7 +67,7 @@ function replaying(
   end: (outcome: Outcome | Released | null) => void,
 ): Guarded {
   const store = memory({ now });
-  let lease: Lease | null = leaseOf(run);
+  let lease: Lease | null = { ...leaseOf(run), dueMs: now() };
   return {
     ...store,
     runs: {
@@ -96,12 +96,11 @@ function replaying(
   };
 }
 
-function leaseOf(run: History["run"]): Lease {
+function leaseOf(run: History["run"]): Omit<Lease, "dueMs"> {
   const { job, queue, priority, attempt, input, tags, key, options } = run;
   return {
     ...{ id: parseId(run.id), token: 2, job, queue, priority, attempt, input, tags, key, options },
-    ...{ dueMs: Date.parse(run.dueAt), createdMs: Date.parse(run.createdAt), expiresMs: null },
-    ...{ crashes: 0, canceling: false },
+    ...{ createdMs: Date.parse(run.createdAt), expiresMs: null, crashes: 0, canceling: false },
   };
 }
 

@@ -27,7 +27,7 @@ const steps = async (_: unknown, ctx: Context): Promise<unknown> => {
   const price = await ctx.step("price", () => new Map([["eur", 7]]));
   await ctx.sleep("10m");
   await ctx.step("charge", () => price.get("eur"));
-  await ctx.waitFor("shipped");
+  await ctx.waitFor("shipped", { timeout: "3d" });
   return ctx.step("mail", () => "sent");
 };
 

@@ -41,7 +41,10 @@ export class Life {
     const part = ([name, value]: [string, unknown]): [string, unknown] => {
       if (typeof value === "object" && value !== null) return [name, this.#mortal(value, `${name}.`)];
       if (typeof value !== "function") return [name, value];
-      return [name, (...args: readonly unknown[]) => this.#call(path + name, () => value.apply(port, args) as unknown)];
+      const given = path + name === "flow.record" ? 1 : Infinity; // without the transaction of ctx.tx: in memory there are none
+      const call = (...args: readonly unknown[]): Promise<unknown> =>
+        this.#call(path + name, () => value.apply(port, args.slice(0, given)) as unknown);
+      return [name, call];
     };
     return Object.fromEntries(Object.entries(port).map(part)) as P; // the same names, and functions of the same types
   }

@@ -124,6 +124,7 @@ function stepless(ctx: Context, step: () => Promise<never>, context: object = {}
   return new Proxy(ctx, {
     get(_, name) {
       if (name === "step") return (key: string, __: unknown, ...options: []) => ctx.step(key, step, ...options);
+      if (name === "tx") return (__: unknown, fn: () => unknown, ...options: []) => ctx.tx(step, fn, ...options);
       return Reflect.get(name in context ? context : ctx, name, ctx) as unknown; // its fields are private: it must be itself
     },
   });

@@ -19,11 +19,12 @@ export function stepsOf(journal: readonly Entry[]): readonly Step[] {
   for (const entry of journal) {
     if (entry.kind !== "step" && entry.kind !== "failed" && entry.kind !== "retry") continue;
     const { tries = 0, error = null } = notesOf(entry);
-    const isDone = entry.kind === "step"; // its notes count the tries that failed
+    const failed = steps.get(entry.key)?.tries ?? 0;
+    const isDone = entry.kind === "step";
     steps.delete(entry.key);
     steps.set(entry.key, {
       name: entry.key,
-      tries: isDone ? tries + 1 : tries,
+      tries: isDone ? failed + 1 : tries,
       result: isDone ? valueOf(entry) : undefined,
       error,
     });

@@ -1,12 +1,10 @@
 import type { Context } from "../../sdk/define/context.ts";
 import { Snooze } from "../../sdk/define/signal.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
-import type { StepContext } from "../../sdk/define/flow.ts";
 import { slot, type Parent } from "../../sdk/client/scope.ts";
 
 type Handler = JobSpec["handler"];
-type Verb = (this: Context, ...args: unknown[]) => Promise<unknown>;
-type StepFunction = (step: StepContext) => unknown;
+type Verb = (...args: readonly unknown[]) => Promise<unknown>;
 
 /** What a handler waits for: how many durable calls are open, of those how many are steps that were called, and of those how many are at work. */
 interface Rest {
@@ -15,7 +13,7 @@ interface Rest {
   running: number;
 }
 
-const verbs = new Set<string | symbol>(["sleep", "sleepUntil", "waitFor", "version", "adopt"]);
+const waits = new Set<string | symbol>(["sleep", "sleepUntil", "waitFor", "version", "adopt"]);
 
 /** The jobs of a test, with handlers that tell what they wait for; with `replays`, each attempt ends after a step, and the next one replays it. */
 export class Watch {
@@ -80,19 +78,19 @@ function watched(ctx: Context, rest: Rest, after: (result: Promise<unknown>) => 
     result.then(over, over);
     return result;
   };
-  const step = (name: string, fn: StepFunction, ...options: []): Promise<unknown> => {
+  const stepping = (verb: Verb, first: unknown, fn: unknown, ...options: readonly unknown[]): Promise<unknown> => {
     let isCalled = false;
-    const run = async (context: StepContext): Promise<unknown> => {
+    const run = async (...args: readonly unknown[]): Promise<unknown> => {
       if (!isCalled) rest.called++;
       isCalled = true;
       rest.running++;
       try {
-        return await fn(context);
+        return await (fn as Verb)(...args);
       } finally {
         rest.running--;
       }
     };
-    const result = counted(ctx.step(name, typeof fn === "function" ? run : fn, ...options)); // a step refuses what is not one
+    const result = counted(verb.call(ctx, first, typeof fn === "function" ? run : fn, ...options)); // the step refuses what is not one
     const ended = (): Promise<unknown> => {
       if (!isCalled) return result;
       rest.called--;
@@ -105,8 +103,9 @@ function watched(ctx: Context, rest: Rest, after: (result: Promise<unknown>) => 
   return new Proxy(ctx, {
     get(_, name) {
       const value: unknown = Reflect.get(ctx, name, ctx); // its fields are private: it must be itself
-      if (name === "step") return step;
-      return verbs.has(name) ? (...args: unknown[]) => counted((value as Verb).apply(ctx, args)) : value;
+      const verb = value as Verb;
+      if (name === "step" || name === "tx") return stepping.bind(null, verb);
+      return waits.has(name) ? (...args: readonly unknown[]) => counted(verb.call(ctx, ...args)) : value;
     },
   });
 }

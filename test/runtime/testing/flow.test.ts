@@ -186,6 +186,30 @@ describe("steps", () => {
     ]);
     expect(await t.steps({ job: "job", key: "a" })).toEqual(await t.steps(run.id));
   });
+
+  test("a step of ctx.tx is one, too: its transaction commits once it is recorded", async () => {
+    const rows: string[] = [];
+    const job = defineJob({
+      id: "job",
+      schema: z.void(),
+      handler: async (_, ctx) => {
+        const inTx = async (work: (tx: string[]) => Promise<void>): Promise<void> => {
+          const tx: string[] = [];
+          await work(tx);
+          rows.push(...tx);
+        };
+        return ctx.tx(inTx, (tx) => tx.push("row"), { name: "save" });
+      },
+    });
+    await using t = await testRuntime({ jobs: [job], alwaysReplay: true });
+
+    const run = await job.trigger();
+    await t.idle();
+
+    expect(rows).toEqual(["row"]);
+    expect(await run.result()).toBe(1);
+    expect(await t.steps(run)).toMatchObject([{ name: "save", tries: 1, result: 1 }]);
+  });
 });
 
 describe("alwaysReplay", () => {

@@ -102,6 +102,11 @@ describe("replay", () => {
       (ctx: Context) => ctx.sleep("5ms"),
       (ctx: Context) => ctx.waitFor("news"),
       (ctx: Context) => ctx.token(),
+      (ctx: Context) =>
+        ctx.tx(
+          async (work: (tx: string) => Promise<void>) => work("tx"),
+          () => called.push("tx"),
+        ),
     ]) {
       const job = aJob(async (_, ctx) => {
         await ctx.step("one", () => called.push("one"));

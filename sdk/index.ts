@@ -1,5 +1,7 @@
 /** What authors and applications import. Nothing else of this folder is public. */
 export { defineJob } from "./job.ts";
+export { flow } from "./flow.ts";
+export type { Before, Branch, Chain, EndOf, Fed, FlowJob, FlowOptions, FlowStep, With } from "./flow.ts";
 export type { Hooks, JobOptions, ResultBy, Returnable } from "./define/job.ts";
 export type {
   AnyJob,

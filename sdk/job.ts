@@ -18,7 +18,18 @@ export function defineJob<
   Out extends StandardSchemaV1 | undefined = undefined,
   const Use extends readonly Extension[] = [],
 >(options: JobOptions<Id, Schema, Out, Use, Returned>): Job<Id, Schema, ResultBy<Out, Returned>> {
-  const spec = specOf(options, definedIn(defineJob));
+  return jobOf(options, definedIn(defineJob));
+}
+
+/** A job that is defined in a given file. */
+export function jobOf<
+  Id extends string,
+  Schema extends StandardSchemaV1,
+  Out,
+  const Use extends readonly Extension[],
+  Returned,
+>(options: JobOptions<Id, Schema, Out, Use, Returned>, file: string | null): Job<Id, Schema, ResultBy<Out, Returned>> {
+  const spec = specOf(options, file);
   let jsonSchema: string | null | undefined;
   const job: Job<Id, Schema, ResultBy<Out, Returned>> = {
     ...spec,
@@ -37,7 +48,7 @@ export function defineJob<
 }
 
 /** The file of whoever called `callee`; null where the stack does not tell. */
-function definedIn(callee: (...args: never[]) => unknown): string | null {
+export function definedIn(callee: (...args: never[]) => unknown): string | null {
   const holder: { stack?: string } = {};
   const before = Error.stackTraceLimit;
   Error.stackTraceLimit = 1;

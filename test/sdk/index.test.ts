@@ -7,8 +7,8 @@ test("the public surface is this and no more", () => {
 
   expect(names.filter((name) => !errors.includes(name))).toEqual([
     ...["close", "complete", "configure", "defineConfig", "defineEvent", "defineJob", "defineMiddleware"],
-    ...["defineService", "nodes", "queues", "runs", "schedules", "signal", "signalWithTrigger", "snooze", "stats"],
-    "trigger",
+    ...["defineService", "flow", "nodes", "queues", "runs", "schedules", "signal", "signalWithTrigger", "snooze"],
+    ...["stats", "trigger"],
   ]);
   expect(errors).toEqual([
     ...["AbortError", "AttemptTimeout", "Diverged", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound"],

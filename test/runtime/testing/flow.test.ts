@@ -136,6 +136,7 @@ describe("what is sent", () => {
     const run = await job.trigger();
 
     await t.signal(run, approved, { by: "Ann" });
+    await t.idle(); // it does not wait for who waits for an answer
     const [, out] = await t.steps(run);
     await t.complete(out!.result as string, 7);
 

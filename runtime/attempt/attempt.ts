@@ -1,4 +1,5 @@
 import { decode, encode, type Wire } from "../../sdk/port/codec.ts";
+import { isOfChild } from "../../sdk/client/child.ts";
 import { slot, type Parent } from "../../sdk/client/scope.ts";
 import type { Durable } from "../flow/verbs.ts";
 import type { Context, ContextRun, ContextSchedule, Log } from "../../sdk/define/context.ts";
@@ -51,7 +52,7 @@ export function next(ending: Ending, spent: number, policy: RetryPolicy): Outcom
     if (code === "SNOOZE")
       return { to: "pending", delayMs: delayOf(error) ?? 0, spent: false, outcome: "snoozed", error: null };
   }
-  const isFinal = how === "refused" || codeOf(error) === "STEP_FAILED"; // a replay would fail the same way
+  const isFinal = how === "refused" || codeOf(error) === "STEP_FAILED" || isOfChild(error); // a replay would fail the same way
   const delayMs = isFinal ? null : nextDelayMs(policy, spent, error);
   const kind = how === "timeout" ? "timeout" : "error";
   return delayMs === null

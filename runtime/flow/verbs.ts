@@ -77,7 +77,10 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       return { id, wait: (limit?: object) => wait(tokenName(secret), { ...given, ...limit }) } as Token<Payload>;
     },
     adopt: (name, runs, failure) =>
-      ask(flow, step, "child", name, { runs, failure, ids: [], ends: new Map(), outcome: endsOf }),
+      ask(flow, step, "child", name, {
+        ...{ runs, failure, ids: [], ends: new Map() },
+        outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
+      }),
     tx,
     version: (change) => {
       const retry = leased.begun!.retry;
@@ -88,8 +91,13 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
 }
 
 /** The ends of all children, once they are there; or the first that is not good enough. */
-function endsOf({ runs, ids, ends, failure }: ChildCall): { readonly value: Ends } | null {
-  if (failure !== "collect") for (const end of ends.values()) if (end.status !== "completed") throw failureOf(end);
+function endsOf(
+  { runs, ids, ends, failure }: ChildCall,
+  cancel: (ids: readonly number[]) => void,
+): { readonly value: Ends } | null {
+  const failed = failure === "collect" ? undefined : [...ends.values()].find(({ status }) => status !== "completed");
+  if (failed && failure === "cancel") cancel(ids.filter((id) => !ends.has(id)));
+  if (failed) throw failureOf(failed);
   return ids.length < runs.length || ends.size < runs.length ? null : { value: ids.map((id) => ends.get(id)!) };
 }
 

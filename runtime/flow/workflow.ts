@@ -70,6 +70,12 @@ export class Workflow {
     this.#wake();
   }
 
+  /** Cancels runs that this one made. */
+  cancel(ids: readonly number[]): void {
+    const { store, health } = this.#tools.core;
+    store.desk.cancel(ids, "parent").catch((error: unknown) => health.failed("Canceling children", error));
+  }
+
   /** The attempt is to stop: no step begins any more. */
   stop(): void {
     this.#wake();

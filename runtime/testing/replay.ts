@@ -100,7 +100,7 @@ function leaseOf(run: History["run"]): Omit<Lease, "dueMs"> {
   const { job, queue, priority, attempt, input, tags, key, options } = run;
   return {
     ...{ id: parseId(run.id), token: 2, job, queue, priority, attempt, input, tags, key, options },
-    ...{ createdMs: Date.parse(run.createdAt), expiresMs: null, crashes: 0, canceling: false },
+    ...{ createdMs: Date.parse(run.createdAt), expiresMs: null, spent: 0, crashes: 0, canceling: false },
   };
 }
 

@@ -61,12 +61,17 @@ function childResult<Result>(end: Ends[number]): ChildResult<Result> {
   return { ok: false, run, error: failureOf(end) };
 }
 
+const ofChildren = new WeakSet<object>();
+
 /** Why a child did not complete. */
 export function failureOf({ id, status, reason, error }: Ends[number]): RunFailed {
-  return new RunFailed(
-    formatId(id),
-    status === "canceled" ? "canceled" : "failed",
-    reason,
-    error ? revive(error) : undefined,
-  );
+  const how = status === "canceled" ? "canceled" : "failed";
+  const failure = new RunFailed(formatId(id), how, reason, error ? revive(error) : undefined);
+  ofChildren.add(failure);
+  return failure;
+}
+
+/** Whether an error tells of a child: how that ended is in the journal, so each replay would throw it again. */
+export function isOfChild(error: unknown): boolean {
+  return typeof error === "object" && error !== null && ofChildren.has(error);
 }

@@ -78,7 +78,7 @@ describe("crash", () => {
       await t.signal(run, "answer", "yes");
       await t.advance("1m");
 
-      expect(await run.get()).toMatchObject({ status: "completed", attempt: 1 });
+      expect(await run.get()).toMatchObject({ status: "completed" });
       expect(await run.result()).toEqual([1, [2, 3], "yes", [10, 20]]);
       expect((await runs.list({ job: "child" })).items).toHaveLength(2);
       const total = [...calls.values()].reduce((a, b) => a + b);

@@ -250,7 +250,7 @@ describe("alwaysReplay", () => {
     expect(await run.result()).toEqual([1, 2, 3, 4]);
     expect(calls).toEqual(["one", "quick", "slow", "flaky 1", "flaky 2"]);
     expect(handlers).toBeGreaterThan(4);
-    expect((await run.get())!.attempt).toBe(1);
+    expect((await run.get())!.status).toBe("completed");
   });
 
   test("finds state that lives outside of steps", async () => {

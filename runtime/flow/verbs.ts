@@ -16,7 +16,6 @@ import { InvalidInput, InvalidPayload } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { formatToken, tokenName } from "../../sdk/port/id.ts";
 import { checkName, checkSpan } from "../../sdk/port/option.ts";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Leased } from "../core/lease.ts";
 import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
@@ -58,6 +57,27 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
     return ask(flow, wait, "wait", checkName("event", name), { name, timeoutMs, accept: accepting(event, options) });
   };
+  return {
+    ...{ step, sleep, sleepUntil, waitFor: wait, tx: txOf(leased, flow) },
+    token: async ({ schema } = {}) => {
+      const secret = await step("token", () => randomBytes(16).toString("base64url"));
+      const once = (limit?: object): Promise<unknown> =>
+        wait(tokenName(secret), { ...(schema && { schema }), ...limit });
+      return { id: formatToken(leased.lease.id, secret), wait: once } as Token<never>;
+    },
+    adopt: (name, runs, failure) =>
+      ask(flow, step, "child", name, {
+        ...{ runs, failure, ids: [], ends: new Map() },
+        outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
+      }),
+    version: (change) =>
+      ask(flow, step, "step", `version:${checkName("version", change)}`, {
+        ...{ fn: () => true, within: null, retry: leased.begun!.retry, timeoutMs: null, tries: 0, older: false },
+      }),
+  };
+}
+
+function txOf(leased: Leased, flow: Workflow): Verbs["tx"] {
   const tx: Verbs["tx"] = (db, fn, { name = "tx", retry } = {}) =>
     ask(flow, tx, "step", checkName("step", name), {
       fn: (context, client) => fn(client as never, context),
@@ -65,29 +85,7 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       retry: retry === undefined ? leased.begun!.retry : policy(retry),
       ...{ timeoutMs: null, tries: 0 },
     });
-  return {
-    step,
-    sleep,
-    sleepUntil,
-    waitFor: wait,
-    token: async <Payload>(options: { readonly schema?: StandardSchemaV1<unknown, Payload> | undefined } = {}) => {
-      const secret = await step("token", () => randomBytes(16).toString("base64url"));
-      const id = formatToken(leased.lease.id, secret);
-      const given = options.schema && { schema: options.schema };
-      return { id, wait: (limit?: object) => wait(tokenName(secret), { ...given, ...limit }) } as Token<Payload>;
-    },
-    adopt: (name, runs, failure) =>
-      ask(flow, step, "child", name, {
-        ...{ runs, failure, ids: [], ends: new Map() },
-        outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
-      }),
-    tx,
-    version: (change) => {
-      const retry = leased.begun!.retry;
-      const call = { fn: () => true, within: null, retry, timeoutMs: null, tries: 0, older: false };
-      return ask(flow, step, "step", `version:${checkName("version", change)}`, call);
-    },
-  };
+  return tx;
 }
 
 /** The ends of all children, once they are there; or the first that is not good enough. */

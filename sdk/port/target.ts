@@ -4,6 +4,8 @@ import type { Wire } from "./codec.ts";
 import type { Entry, Mail, Sent } from "./flow.ts";
 import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
+import type { Tx } from "./tx.ts";
+export type { Tx };
 
 /** Overrides given at trigger, stored with the run only where there are any. Milliseconds. */
 export interface RunOptions {
@@ -72,14 +74,6 @@ export interface Added {
   /** It was to be replaced, but a node has it leased, and was asked to give it back if it has not started: repeat the call. */
   readonly asked?: true;
 }
-
-/** A caller's open transaction: a pg client that has run its BEGIN, or a transaction of Kysely, of postgres.js, or of Drizzle on pg or
- *  postgres.js. Checked again at run time. */
-export type Tx =
-  | { query(...args: never[]): unknown; readonly totalCount?: never } // a pg pool has a totalCount
-  | { readonly isTransaction: true; executeQuery(...args: never[]): unknown }
-  | { unsafe(...args: never[]): unknown; savepoint(...args: never[]): unknown } // outside a transaction there is no savepoint
-  | { readonly _: { readonly session: object }; rollback(): never }; // only a transaction of Drizzle has a rollback
 
 /** Adding runs. */
 export interface Adds {

@@ -30,6 +30,7 @@ export { close, configure, defineConfig } from "./client/config.ts";
 export type { Config, Connection } from "./client/config.ts";
 
 export type { History } from "./client/history.ts";
+export type { Fix } from "./client/mend.ts";
 export { nodes, queues, runs, stats } from "./client/runs.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
 export { schedules } from "./client/schedules.ts";

@@ -48,7 +48,7 @@ export interface ChildCall extends Asked {
   readonly kind: "child";
   readonly runs: readonly NewRun[];
   /** Numbers of the runs that were added, in order. */
-  readonly ids: number[];
+  readonly ids: Set<number>;
   /** How they ended, by number. */
   readonly ends: Map<number, Ends[number]>;
   readonly failure: Failure;

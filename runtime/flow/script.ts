@@ -161,7 +161,7 @@ export class Script {
         if (call.kind === "step") call.tries = notes.tries ?? call.tries + 1;
         break;
       case "child":
-        if (call.kind === "child") call.ids.push(...(entry.runs ?? []));
+        if (call.kind === "child") for (const id of entry.runs ?? []) call.ids.add(id);
         break;
       default:
     }
@@ -174,7 +174,7 @@ export class Script {
     const { run, status = "failed", reason = null, error = null } = notesOf(mail);
     if (run !== undefined) {
       const parent = this.#calls.get(nameOf({ kind: "child", key: mail.key }));
-      if (parent?.kind !== "child") return false; // it did not wait for that one
+      if (parent?.kind !== "child" || !parent.ids.has(run)) return false; // it did not wait for that one
       parent.ends.set(run, { id: run, status, reason, error, result: mail.value });
       return this.#finish(parent);
     }

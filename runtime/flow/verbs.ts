@@ -67,7 +67,7 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     },
     adopt: (name, runs, failure) =>
       ask(flow, step, "child", name, {
-        ...{ runs, failure, ids: [], ends: new Map() },
+        ...{ runs, failure, ids: new Set(), ends: new Map() },
         outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
       }),
     version: (change) =>
@@ -94,9 +94,9 @@ function endsOf(
   cancel: (ids: readonly number[]) => void,
 ): { readonly value: Ends } | null {
   const failed = failure === "collect" ? undefined : [...ends.values()].find(({ status }) => status !== "completed");
-  if (failed && failure === "cancel") cancel(ids.filter((id) => !ends.has(id)));
+  if (failed && failure === "cancel") cancel([...ids].filter((id) => !ends.has(id)));
   if (failed) throw failureOf(failed);
-  return ids.length < runs.length || ends.size < runs.length ? null : { value: ids.map((id) => ends.get(id)!) };
+  return ends.size < runs.length ? null : { value: [...ids].map((id) => ends.get(id)!) };
 }
 
 /** How to run work in a transaction.

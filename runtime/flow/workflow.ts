@@ -137,7 +137,7 @@ export class Workflow {
     const nowMs = this.#tools.core.storeClock.now();
     for (const call of this.script.waiting) {
       if (call.kind === "step" && call.untilMs !== null && call.untilMs <= nowMs) this.#run(call);
-      if (call.kind === "child" && call.ids.length < call.runs.length && this.#outbox.length === 0) this.#adopt(call);
+      if (call.kind === "child" && call.ids.size < call.runs.length && this.#outbox.length === 0) this.#adopt(call);
     }
   }
 
@@ -161,7 +161,7 @@ export class Workflow {
         reason: has("wait") ? "signal" : has("child") ? "child" : "sleep",
         untilMs: Number.isFinite(untilMs) ? untilMs : null,
         seen: this.#inbox,
-        wants: Math.min(...waiting.map((call) => (call.kind === "child" ? call.ids.length - call.ends.size : 1))),
+        wants: Math.min(...waiting.map((call) => (call.kind === "child" ? call.ids.size - call.ends.size : 1))),
         error: null,
       },
       this.#takeOut(),
@@ -225,7 +225,7 @@ export class Workflow {
     const draft = { kind: "child" as const, ...entryOf(call, { at: call.place ?? undefined }) };
     const parent = { run: this.#leased.lease.id, key: call.key };
     const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
-    for (let from = call.ids.length; from < runs.length; from += mostRuns)
+    for (let from = call.ids.size; from < runs.length; from += mostRuns)
       this.#put(call, { ...draft, adds: runs.slice(from, from + mostRuns) });
   }
 

@@ -7,8 +7,8 @@ import type { Act, Added, Edit, NewRun, RunRecord, Target, Tx } from "../port/ta
 import { each } from "./page.ts";
 import { plainRun } from "./option.ts";
 
-/** What became of an act on one run; `made` is the new run, where the act makes one. */
-export type Acted = Act & { readonly made?: number };
+/** What became of an act on one run; `made` is the new run, where the act makes one, and `why` what else than its state was against it. */
+export type Acted = Act & { readonly made?: number; readonly why?: string };
 
 const acts = {
   /** Canceling twice has the effect of canceling once. */
@@ -115,20 +115,21 @@ export function again({ id, job, input, options, ...same }: RunRecord): NewRun {
 
 /** What became of an act on one run: done at once, or asked of the node that holds it.
  *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if the act does not fit its state. */
-export function outcome(id: number, acted: Act | undefined, how: How): "done" | "asked" {
+export function outcome(id: number, acted: Acted | undefined, how: How): "done" | "asked" {
   if (acted === undefined || acted.done === "missing") throw new RunNotFound(formatId(id));
   if (acted.done === "done" || (acted.done === "asked" && how !== "edit")) return acted.done;
   throw new WrongState(formatId(id), acted.status ?? "in another state", past[how], nextOf(acted, how));
 }
 
 /** Which runs an act takes, and what to do with one that it refused. */
-export function nextOf({ id, status }: Act, how: How): string {
+export function nextOf({ id, status, why }: Acted, how: How): string {
+  if (why !== undefined) return why;
   if (how === "edit" && status === "running") return "it has started: cancel it, or replay it";
   if (status === fits[how]) return "its idempotency key is another run's now: replay it, without the key";
   return how === "cancel" ? `${hints.cancel}; see how it ended with: tasker run ${formatId(id)}` : hints[how];
 }
 
-export type How = keyof typeof acts | "edit";
+export type How = keyof typeof acts | "edit" | "fix";
 
 const past = {
   cancel: "canceled",
@@ -136,6 +137,7 @@ const past = {
   retry: "retried",
   replay: "replayed",
   edit: "changed",
+  fix: "mended",
 } satisfies Record<How, string>;
 const hints = {
   cancel: "only a run that has not ended can be",
@@ -143,6 +145,7 @@ const hints = {
   retry: 'only a failed run can be; make a new one with "replay"',
   replay: "only a run that is stored can be",
   edit: "only a pending run can be: cancel it, or replay it",
+  fix: "only a run that waits can be",
 } satisfies Record<How, string>;
 
 /** The state that an act takes, where there is but one: refused in that, the run has lost its key. */

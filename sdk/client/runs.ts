@@ -5,6 +5,7 @@ import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
 import { act, again, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
+import { mend, type Fix } from "./mend.ts";
 import { historyOf, type History } from "./history.ts";
 import { formatId, parseId } from "../port/id.ts";
 import {
@@ -179,6 +180,14 @@ export function runsOf(open: Open) {
     async history(ref: RunRef): Promise<History> {
       const { to, record } = await needed(ref);
       return historyOf(record, await to.flow.read(record.id));
+    },
+
+    /** Mends the journal of a run that waits, and lets it go on from there: of one that is parked because the code has changed, for example. Without
+     *  a fix it goes on with its journal as it is, once the code that wrote that is back. Runs that it made in steps that are gone are canceled.
+     *  @throws {WrongState} if it does not wait, or has no such step */
+    async fix(ref: RunRef, fix: Fix = {}): Promise<void> {
+      const { to, id } = await found(ref);
+      outcome(id, (await mend(to, [id], fix))[0], "fix");
     },
 
     /** A page of the attempts of a run that did not complete it, with node, times and error. */

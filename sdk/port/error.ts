@@ -242,7 +242,7 @@ export class Diverged extends TaskerError {
   constructor(run: string, journal: string, code: string | null) {
     const asks = code === null ? "the handler ended without it" : `the code asks for ${code}`;
     super(
-      `run "${run}" can't be replayed: its journal goes on with ${journal}, but ${asks}; deploy the code that wrote it, or mend the journal with "tasker runs fix ${run}"`,
+      `run "${run}" can't be replayed: its journal goes on with ${journal}, but ${asks}; mend the journal, or deploy the code that wrote it and let it go on, with: tasker runs fix ${run}`,
     );
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { defineEvent, defineJob, type Context } from "../../sdk/index.ts";
+import { defineEvent, defineJob, RunNotFound, type Context } from "../../sdk/index.ts";
+import { runsOf } from "../../sdk/client/runs.ts";
 import { completeOf, signalOf } from "../../sdk/client/signal.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { decode } from "../../sdk/port/codec.ts";
@@ -218,5 +219,79 @@ describe("code that changed", () => {
     await bench.store.flow.mend(id, await bench.store.flow.read(id));
     await bench.pass(1000);
     expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null }); // its only attempt was not spent
+  });
+});
+
+describe("runs.fix", () => {
+  const runsOn = (bench: Bench) => runsOf(async () => bench.store);
+
+  test("a parked run goes on under the new name of a step, or with its journal as it is once its code is back", async () => {
+    for (const [back, fix] of [
+      [false, { renameStep: { from: "charge", to: "pay" } }],
+      [true, undefined],
+    ] as const) {
+      let name = "charge";
+      const { bench, id } = await aFlow(async (_, ctx) => {
+        await ctx.step(name, () => calls.push(name));
+        await ctx.sleep("1h");
+        await ctx.step("mail", () => calls.push("mail"));
+      });
+      name = "pay";
+      await bench.pass(3_605_000);
+      expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "parked" });
+      if (back) name = "charge";
+
+      await runsOn(bench).fix(formatId(id), fix);
+      await bench.pass(1000);
+
+      expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
+      expect(calls).toEqual(["charge", "mail"]);
+    }
+  });
+
+  test("from a step on, all is done again; runs that were made there are canceled and made anew", async () => {
+    const child = defineJob({
+      id: "child",
+      schema: z.unknown(),
+      handler: async (_, ctx) => (await ctx.sleep("1h"), ctx.run.id),
+    });
+    const { bench, id } = await aFlow(
+      async (_, ctx) => {
+        await ctx.step("a", () => calls.push("a"));
+        const made = child.triggerAndWait(null);
+        await ctx.step("b", () => calls.push("b"));
+        return made;
+      },
+      {},
+      child as never,
+    );
+    await bench.pass(1000);
+    const [first] = (await bench.store.flow.read(id)).flatMap(({ runs }) => runs ?? []);
+
+    await runsOn(bench).fix(formatId(id), { from: "child" });
+    await bench.pass(3_605_000);
+
+    const { status, result } = await bench.get(id);
+    expect(calls).toEqual(["a", "b", "b"]);
+    expect(await statusOf(bench, first!)).toEqual({ status: "canceled", reason: "parent" });
+    expect(status).toBe("completed");
+    expect(decode(result!)).not.toBe(formatId(first!));
+  });
+
+  test("says why not", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      await ctx.step("charge", () => null);
+      await ctx.sleep("1h");
+    });
+    const { fix } = runsOn(bench);
+
+    await expect(fix(formatId(id), { skip: "chrage" })).rejects.toThrow(
+      /is waiting, so it can't be mended; its journal has no step "chrage"; did you mean "charge"\?/,
+    );
+    await bench.pass(3_605_000);
+    await expect(fix(formatId(id), { skip: "charge" })).rejects.toThrow(
+      /is completed, so it can't be mended; only a run that waits can be/,
+    );
+    await expect(fix("run_zzz", { skip: "charge" })).rejects.toThrow(RunNotFound);
   });
 });

@@ -12,12 +12,14 @@ import { purge } from "./command/purge.ts";
 import { queues } from "./command/queues.ts";
 import { run } from "./command/run.ts";
 import { runs } from "./command/runs.ts";
+import { fix } from "./command/runs/fix.ts";
 import { schedules } from "./command/schedules.ts";
 import { pause, remove, resume as resumeSchedule, trigger as triggerSchedule } from "./command/schedules/act.ts";
 import { backfill } from "./command/schedules/backfill.ts";
 import { get } from "./command/schedules/get.ts";
 import { preview } from "./command/schedules/preview.ts";
 import { upsert } from "./command/schedules/upsert.ts";
+import { complete, signal } from "./command/signal.ts";
 import { start } from "./command/start.ts";
 import { stats } from "./command/stats.ts";
 import { trigger } from "./command/trigger.ts";
@@ -26,6 +28,7 @@ import { types } from "./command/types.ts";
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
   ...[init, dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[signal, complete, fix],
   ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
   ...[jobs, queues, stats, nodes, types, check, doctor, migrate],
 ];

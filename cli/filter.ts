@@ -1,4 +1,4 @@
-import { statuses, type Status } from "../sdk/port/status.ts";
+import { reasons, statuses } from "../sdk/port/status.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import type { Priority } from "../sdk/port/option.ts";
 import { each } from "../sdk/client/page.ts";
@@ -10,12 +10,10 @@ import { ActFailed, BadUsage } from "./error.ts";
 import { hint } from "../sdk/port/near.ts";
 import { present } from "../sdk/port/option.ts";
 
-/** The statuses that a run can have now; nothing makes a run wait for something else yet. */
-const shown = statuses.filter((each) => each !== "waiting");
-
 /** The flags that choose runs, alike for every command that takes many. */
 export const filterFlags: readonly Flag[] = [
-  { flag: "--status <list>", about: `Any of ${shown.join(", ")}` },
+  { flag: "--status <list>", about: `Any of ${statuses.join(", ")}` },
+  { flag: "--reason <list>", about: "Why it has its status, such as parked or timeout" },
   { flag: "--job <list>", about: "Of these jobs" },
   { flag: "--queue <list>", about: "In these queues" },
   { flag: "--tag <tag>", about: "With this tag; given twice: with both" },
@@ -34,7 +32,8 @@ export const filterFlags: readonly Flag[] = [
 export function filter(given: Given, now: Date = new Date()): RunFilter {
   const some = <T>(values: readonly T[]): readonly T[] | null => (values.length > 0 ? values : null);
   return present({
-    status: some(given.list("status").map(status)),
+    status: some(given.list("status").map((text) => oneOf("--status", text, statuses))),
+    reason: some(given.list("reason").map((text) => oneOf("--reason", text, reasons))),
     job: some(given.list("job")),
     queue: some(given.list("queue")),
     tags: some(given.each("tag")),
@@ -90,10 +89,10 @@ export async function matching(target: Target, wanted: RunFilter, most = 100_000
   return ids;
 }
 
-function status(text: string): Status {
-  const found = statuses.find((each) => each === text);
+function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
+  const found = known.find((each) => each === text);
   if (found) return found;
-  throw new BadUsage(`--status: "${text}" is not one of ${shown.join(", ")}${hint(text, shown)}`);
+  throw new BadUsage(`${flag}: "${text}" is not one of ${known.join(", ")}${hint(text, known)}`);
 }
 
 function field(text: string): { readonly path: readonly string[]; readonly value: string } {

@@ -1,8 +1,8 @@
-/** What cancel, resume, retry and replay have in common: runs by id or by filter, in batches, and what became of each. */
+/** What cancel, resume, retry, replay and fix have in common: runs by id or by filter, in batches, and what became of each. */
 import { formatId } from "../../sdk/port/id.ts";
 import type { Status } from "../../sdk/port/status.ts";
-import { act, nextOf, type Acted } from "../../sdk/client/act.ts";
-import type { RunFilter } from "../../sdk/port/target.ts";
+import { act, nextOf, type Acted, type How } from "../../sdk/client/act.ts";
+import type { RunFilter, Target } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import type { Flag, Given } from "../given.ts";
 import { withStore } from "../database.ts";
@@ -10,10 +10,15 @@ import { ActFailed, BadUsage, exit } from "../error.ts";
 import { filter, filterFlags, matching, numbers } from "../filter.ts";
 import type { Output } from "../view/output.ts";
 
+type Does = (to: Target, ids: readonly number[]) => Promise<readonly Acted[]>;
 interface Deed {
   /** `cancel`, and `canceled` for what became of a run. */
-  readonly verb: Parameters<typeof act>[1];
+  readonly verb: Exclude<How, "edit">;
   readonly past: string;
+  /** Where its command has another name. */
+  readonly name?: string;
+  /** What is done, as the flags say. */
+  readonly does: (given: Given) => Does;
   readonly about: string;
   /** The statuses that a filter stands for when it names none. */
   readonly of: readonly Status[];
@@ -22,9 +27,9 @@ interface Deed {
 }
 
 /** The command of a deed: with ids at once, with a filter only after `--yes`. */
-function deed(parts: Deed): Command {
+export function deed(parts: Deed): Command {
   return {
-    usage: `${parts.verb} [...ids]`,
+    usage: `${parts.name ?? parts.verb} [...ids]`,
     about: parts.about,
     flags: [
       ...(parts.flags ?? []),
@@ -34,8 +39,9 @@ function deed(parts: Deed): Command {
     examples: parts.examples,
     run: async ({ args, given, out, settings }) => {
       const wanted = chosen(args, given, parts);
+      const does = parts.does(given);
       return withStore(await settings(), async (store) => {
-        if (Array.isArray(wanted)) return report(await act(store, parts.verb, wanted as readonly number[]), out, parts);
+        if (Array.isArray(wanted)) return report(await does(store, wanted as readonly number[]), out, parts);
         const ids = await matching(store, wanted as RunFilter);
         if (ids.length === 0)
           throw new ActFailed(`no run matches, so none was ${parts.past}; see what there is with: tasker runs`);
@@ -43,7 +49,7 @@ function deed(parts: Deed): Command {
           throw new BadUsage(
             `${ids.length} ${ids.length === 1 ? "run matches" : "runs match"}; add --yes to ${parts.verb} ${ids.length === 1 ? "it" : "them"}`,
           );
-        return summary(await act(store, parts.verb, ids), out, parts);
+        return summary(await does(store, ids), out, parts);
       });
     },
   };
@@ -53,6 +59,7 @@ function deed(parts: Deed): Command {
 export const cancel = deed({
   verb: "cancel",
   past: "canceled",
+  does: acting("cancel"),
   about: "Cancel runs, by id or by filter",
   of: ["pending", "leased", "running", "waiting"],
   examples: ["tasker cancel run_2n9c", "tasker cancel --job remind --tag user:7 --yes"],
@@ -62,6 +69,7 @@ export const cancel = deed({
 export const resume = deed({
   verb: "resume",
   past: "resumed",
+  does: acting("resume"),
   about: "Make canceled runs pending again, by id or by filter",
   of: ["canceled"],
   examples: ["tasker resume run_2n9c", "tasker resume --queue mail --since 1d --yes"],
@@ -71,6 +79,7 @@ export const resume = deed({
 export const retry = deed({
   verb: "retry",
   past: "made pending again",
+  does: acting("retry"),
   about: "Try failed runs again, by id or by filter",
   of: ["failed"],
   flags: [{ flag: "--failed", about: "All failed runs that match" }],
@@ -81,10 +90,15 @@ export const retry = deed({
 export const replay = deed({
   verb: "replay",
   past: "replayed",
+  does: acting("replay"),
   about: "Make new runs from the input of old ones, by id or by filter",
   of: ["completed", "failed", "canceled"],
   examples: ["tasker replay run_2n9c", "tasker replay --job remind --status failed --since 1h --yes"],
 });
+
+function acting(verb: Parameters<typeof act>[1]): Deed["does"] {
+  return () => (to, ids) => act(to, verb, ids);
+}
 
 function chosen(args: readonly string[], given: Given, { verb, of }: Deed): readonly number[] | RunFilter {
   const wanted = filter(given);

@@ -11,6 +11,7 @@ import type { ErrorRecord } from "../../sdk/port/text.ts";
 import { oneLine, plain, type Colors, type Paint } from "./color.ts";
 import { isAuthors } from "../error.ts";
 import { fields } from "./field.ts";
+import { timelineText, type Stage } from "./timeline.ts";
 import { pairs, table, type Column } from "./table.ts";
 
 /** A table of runs. */
@@ -37,19 +38,23 @@ export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = 
 export function runText(
   run: RunRecord,
   more: {
+    readonly timeline: readonly Stage[];
     readonly attempts: readonly Attempt[];
     readonly logs: readonly LogLine[];
     readonly colors: Colors;
     readonly now?: Date;
   },
 ): string {
-  const { attempts, logs, colors: paint, now = new Date() } = more;
+  const { timeline, attempts, logs, colors: paint, now = new Date() } = more;
+  const parked = run.reason === "parked" ? attempts.findLast(({ outcome }) => outcome === "parked") : undefined;
   const parts = [
     `${paint.cyan(formatId(run.id))}  ${paint.bold(oneLine(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
     facts(run, paint, now),
     section("Payload", pretty(run.input), paint),
     run.result && section("Result", pretty(run.result), paint),
     run.error && section("Error", stackOf(run.error), paint),
+    parked && section("Parked", parkedText(run, parked), paint),
+    timeline.length > 0 && section("Steps", timelineText(timeline, paint), paint),
     attempts.length > 0 && section("Attempts that did not complete it", attemptTable(attempts, paint), paint),
     logs.length > 0 && section("Log", logs.map((line) => logLine(line, paint)).join("\n"), paint),
   ];
@@ -122,6 +127,15 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
 function optionsOf({ options }: RunRecord): string | null {
   const { hook: _hook, schedule: _schedule, ...own } = options ?? {};
   return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
+}
+
+function parkedText({ id }: RunRecord, { error }: Attempt): string {
+  const fix = `tasker runs fix ${formatId(id)}`;
+  return [
+    oneLine(error?.message ?? "its code is not the code that wrote its journal"),
+    ...["--rename-step old=new", "--skip STEP", "--from STEP"].map((flag) => `${fix} ${flag}`),
+    `${fix}  (once the code that wrote its journal is back)`,
+  ].join("\n");
 }
 
 function attemptTable(attempts: readonly Attempt[], paint: Colors): string {

@@ -1,7 +1,7 @@
 import { StepFailed } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { calledBy, nameOf, type Call, type ChildCall, type WaitCall } from "./call.ts";
-import { notesOf, valueOf } from "./note.ts";
+import { notesOf, valueOf } from "../../sdk/port/note.ts";
 
 /** What a turn came to. `moved`: the handler got an answer, and may ask for more. `stalled`: the journal goes on with an entry that the handler has
  *  not asked for. `done`: all of the journal has been played. */

@@ -21,7 +21,7 @@ import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
 import type { Tx } from "../../sdk/port/target.ts";
 import type { Call, ChildCall, Within } from "./call.ts";
-import { valueOf } from "./note.ts";
+import { valueOf } from "../../sdk/port/note.ts";
 import { placeOf } from "./place.ts";
 import type { Workflow } from "./workflow.ts";
 

@@ -8,7 +8,7 @@ import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
-import { errorNote, errorValue, notesOf, toData, type Notes } from "./note.ts";
+import { errorNote, errorValue, notesOf, toData, type Notes } from "../../sdk/port/note.ts";
 import { Script } from "./script.ts";
 import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";

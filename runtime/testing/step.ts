@@ -1,5 +1,5 @@
 import type { Entry } from "../../sdk/port/flow.ts";
-import { notesOf, valueOf } from "../flow/note.ts";
+import { notesOf, valueOf } from "../../sdk/port/note.ts";
 
 /** What a run did in one step. */
 export interface Step {

@@ -3,6 +3,7 @@ import type { Entry, EntryKind } from "../port/flow.ts";
 import { checkKeys, checkName, wrong } from "../port/option.ts";
 import { InvalidInput } from "../port/error.ts";
 import { hint } from "../port/near.ts";
+import { notesOf } from "../port/note.ts";
 import type { Target } from "../port/target.ts";
 import type { Acted } from "./act.ts";
 
@@ -144,9 +145,9 @@ function rename(entries: readonly Entry[], found: Found, to: string): ReturnType
 function since(entries: readonly Entry[], first: Entry): readonly Entry[] {
   const at = entries.indexOf(first);
   const made = new Set(childrenOf(entries.slice(0, at)));
-  const isKept = ({ kind, data }: Entry): boolean => {
-    const { run } = JSON.parse(data ?? "{}") as { readonly run?: number };
-    return kind === "mail" && (run === undefined || made.has(run));
+  const isKept = (entry: Entry): boolean => {
+    const { run } = notesOf(entry);
+    return entry.kind === "mail" && (run === undefined || made.has(run));
   };
   return [...entries.slice(0, at), ...entries.slice(at).filter(isKept)];
 }

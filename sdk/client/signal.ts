@@ -3,7 +3,8 @@ import { encode } from "../port/codec.ts";
 import { InvalidInput, InvalidPayload, RunNotFound, WrongState } from "../port/error.ts";
 import type { Mail } from "../port/flow.ts";
 import { formatId, parseId, parseToken } from "../port/id.ts";
-import { checkName } from "../port/option.ts";
+import { toData } from "../port/note.ts";
+import { checkName, checkText } from "../port/option.ts";
 import type { Tx } from "../port/target.ts";
 import type { EventSpec } from "../define/event.ts";
 import { check } from "../define/schema.ts";
@@ -17,6 +18,8 @@ import { triggerJob } from "./trigger.ts";
 export interface SignalOptions {
   /** The signal arrives exactly if that commits. */
   readonly tx?: Tx | undefined;
+  /** Who sends it, for those who look at the run. */
+  readonly by?: string | undefined;
 }
 /** The input of an event's schema; of an event that is only named, anything. */
 export type SignalOf<E> = E extends EventSpec<string, unknown, infer Input> ? Input : unknown;
@@ -36,10 +39,10 @@ export async function signal<const E extends EventSpec | string>(
 
 /** `signal`, bound to a given target. */
 export function signalOf(open: Open): typeof signal {
-  return async (run, event, payload, { tx } = {}) => {
+  return async (run, event, payload, { tx, by } = {}) => {
     const name = checkName("event", typeof event === "string" ? event : event.id);
     if (typeof event !== "string") await checkEvent(event, payload);
-    await send(open, { to: addressOf(run), name, value: encode(payload, "payload"), data: null }, tx);
+    await send(open, { to: addressOf(run), name, value: encode(payload, "payload"), data: dataOf(by) }, tx);
   };
 }
 
@@ -52,9 +55,9 @@ export async function complete(token: string, payload?: unknown, options?: Signa
 
 /** `complete`, bound to a given target. */
 export function completeOf(open: Open): typeof complete {
-  return async (token, payload, { tx } = {}) => {
+  return async (token, payload, { tx, by } = {}) => {
     const { run, name } = parseToken(token);
-    await send(open, { to: run, name, value: encode(payload, "payload"), data: null }, tx);
+    await send(open, { to: run, name, value: encode(payload, "payload"), data: dataOf(by) }, tx);
   };
 }
 
@@ -75,6 +78,10 @@ export async function signalWithTrigger<J extends AnyJob, const E extends EventS
 async function checkEvent(event: EventSpec, payload: unknown): Promise<void> {
   const { issues } = await check(event.schema, payload);
   if (issues) throw new InvalidPayload(event.id, issues, "event");
+}
+
+function dataOf(by: string | undefined): string | null {
+  return by === undefined ? null : toData({ by: checkText("by", by, 128) });
 }
 
 function addressOf(run: RunRef | Pick<RunHandle, "id">): Mail["to"] {

@@ -22,7 +22,9 @@ function aRecord(parts: Partial<RunRecord> = {}): RunRecord {
 test("a skipped run shows the reason that its handler gave", () => {
   const run = aRecord({ reason: "skipped", note: "the order was paid" });
 
-  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at })).toMatch(/^note +the order was paid$/m);
+  expect(runText(run, { timeline: [], attempts: [], logs: [], colors: paint, now: at })).toMatch(
+    /^note +the order was paid$/m,
+  );
   expect(runTable([run], paint, at)).toMatch(/completed \(skipped\) .* the order was paid$/);
 });
 
@@ -31,7 +33,9 @@ test("a run that executes a hook says of which run it is", () => {
   const said = `remind (hook success of ${formatId(6)})`;
 
   expect(runTable([run], paint, at)).toContain(`  ${said}  `);
-  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at }).split("\n")[0]).toContain(`  ${said}  `);
+  expect(runText(run, { timeline: [], attempts: [], logs: [], colors: paint, now: at }).split("\n")[0]).toContain(
+    `  ${said}  `,
+  );
   expect(runDocument(run)).toMatchObject({ hook: { kind: "success", of: formatId(6) } });
   expect(runDocument(aRecord())).toMatchObject({ hook: null });
 });
@@ -41,7 +45,7 @@ test("a run that a schedule made says which, and for which tick", () => {
   const schedule = { key: "user:7", tick: tick.getTime(), previous: null, next: null };
   const run = aRecord({ options: { schedule, timeoutMs: 5 } });
 
-  const text = runText(run, { attempts: [], logs: [], colors: paint, now: at });
+  const text = runText(run, { timeline: [], attempts: [], logs: [], colors: paint, now: at });
 
   expect(text).toMatch(/^schedule +remind@user:7, tick 2029-12-31T23:00:00.000Z$/m);
   expect(text).toMatch(/^options +\{"timeoutMs":5\}$/m);
@@ -72,7 +76,7 @@ test("no text of a run steers the terminal", () => {
     retryAt: null,
   } satisfies Attempt;
 
-  const text = runText(run, { attempts: [attempt], logs: [log], colors: paint, now: at });
+  const text = runText(run, { timeline: [], attempts: [attempt], logs: [log], colors: paint, now: at });
 
   expect(text + runTable([run], paint, at)).not.toMatch(/[\u001b\u009b]/);
 });
@@ -80,7 +84,7 @@ test("no text of a run steers the terminal", () => {
 test("what a handler logged is shown with its data", () => {
   const log: LogLine = { run: "run_7", attempt: 1, at, level: "info", message: "sent", data: { to: "Ada" } };
 
-  const text = runText(aRecord(), { attempts: [], logs: [log], colors: paint, now: at });
+  const text = runText(aRecord(), { timeline: [], attempts: [], logs: [log], colors: paint, now: at });
 
   expect(text).toMatch(/info +sent {2}to=Ada$/m);
 });
@@ -89,6 +93,8 @@ test("progress is shown to two places, and the list says when a run ended", () =
   const run = aRecord({ progress: { value: 0.19166666666666668, detail: "of all" } });
   const later = new Date(at.getTime() + 90_000);
 
-  expect(runText(run, { attempts: [], logs: [], colors: paint, now: at })).toMatch(/^progress +0\.19 of all$/m);
+  expect(runText(run, { timeline: [], attempts: [], logs: [], colors: paint, now: at })).toMatch(
+    /^progress +0\.19 of all$/m,
+  );
   expect(runTable([run], paint, later)).toMatch(/ FINISHED .*\n.* 1m 30s ago +0ms/);
 });

@@ -1,7 +1,7 @@
-import { decode, encode } from "../../sdk/port/codec.ts";
-import type { Entry } from "../../sdk/port/flow.ts";
-import type { Reason, Status } from "../../sdk/port/status.ts";
-import { clean, errorRecord, type ErrorRecord } from "../../sdk/port/text.ts";
+import { decode, encode } from "./codec.ts";
+import type { Entry } from "./flow.ts";
+import type { Reason, Status } from "./status.ts";
+import { clean, errorRecord, type ErrorRecord } from "./text.ts";
 
 /** What entries say beside their value: JSON, in `data`. Old ones may lack any of it. */
 export interface Notes {
@@ -16,6 +16,8 @@ export interface Notes {
   readonly began?: number | undefined;
   readonly took?: number | undefined;
   readonly error?: ErrorRecord | null | undefined;
+  /** Of a signal: who sent it. */
+  readonly by?: string | undefined;
   /** Of the end of a child. */
   readonly run?: number | undefined;
   readonly status?: Status | undefined;

@@ -1,0 +1,43 @@
+import { mend, type Fix } from "../../../sdk/client/mend.ts";
+import { present } from "../../../sdk/port/option.ts";
+import { BadUsage } from "../../error.ts";
+import type { Given } from "../../given.ts";
+import { deed } from "../act.ts";
+
+/** `tasker runs fix`: mends journals of runs that wait, such as those that are parked because their code has changed. */
+export const fix = deed({
+  verb: "fix",
+  name: "runs fix",
+  past: "mended",
+  about: "Let parked runs go on, by id or by filter: with their journals mended, or as they are",
+  of: ["waiting"],
+  flags: [
+    { flag: "--rename-step <old=new>", about: "The code calls a step or sleep by another name now" },
+    { flag: "--skip <step>", about: 'The code does not ask for it any more; "charge#2" is the second call of charge' },
+    { flag: "--from <step>", about: "Do it again, with all that came after it" },
+  ],
+  examples: [
+    "tasker runs fix run_2n9c --rename-step charge=pay",
+    "tasker runs fix --job order --reason parked --skip reserve --yes",
+    "tasker runs fix run_2n9c",
+  ],
+  does: (given) => {
+    const wanted = fixOf(given);
+    return (to, ids) => mend(to, ids, wanted);
+  },
+});
+
+function fixOf(given: Given): Fix {
+  const renamed = given.text("rename-step");
+  const [from, to, ...more] = renamed?.split("=") ?? [];
+  if (renamed !== null && (!from || !to || more.length > 0))
+    throw new BadUsage(`--rename-step: "${renamed}" is not two names; write it like --rename-step charge=pay`);
+  const wanted = present({
+    renameStep: renamed === null ? null : { from: from!, to: to! },
+    skip: given.text("skip"),
+    from: given.text("from"),
+  });
+  if (Object.keys(wanted).length > 1)
+    throw new BadUsage("--rename-step, --skip and --from do one thing at a time; give one of them");
+  return wanted;
+}

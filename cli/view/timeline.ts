@@ -1,0 +1,230 @@
+/** The journal of a workflow as people and programs read it: what it did and waits for, in the order in which that began. */
+import { notesOf, type Notes } from "../../sdk/port/note.ts";
+import { natural } from "../../sdk/client/document.ts";
+import { humanMs } from "../../sdk/port/duration.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { isFinal, type Reason, type Status } from "../../sdk/port/status.ts";
+import type { RunRecord } from "../../sdk/port/target.ts";
+import type { ErrorRecord } from "../../sdk/port/text.ts";
+import type { Colors, Paint } from "./color.ts";
+import { table, type Column } from "./table.ts";
+
+/** Runs that a workflow made, by number, as far as they were looked at. */
+export type Children = ReadonlyMap<number, Pick<RunRecord, "status" | "reason">>;
+
+/** A step, a sleep, a wait, a call of other jobs, or a signal that came. */
+export interface Stage {
+  readonly kind: "step" | "sleep" | "wait" | "child" | "signal";
+  /** With its number, where the name was used before: `charge#2`. */
+  readonly name: string;
+  /** `abandoned`: the run ended before it did. */
+  readonly status: "completed" | "failed" | "retrying" | "waiting" | "timed out" | "abandoned" | "received";
+  /** Of a step. */
+  readonly tries: number | null;
+  readonly at: Date;
+  /** Of a step: its last try. */
+  readonly tookMs: number | null;
+  /** Until when it waits, at most. */
+  readonly until: Date | null;
+  /** What a step came to, or what was sent: natural JSON. */
+  readonly value: unknown;
+  readonly error: ErrorRecord | null;
+  /** Where the code asked for it. */
+  readonly place: string | null;
+  /** Who sent it. */
+  readonly by: string | null;
+  /** What it made; `status` is null where it was not looked at. */
+  readonly runs: readonly { readonly id: string; readonly status: Status | null; readonly reason: Reason | null }[];
+}
+
+/** What a stage is made from, beside its own entries. */
+interface Known {
+  /** When the run ended; null: it is live. */
+  readonly endMs: number | null;
+  readonly nowMs: number;
+  readonly runs: Children;
+  /** When each wait got what it waited for. */
+  readonly taken: ReadonlyMap<Entry, number>;
+  /** When the last run of each call ended. */
+  readonly ends: ReadonlyMap<string, number>;
+}
+
+/** The stages of a journal. Which signal a wait took is told by their order, for a `match` is not known here. */
+export function timelineOf(
+  { status, finishedAt }: Pick<RunRecord, "status" | "finishedAt">,
+  entries: readonly Entry[],
+  live: Children = new Map(),
+  now: Date = new Date(),
+): readonly Stage[] {
+  const calls = new Map<string, Entry[]>();
+  const runs = new Map(live);
+  const ends = new Map<string, number>();
+  for (const entry of entries) {
+    const { run, status, reason = null } = notesOf(entry);
+    const { kind } = entry;
+    const name = `${kind === "failed" || kind === "retry" ? "step" : kind} ${kind === "mail" ? entry.n : entry.key}`;
+    if (run === undefined) calls.set(name, [...(calls.get(name) ?? []), entry]);
+    else {
+      runs.set(run, { status: status ?? "failed", reason });
+      ends.set(entry.key, entry.atMs);
+    }
+  }
+  const endMs = isFinal(status) ? (finishedAt ?? now).getTime() : null;
+  const known = { endMs, nowMs: now.getTime(), runs, taken: takenBy(entries), ends };
+  return [...calls.values()].map((each) => stageOf(each, known)).sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+/** Gives each signal to the first wait of its name that is open when it comes, or that begins later. */
+function takenBy(entries: readonly Entry[]): ReadonlyMap<Entry, number> {
+  const taken = new Map<Entry, number>();
+  let waits: readonly Entry[] = [];
+  let mails: readonly Entry[] = [];
+  for (const entry of entries) {
+    const { run, for: name = entry.key } = notesOf(entry);
+    if (run !== undefined || (entry.kind !== "wait" && entry.kind !== "mail")) continue;
+    const isWait = entry.kind === "wait";
+    const other = isWait
+      ? mails.find(({ key }) => key === name)
+      : waits.find((wait) => nameOf(wait) === entry.key && (notesOf(wait).until ?? Infinity) > entry.atMs);
+    if (other) taken.set(isWait ? entry : other, entry.atMs);
+    waits = isWait && !other ? [...waits, entry] : waits.filter((wait) => wait !== other);
+    mails = isWait || other ? mails.filter((mail) => mail !== other) : [...mails, entry];
+  }
+  return taken;
+}
+
+function nameOf(wait: Entry): string {
+  return notesOf(wait).for ?? wait.key;
+}
+
+function stageOf(entries: readonly Entry[], known: Known): Stage {
+  const [first, last] = [entries[0]!, entries.at(-1)!];
+  const notes = notesOf(last);
+  const base = {
+    ...{ name: first.key, at: new Date(first.atMs), tries: null, tookMs: null, value: null, error: null, runs: [] },
+    ...{ until: notes.until ? new Date(notes.until) : null, place: notes.at ?? null, by: notes.by ?? null },
+  };
+  switch (last.kind) {
+    case "step":
+    case "failed":
+    case "retry":
+      return { ...base, kind: "step", ...stepped(first, last, notes, known) };
+    case "sleep":
+      return { ...base, kind: "sleep", ...waited(last, notes, null, known) };
+    case "wait":
+      return { ...base, kind: "wait", ...waited(last, notes, known.taken.get(last) ?? null, known) };
+    case "child":
+      return { ...base, kind: "child", ...adopted(entries, known) };
+    case "mail":
+      return { ...base, kind: "signal", status: "received", value: last.value && natural(last.value) };
+    default:
+      return last.kind satisfies never;
+  }
+}
+
+function stepped(
+  first: Entry,
+  { kind, value, atMs }: Entry,
+  notes: Notes,
+  { endMs }: Known,
+): Partial<Stage> & Pick<Stage, "status"> {
+  const { tries = 0, took = null, error = null } = notes;
+  const failing = kind === "failed" ? "failed" : endMs === null ? "retrying" : "abandoned";
+  return {
+    status: kind === "step" ? "completed" : failing,
+    tries: kind === "step" ? tries + 1 : tries, // its notes count the tries that failed
+    at: new Date(notesOf(first).began ?? atMs),
+    tookMs: took,
+    value: kind === "step" && value ? natural(value) : null,
+    error,
+  };
+}
+
+function waited(
+  { kind, atMs }: Entry,
+  { until }: Notes,
+  takenMs: number | null,
+  known: Known,
+): Pick<Stage, "status" | "tookMs"> {
+  const { endMs, nowMs } = known;
+  if (takenMs !== null) return { status: "completed", tookMs: takenMs - atMs };
+  if (until && until <= (endMs ?? nowMs))
+    return { status: kind === "sleep" ? "completed" : "timed out", tookMs: Math.max(0, until - atMs) };
+  return endMs === null ? { status: "waiting", tookMs: null } : { status: "abandoned", tookMs: endMs - atMs };
+}
+
+function adopted(entries: readonly Entry[], { runs, ends, endMs }: Known): Pick<Stage, "status" | "tookMs" | "runs"> {
+  const made = entries.flatMap((entry) => entry.runs ?? []);
+  const children = made.map((id) => {
+    const { status = null, reason = null } = runs.get(id) ?? {};
+    return { id: formatId(id), status, reason };
+  });
+  const isOver = children.every(({ status }) => status !== null && isFinal(status));
+  const isGood = children.every(({ status }) => status === "completed");
+  const lastMs = ends.get(entries[0]!.key) ?? null;
+  return {
+    status: isOver ? (isGood ? "completed" : "failed") : endMs === null ? "waiting" : "abandoned",
+    tookMs: isOver && lastMs !== null ? lastMs - entries[0]!.atMs : null,
+    runs: children,
+  };
+}
+
+/** Children that are shown one by one. */
+const mostRuns = 20;
+type Row = Stage | Stage["runs"][number] | { readonly more: number };
+
+/** The stages as a table; what a call of other jobs made stands below it. */
+export function timelineText(stages: readonly Stage[], paint: Colors): string {
+  const rows = stages.flatMap((stage): readonly Row[] => {
+    const more = stage.runs.length - mostRuns;
+    return [stage, ...stage.runs.slice(0, mostRuns), ...(more > 0 ? [{ more }] : [])];
+  });
+  const of = (show: (stage: Stage) => string | number | null) => (row: Row) => ("kind" in row ? (show(row) ?? "") : "");
+  const columns: Column<Row>[] = [
+    {
+      title: "STEP",
+      cell: (row) => ("kind" in row ? titleOf(row) : "id" in row ? `  ${row.id}` : `  ${row.more} more`),
+    },
+    { title: "STATUS", cell: (row) => ("status" in row ? statusOf(row) : ""), paint: (row) => paintOf(row, paint) },
+    { title: "TRIES", cell: of(({ tries }) => tries), align: "right" },
+    { title: "AT", cell: of(({ at }) => at.toISOString()) },
+    { title: "TOOK", cell: of(({ tookMs }) => (tookMs === null ? null : humanMs(tookMs))), align: "right" },
+    {
+      title: "NOTE",
+      cell: of(noteOf),
+      max: 120,
+      paint: (row) => ("error" in row && row.error ? paint.red : paint.dim),
+    },
+  ];
+  return table(rows, columns, paint.dim);
+}
+
+function titleOf({ kind, name }: Stage): string {
+  return kind === "step" || name === kind ? name : `${kind} ${name}`;
+}
+
+function statusOf({ status, ...row }: Exclude<Row, { readonly more: number }>): string {
+  return `${status ?? "not looked at"}${"reason" in row && row.reason ? ` (${row.reason})` : ""}`;
+}
+
+function paintOf(row: Row, paint: Colors): Paint {
+  const status = "status" in row ? row.status : null;
+  if (status === "completed") return paint.green;
+  if (status === "failed") return paint.red;
+  return status === "waiting" || status === "retrying" ? paint.yellow : paint.dim;
+}
+
+function noteOf({ kind, status, until, value, error, by, runs }: Stage): string {
+  const isOpen = status === "waiting" || status === "retrying";
+  const ended = runs.filter(({ status }) => status !== null && isFinal(status)).length;
+  return [
+    isOpen && until && `until ${until.toISOString()}`,
+    kind === "child" && `${ended} of ${runs.length} ended`,
+    by !== null && `from ${by}`,
+    error && status !== "completed" && `${error.name}: ${error.message}`,
+    value !== null && JSON.stringify(value),
+  ]
+    .filter(Boolean)
+    .join("  ");
+}

@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { runsOf } from "../../sdk/client/runs.ts";
+import { triggerOf } from "../../sdk/client/trigger.ts";
+import type { Context } from "../../sdk/define/context.ts";
+import { defineJob } from "../../sdk/job.ts";
+import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
+import { postgres } from "../../runtime/store/postgres/index.ts";
+import { freshDatabase, type Database } from "../kit/database.ts";
+import { until } from "../kit/until.ts";
+import { folder } from "./folder.ts";
+import { tasker as run, type Answer } from "./line.ts";
+
+/** The job's code as it is deployed now. */
+let code: (ctx: Context) => Promise<unknown>;
+let token = "";
+const order = defineJob({ id: "order", schema: z.unknown(), handler: (_, ctx) => code(ctx) });
+const resize = defineJob({ id: "resize", schema: z.unknown(), handler: (_, ctx) => ctx.sleep("1h") });
+
+let database: Database;
+let runtime: Runtime;
+beforeAll(async () => {
+  database = await freshDatabase();
+  runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [order, resize] });
+  await runtime.start();
+});
+afterAll(async () => {
+  await runtime.stop();
+  await database.drop();
+});
+
+const tasker = (...argv: readonly string[]): Promise<Answer> =>
+  run(argv, folder(), { TASKER_DATABASE_URL: database.url });
+const open = async (): Promise<Runtime["store"]> => runtime.store;
+const [trigger, runs] = [triggerOf(open), runsOf(open)];
+
+/** Waits until a run waits for this reason. */
+const waits = (id: string, reason: string): Promise<unknown> =>
+  until(async () => (await runs.need(id)).reason === reason, { what: `${id} to wait: ${reason}`, timeoutMs: 15_000 });
+async function started(now: typeof code, options: object = {}): Promise<string> {
+  code = now;
+  const { id } = await trigger("order", null, options);
+  await waits(id, "signal");
+  return id;
+}
+const ended = (id: string): Promise<unknown> =>
+  until(async () => (await runs.need(id)).status === "completed", { what: `${id} to end`, timeoutMs: 15_000 });
+
+test("a run shows what it did and waits for, with who sent what, and its children", async () => {
+  const id = await started(async (ctx) => {
+    await ctx.step("charge", () => ({ paid: 7 }));
+    const parts = resize.batchTriggerAndWait([{ payload: 1 }]);
+    await ctx.waitFor("approved");
+    await ctx.waitFor("shipped", { timeout: "1h" });
+    await parts;
+  });
+  await tasker("signal", id, "approved", '{"by":"Ada"}');
+  await until(async () => (await tasker("run", id)).out.includes("wait shipped"), { what: "the second wait" });
+
+  const { out } = await tasker("run", id);
+  const document = JSON.parse((await tasker("run", id, "--json")).out) as {
+    timeline: readonly {
+      name: string;
+      kind: string;
+      status: string;
+      value: unknown;
+      by: string | null;
+      runs: readonly { id: string; status: string }[];
+    }[];
+  };
+  const listed = await tasker("runs", "--reason", "signal", "--job", "order");
+
+  expect(out).toContain("Steps\n");
+  expect(out).toMatch(/^ {2}charge +completed +1 +20\S+Z +\d+ms +\{"paid":7\}$/m);
+  expect(out).toMatch(/^ {2}wait approved +completed/m);
+  expect(out).toMatch(/^ {2}signal approved +received +20\S+Z +from \S+@\S+ {2}\{"by":"Ada"\}$/m);
+  expect(out).toMatch(/^ {2}child resize +waiting .* 0 of 1 ended\n {4}run_\w+ +waiting \(sleep\)$/m);
+  expect(out).toMatch(/^ {2}wait shipped +waiting +20\S+Z +until 20\S+Z$/m);
+  expect(document.timeline.map(({ kind, name, status }) => [kind, name, status])).toEqual(
+    expect.arrayContaining([
+      ["step", "charge", "completed"],
+      ["child", "resize", "waiting"],
+      ["signal", "approved", "received"],
+    ]),
+  );
+  expect(listed.out).toMatch(new RegExp(`${id} +order +waiting \\(signal\\)`));
+});
+
+test("a run without steps shows none", async () => {
+  const { id } = await trigger("resize", null, { delay: "1h" });
+
+  expect((await tasker("run", id)).out).not.toContain("Steps");
+  expect((JSON.parse((await tasker("run", id, "--json")).out) as { timeline: unknown }).timeline).toEqual([]);
+});
+
+test("a signal goes to a run by its id or by job and key, a token is answered", async () => {
+  const id = await started(
+    async (ctx) => {
+      await ctx.waitFor("a");
+      const made = await ctx.token();
+      token = made.id;
+      return made.wait();
+    },
+    { idempotencyKey: "order-7@eu" },
+  );
+
+  const sent = await tasker("signal", "order@order-7@eu", "a");
+  await until(() => token !== "", { what: "the token" });
+  const answered = await tasker("complete", token, '{"ok":true}');
+  await ended(id);
+
+  expect([sent.code, sent.out]).toEqual([0, "order@order-7@eu  sent a\n"]);
+  expect([answered.code, answered.out]).toEqual([0, `${id}  answered; look at it with: tasker run ${id}\n`]);
+  expect((await runs.need(id)).result).toEqual({ ok: true });
+});
+
+test("what can't be sent says why", async () => {
+  const [missing, noId, noEvent, noToken, noJson, over] = [
+    await tasker("signal", "run_zzzz", "a"),
+    await tasker("signal", "order", "a"),
+    await tasker("signal", "run_1", "a b"),
+    await tasker("complete", "tok_1"),
+    await tasker("signal", "run_1", "a", "{"),
+    await tasker("signal", "order@order-7@eu", "a"),
+  ];
+
+  expect([missing.code, noId.code, noEvent.code, noToken.code, noJson.code, over.code]).toEqual([1, 2, 2, 2, 2, 1]);
+  expect(missing.err).toContain('run "run_zzzz" does not exist');
+  expect(noId.err).toContain('run: "order" is not a run id');
+  expect(noEvent.err).toContain('event "a b" is not a name');
+  expect(noToken.err).toContain('token: "tok_1" is not a token');
+  expect(noJson.err).toContain("the payload is not JSON");
+  expect(over.err).toMatch(/is over|has ended|is completed|does not exist/);
+});
+
+test("a parked run says why and what to do; it is mended by id, or all that match after --yes", async () => {
+  const written =
+    (name: string): typeof code =>
+    async (ctx) => {
+      await ctx.step(name, () => null);
+      await ctx.waitFor("go");
+    };
+  const ids = [await started(written("charge")), await started(written("charge"))];
+  code = written("pay");
+  for (const id of ids) {
+    await tasker("signal", id, "go");
+    await waits(id, "parked");
+  }
+
+  const shown = await tasker("run", ids[0]!);
+  const wrong = await tasker("runs", "fix", ids[0]!, "--skip", "chrage");
+  const one = await tasker("runs", "fix", ids[0]!, "--rename-step", "charge=pay");
+  const asked = await tasker("runs", "fix", "--reason", "parked", "--rename-step", "charge=pay");
+  const rest = await tasker("runs", "fix", "--reason", "parked", "--rename-step", "charge=pay", "--yes");
+  for (const id of ids) await ended(id);
+  const none = await tasker("runs", "fix", "--reason", "parked", "--yes");
+
+  expect(shown.out).toMatch(/^Parked\n {2}run .* journal goes on with step "charge" at 1 .* asks for step "pay"/m);
+  expect(shown.out).toContain(`  tasker runs fix ${ids[0]!} --rename-step old=new\n`);
+  expect([wrong.code, wrong.out]).toEqual([
+    1,
+    `${ids[0]!}  refused to fix: it is waiting; its journal has no step "chrage"; did you mean "charge"?\n`,
+  ]);
+  expect([one.code, one.out]).toEqual([0, `${ids[0]!}  mended\n`]);
+  expect([asked.code, asked.err]).toEqual([2, "error: 1 run matches; add --yes to fix it"]);
+  expect([rest.code, rest.out]).toEqual([0, "1 mended\n"]);
+  expect([none.code, none.err]).toEqual([
+    1,
+    "error: no run matches, so none was mended; see what there is with: tasker runs",
+  ]);
+});
+
+test.each([
+  [["--rename-step", "charge"], '--rename-step: "charge" is not two names'],
+  [["--skip", "a", "--from", "b"], "do one thing at a time"],
+  [["--skip", "a b"], 'skip "a b" is not a step'],
+])("runs fix %j is refused", async (flags, said) => {
+  const { code, err } = await tasker("runs", "fix", "run_1", ...flags);
+
+  expect([code, err]).toEqual([2, expect.stringContaining(said)]);
+});

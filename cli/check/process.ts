@@ -76,9 +76,12 @@ function whyOf(end: Said | null, how: string): string {
 function ended(step: Step | null, why: string): Complaint {
   if (!step) return complaint(`the process that loads job files ${why}`);
   if (step.of === "job")
-    return complaint(`job "${step.name}" ${why} when it was asked for a schedule or to parse a payload`, {
-      job: step.name,
-    });
+    return complaint(
+      `job "${step.name}" ${why} when it was asked for a schedule, to parse a payload or to replay a journal`,
+      {
+        job: step.name,
+      },
+    );
   const file = fileName(step.name);
   return complaint(`job file "${file}" ${why} when it was imported; let it define jobs and do nothing else`, { file });
 }

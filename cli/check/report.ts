@@ -34,22 +34,26 @@ export interface CheckedSchedule {
   readonly next: string | null;
 }
 
-/** Stored payloads that have one thing wrong. */
+/** Stored payloads, or journals of runs that wait, that have one thing wrong. */
 export interface Group {
-  readonly what: "pending run" | "schedule";
+  readonly what: "pending run" | "schedule" | "waiting run";
   readonly job: string;
   /** Null: there is no such job. */
   readonly why: string | null;
+  /** Of journals: whether the code would park the runs; false: that can't be said. */
+  readonly parks?: boolean;
   readonly count: number;
   /** The first of them, three at most. */
   readonly ids: readonly string[];
 }
 
-/** What was found of stored payloads. `checked` and `broken` count runs. */
+/** What was found of what is stored. `checked` and `broken` count runs. */
 export interface Pending {
   readonly checked: number;
   readonly broken: number;
   readonly schedules: { readonly checked: number; readonly broken: number };
+  /** Runs that wait, but for parked ones. `left`: not replayed, as enough of their job were. */
+  readonly journals: { readonly checked: number; readonly broken: number; readonly left: number };
   readonly groups: readonly Group[];
 }
 

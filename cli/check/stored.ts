@@ -2,8 +2,9 @@ import { StoreUnusable } from "../../sdk/port/error.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import { openStore } from "../../runtime/store/open.ts";
 import { many } from "../view/finding.ts";
+import { mostReplays } from "./journal.ts";
 import { payloads } from "./payload.ts";
-import { complaint, type Asked, type Complaint, type Group, type Report } from "./report.ts";
+import { complaint, type Asked, type Complaint, type Group, type Pending, type Report } from "./report.ts";
 import { saidOf } from "../../sdk/port/text.ts";
 
 type Found = Pick<Report, "errors" | "warnings" | "notes" | "pending">;
@@ -41,9 +42,18 @@ async function compared(
   const store = await openStore(database.url, database);
   const awake = setInterval(() => undefined, 1000); // an idle connection keeps no process up
   try {
-    const pending = await payloads(noSchedules ? { find: store.find } : store, known, before);
-    const [gone, broken] = [pending.groups.filter(isGone), pending.groups.filter((group) => !isGone(group))];
-    return { ...nothing, errors: broken.map(breaks), warnings: gone.map(lonely), pending };
+    const pending = await payloads(noSchedules ? { find: store.find, flow: store.flow } : store, known, before);
+    const { groups } = pending;
+    const broken = groups.filter((group) => !isGone(group) && group.parks !== false);
+    const unclear = groups.filter(({ parks }) => parks === false);
+    return {
+      ...{
+        errors: broken.map(breaks),
+        warnings: groups.filter(isGone).map(lonely),
+        notes: [...unclear.map(unsaid), ...rest(pending)],
+      },
+      pending,
+    };
   } finally {
     clearInterval(awake);
     await store.close();
@@ -54,9 +64,26 @@ function isGone({ why }: Group): boolean {
   return why === null;
 }
 
-function breaks({ what, job, why, count, ids }: Group): Complaint {
-  const list = ids.join(", ") + (count > ids.length ? " …" : "");
-  return complaint(`deploying this would break ${many(count, what)} of "${job}": ${why} (${list})`, { job });
+function breaks(group: Group): Complaint {
+  const { what, job, why, count, parks } = group;
+  const does = parks ? "park" : "break";
+  return complaint(`deploying this would ${does} ${many(count, what)} of "${job}": ${why} (${idsOf(group)})`, { job });
+}
+
+function unsaid(group: Group): Complaint {
+  const { what, job, why, count } = group;
+  const said = `whether this code fits the journals of ${many(count, what)} of "${job}" can't be told`;
+  return complaint(`${said}: ${why} (${idsOf(group)})`, { job });
+}
+
+function rest({ journals: { left } }: Pending): readonly Complaint[] {
+  return left > 0
+    ? [complaint(`${many(left, "journal")} of older runs were not replayed: the newest ${mostReplays} of a job are`)]
+    : [];
+}
+
+function idsOf({ ids, count }: Group): string {
+  return ids.join(", ") + (count > ids.length ? " …" : "");
 }
 
 function lonely({ what, job, count }: Group): Complaint {

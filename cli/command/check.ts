@@ -86,8 +86,10 @@ function findingsOf({ errors, warnings, notes }: Report): readonly (Complaint & 
 function text(report: Report, paint: Colors): string {
   const { jobs, pending } = report;
   const found = findingsOf(report);
+  const journals = pending?.journals.checked ? `, ${many(pending.journals.checked, "journal")} replayed` : "";
   const parsedText =
-    pending && `, ${many(pending.checked, "pending run")} and ${many(pending.schedules.checked, "schedule")} parsed`;
+    pending &&
+    `, ${many(pending.checked, "pending run")} and ${many(pending.schedules.checked, "schedule")} parsed${journals}`;
   const levels = found.map(({ level }) => level);
   return [
     ...jobs.map((job) => levelLine("ok", jobText(job), paint)),

@@ -3,15 +3,23 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { check } from "../../cli/command/check.ts";
+import { Journals } from "../../cli/check/journal.ts";
 import type { Report } from "../../cli/check/report.ts";
 import { settings } from "../../cli/config.ts";
 import { output } from "../../cli/view/output.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
+import type { Context } from "../../sdk/define/context.ts";
+import { defineJob } from "../../sdk/job.ts";
 import { encode } from "../../sdk/port/codec.ts";
+import { createRuntime } from "../../runtime/runtime.ts";
 import { aRun, aSchedule, only } from "../kit/build.ts";
 import { freshDatabase, type Database } from "../kit/database.ts";
+import { until } from "../kit/until.ts";
+import { aRecord } from "../sdk/client/recorder.ts";
 import { folder } from "./folder.ts";
 import { flags } from "./given.ts";
 import { writer } from "./writer.ts";
@@ -335,4 +343,76 @@ test("warnings fail with --strict alone", async () => {
 
   expect([plain.code, strict.code, strict.ok]).toEqual([0, 1, false]);
   expect(messages(plain.warnings)).toEqual([`schedule "ended" ticks no more: its endsAt has passed; take it out`]);
+});
+
+test("of each job as many journals are replayed as are asked for, of runs that wait and are not parked", async () => {
+  const { flow } = memory();
+  const journals = new Journals(flow, 2);
+  const code = defineJob({ id: "a", schema: z.unknown(), handler: () => null });
+  const other = defineJob({ id: "b", schema: z.unknown(), handler: () => Promise.reject(new Error("no mailer")) });
+  const waiting = { status: "waiting", reason: "signal" } as const;
+
+  for (let id = 1; id <= 5; id++) await journals.judge(aRecord({ id, job: "a", ...waiting }), code);
+  const verdict = await journals.judge(aRecord({ job: "b", ...waiting }), other);
+  await journals.judge(aRecord({ job: "b", ...waiting, reason: "parked" }), other);
+  await journals.judge(aRecord({ job: "b", status: "pending" }), other);
+
+  expect(verdict).toEqual({ parks: false, why: "no mailer" });
+  expect(journals.counts).toEqual({ checked: 3, broken: 0, left: 3 });
+});
+
+test("journals of runs that wait are replayed against the code, no step is called, and what would be parked is told", async () => {
+  const waits = async (_: unknown, ctx: Context): Promise<void> => {
+    await ctx.step("charge", () => new Date(5));
+    await ctx.sleep("5ms");
+    await ctx.waitFor("paid");
+  };
+  const ids = ["fits", "differs", "differs", "unclear", "exits"];
+  const given = await stored("journals", async (store) => {
+    const jobs = [...new Set(ids)].map((id) => defineJob({ id, schema: z.unknown(), handler: waits }));
+    const runtime = createRuntime({ store, jobs });
+    await runtime.start();
+    await store.add(ids.map((id) => aRun({ job: id })));
+    const waiting = async (): Promise<boolean> =>
+      (await store.find.list({ reason: ["signal"] })).items.length === ids.length;
+    await until(waiting, { what: "all to wait" });
+    await runtime.stop();
+  });
+  const order = (id: string, ...lines: readonly string[]): string =>
+    `export const ${id} = defineJob({ id: "${id}", schema: z.unknown(), handler: async (_, ctx) => { ${lines.join("\n")} } });`;
+  const never = "() => process.exit(4)";
+  const files = {
+    "jobs/a.ts": file(
+      order(
+        "fits",
+        `const at = await ctx.step("charge", ${never});`,
+        `await ctx.sleep("5ms"); at.getTime();`,
+        `await ctx.waitFor("paid");`,
+        `await ctx.step("mail", ${never});`,
+      ),
+      order("differs", `await ctx.step("pay", ${never});`),
+      order("unclear", `await ctx.mailer.send();`, `await ctx.step("charge", ${never});`),
+      order("exits", `process.exit(3);`),
+    ),
+  };
+
+  const { code, errors, notes, pending } = await json(files, given);
+  const { text } = await run(files, given);
+
+  expect(code).toBe(1);
+  expect(messages(errors)).toEqual([
+    expect.stringMatching(
+      /^job "exits" called process\.exit\(3\) at .*a\.ts:\d+:\d+ when it was asked.* replay a journal$/,
+    ),
+    expect.stringMatching(
+      /^deploying this would park 2 waiting runs of "differs": its journal goes on with step "charge" at 1 \(.*check\.test\.ts:\d+\), but the code asks for step "pay" \(jobs\/a\.ts:\d+\) \(run_\w+, run_\w+\)$/,
+    ),
+  ]);
+  expect(messages(notes)).toEqual([
+    expect.stringMatching(
+      /^whether this code fits the journals of 1 waiting run of "unclear" can't be told: .*send.* \(run_\w+\)$/,
+    ),
+  ]);
+  expect(pending).toMatchObject({ checked: 4, broken: 0, journals: { checked: 4, broken: 2 } });
+  expect(text).toContain("4 pending runs and 0 schedules parsed, 4 journals replayed: 2 errors");
 });

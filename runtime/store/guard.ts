@@ -267,9 +267,9 @@ function mailing(store: Bare): Mailbox {
       return flow.send(batch, tx);
     },
     read: (run) => flow.read(run),
-    async mend(run, entries) {
+    async mend(run, entries, last) {
       for (const entry of entries) checkEntry(entry);
-      return flow.mend(run, entries);
+      return flow.mend(run, entries, last);
     },
   };
 }

@@ -58,7 +58,7 @@ async function mendOne(to: Target, id: number, edit: Edit): Promise<Acted> {
     const status = (await to.find.get(id))?.status ?? null;
     return { id, status, done: status ? "refused" : "missing", ...(status === "waiting" && { why: edited }) };
   }
-  const acted = await to.flow.mend(id, edited);
+  const acted = await to.flow.mend(id, edited, entries.at(-1)?.n ?? 0);
   const kept = new Set(childrenOf(edited));
   const gone = childrenOf(entries).filter((child) => !kept.has(child));
   if (acted.done === "done" && gone.length > 0) await to.desk.cancel(gone, "parent");

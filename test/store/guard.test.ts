@@ -209,7 +209,7 @@ test("a journal is not mended with entries that can't be kept", async () => {
   const store = memory();
   const { id } = await suspended(store, await store.nodes.join(aNode(), 30_000));
 
-  await expect(store.flow.mend(id, [{ ...anEntry(1, { key: "" }), atMs: 0, runs: null }])).rejects.toThrow(/key ""/);
+  await expect(store.flow.mend(id, [{ ...anEntry(1, { key: "" }), atMs: 0, runs: null }], 0)).rejects.toThrow(/key ""/);
   expect((await store.find.get(id))!.status).toBe("waiting");
 });
 

@@ -14,9 +14,9 @@ export function flow(state: State): Flow {
     record: step((batch) => batch.map((each) => record(state, each))),
     send: step((batch) => batch.map((mail) => send(state, mail))),
     read: step((run) => [...(state.journals.get(run) ?? [])]),
-    mend: step((run, entries) =>
+    mend: step((run, entries, last) =>
       actOn(state, run, (row) => {
-        if (statusOf(state, row) !== "waiting") return "refused";
+        if (statusOf(state, row) !== "waiting" || lastOf(state, run) !== last) return "refused";
         state.journals.set(
           run,
           entries.map((entry, i) => frozen({ ...entry, n: i + 1 })),
@@ -28,10 +28,15 @@ export function flow(state: State): Flow {
   };
 }
 
+/** The place of a journal's last entry. */
+function lastOf({ journals }: State, run: number): number {
+  return journals.get(run)?.at(-1)?.n ?? 0;
+}
+
 function load(state: State, { after, ...fence }: Parameters<Flow["load"]>[0][number]): Journal | null {
   const row = ours(state, fence);
   if (!row) return null;
-  const last = state.journals.get(row.id)?.at(-1)?.n ?? 0;
+  const last = lastOf(state, row.id);
   const mail = state.mail.get(row.id) ?? [];
   state.mail.delete(row.id);
   const taken = mail.map(({ name, ...what }, i) => ({ n: last + 1 + i, kind: "mail" as const, key: name, ...what }));

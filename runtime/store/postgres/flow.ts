@@ -38,10 +38,11 @@ export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow 
     async read(run) {
       return entry.all(await pool.guest.rows("tasker_journal", text.read, [run]));
     },
-    async mend(run, entries) {
+    async mend(run, entries, last) {
       const values = [
         run,
         JSON.stringify(entries.map((each, i) => ({ ...flat(each), n: i + 1, at: each.atMs, runs: each.runs }))),
+        last,
       ];
       const rows = await pool.guest.rows("tasker_mend", text.mend, values);
       const found = rows.length > 0 ? rows : await pool.guest.rows("tasker_status", status, [numbers([run])]);

@@ -2,7 +2,6 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { defineJob, runs } from "../../../sdk/index.ts";
-import { parseId } from "../../../sdk/port/id.ts";
 import { testRuntime } from "../../../runtime/testing/index.ts";
 
 const fragile = defineJob({
@@ -64,7 +63,7 @@ test("a parked run goes on once its code fits again", async () => {
   await t.advance("2h");
   const parked = await run.get();
   name = "charge";
-  await t.store.flow.mend(parseId(run.id), await t.store.flow.read(parseId(run.id)));
+  await runs.fix(run.id);
   await t.advance("1m");
 
   expect(parked).toMatchObject({ status: "waiting", reason: "parked" });

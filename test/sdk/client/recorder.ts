@@ -68,7 +68,7 @@ export function recorder(answers: Answers = {}): Recorder {
     flow: {
       send: async (batch) => batch.map(() => ({ id: 1, done: "sent" })),
       read: async () => [],
-      mend: (run, entries) => act("mend", run, entries),
+      mend: (run, entries, last) => act("mend", run, entries, last),
     },
     open: async () => {
       target.opened++;

@@ -128,8 +128,9 @@ const reading = pick.map((n) =>
 
 const mending = pick.map((n) =>
   onLike("mend", n, waits, async (side, { lease: { id } }) => {
-    const entries = (await side.store.flow.read(id)).filter(({ kind }) => kind !== "mail");
-    return (await side.store.flow.mend(id, entries.slice(0, 1))).done;
+    const all = await side.store.flow.read(id);
+    const entries = all.filter(({ kind }) => kind !== "mail");
+    return (await side.store.flow.mend(id, entries.slice(0, 1), all.at(-1)?.n ?? 0)).done;
   }),
 );
 

@@ -417,9 +417,11 @@ function mending(setup: () => Promise<Setup>): void {
     await store.runs.settle([settled(taken, waiting({ reason: "parked", error: anError() }))]);
     const [first, , third] = await store.flow.read(taken.id);
 
-    const act = await store.flow.mend(taken.id, [{ ...third!, key: "renamed" }, first!]);
+    const older = await store.flow.mend(taken.id, [first!], 2);
+    const act = await store.flow.mend(taken.id, [{ ...third!, key: "renamed" }, first!], 3);
     const again = only(await lease(store, node));
 
+    expect(older).toEqual({ id: taken.id, done: "refused", status: "waiting" }); // it was made before the third entry
     expect(act).toEqual({ id: taken.id, done: "done", status: "pending" });
     expect((await journalOf(store, again))!.entries).toEqual([
       { ...third, n: 1, key: "renamed" },
@@ -437,9 +439,9 @@ function mending(setup: () => Promise<Setup>): void {
     await recordOf(store, taken, [anEntry(1)]);
 
     const acts = [];
-    for (const id of [woken.id, pending, taken.id, missing]) acts.push(await store.flow.mend(id, []));
+    for (const id of [woken.id, pending, taken.id, missing]) acts.push(await store.flow.mend(id, [], 0));
     await store.runs.settle([settled(taken, completed, { flow: true })]);
-    acts.push(await store.flow.mend(taken.id, []));
+    acts.push(await store.flow.mend(taken.id, [], 0));
 
     expect(acts.map(({ done, status }) => [done, status])).toEqual([
       ["refused", "pending"],

@@ -227,11 +227,12 @@ export function flow(part: Part) {
     select ${entry.select(columns)} from (select steps from ${s}.history where id = $1 limit 1) h cross join lateral ${unfolded("h.steps")}
     order by 1`,
 
-    /** Replaces the journal of a run that waits, and wakes it. $1 id · $2 entries, JSON */
+    /** Replaces the journal of a run that waits, and wakes it. $1 id · $2 entries, JSON · $3 the last place, by which it is refused if it has gone on */
     mend: `
   with changed as (
     update ${s}.runs r set waits = null, due_at = ${thisMs}, ready_at = ${thisMs}
-    where r.id = $1 and ${waiting(part, "r")} returning r.id, r.lane),
+    where r.id = $1 and ${waiting(part, "r")} and $3 = (select coalesce(max(x.n), 0) from ${s}.steps x where x.run = $1)
+    returning r.id, r.lane),
   old as (delete from ${s}.steps x using changed c where x.run = any(array[c.id]) returning 1),
   new as (
     insert into ${s}.steps (run, n, at, kind, key, value, meta, data, runs)

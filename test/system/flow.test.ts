@@ -57,3 +57,28 @@ test(
     expect(ends.size).toBe(20_000);
   },
 );
+
+test(
+  "10,000 waits are answered by 10,000 signals at once: none is lost, none taken twice",
+  { timeout: 180_000 },
+  async () => {
+    await start();
+    await start();
+    const ids = await addMany(store, 10_000, { job: "asking", input: wire(null) });
+    const waiting = async (): Promise<boolean> =>
+      (await store.find.list({ status: ["pending", "leased", "running"] }, { limit: 1 })).items.length === 0;
+    await until(waiting, { what: "all wait", timeoutMs: 90_000 });
+
+    for (let from = 0; from < ids.length; from += 1000)
+      await Promise.all(
+        ids
+          .slice(from, from + 1000)
+          .map((id) => store.flow.send([{ to: id, name: "go", value: wire(id), data: null }])),
+      );
+    await allEnded(store, 90_000);
+
+    const runs = await everything(store);
+    expect(runs).toHaveLength(10_000);
+    expect(runs.filter(({ id, status, result }) => status !== "completed" || decode(result!) !== id)).toEqual([]);
+  },
+);

@@ -416,8 +416,7 @@ export interface Mailbox {
   send(batch: readonly Mail[], tx?: Tx): Promise<readonly Sent[]>;
   /** The journal of a run, live or ended; empty if it has none. */
   read(run: number): Promise<readonly Entry[]>;
-  /** Replaces the journal of a run that waits, and wakes it: entries get numbers from 1 on. Refused for a run that does not wait, and for one whose
-   *  last entry is not the one of place `last` (0: none): it has gone on meanwhile. */
+  /** Replaces the journal of a run that waits, and wakes it. `last`: the place of its last entry, 0 for none; refused if it has gone on since. */
   mend(run: number, entries: readonly Entry[], last: number): Promise<Act>;
 }
 

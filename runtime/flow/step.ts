@@ -66,6 +66,10 @@ export class Step implements StepContext {
     return value === undefined ? null : encode(value, `step "${this.#call.key}"`);
   }
 
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** The try is over. False if it was before. */
   end(): boolean {
     if (this.#over) return false;

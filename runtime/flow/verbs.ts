@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { types } from "node:util";
 import type {
   Workflow as Verbs,
   LimitedWait,
@@ -8,14 +9,14 @@ import type {
   TxSource,
   WaitOptions,
 } from "../../sdk/define/flow.ts";
-import type { EventSpec } from "../../sdk/define/event.ts";
+import { eventId, type EventSpec } from "../../sdk/define/event.ts";
 import { policy } from "../../sdk/define/retry.ts";
-import { check, isSchema } from "../../sdk/define/schema.ts";
-import { toMs, type DurationText } from "../../sdk/port/duration.ts";
+import { check, checkSchema } from "../../sdk/define/schema.ts";
+import type { DurationText } from "../../sdk/port/duration.ts";
 import { InvalidInput, InvalidPayload } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { formatToken, tokenName } from "../../sdk/port/id.ts";
-import { checkName, checkSpan } from "../../sdk/port/option.ts";
+import { checkDuration, checkKeys, checkName, checkSpan, isRecord, wrong } from "../../sdk/port/option.ts";
 import type { Leased } from "../core/lease.ts";
 import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
@@ -28,6 +29,12 @@ import type { Workflow } from "./workflow.ts";
 /** What a handler calls, and what `triggerAndWait` does in it. */
 export interface Durable extends Verbs, Parent {}
 
+const stepKeys: ReadonlySet<string> = new Set<keyof StepOptions>(["retry", "timeout"]);
+const txKeys: ReadonlySet<string> = new Set(["name", "retry"]);
+const waitKeys: ReadonlySet<string> = new Set<keyof LimitedWait<unknown>>(["timeout", "match", "schema"]);
+const tokenKeys: ReadonlySet<string> = new Set(["schema"]);
+const limitKeys: ReadonlySet<string> = new Set(["timeout"]);
+
 /** What a handler calls: each verb makes a call of the workflow, and answers a promise of its answer. */
 export function verbsOf(leased: Leased, flow: Workflow): Durable {
   const step = <T>(
@@ -35,34 +42,44 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     fn: (step: StepContext) => T | PromiseLike<T>,
     options: StepOptions = {},
   ): Promise<T> => {
+    const key = checkName("step", name);
     if (typeof fn !== "function")
-      throw new InvalidInput(`step "${name}" has no function; write ctx.step("name", async () => …)`);
+      throw new InvalidInput(`step "${key}" has no function; write ctx.step("name", async () => …)`);
+    checkKeys(`step "${key}"`, options, stepKeys);
     const retry = options.retry === undefined ? leased.begun!.retry : policy(options.retry);
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, step, "step", checkName("step", name), { fn, within: null, retry, timeoutMs, tries: 0 });
+    return ask(flow, step, "step", key, { fn, within: null, retry, timeoutMs, tries: 0 });
   };
   const sleep: Verbs["sleep"] = (...args: readonly [DurationText] | readonly [string, DurationText]) => {
     const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
-    const delayMs = toMs(delay);
+    const delayMs = checkDuration("sleep", delay);
     return ask(flow, sleep, "sleep", checkName("sleep", name), { until: (nowMs) => nowMs + delayMs });
   };
   const sleepUntil: Verbs["sleepUntil"] = (...args: readonly [Date] | readonly [string, Date]) => {
     const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
-    if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
+    if (!types.isDate(instant) || Number.isNaN(instant.getTime()))
       throw new InvalidInput("ctx.sleepUntil takes a valid Date");
     return ask(flow, sleepUntil, "sleep", checkName("sleep", name), { until: () => instant.getTime() });
   };
   const wait = (event: EventSpec | string, options: Partial<LimitedWait<unknown>> = {}): Promise<unknown> => {
-    const name = typeof event === "string" ? event : event.id;
+    const name = checkName("event", eventId(event));
+    checkKeys(`wait "${name}"`, options, waitKeys);
+    if (options.match !== undefined && typeof options.match !== "function")
+      throw wrong("match", options.match, "is not a function; write match: (payload) => …");
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, wait, "wait", checkName("event", name), { name, timeoutMs, accept: accepting(event, options) });
+    return ask(flow, wait, "wait", name, { name, timeoutMs, accept: accepting(event, options) });
   };
   return {
     ...{ step, sleep, sleepUntil, waitFor: wait, tx: txOf(leased, flow) },
-    token: async ({ schema } = {}) => {
+    token: async (options = {}) => {
+      checkKeys("ctx.token", options, tokenKeys);
+      const { schema } = options;
+      if (schema !== undefined) checkSchema("token", schema);
       const secret = await step("token", () => randomBytes(16).toString("base64url"));
-      const once = (limit?: object): Promise<unknown> =>
-        wait(tokenName(secret), { ...(schema && { schema }), ...limit });
+      const once = (limit = {}): Promise<unknown> => {
+        checkKeys("a token's wait", limit, limitKeys);
+        return wait(tokenName(secret), { schema, ...limit });
+      };
       return { id: formatToken(leased.lease.id, secret), wait: once } as Token<never>;
     },
     adopt: (name, runs, failure) =>
@@ -78,13 +95,17 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
 }
 
 function txOf(leased: Leased, flow: Workflow): Verbs["tx"] {
-  const tx: Verbs["tx"] = (db, fn, { name = "tx", retry } = {}) =>
-    ask(flow, tx, "step", checkName("step", name), {
+  const tx: Verbs["tx"] = (db, fn, options = {}) => {
+    checkKeys("ctx.tx", options, txKeys);
+    const { name = "tx", retry } = options;
+    if (typeof fn !== "function") throw new InvalidInput("ctx.tx has no function; write ctx.tx(pool, async (tx) => …)");
+    return ask(flow, tx, "step", checkName("step", name), {
       fn: (context, client) => fn(client as never, context),
       within: withinOf(db as TxSource<Tx>),
       retry: retry === undefined ? leased.begun!.retry : policy(retry),
       ...{ timeoutMs: null, tries: 0 },
     });
+  };
   return tx;
 }
 
@@ -103,8 +124,8 @@ function endsOf(
  *  @throws {InvalidInput} if that gives none */
 function withinOf(db: TxSource<Tx>): Within {
   if (typeof db === "function") return db;
-  if (typeof db === "object" && db !== null && "transaction" in db) return (work) => db.transaction().execute(work);
-  if (typeof db === "object" && db !== null && "connect" in db) return (work) => onClient(db, work);
+  if (isRecord(db) && "transaction" in db) return (work) => db.transaction().execute(work);
+  if (isRecord(db) && "connect" in db) return (work) => onClient(db, work);
   throw new InvalidInput(
     "ctx.tx takes a pool of pg, a Kysely, or a function that runs work in a transaction, such as (work) => db.transaction(work)",
   );
@@ -160,21 +181,20 @@ export function ask<T, K extends Call["kind"]>(
 
 function accepting(event: EventSpec | string, { match, schema: own }: WaitOptions<unknown>) {
   const schema = typeof event === "string" ? own : event.schema;
-  const name = typeof event === "string" ? event : event.id;
-  if (schema !== undefined && !isSchema(schema))
-    throw new InvalidInput(`event "${name}": schema is not a Standard Schema`);
+  const name = eventId(event);
+  if (schema !== undefined) checkSchema(`event "${name}"`, schema);
   return (mail: Entry): { readonly value: unknown } | null => {
     const value = valueOf(mail);
     const checked = schema ? check(schema, value) : { value };
     if (!(checked instanceof Promise)) {
-      if (checked.issues) throw new InvalidPayload(name, checked.issues);
+      if (checked.issues) throw new InvalidPayload(name, checked.issues, "event");
       return !match || match(checked.value) ? { value: checked.value } : null;
     }
     if (match)
       throw new InvalidInput(`event "${name}" has an asynchronous schema, so it can't be matched; leave out match`);
     return {
       value: checked.then((late) => {
-        if (late.issues) throw new InvalidPayload(name, late.issues);
+        if (late.issues) throw new InvalidPayload(name, late.issues, "event");
         return late.value;
       }),
     };

@@ -1,8 +1,9 @@
-import { Diverged, LeaseLost, NotStorable, NotSupported, Stopping } from "../../sdk/port/error.ts";
+import { Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { nextDelayMs } from "../../sdk/define/retry.ts";
+import { codeOf } from "../../sdk/define/signal.ts";
 import type { Alarm } from "../core/clock.ts";
 import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
@@ -35,6 +36,8 @@ const shortMs = 1000;
 const patienceMs = 1000;
 /** Runs that one recording may add. */
 const mostRuns = 1000;
+/** Codes of errors that a further try of a step would end with, too. */
+const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED"]);
 
 /** One attempt at a workflow: plays its journal to the handler, runs its steps, and suspends it when all that is left is to wait. */
 export class Workflow {
@@ -258,7 +261,7 @@ export class Workflow {
   /** Runs a step in a transaction of its author, with its entry as the last that is written in it. */
   async #commit(call: StepCall, step: Step, ended: (write: (notes: Notes) => Draft) => void): Promise<void> {
     const { core } = this.#tools;
-    let written: { readonly entry: NewEntry; readonly recorded: Recorded } | null = null;
+    let written = null as { readonly entry: NewEntry; readonly recorded: Recorded } | null;
     let isOurs = false;
     try {
       await step.within(async (value, tx) => {
@@ -266,6 +269,11 @@ export class Workflow {
           this.#inside.push(resolve);
           this.#wake();
         });
+        if (step.over) {
+          this.#io = "idle";
+          this.#wake();
+          throw new InvalidInput("ctx.tx: the transaction is over; wait for the work that it is given");
+        }
         isOurs = true;
         const entry: NewEntry = {
           n: this.#last + 1,
@@ -279,12 +287,14 @@ export class Workflow {
         if (recorded instanceof Error) throw recorded;
         written = { entry, recorded };
       });
+      if (!written)
+        throw new InvalidInput("ctx.tx: the function did not run the work that it was given, or hid that it failed");
     } catch (error) {
       // It may have been committed, if the connection was lost: the journal says so.
       if (isOurs) this.#io = "stale";
       return ended((notes) => this.#failed(call, error, notes));
     }
-    const { entry, recorded } = written!;
+    const { entry, recorded } = written;
     this.#io = "idle";
     this.#last = entry.n;
     step.end();
@@ -296,7 +306,7 @@ export class Workflow {
   /** What is written of a try that failed: the next one's instant, or that it was the last. */
   #failed(call: StepCall, error: unknown, notes: Notes): Draft {
     const tries = ++call.tries;
-    const isFinal = error instanceof NotStorable || error instanceof NotSupported;
+    const isFinal = finalCodes.has(codeOf(error));
     const delayMs = isFinal ? null : nextDelayMs(call.retry, tries, error);
     const said: Notes = { ...notes, tries, error: errorNote(error) };
     if (delayMs === null) return { kind: "failed", ...entryOf(call, said), value: errorValue(error) };

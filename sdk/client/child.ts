@@ -1,7 +1,7 @@
 /** Runs that a workflow makes, and waits for without a slot. */
 import { RunFailed, InvalidInput } from "../port/error.ts";
 import { formatId } from "../port/id.ts";
-import { isList } from "../port/option.ts";
+import { checkKeys, checkOneOf, isList } from "../port/option.ts";
 import { revive } from "../port/text.ts";
 import type { NewRun } from "../port/target.ts";
 import type { JobSpec } from "../define/spec.ts";
@@ -22,14 +22,12 @@ export async function triggerAndWait<Result>(job: JobSpec, payload: unknown, opt
 export async function batchTriggerAndWait<Result>(
   job: JobSpec,
   items: readonly BatchItem<unknown>[],
-  { failure = "collect" }: { readonly failure?: Failure | undefined } = {},
+  options: { readonly failure?: Failure | undefined } = {},
 ): Promise<readonly ChildResult<Result>[]> {
   const parent = parentOf(job);
   if (!isList(items)) throw new InvalidInput("a batch is not a list; write [{ payload, options }]", { path: "items" });
-  if (failure !== "collect" && failure !== "throw" && failure !== "cancel")
-    throw new InvalidInput(`failure "${String(failure)}" is none of "collect", "throw" and "cancel"`, {
-      path: "failure",
-    });
+  checkKeys("batchTriggerAndWait", options, new Set(["failure"]));
+  const failure = checkOneOf("failure", options.failure ?? "collect", ["collect", "throw", "cancel"]);
   if (items.length === 0) return [];
   const runs = await settled(items.map((item) => prepared(job, item)));
   return (await adopt(parent, job, runs, failure)).map((end) => childResult<Result>(end));

@@ -4,10 +4,10 @@ import { InvalidInput, InvalidPayload, RunNotFound, WrongState } from "../port/e
 import type { Mail } from "../port/flow.ts";
 import { formatId, parseId, parseToken } from "../port/id.ts";
 import { toData } from "../port/note.ts";
-import { checkName, checkText } from "../port/option.ts";
+import { checkKeys, checkName, checkText, isRecord, wrong } from "../port/option.ts";
 import type { Tx } from "../port/target.ts";
-import type { EventSpec } from "../define/event.ts";
-import { check } from "../define/schema.ts";
+import { eventId, type EventSpec } from "../define/event.ts";
+import { check, checkSchema } from "../define/schema.ts";
 import { target, type Open } from "./config.ts";
 import type { AnyJob, InputOf, ResultOf } from "./job.ts";
 import type { RunHandle } from "./handle.ts";
@@ -39,8 +39,10 @@ export async function signal<const E extends EventSpec | string>(
 
 /** `signal`, bound to a given target. */
 export function signalOf(open: Open): typeof signal {
-  return async (run, event, payload, { tx, by } = {}) => {
-    const name = checkName("event", typeof event === "string" ? event : event.id);
+  return async (run, event, payload, options = {}) => {
+    checkKeys("signal", options, optionKeys);
+    const { tx, by } = options;
+    const name = eventId(event);
     if (typeof event !== "string") await checkEvent(event, payload);
     await send(open, { to: addressOf(run), name, value: encode(payload, "payload"), data: dataOf(by) }, tx);
   };
@@ -55,7 +57,9 @@ export async function complete(token: string, payload?: unknown, options?: Signa
 
 /** `complete`, bound to a given target. */
 export function completeOf(open: Open): typeof complete {
-  return async (token, payload, { tx, by } = {}) => {
+  return async (token, payload, options = {}) => {
+    checkKeys("complete", options, optionKeys);
+    const { tx, by } = options;
     const { run, name } = parseToken(token);
     await send(open, { to: run, name, value: encode(payload, "payload"), data: dataOf(by) }, tx);
   };
@@ -70,12 +74,18 @@ export async function signalWithTrigger<J extends AnyJob, const E extends EventS
   event: E,
   sent: SignalOf<E>,
 ): Promise<RunHandle<ResultOf<J>>> {
+  if (!isRecord(job)) throw wrong("job", job, "is not a job; give what defineJob made");
+  if (!isRecord(options)) throw wrong("options", options, "are not { idempotencyKey: … }");
+  eventId(event);
   const handle = await triggerJob<ResultOf<J>>(job, payload, options);
   await signal(handle, event, sent, options.tx && { tx: options.tx });
   return handle;
 }
 
+const optionKeys: ReadonlySet<string> = new Set<keyof SignalOptions>(["tx", "by"]);
+
 async function checkEvent(event: EventSpec, payload: unknown): Promise<void> {
+  checkSchema(`event "${event.id}"`, event.schema);
   const { issues } = await check(event.schema, payload);
   if (issues) throw new InvalidPayload(event.id, issues, "event");
 }
@@ -86,9 +96,8 @@ function dataOf(by: string | undefined): string | null {
 
 function addressOf(run: RunRef | Pick<RunHandle, "id">): Mail["to"] {
   if (typeof run === "string") return parseId(run);
-  if (typeof run !== "object" || run === null)
-    throw new InvalidInput("a signal goes to a run: pass its id, its handle, or { job, key }");
-  return "id" in run ? parseId(run.id) : { job: run.job, key: run.key };
+  if (!isRecord(run)) throw new InvalidInput("a signal goes to a run: pass its id, its handle, or { job, key }");
+  return "id" in run ? parseId(run.id) : { job: checkName("job", run.job), key: checkText("key", run.key, 1024) };
 }
 
 async function send(open: Open, mail: Mail, tx: Tx | undefined): Promise<void> {

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidInput } from "../port/error.ts";
-import { checkKeys, checkName } from "../port/option.ts";
-import { isSchema } from "./schema.ts";
+import { checkKeys, checkName, isRecord, wrong } from "../port/option.ts";
+import { checkSchema } from "./schema.ts";
 
 /** Something that can be sent to a workflow. `Output` is what its schema makes of a payload of type `Input`. */
 export interface EventSpec<Id extends string = string, Output = unknown, Input = unknown> {
@@ -24,13 +24,18 @@ export function defineEvent<const Id extends string, Schema extends StandardSche
     throw new InvalidInput("defineEvent takes one object: { id, schema }");
   checkKeys("defineEvent", options, keys);
   const id = checkName("id", options.id) as Id;
-  if (!isSchema(options.schema))
-    throw new InvalidInput(`event "${id}": schema is not a Standard Schema; write schema: z.object({ … })`, {
-      path: "schema",
-    });
+  checkSchema(`event "${id}"`, options.schema);
   return {
     kind: "event",
     id,
     schema: options.schema,
   };
+}
+
+/** The name that an event is sent under.
+ *  @throws {InvalidInput} for what is neither a name nor an event */
+export function eventId(event: EventSpec | string): string {
+  if (typeof event === "string") return checkName("event", event);
+  if (!isRecord(event)) throw wrong("event", event, "is neither a name nor what defineEvent made");
+  return checkName("event", event.id);
 }

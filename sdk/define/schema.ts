@@ -1,6 +1,7 @@
 /** Schemas of any library that speaks Standard Schema: checking, and what JSON Schema can tell of them. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { Issue } from "../port/error.ts";
+import { isRecord } from "../port/option.ts";
+import { InvalidInput, type Issue } from "../port/error.ts";
 import type { JsonSchema } from "./lift.ts";
 
 /** The schema's output, or what is wrong; never both. */
@@ -56,11 +57,17 @@ function dotted(path: NonNullable<StandardSchemaV1.Issue["path"]>): string {
   return path.map((part) => String(typeof part === "object" ? part.key : part)).join(".");
 }
 
+/** @throws {InvalidInput} unless it is a schema */
+export function checkSchema(of: string, schema: unknown): void {
+  if (isSchema(schema)) return;
+  throw new InvalidInput(`${of}: schema is not a Standard Schema; write schema: z.object({ … })`, { path: "schema" });
+}
+
 /** Whether a value can be used as a schema. */
 export function isSchema(value: unknown): value is StandardSchemaV1 {
-  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false; // arktype's are functions
-  const props = (value as { readonly "~standard"?: { readonly validate?: unknown } })["~standard"];
-  return typeof props === "object" && typeof props.validate === "function";
+  if (!isRecord(value) && typeof value !== "function") return false; // arktype's are functions
+  const props = (value as { readonly "~standard"?: { readonly validate?: unknown } | null })["~standard"];
+  return typeof props === "object" && props !== null && typeof props.validate === "function";
 }
 
 /** What a schema of zod 4.2 or later has to say of one of its nodes. */

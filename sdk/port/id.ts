@@ -1,4 +1,5 @@
 import { InvalidInput, invalid } from "./error.ts";
+import { shown } from "./option.ts";
 import type { ScheduleName } from "./target.ts";
 import { isClean } from "./text.ts";
 
@@ -10,9 +11,9 @@ export function formatId(id: number): string {
 /** The number behind `run_…`.
  *  @throws {InvalidInput} if the text is not a run id. */
 export function parseId(text: string): number {
-  const id = /^run_[0-9a-z]{1,11}$/.test(text) ? Number.parseInt(text.slice(4), 36) : Number.NaN;
-  if (!Number.isSafeInteger(id))
-    throw new InvalidInput(`"${text.slice(0, 80)}" is not a run id; ids look like "run_2n9c"`);
+  const isText = typeof text === "string" && /^run_[0-9a-z]{1,11}$/.test(text);
+  const id = isText ? Number.parseInt(text.slice(4), 36) : Number.NaN;
+  if (!Number.isSafeInteger(id)) throw new InvalidInput(`"${shown(text)}" is not a run id; ids look like "run_2n9c"`);
   return id;
 }
 
@@ -45,9 +46,8 @@ export function formatToken(run: number, secret: string): string {
 /** The run of a token, and the name under which its answer is sent.
  *  @throws {InvalidInput} if the text is not a token */
 export function parseToken(text: string): { readonly run: number; readonly name: string } {
-  const found = /^tok_([0-9a-z]{1,11})\.([A-Za-z0-9_-]{22})$/.exec(text);
-  if (!found)
-    throw new InvalidInput(`"${String(text).slice(0, 80)}" is not a token; pass the id of what ctx.token() made`);
+  const found = typeof text === "string" ? /^tok_([0-9a-z]{1,11})\.([A-Za-z0-9_-]{22})$/.exec(text) : null;
+  if (!found) throw new InvalidInput(`"${shown(text)}" is not a token; pass the id of what ctx.token() made`);
   return { run: parseId(`run_${found[1]}`), name: tokenName(found[2]!) };
 }
 

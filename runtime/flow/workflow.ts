@@ -63,7 +63,10 @@ export class Workflow {
     this.#leased = leased;
     this.#tools = tools;
     this.#io = leased.lease.token > 1 ? "new" : "idle"; // a first lease has no journal
-    this.#alarm = tools.core.clock.alarm(() => this.#wake());
+    this.#alarm = tools.core.clock.alarm(() => {
+      if (this.#io === "idle" && this.#listens) this.#io = "stale";
+      this.#wake();
+    });
   }
 
   /** The handler asks; the answer comes in a later turn. Of a workflow that is over, it never comes. */
@@ -144,6 +147,11 @@ export class Workflow {
     }
   }
 
+  /** Whether it waits for what is sent to it: while it is in the process, it has to look. */
+  get #listens(): boolean {
+    return this.script.waiting.some(({ kind }) => kind === "wait" || kind === "child");
+  }
+
   /** Nothing new is to be done. A long wait ends the attempt, unless a step runs. */
   #rest(): void {
     const { core, suspend } = this.#tools;
@@ -153,8 +161,12 @@ export class Workflow {
     const isOpening = this.#outbox.every(({ draft: { kind } }) => kind === "sleep" || kind === "wait");
     if (this.#outbox.length > 0 && (isShort || !isOpening || this.#running > 0)) return void this.#flush();
     if (waiting.length === 0) return; // the handler waits for something else
-    if (isShort) this.#alarm.set(core.storeClock.tickAt(untilMs));
-    if (isShort || this.#running > 0) return;
+    if (isShort || this.#running > 0) {
+      const lookMs = this.#listens ? core.storeClock.now() + shortMs : Infinity;
+      const nextMs = Math.min(untilMs, lookMs);
+      if (Number.isFinite(nextMs)) this.#alarm.set(core.storeClock.tickAt(nextMs));
+      return;
+    }
     this.#end();
     const has = (kind: Call["kind"]): boolean => waiting.some((call) => call.kind === kind);
     suspend(
@@ -316,7 +328,7 @@ export class Workflow {
 
   async #load(): Promise<void> {
     this.#io = "busy";
-    const journal = await this.#tools.writer.load(this.#leased, this.#last);
+    const journal = await this.#tools.writer.load(this.#leased, this.#last, this.script.floorMs);
     if (!this.#landed(journal)) return;
     this.#inbox = journal.inbox;
     this.#last = journal.entries.at(-1)?.n ?? this.#last;
@@ -336,8 +348,7 @@ export class Workflow {
     if (recorded instanceof Error && sent[0]!.adds) return this.#refused(calls[0]!, recorded);
     if (!this.#landed(recorded)) return;
     this.script.feed(recorded.entries.map((entry, i) => ({ ...sent[i]!, ...entry })));
-    if (recorded.inbox > this.#inbox && this.script.waiting.some(({ kind }) => kind === "wait" || kind === "child"))
-      this.#io = "stale";
+    if (recorded.inbox > this.#inbox && this.#listens) this.#io = "stale";
     this.#wake();
   }
 

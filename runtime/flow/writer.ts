@@ -7,8 +7,9 @@ interface Asking<T> {
   readonly leased: Leased;
   readonly done: (answer: T | Error | null) => void;
 }
-interface Loading extends Asking<Journal> {
+interface Reading extends Asking<Journal> {
   readonly after: number;
+  readonly floorMs: number;
 }
 interface Writing extends Asking<Recorded> {
   readonly entries: readonly NewEntry[];
@@ -18,7 +19,7 @@ interface Writing extends Asking<Recorded> {
 /** Reads and writes the journals of all runs here, in shared calls. While the store is away, all wait; a lost lease answers null. */
 export class Writer {
   readonly #core: Core;
-  readonly #loads: Batcher<Loading>;
+  readonly #loads: Batcher<Reading>;
   readonly #records: Batcher<Writing>;
 
   constructor(core: Core) {
@@ -27,8 +28,8 @@ export class Writer {
     this.#loads = new Batcher({
       ...{ clock, health, what: "Reading journals" },
       send: (batch) =>
-        this.#answer<Journal, Loading>(batch, (of) =>
-          store.flow.load(of.map((one) => ({ ...fence(one.leased), after: one.after }))),
+        this.#answer<Journal, Reading>(batch, (of) =>
+          store.flow.load(of.map((one) => ({ ...fence(one.leased), after: one.after, floorMs: one.floorMs }))),
         ),
       refused: ({ done }, error) => done(error as Error),
     });
@@ -42,8 +43,8 @@ export class Writer {
     });
   }
 
-  load(leased: Leased, after: number): Promise<Journal | Error | null> {
-    return new Promise((done) => this.#loads.add({ leased, after, done }));
+  load(leased: Leased, after: number, floorMs: number): Promise<Journal | Error | null> {
+    return new Promise((done) => this.#loads.add({ leased, after, floorMs, done }));
   }
 
   record(leased: Leased, entries: readonly NewEntry[], floorMs: number): Promise<Recorded | Error | null> {

@@ -199,6 +199,11 @@ export interface Note extends Fence {
 }
 export type Line = Omit<LogRecord, "run">;
 
+/** A journal to be read past place `after`. What is taken in is dated as it was sent, but `floorMs` at the earliest. */
+export interface Loading extends Fence {
+  readonly after: number;
+  readonly floorMs?: number | undefined;
+}
 /** A journal as it is read: entries, and how much was ever sent to the run. */
 export interface Journal {
   readonly entries: readonly Entry[];
@@ -223,8 +228,9 @@ export interface Recorded {
 
 /** Workflows. Every method is one atomic step a run; a lease that was lost answers null, and nothing of it is written. */
 export interface Flow extends Mailbox {
-  /** The journals of leased runs past place `after`. What was sent to them is taken in first: it gets entries, in the order in which it was sent. */
-  load(batch: readonly (Fence & { readonly after: number })[]): Promise<readonly (Journal | null)[]>;
+  /** The journals of leased runs past place `after`. What was sent to them is taken in first: it gets entries, in the order in which it was sent,
+   *  and the dates at which it was, but none before that of the entry before it. */
+  load(batch: readonly Loading[]): Promise<readonly (Journal | null)[]>;
   /** Writes entries, and adds their runs. May be repeated: what is there already stays, and is answered. An error: a run of it can't be added,
    *  and nothing of this recording is written. With `tx`, of one run: entries exist once that commits. */
   record(batch: readonly Recording[], tx?: Tx): Promise<readonly (Recorded | Error | null)[]>;

@@ -1,6 +1,6 @@
 import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
 import type { Added, NewRun } from "../../../sdk/port/target.ts";
-import type { Flow, Journal, Recorded, Recording, NewEntry } from "../port.ts";
+import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../port.ts";
 import { addOne, holderOf } from "./add.ts";
 import { actOn } from "./desk.ts";
 import type { Row } from "./row.ts";
@@ -33,14 +33,14 @@ function lastOf({ journals }: State, run: number): number {
   return journals.get(run)?.at(-1)?.n ?? 0;
 }
 
-function load(state: State, { after, ...fence }: Parameters<Flow["load"]>[0][number]): Journal | null {
+function load(state: State, { after, floorMs = 0, ...fence }: Loading): Journal | null {
   const row = ours(state, fence);
   if (!row) return null;
   const last = lastOf(state, row.id);
   const mail = state.mail.get(row.id) ?? [];
   state.mail.delete(row.id);
-  const taken = mail.map(({ name, ...what }, i) => ({ n: last + 1 + i, kind: "mail" as const, key: name, ...what }));
-  write(state, row, taken);
+  for (const [i, { name, atMs, ...what }] of mail.entries())
+    write(state, row, [{ n: last + 1 + i, kind: "mail", key: name, ...what }], Math.max(atMs, floorMs), atMs);
   const entries = state.journals.get(row.id)?.filter(({ n }) => n > after) ?? [];
   return { entries, inbox: row.inbox };
 }
@@ -53,7 +53,13 @@ function record(state: State, { entries, floorMs, ...fence }: Recording): Record
 }
 
 /** Writes entries into the journal of a run; those that are there already stay. Answers them as they are there. */
-export function write(state: State, row: Row, entries: readonly NewEntry[], floorMs = 0): readonly Entry[] {
+export function write(
+  state: State,
+  row: Row,
+  entries: readonly NewEntry[],
+  floorMs = 0,
+  nowMs = state.now(),
+): readonly Entry[] {
   if (entries.length === 0) return [];
   const journal = state.journals.get(row.id) ?? [];
   state.journals.set(row.id, journal);
@@ -61,7 +67,7 @@ export function write(state: State, row: Row, entries: readonly NewEntry[], floo
     const at = journal.findLastIndex(({ n }) => n <= entry.n);
     const known = journal[at];
     if (known?.n === entry.n) return known;
-    const atMs = Math.max(state.now(), floorMs, journal.at(-1)?.atMs ?? 0);
+    const atMs = Math.max(nowMs, floorMs, journal.at(-1)?.atMs ?? 0);
     const runs = adds ? addChildren(state, { run: row.id, key: entry.key }, adds) : null;
     const written = frozen({ ...entry, atMs, runs });
     journal.splice(at + 1, 0, written);

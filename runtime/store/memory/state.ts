@@ -42,7 +42,7 @@ export function makeState(clock: () => number, nowMs = 0) {
     /** Run → its journal, in order. */
     journals: new Map<number, Entry[]>(),
     /** Run → what it has not taken in, in order. */
-    mail: new Map<number, Omit<Mail, "to">[]>(),
+    mail: new Map<number, (Omit<Mail, "to"> & { readonly atMs: number })[]>(),
     tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
     nodes: new Map<number, NodeRow>(),
     /** All nodes that ever joined. */
@@ -279,7 +279,7 @@ function tellParent(state: State, { id }: Row, parent: NonNullable<Row["parent"]
 export function post(state: State, row: Row, mail: Omit<Mail, "to">, isUrgent: boolean): void {
   const inbox = row.inbox + 1;
   state.mail.set(row.id, state.mail.get(row.id) ?? []);
-  state.mail.get(row.id)!.push(frozen(mail));
+  state.mail.get(row.id)!.push(frozen({ ...mail, atMs: state.now() }));
   patch(state, row, { inbox, urgent: isUrgent ? inbox : row.urgent });
   wake(state, row);
 }

@@ -1,6 +1,6 @@
 import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
 import type { Tx } from "../../../sdk/port/target.ts";
-import type { Fence, Flow, Journal, Recorded, Recording, NewEntry } from "../port.ts";
+import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../port.ts";
 import { numberAll } from "./add.ts";
 import { batch } from "./batch.ts";
 import type { Numbered } from "./column.ts";
@@ -20,7 +20,7 @@ export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow 
   const { status } = desk(sql);
   const weighed = { bytes: 4 * 1024 * 1024, weigh: weightOf };
   const by = { pool, sql, text, lanes, ids };
-  const load = batch((items: readonly (Fence & { readonly after: number })[]) => loadAll(pool, text, items), {
+  const load = batch((items: readonly Loading[]) => loadAll(pool, text, items), {
     size: 100,
   });
   const record = batch((items: readonly Recording[]) => recordPlain(pool.rows, text, items), { size: 500, ...weighed });
@@ -69,15 +69,12 @@ function weightOf({ entries }: Recording): number {
   return entries.reduce((sum, { value, data }) => sum + (value?.json.length ?? 0) + (data?.length ?? 0), 0);
 }
 
-async function loadAll(
-  pool: Pool,
-  text: Texts,
-  items: readonly (Fence & { readonly after: number })[],
-): Promise<readonly (Journal | null)[]> {
+async function loadAll(pool: Pool, text: Texts, items: readonly Loading[]): Promise<readonly (Journal | null)[]> {
   const values = [
     numbers(items.map(({ id }) => id)),
     numbers(items.map(({ token }) => token)),
     numbers(items.map(({ after }) => after)),
+    numbers(items.map(({ floorMs = 0 }) => floorMs)),
   ];
   const journals = new Map<number, Journal & { readonly entries: Entry[] }>();
   for (const row of await pool.rows("tasker_load", text.load, values)) {

@@ -103,6 +103,23 @@ function journals(setup: () => Promise<Setup>): void {
     expect(dates).toEqual([floorMs, floorMs]);
   });
 
+  test("what was sent is dated as it was sent, and as it is asked at the earliest", async () => {
+    const { store, node } = await setup();
+    const [taken, other] = [await leased(store, node), await leased(store, node)];
+    await sendTo(store, taken.id);
+    await sendTo(store, other.id);
+    await recordOf(store, taken, [anEntry(1)]); // is there before it is taken in
+    const floorMs = Date.UTC(2100, 0);
+
+    const load = (lease: typeof taken, floor?: number) =>
+      store.flow.load([{ id: lease.id, token: lease.token, after: 0, floorMs: floor }]);
+    const [[first], [second]] = [await load(taken), await load(other, floorMs)];
+
+    const [entry, mail] = first!.entries;
+    expect(mail).toMatchObject({ kind: "mail", atMs: entry!.atMs });
+    expect(second!.entries).toMatchObject([{ kind: "mail", atMs: floorMs }]);
+  });
+
   test("a lease that was lost answers null among others, and nothing of it is written", async () => {
     const { store, node } = await setup();
     const [taken, over, other] = [await leased(store, node), await leased(store, node), await leased(store, node)];

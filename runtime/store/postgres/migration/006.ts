@@ -9,7 +9,7 @@ create table "{schema}".steps (
   value text, meta text, data text, runs bigint[], primary key (run, n)
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 create table "{schema}".mail (
-  run bigint not null, id bigint not null generated always as identity, name text not null, value text, meta text, data text,
+  run bigint not null, id bigint not null generated always as identity, name text not null, at bigint not null, value text, meta text, data text,
   urgent boolean not null, delivered boolean not null, primary key (run, id)
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 create index mail_new on "{schema}".mail (id) where not delivered;

@@ -90,8 +90,8 @@ export function flow(part: Part) {
       limit cardinality($4::text[])) i          -- as in record
     left join ${s}.keys k on k.job = i.job and k.key = i.key`;
   const put = (delivered: boolean, where: string) => `
-    insert into ${s}.mail (run, name, value, meta, data, urgent, delivered)
-    select run, name, value, meta, data, true, ${delivered} from i where ${where} order by place`;
+    insert into ${s}.mail (run, at, name, value, meta, data, urgent, delivered)
+    select run, ${clockMs}, name, value, meta, data, true, ${delivered} from i where ${where} order by place`;
   /** Ends of runs whose statement did not tell their parents, for it knew nothing of that. */
   const adopt = (children: string) => `
   with seen as materialized (${children}),
@@ -113,23 +113,26 @@ export function flow(part: Part) {
     select run from w where run is not null`;
   return {
     /** Takes in what was sent to leased runs, and reads their journals. Mail that is being delivered just now is left there: it wakes the run.
-     *  $1 ids · $2 tokens · $3 places in the journals, after which to read */
+     *  It is dated as it was sent, but not before entries that are there.
+     *  $1 ids · $2 tokens · $3 places in the journals, after which to read · $4 dates at the earliest, epoch ms */
     load: `
   with ours as materialized (
-    select i.place, i.after, r.id, r.token, ${inbox} inbox, exists (select 1 from ${s}.mail m where m.run = r.id) has
-    from unnest($1::bigint[], $2::int[], $3::int[]) with ordinality i(id, token, after, place)
+    select i.place, i.after, i.floor, r.id, r.token, ${inbox} inbox, exists (select 1 from ${s}.mail m where m.run = r.id) has
+    from unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[]) with ordinality i(id, token, after, floor, place)
     join ${s}.runs r on ${fenced}),
   locked as materialized (
-    select r.id from (select distinct id, token from ours where has) i join ${s}.runs r on ${fenced} for key share of r),
+    select r.id, i.floor from (select id, token, max(floor) floor from ours where has group by id, token) i
+    join ${s}.runs r on ${fenced} for key share of r),
   picked as materialized (
-    select m.* from locked l
+    select m.*, l.floor from locked l
     cross join lateral (select * from ${s}.mail where run = l.id order by id for update skip locked) m),
   gone as (delete from ${s}.mail m using picked p where m.run = p.run and m.id = p.id),
   taken as (
     insert into ${s}.steps (run, n, at, kind, key, value, meta, data)
-    select p.run, coalesce(l.n, 0) + row_number() over (partition by p.run order by p.id), greatest(${clockMs}, l.at), 'mail', p.name,
+    select p.run, coalesce(l.n, 0) + row_number() over w, max(greatest(p.at, p.floor, l.at)) over w, 'mail', p.name,
       p.value, p.meta, p.data
     from picked p left join lateral (select n, at from ${s}.steps where run = p.run order by n desc limit 1) l on true
+    window w as (partition by p.run order by p.id)
     returning *)
   select ${loaded.select({ place: "o.place", inbox: "o.inbox" })}, e.*
   from ours o

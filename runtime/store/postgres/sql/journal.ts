@@ -17,11 +17,11 @@ export const unfolded = (text: string): string => `json_to_recordset(${text}::js
 
 /** Sends parents the ends of runs. `from` selects parent, name, run, and columns of history. The parents are not updated here, because a
  *  statement can update a row only once: mail is counted when it is delivered. */
-export function mailed({ schema: s }: Part, from: string): string {
+export function mailed({ schema: s, clock, epoch }: Part, from: string): string {
   const status = `coalesce(g.status, ${statusNumber.canceled})`;
   return `
-    insert into ${s}.mail (run, name, value, meta, data, urgent, delivered)
-    select g.parent, g.name, g.result, g.result_meta,
+    insert into ${s}.mail (run, at, name, value, meta, data, urgent, delivered)
+    select g.parent, ceil(${epoch(clock)})::bigint, g.name, g.result, g.result_meta,
       json_build_object('run', g.run, 'status', ${finalStatus(status)}, 'reason', g.reason, 'error', g.error::json)::text,
       ${status} <> ${statusNumber.completed}, false
     from (${from}) g returning 1`;

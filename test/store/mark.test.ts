@@ -111,10 +111,16 @@ async function aSlowOne(job: string) {
   await addOne(store, { job });
   await lease(store, node, { jobs: [job] });
   const opened = deferred();
+  /** What the answers of the coming claims wait for. */
+  const held: Promise<void>[] = [];
   const state = { scans: 0, rings: 0, fails: false, isOver: false, tookMs: 100 };
   const pool = openPool({ url: database.url, max: 3, prepare: true, name: "test" });
   const rows: Pool["rows"] = async (...args) => {
-    if (!state.fails) return pool.rows(...args);
+    if (!state.fails) {
+      const answer = await pool.rows(...args);
+      await held.shift();
+      return answer;
+    }
     const now = performance.now.bind(performance);
     vi.spyOn(performance, "now").mockImplementation(() => now() + 100); // it was too far to walk
     throw new Error("timeout");
@@ -142,7 +148,7 @@ async function aSlowOne(job: string) {
     await pool.close();
   });
   return {
-    ...{ state, marks: parts.marks, lanes: slow, beat: nodes(parts).beat },
+    ...{ state, held, marks: parts.marks, lanes: slow, beat: nodes(parts).beat },
     open: () => opened.resolve(),
     rung: () => until(() => state.isOver && state.rings > 0, { what: "the scan says that runs are due" }),
     async poll(about: Partial<Claim> = {}): Promise<readonly number[]> {
@@ -198,6 +204,23 @@ describe("where a full scan takes long", () => {
 
     expect(taken.toSorted((a, b) => a - b)).toEqual(old);
     expect(state.scans).toBe(1);
+  });
+
+  test("the answer of a claim that was sent before a scan ended does not hide what the scan left", async () => {
+    const { poll, open, rung, held } = await aSlowOne("many-later");
+    const old = await addMany(store, 1500, { job: "many-later" });
+    await sink(old);
+    const answer = deferred();
+    held.push(answer.promise);
+
+    const first = poll();
+    open();
+    await rung();
+    answer.resolve();
+    const taken = [...(await first)];
+    for (let i = 0; i < 2; i++) taken.push(...(await poll({ limit: 1000, poll: false })));
+
+    expect(taken.toSorted((a, b) => a - b)).toEqual(old);
   });
 
   test("the scan leaves out paused queues, and another claim gets what the node has no room for", async () => {

@@ -137,8 +137,8 @@ async function claimOnce(parts: Parts, list: readonly number[], claim: Claim): P
   const { lateMs, lastMs, leases, nowMs, rev, tookMs } = await read(parts, rows);
   const exhausted = leases.length < claim.limit;
   if (isFull) marks.end(list, tookMs, leases.length, exhausted);
-  // Without a mark the claim skipped older runs, so a mark would be wrong.
-  const seen = isSlow ? list.filter((lane) => marks.of(lane) > 0) : list;
+  // Without a mark the claim skipped older runs, and a mark that was lowered meanwhile has runs above it that the claim did not see.
+  const seen = list.filter((lane, i) => low[i]! >= 0 && marks.of(lane) >= low[i]!);
   marks.saw({ lanes: seen, lastMs, lateMs, exhausted, nowMs, tookMs: performance.now() - sentAt });
   return { leases, nowMs, rev };
 }

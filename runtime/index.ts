@@ -23,6 +23,7 @@ export type { Openable } from "../sdk/client/source.ts";
 export type { DeclaredSchedule, HookSpecs, JobSpec, MiddlewareSpec, ServiceSpec } from "../sdk/define/spec.ts";
 export type { RetryFunction, RetryPolicy } from "../sdk/define/retry.ts";
 export type { Wire } from "../sdk/port/codec.ts";
+export type * from "../sdk/port/flow.ts";
 export type * from "../sdk/port/target.ts";
 export type { Embedded, EmbeddedOptions };
 

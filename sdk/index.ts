@@ -29,7 +29,7 @@ export { RetryAfterError, snooze } from "./define/signal.ts";
 export { close, configure, defineConfig } from "./client/config.ts";
 export type { Config, Connection } from "./client/config.ts";
 
-export type { History } from "./client/history.ts";
+export type { History, Plain } from "./client/history.ts";
 export type { Fix } from "./client/mend.ts";
 export { nodes, queues, runs, stats } from "./client/runs.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
@@ -41,7 +41,7 @@ export type { Dst } from "./cron/cron.ts";
 export type { Run } from "./client/run.ts";
 export { defineEvent } from "./define/event.ts";
 export type { EventSpec } from "./define/event.ts";
-export type { LimitedWait, StepContext, StepOptions, Token, WaitOptions, Workflow } from "./define/flow.ts";
+export type { LimitedWait, StepContext, StepOptions, Token, TxSource, WaitOptions, Workflow } from "./define/flow.ts";
 export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
 export type { DurationText } from "./port/duration.ts";
 export type { Priority } from "./port/option.ts";

@@ -2,7 +2,7 @@ import type { Entry } from "../port/flow.ts";
 import { formatId } from "../port/id.ts";
 import type { RunRecord } from "../port/target.ts";
 
-type Plain<T> = { readonly [K in keyof T]: Date extends T[K] ? string | Exclude<T[K], Date> : T[K] };
+export type Plain<T> = { readonly [K in keyof T]: Date extends T[K] ? string | Exclude<T[K], Date> : T[K] };
 
 /** A run and its journal, as plain JSON: instants of the run are texts. */
 export interface History {

@@ -19,13 +19,24 @@ export const statuses = Object.keys(moves) as readonly Status[];
 export const finals = ["completed", "failed", "canceled"] as const satisfies readonly Final[];
 
 /** Why a run has its status, beside the status itself; null where the status says it all. */
-export type Reason = (typeof reasons)[number];
+export type Reason =
+  | (
+      | "error"
+      | "timeout"
+      | "crashed"
+      | "expired" // failed
+    )
+  | (
+      | "user"
+      | "superseded"
+      | "parent" // canceled
+    )
+  | "skipped" // completed
+  | ("sleep" | "signal" | "child" | "parked"); // waiting
 export const reasons = [
-  ...(["error", "timeout", "crashed", "expired"] as const), // failed
-  ...(["user", "superseded", "parent"] as const), // canceled
-  ...(["skipped"] as const), // completed
-  ...(["sleep", "signal", "child", "parked"] as const), // waiting
-] as const;
+  ...(["error", "timeout", "crashed", "expired", "user", "superseded", "parent"] as const),
+  ...(["skipped", "sleep", "signal", "child", "parked"] as const),
+] as const satisfies readonly Reason[];
 
 export function isFinal(status: Status): status is Final {
   return status === "completed" || status === "failed" || status === "canceled";

@@ -1,5 +1,7 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
+import { notesOf } from "../../sdk/port/note.ts";
 import type { Progress } from "../../sdk/port/target.ts";
 import type { RunEvent } from "../core/event.ts";
 import { fields, type Leased } from "../core/lease.ts";
@@ -24,6 +26,12 @@ export class Reporter {
 
   progress(leased: Leased, progress: Progress): void {
     if (this.#core.bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
+  }
+
+  stepped(leased: Leased, { key: step, data }: Pick<Entry, "key" | "data">): void {
+    if (!this.#core.bus.hears("step.completed")) return;
+    const durationMs = notesOf({ data }).took ?? 0;
+    this.#publish(leased, { type: "step.completed", step, durationMs });
   }
 
   /** What the store answered to an attempt's outcome. */

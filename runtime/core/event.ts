@@ -14,7 +14,8 @@ export interface RunEvent {
     | "run.retrying"
     | "run.failed"
     | "run.canceled"
-    | "run.waiting";
+    | "run.waiting"
+    | "step.completed";
   /** By the store's clock. */
   readonly at: Date;
   /** `run_…` */
@@ -25,7 +26,7 @@ export interface RunEvent {
   readonly tags: readonly string[];
   /** Counts from 1; 0 before the first. */
   readonly attempt: number;
-  /** Of the attempt that ended. */
+  /** Of the attempt that ended, or of the last try of the step. */
   readonly durationMs?: number;
   /** Of the attempt that failed. */
   readonly error?: ErrorRecord | null;
@@ -33,6 +34,8 @@ export interface RunEvent {
   readonly retryInMs?: number;
   /** Why the run has its status, such as `timeout`. */
   readonly reason?: string | null;
+  /** Of `step.completed`: the step's name, with its number where it has one. */
+  readonly step?: string;
   /** Of `run.progress`. */
   readonly progress?: Progress;
 }

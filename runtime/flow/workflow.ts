@@ -25,6 +25,8 @@ export interface FlowTools {
   /** Nothing of the handler goes on: it was stopped, and waits for what never comes. */
   stopped(leased: Leased, error: Error): void;
   lost(leased: Leased): void;
+  /** The result of a step is stored. */
+  stepped(leased: Leased, step: Pick<Entry, "key" | "data">): void;
 }
 
 type Draft = Omit<NewEntry, "n">;
@@ -312,6 +314,7 @@ export class Workflow {
     step.end();
     this.#running--;
     this.script.feed(recorded.entries.map((one) => ({ ...entry, ...one })));
+    this.#tools.stepped(this.#leased, entry);
     this.#wake();
   }
 
@@ -348,6 +351,7 @@ export class Workflow {
     if (recorded instanceof Error && sent[0]!.adds) return this.#refused(calls[0]!, recorded);
     if (!this.#landed(recorded)) return;
     this.script.feed(recorded.entries.map((entry, i) => ({ ...sent[i]!, ...entry })));
+    for (const entry of sent) if (entry.kind === "step") this.#tools.stepped(this.#leased, entry);
     if (recorded.inbox > this.#inbox && this.#listens) this.#io = "stale";
     this.#wake();
   }

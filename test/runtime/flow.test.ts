@@ -65,6 +65,27 @@ describe("steps", () => {
     expect(await bench.get(id)).toMatchObject({ status: "completed", attempt: 1 });
   });
 
+  test("tells of each step once, as its result is stored", async () => {
+    let fails = 1;
+    const told: (string | undefined)[] = [];
+    const bench = await aBench({
+      jobs: [
+        aJob(async (_, ctx) => {
+          await ctx.step("a", () => 1);
+          if (fails-- > 0) throw new Error("between");
+          await ctx.step("b", () => 2);
+        }),
+      ],
+    });
+    bench.runtime.events.on({ types: ["step.completed"] }, (event) => {
+      if ("step" in event) told.push(`${event.run} ${event.step} ${event.attempt}`);
+    });
+    const id = await bench.add({ job: "flow" });
+    await bench.pass(2000);
+
+    expect(told).toEqual([`${formatId(id)} a 1`, `${formatId(id)} b 2`]);
+  });
+
   test("parallel steps, and repeated names", async () => {
     const { bench, id } = await aFlow(async (_, ctx) => Promise.all([1, 2, 3].map((n) => ctx.step("a", () => n * 2))));
     await bench.pass(10);

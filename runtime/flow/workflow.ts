@@ -1,5 +1,6 @@
 import { Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
+import type { Tx } from "../../sdk/port/tx.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { nextDelayMs } from "../../sdk/define/retry.ts";
@@ -99,6 +100,7 @@ export class Workflow {
   #end(): void {
     this.#over = true;
     this.#alarm.clear();
+    for (const go of this.#inside.splice(0)) go(); // to be rolled back: nobody else would end their transactions
   }
 
   /** Goes on once the handler has reacted to what it got: when no promise is left to be gone on with. */
@@ -258,55 +260,37 @@ export class Workflow {
     this.#running++;
     call.since = 0;
     call.untilMs = null;
-    const ended = (write: (notes: Notes) => Draft): void => {
+    const notes = (): Notes => ({ at: call.place ?? undefined, began, took: Math.round(core.clock.ticks() - ticks) });
+    const done = (value: Entry["value"]): Draft => ({ kind: "step", ...entryOf(call, notes()), value });
+    const ended = (write: () => Draft): void => {
       if (!step.end()) return;
       this.#running--;
-      const draft = write({ at: call.place ?? undefined, began, took: Math.round(core.clock.ticks() - ticks) });
-      if (draft.kind === "step" || !this.#leased.stopped) this.#outbox.push({ call, draft }); // what ends by the stop has not failed
+      const draft = write();
+      if (draft.kind === "step" || !this.#leased.stopped) this.#put(call, draft); // what ends by the stop has not failed
       this.#wake();
     };
-    if (call.within) return void this.#commit(call, step, ended);
-    step.run(
-      (value) => ended((notes) => ({ kind: "step", ...entryOf(call, notes), value })),
-      (error) => ended((notes) => this.#failed(call, error, notes)),
-    );
+    const failed = (error: unknown): void => ended(() => this.#failed(call, error, notes()));
+    if (call.within) return void this.#commit(step, done, failed);
+    step.run((value) => ended(() => done(value)), failed);
   }
 
   /** Runs a step in a transaction of its author, with its entry as the last that is written in it. */
-  async #commit(call: StepCall, step: Step, ended: (write: (notes: Notes) => Draft) => void): Promise<void> {
-    const { core } = this.#tools;
+  async #commit(step: Step, done: (value: Entry["value"]) => Draft, failed: (error: unknown) => void): Promise<void> {
     let written = null as { readonly entry: NewEntry; readonly recorded: Recorded } | null;
     let isOurs = false;
     try {
       await step.within(async (value, tx) => {
-        await new Promise<void>((resolve) => {
-          this.#inside.push(resolve);
-          this.#wake();
-        });
-        if (step.over) {
-          this.#io = "idle";
-          this.#wake();
-          throw new InvalidInput("ctx.tx: the transaction is over; wait for the work that it is given");
-        }
+        await this.#turnOf(step);
         isOurs = true;
-        const entry: NewEntry = {
-          n: this.#last + 1,
-          kind: "step",
-          ...entryOf(call, { at: call.place ?? undefined }),
-          value,
-        };
-        const recording = { ...fence(this.#leased), entries: [entry], floorMs: this.script.floorMs };
-        const [recorded] = await core.store.flow.record([recording], tx);
-        if (!recorded) throw new LeaseLost(formatId(this.#leased.lease.id));
-        if (recorded instanceof Error) throw recorded;
-        written = { entry, recorded };
+        const entry: NewEntry = { ...done(value), n: this.#last + 1 };
+        written = { entry, recorded: await this.#recordIn(tx, entry) };
       });
       if (!written)
         throw new InvalidInput("ctx.tx: the function did not run the work that it was given, or hid that it failed");
     } catch (error) {
       // It may have been committed, if the connection was lost: the journal says so.
       if (isOurs) this.#io = "stale";
-      return ended((notes) => this.#failed(call, error, notes));
+      return failed(error);
     }
     const { entry, recorded } = written;
     this.#io = "idle";
@@ -316,6 +300,30 @@ export class Workflow {
     this.script.feed(recorded.entries.map((one) => ({ ...entry, ...one })));
     this.#tools.stepped(this.#leased, entry);
     this.#wake();
+  }
+
+  /** Waits until nobody else reads or writes the journal; then nobody does before the transaction is over.
+   *  @throws {InvalidInput} if the step, or all of the workflow, is over by then */
+  async #turnOf(step: Step): Promise<void> {
+    if (!this.#over)
+      await new Promise<void>((resolve) => {
+        this.#inside.push(resolve);
+        this.#wake();
+      });
+    if (!step.over && !this.#over) return;
+    if (!this.#over) this.#io = "idle";
+    this.#wake();
+    throw new InvalidInput(
+      "ctx.tx: the handler or the step is over; wait for ctx.tx, and for the work that it is given",
+    );
+  }
+
+  async #recordIn(tx: Tx, entry: NewEntry): Promise<Recorded> {
+    const recording = { ...fence(this.#leased), entries: [entry], floorMs: this.script.floorMs };
+    const [recorded] = await this.#tools.core.store.flow.record([recording], tx);
+    if (!recorded) throw new LeaseLost(formatId(this.#leased.lease.id));
+    if (recorded instanceof Error) throw recorded;
+    return recorded;
   }
 
   /** What is written of a try that failed: the next one's instant, or that it was the last. */

@@ -3,11 +3,12 @@ import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { defineJob, type Context } from "../../sdk/index.ts";
+import { AbortError, defineJob, type Context } from "../../sdk/index.ts";
 import { configured } from "../../sdk/client/config.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
+import { deferred } from "../runtime/kit.ts";
 import { freshStore } from "./kit.ts";
 
 let url: string;
@@ -109,6 +110,46 @@ test("a connection that dies as it commits: the step is done once, or tried agai
   expect(result).toBeUndefined();
   expect(await paid()).toEqual([1]);
 });
+
+test.each<[string, () => Promise<unknown>]>([
+  ["ends", () => Promise.resolve("done")],
+  ["fails", () => Promise.reject(new AbortError("no"))],
+])("the transaction of a step whose handler %s without waiting for it is rolled back", async (_, goOn) => {
+  const [began, ended, over] = [deferred(), deferred(), deferred<string>()];
+  const end = run(async (_payload, ctx) => {
+    void ctx.tx(
+      (work: (tx: pg.PoolClient) => Promise<void>) => rolledBack(work).then(over.resolve),
+      async (tx) => {
+        await tx.query("insert into paid values (1)");
+        began.resolve();
+        await ended.promise;
+      },
+    );
+    await began.promise;
+    return goOn();
+  });
+  await end.catch(() => undefined);
+  ended.resolve();
+
+  expect(await over.promise).toBe("rolled back");
+  expect(await paid()).toEqual([]);
+});
+
+/** Runs work in a transaction; answers how that ended. */
+async function rolledBack(work: (tx: pg.PoolClient) => Promise<void>): Promise<"committed" | "rolled back"> {
+  const client = await pool.connect();
+  try {
+    await client.query("begin");
+    await work(client);
+    await client.query("commit");
+    return "committed";
+  } catch {
+    await client.query("rollback");
+    return "rolled back";
+  } finally {
+    client.release();
+  }
+}
 
 test("a store without transactions refuses it", async () => {
   await expect(run(async (_payload, ctx) => ctx.tx(pool, () => 1), memory())).rejects.toThrow(

@@ -17,6 +17,7 @@ import pg from "pg";
 import type * as Engine from "../runtime/index.ts";
 import type * as Sdk from "../sdk/index.ts";
 import { load } from "./contender.ts";
+import { median, quantile } from "./number.ts";
 import { startPostgres } from "./server.ts";
 
 const measures = ["seq64", "seq1", "parallel", "resume", "children"] as const;
@@ -294,8 +295,8 @@ async function measured(session: Session, measure: Measure): Promise<Readonly<Re
     return rate(1000, () => children(1000));
   }
   if (!resume) return null;
-  const times = [...(await resume(200))].slice(20).sort((a, b) => a - b);
-  return { p50: times[Math.floor(times.length / 2)]!, p99: times[Math.floor(times.length * 0.99)]! };
+  const times = (await resume(200)).slice(20);
+  return { p50: median(times), p99: quantile(times, 0.99) };
 }
 
 async function child(name: string, measure: Measure, url: string): Promise<void> {
@@ -360,10 +361,10 @@ async function main(): Promise<void> {
     for (const [name, reps] of Object.entries(byName)) {
       const names = [...new Set(reps.flatMap((rep) => Object.keys(rep ?? {})))];
       const shown = names.map((figure) => {
-        const values = reps.flatMap((rep) => rep?.[figure] ?? []).sort((a, b) => a - b);
+        const values = reps.flatMap((rep) => rep?.[figure] ?? []);
         const digits = figure === "rate" ? 0 : 2;
-        const [least, most] = [values[0]!, values.at(-1)!];
-        return `${figure} ${values[values.length >> 1]!.toFixed(digits)} [${least.toFixed(digits)}..${most.toFixed(digits)}]`;
+        const [mid, least, most] = [median(values), Math.min(...values), Math.max(...values)];
+        return `${figure} ${mid.toFixed(digits)} [${least.toFixed(digits)}..${most.toFixed(digits)}]`;
       });
       console.log(`${measure.padEnd(9)} ${name.padEnd(13)} ${shown.join("  ") || "-"}`);
     }

@@ -48,7 +48,7 @@ export function trimmed(error: Error, frames = 5): string {
 
 /** Whether a line of a stack is one that an author may know: no frame of Node, of loaders, or of tasker itself. */
 export function isAuthors(line: string): boolean {
-  return !/node:internal|\/node_modules\/(tsx|esbuild)\//.test(line) && !ours.some((folder) => line.includes(folder));
+  return !/(?:\(|at )node:|\/node_modules\/(tsx|esbuild)\//.test(line) && !ours.some((folder) => line.includes(folder));
 }
 
 const ours = ["cli", "runtime", "sdk"].map((folder) => fileURLToPath(new URL(`../${folder}/`, import.meta.url)));

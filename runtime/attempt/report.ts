@@ -75,14 +75,14 @@ export class Reporter {
   }
 }
 
-function levelOf(outcome: Outcome): "error" | "warn" | "info" | "debug" {
+function levelOf(outcome: Outcome): "error" | "warn" | "info" {
   switch (outcome.to) {
     case "failed":
       return "error";
     case "pending":
       return outcome.spent ? "warn" : "info";
     case "waiting":
-      return outcome.reason === "parked" ? "error" : "debug";
+      return outcome.reason === "parked" ? "error" : "info";
     default:
       return "info";
   }

@@ -25,8 +25,12 @@ export class Script {
   #fresh: Call[] = [];
   #at = 0;
   #began = 0;
+  #floorMs = 0;
+
   /** Nothing that is written from now on may have an instant before it; epoch ms. */
-  floorMs = 0;
+  get floorMs(): number {
+    return this.#floorMs;
+  }
 
   /** The key of the coming call of this name: the name, then `name#2` and on. */
   keyOf(kind: Call["kind"], name: string): string {
@@ -69,7 +73,7 @@ export class Script {
       const call = called === null ? undefined : this.#calls.get(called);
       if (called !== null && !call && !this.#asked.has(called)) return { to: "stalled", at: entry };
       this.#at++;
-      this.floorMs = Math.max(this.floorMs, entry.atMs);
+      this.#floorMs = Math.max(this.#floorMs, entry.atMs);
       if (called === null ? this.#deliver(entry) : call && this.#answer(call, entry)) return moved;
     }
   }
@@ -139,7 +143,7 @@ export class Script {
   }
 
   #expire(call: Call): Turn {
-    this.floorMs = Math.max(this.floorMs, call.untilMs!);
+    this.#floorMs = Math.max(this.#floorMs, call.untilMs!);
     this.over(call);
     call.resolve(call.kind === "wait" ? null : undefined);
     return moved;

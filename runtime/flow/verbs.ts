@@ -50,17 +50,6 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
     return ask(flow, step, "step", key, { fn, within: null, retry, timeoutMs, tries: 0 });
   };
-  const sleep: Verbs["sleep"] = (...args: readonly [DurationText] | readonly [string, DurationText]) => {
-    const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
-    const delayMs = checkDuration("sleep", delay);
-    return ask(flow, sleep, "sleep", checkName("sleep", name), { until: (nowMs) => nowMs + delayMs });
-  };
-  const sleepUntil: Verbs["sleepUntil"] = (...args: readonly [Date] | readonly [string, Date]) => {
-    const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
-    if (!types.isDate(instant) || Number.isNaN(instant.getTime()))
-      throw new InvalidInput("ctx.sleepUntil takes a valid Date");
-    return ask(flow, sleepUntil, "sleep", checkName("sleep", name), { until: () => instant.getTime() });
-  };
   const wait = (event: EventSpec | string, options: Partial<LimitedWait<unknown>> = {}): Promise<unknown> => {
     const name = checkName("event", eventId(event));
     checkKeys(`wait "${name}"`, options, waitKeys);
@@ -70,7 +59,7 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     return ask(flow, wait, "wait", name, { name, timeoutMs, accept: accepting(event, options) });
   };
   return {
-    ...{ step, sleep, sleepUntil, waitFor: wait, tx: txOf(leased, flow) },
+    ...{ step, ...sleepsOf(flow), waitFor: wait, tx: txOf(leased, flow) },
     token: async (options = {}) => {
       checkKeys("ctx.token", options, tokenKeys);
       const { schema } = options;
@@ -92,6 +81,21 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
         ...{ fn: () => true, within: null, retry: leased.begun!.retry, timeoutMs: null, tries: 0, older: false },
       }),
   };
+}
+
+function sleepsOf(flow: Workflow): Pick<Verbs, "sleep" | "sleepUntil"> {
+  const sleep: Verbs["sleep"] = (...args: readonly [DurationText] | readonly [string, DurationText]) => {
+    const [name, delay] = args.length === 1 ? ["sleep", args[0]] : args;
+    const delayMs = checkDuration("sleep", delay);
+    return ask(flow, sleep, "sleep", checkName("sleep", name), { until: (nowMs) => nowMs + delayMs });
+  };
+  const sleepUntil: Verbs["sleepUntil"] = (...args: readonly [Date] | readonly [string, Date]) => {
+    const [name, instant] = args.length === 1 ? ["sleep", args[0]] : args;
+    if (!types.isDate(instant) || Number.isNaN(instant.getTime()))
+      throw new InvalidInput("ctx.sleepUntil takes a valid Date");
+    return ask(flow, sleepUntil, "sleep", checkName("sleep", name), { until: () => instant.getTime() });
+  };
+  return { sleep, sleepUntil };
 }
 
 function txOf(leased: Leased, flow: Workflow): Verbs["tx"] {

@@ -78,7 +78,8 @@ test("what a schedule did is a line of the engine, not of a handler", () => {
 });
 
 test("an error shows its first frames, without those of Node", () => {
-  const stack = "Error: boom\n    at handler (/app/job.ts:1:2)\n    at run (node:internal/process:1:1)";
+  const stack =
+    "Error: boom\n    at handler (/app/job.ts:1:2)\n    at AsyncLocalStorage.run (node:async_hooks:346:14)\n    at run (node:internal/process:1:1)";
 
   expect(
     pretty({

@@ -120,6 +120,7 @@ describe("sleeps", () => {
       await ctx.step("b", () => calls.push("b"));
     });
     expect(await statusOf(bench, id)).toEqual({ status: "waiting", reason: "sleep" });
+    expect(bench.lines).toContainEqual(expect.objectContaining({ level: "info", message: "Run waits (sleep)" }));
     await bench.pass(3_599_000);
     expect(calls).toEqual(["a"]);
     await bench.pass(1100);

@@ -1,6 +1,6 @@
 import { inserted, same } from "./add.ts";
 import { cleared, folded, posted } from "./journal.ts";
-import type { Part } from "./part.ts";
+import { given, type Part } from "./part.ts";
 import { flag, number, shape } from "./shape.ts";
 import { askReason, fenced, hookKind, isHooked, leased, owned, statusNumber } from "./status.ts";
 
@@ -97,8 +97,10 @@ function finish(part: Part, begun: Readonly<Record<string, string>>, flow: boole
   return `
   with ${ended(part, {
     from: `
-    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::int[])
-      i(id, token, started, result, result_meta, status, reason, error, note, hooks)
+    using ${given(
+      "bigint int float8 text text smallint text text text int",
+      "id, token, started, result, result_meta, status, reason, error, note, hooks",
+    )}
     where ${fenced}`,
     set: {
       status: `case when r.ask is null then i.status else ${statusNumber.canceled} end`,
@@ -128,7 +130,7 @@ export function ends(part: Part) {
     complete: `
   with ${moved(part, {
     from: `
-    using unnest($1::bigint[], $2::int[], $3::float8[], $4::text[], $5::text[]) i(id, token, started, result, result_meta)
+    using ${given("bigint int float8 text text", "id, token, started, result, result_meta")}
     where ${fenced} and r.ask is null`,
     set: { status: "0", reason: "null", ...begun, ...same("i", "result", "result_meta") },
   })}
@@ -145,8 +147,7 @@ export function ends(part: Part) {
     update ${s}.runs r
     set state = 0, holder = null, lease_until = null, expires_at = null, attempt = attempt + 1, unspent = unspent + 1 - i.spent,
       started_at = to_timestamp(i.started / 1000), due_at = ${dueIn("i.delay")}, ready_at = ${dueIn("i.delay")}, waits = null
-    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::int[], $6::text[], $7::text[])
-      i(id, token, started, delay, spent, outcome, error)
+    from ${given("bigint int float8 float8 int text text", "id, token, started, delay, spent, outcome, error")}
     where ${fenced} and r.ask is null
     returning r.id, r.token fence, r.attempt n, r.lane, r.node, r.started_at, r.due_at retry_at, i.outcome, i.error),
   tried as (${recorded(part, "back")}),

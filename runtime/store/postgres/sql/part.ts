@@ -1,6 +1,13 @@
 /** Epoch ms of an instant, or ms of a span: the exact thousandth of whole microseconds, to one of them from 2106 on. Numeric takes twice as long. */
 export const epoch = (value: string): string => `(round(date_part('epoch', ${value}) * 1000000) / 1000)`;
 
+/** Rows i of parallel arrays, the first of which is $1. The limit takes nothing away: with it a plan for any number looks as cheap as one for these,
+ *  which would be made at each call. */
+export const given = (types: string, columns: string): string => {
+  const arrays = types.split(" ").map((type, i) => `$${i + 1}::${type}[]`);
+  return `(select * from unnest(${arrays.join(", ")}) i(${columns}) limit cardinality(${arrays[0]!})) i`;
+};
+
 export type Part = ReturnType<typeof part>;
 
 /** A notification names at most so many lanes. */

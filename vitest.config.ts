@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^tasker$/, replacement: at("sdk/index.ts") },
       { find: /^tasker\/runtime$/, replacement: at("runtime/index.ts") },
+      { find: /^tasker\/http$/, replacement: at("runtime/http/index.ts") },
       { find: /^tasker\/testing$/, replacement: at("runtime/testing/index.ts") },
     ],
   },

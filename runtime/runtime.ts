@@ -55,6 +55,8 @@ export interface Runtime {
   /** Changes how many runs may run at once; running ones go on. @throws {InvalidInput} unless it is a whole number from 0 on. */
   resize(slots: number): void;
   readonly state: RuntimeState;
+  /** Whether its lease stands, or it sleeps until there is something to do: false once its loops stall or the store does not answer them. */
+  readonly alive: boolean;
   /** What happens in this runtime, as it happens. */
   readonly events: Bus;
   /** The store, for application code: what is added through it is seen by the bus and by this runtime at once. */
@@ -106,6 +108,11 @@ class Engine implements Runtime {
 
   get state(): RuntimeState {
     return this.#state;
+  }
+
+  get alive(): boolean {
+    const { standing } = this.#core;
+    return standing.alive || standing.sleep !== null;
   }
 
   start(): Promise<void> {

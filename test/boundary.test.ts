@@ -29,9 +29,21 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/flow": ["runtime/store", "runtime/core"],
   "runtime/attempt": ["runtime/store", "runtime/core", "runtime/flow"],
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
+  "runtime/http": ["runtime/core", "runtime/runtime.ts"],
 };
 /** Opened by a URL, or by a command: never because `tasker` was imported. */
-const late = ["pg", "ioredis", "kysely", "pino", "tsx", "cron-parser", "luxon", "chokidar"];
+const late = [
+  "hono",
+  "@hono/node-server",
+  "pg",
+  "ioredis",
+  "kysely",
+  "pino",
+  "tsx",
+  "cron-parser",
+  "luxon",
+  "chokidar",
+];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = Object.keys(layers).flatMap((folder) => filesIn(folder));

@@ -77,6 +77,9 @@ export async function testRuntime(options: TestRuntimeOptions): Promise<TestRunt
     get state() {
       return stage.runtime.state;
     },
+    get alive() {
+      return stage.runtime.alive;
+    },
     get events() {
       return stage.runtime.events;
     },

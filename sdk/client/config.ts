@@ -6,6 +6,38 @@ import { codeOf } from "../define/signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
 import type { Bare, Target } from "../port/target.ts";
 
+/** What a caller over HTTP may do: look, also act, or also delete and mend. */
+export type Role = "read" | "operate" | "admin";
+
+/** A token of the HTTP API. */
+export interface HttpToken {
+  /** What logs show of it: 1–64 letters, digits and any of `_ . -`. */
+  readonly name: string;
+  readonly role: Role;
+  /** The secret: 16–512 of `A-Z a-z 0-9 . _ ~ + / = -`. Or `sha256`. */
+  readonly token?: string | undefined;
+  /** The SHA-256 digest of the secret, in hexadecimal. */
+  readonly sha256?: string | undefined;
+}
+
+/** Who may use the HTTP API: a list; a function that is asked again every few seconds; a file of lines like `name:role:secret`, read again when it
+ *  changes; or `none`: anybody, which only a server on loopback allows. */
+export type Tokens =
+  | readonly HttpToken[]
+  | (() => readonly HttpToken[] | Promise<readonly HttpToken[]>)
+  | { readonly file: string }
+  | "none";
+
+/** The HTTP API of `tasker start --http` and `tasker dev`. */
+export interface HttpConfig {
+  /** TASKER_TOKENS or TASKER_TOKENS_FILE by default. */
+  readonly tokens?: Tokens | undefined;
+  /** Names under which the server is reached, beside localhost, such as `tasker.example.com`. */
+  readonly hosts?: readonly string[] | undefined;
+  /** Origins whose pages may call it, exact: `https://app.example.com`. None by default. */
+  readonly cors?: readonly string[] | undefined;
+}
+
 /** The content of `tasker.config.ts`. Every key has a flag and a variable that win over it. */
 export interface Config {
   /** Postgres to use; without it, the running `tasker dev` of this folder, or the embedded one of `tasker dev`. */

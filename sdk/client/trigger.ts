@@ -36,10 +36,32 @@ export function triggerOf(open: Open): typeof trigger {
   return async (...args: readonly unknown[]): Promise<RunHandle<never>> => {
     const [id, payload, options] = args as readonly [id: string, payload?: unknown, options?: TriggerOptions];
     const to = await open();
-    const job = await published(to, id);
-    const input = await encodePublished(job, payload);
-    return toHandle(to, await addOne(to, newRun(job, input, options), options?.tx));
+    return toHandle(to, await addOne(to, await named(to, { job: id, payload, options }), options?.tx));
   };
+}
+
+/** One run of a batch of several jobs, each named by its id. */
+export interface NamedItem {
+  readonly job: string;
+  readonly payload?: unknown;
+  readonly options?: Omit<TriggerOptions, "tx"> | undefined;
+}
+
+/** Many runs of one job or several, as `trigger` by id would add them: a handle or an error per item, in order. Any number; the store takes
+ *  1000 at a time. */
+export async function triggerAll(to: Target, items: readonly NamedItem[]): Promise<readonly (RunHandle | Error)[]> {
+  const handles: (RunHandle | Error)[] = [];
+  for (let from = 0; from < items.length; from += chunk) {
+    const runs = await Promise.all(items.slice(from, from + chunk).map((item) => named(to, item).catch(asError)));
+    const added = await sendGood(runs, (good) => add(to, good));
+    handles.push(...added.map((one) => (one instanceof Error ? one : toHandle(to, one))));
+  }
+  return handles;
+}
+
+async function named(to: Target, { job: id, payload, options }: NamedItem): Promise<NewRun> {
+  const job = await published(to, id);
+  return newRun(job, await encodePublished(job, payload), options);
 }
 
 /** `job.trigger`: checks, encodes, adds. */

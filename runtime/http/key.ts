@@ -1,0 +1,127 @@
+/** Who may call: tokens, of which only digests are kept, and what their roles allow. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import type { HttpToken, Role, Tokens } from "../../sdk/client/config.ts";
+import { InvalidInput } from "../../sdk/port/error.ts";
+import { checkKeys, checkOneOf, isList, isRecord } from "../../sdk/port/option.ts";
+import { saidOf } from "../../sdk/port/text.ts";
+
+export const roles = ["read", "operate", "admin"] as const satisfies readonly Role[];
+
+/** A caller that has shown its token, or anybody where none are asked for. */
+export interface Caller {
+  readonly name: string;
+  readonly role: Role;
+}
+
+/** Whether a role may do what needs another: each may do all that the ones before it may. */
+export function mayDo(has: Role, needs: Role): boolean {
+  return roles.indexOf(has) >= roles.indexOf(needs);
+}
+
+interface Key extends Caller {
+  readonly digest: Buffer;
+}
+
+/** Tokens as they are now; they may change while the process runs. */
+export interface Keys {
+  /** The caller that a secret belongs to. Takes as long for a wrong one as for a right one. */
+  find(secret: string): Promise<Caller | null>;
+}
+
+/** How long tokens of a function or a file are taken for what they were. */
+const freshMs = 2000;
+
+/** @throws {InvalidInput} for a malformed list; what a function or file says later is refused with a warning, and the tokens before it stay */
+export function keysOf(tokens: Exclude<Tokens, "none">, warn: (message: string) => void): Keys {
+  const ask = askOf(tokens);
+  let known: readonly Key[] | null = isList(tokens) ? listed(tokens) : null;
+  let askedAt = isList(tokens) ? Infinity : -Infinity;
+  let asking: Promise<void> | null = null;
+  const refresh = async (): Promise<void> => {
+    try {
+      known = await ask();
+    } catch (error) {
+      if (known === null) throw error;
+      warn(`the tokens can't be read again, so those before stay: ${saidOf(error)}`);
+    }
+    askedAt = performance.now();
+  };
+  return {
+    async find(secret) {
+      if (performance.now() - askedAt > freshMs) await (asking ??= refresh().finally(() => (asking = null)));
+      return match(known ?? [], digestOf(secret));
+    },
+  };
+}
+
+function askOf(tokens: Exclude<Tokens, "none">): () => Promise<readonly Key[]> {
+  if (typeof tokens === "function") return async () => listed(await tokens());
+  if (isList(tokens)) return async () => listed(tokens);
+  const { file } = tokens as { readonly file: string };
+  let seen = { mark: "", keys: [] as readonly Key[] };
+  return async () => {
+    const { mtimeMs, size, ino } = await stat(file);
+    const mark = `${mtimeMs} ${size} ${ino}`;
+    if (seen.mark !== mark) seen = { mark, keys: listed(tokensIn(await readFile(file, "utf8"))) };
+    return seen.keys;
+  };
+}
+
+function match(keys: readonly Key[], digest: Buffer): Caller | null {
+  let found: Key | null = null;
+  for (const key of keys) if (timingSafeEqual(key.digest, digest)) found = key; // no early end: time tells nothing
+  return found && { name: found.name, role: found.role };
+}
+
+export function digestOf(secret: string): Buffer {
+  return createHash("sha256").update(secret).digest();
+}
+
+/** Tokens as a text has them: `name:role:secret` or `name:role:sha256:digest`, by lines, commas or spaces; `#` begins a comment.
+ *  @throws {InvalidInput} that does not repeat what may be a secret */
+export function tokensIn(text: string): readonly HttpToken[] {
+  const words = text
+    .replace(/(^|\s)#.*$/gm, "")
+    .split(/[\s,]+/)
+    .filter(Boolean);
+  return words.map((word, i) => {
+    const [, name, role, sha256, token] = /^([^:]+):([^:]+):(?:sha256:([0-9a-fA-F]{64})|(.+))$/.exec(word) ?? [];
+    if (name !== undefined) return { name, role: role as Role, ...(sha256 ? { sha256 } : { token: token! }) };
+    throw new InvalidInput(`token ${i + 1} is not written like name:role:secret, with a role of ${roles.join(", ")}`);
+  });
+}
+
+const tokenKeys = new Set(["name", "role", "token", "sha256"]);
+
+function listed(tokens: unknown): readonly Key[] {
+  if (!isList(tokens)) throw refused(0, "tokens are not a list; write tokens: [{ name, role, token }]");
+  const keys = (tokens as readonly unknown[]).map(keyOf);
+  const names = new Set(keys.map(({ name }) => name));
+  if (names.size < keys.length) throw refused(keys.length, "two tokens have one name; rename one of them");
+  return keys;
+}
+
+function keyOf(given: unknown, i: number): Key {
+  if (!isRecord(given)) throw refused(i, "a token is not an object; write { name, role, token }");
+  checkKeys("a token", given, tokenKeys);
+  const { name, role, token, sha256 } = given as Partial<Record<keyof HttpToken, unknown>>;
+  if (typeof name !== "string" || !/^[A-Za-z0-9_.-]{1,64}$/.test(name))
+    throw refused(i, "a token has no name of 1 to 64 letters, digits and any of _ . -; its name is what logs show");
+  checkOneOf(`the role of token "${name}"`, role, roles);
+  if ((token === undefined) === (sha256 === undefined))
+    throw refused(i, `token "${name}" has not one of token and sha256; give the secret, or its digest`);
+  if (sha256 === undefined) return { name, role: role as Role, digest: digestOf(secretOf(name, token, i)) };
+  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256))
+    throw refused(i, `the digest of token "${name}" is not 64 hexadecimal digits: printf %s "$TOKEN" | sha256sum`);
+  return { name, role: role as Role, digest: Buffer.from(sha256, "hex") };
+}
+
+function secretOf(name: string, token: unknown, i: number): string {
+  if (typeof token === "string" && /^[A-Za-z0-9._~+/=-]{16,512}$/.test(token)) return token;
+  throw refused(i, `the secret of token "${name}" is not 16 to 512 of A-Z a-z 0-9 . _ ~ + / = -: openssl rand -hex 32`);
+}
+
+function refused(i: number, message: string): InvalidInput {
+  return new InvalidInput(message, { path: `http.tokens.${i}` });
+}

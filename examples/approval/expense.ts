@@ -12,9 +12,10 @@ export const expense = defineJob({
   handler: async ({ employee, boss, cents }, ctx) => {
     const token = await ctx.token({ schema: decision });
     const ask = (step: string, subject: string) =>
-      ctx.step(step, ({ idempotencyKey }) =>
-        ctx.mailer.send({ to: boss, subject, link: `https://app.example/decide/${token.id}` }, idempotencyKey),
-      );
+      ctx.step(step, async ({ idempotencyKey }) => {
+        await ctx.mailer.send({ to: boss, subject, link: `https://app.example/decide/${token.id}` }, idempotencyKey);
+        ctx.log.info("asked", { token: token.id }); // in a step, so it is logged once; leave it out where others read logs
+      });
 
     await ask("ask", `${employee} spent ${cents} cents`);
     let answer = await token.wait({ timeout: "3d" });

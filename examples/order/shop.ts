@@ -5,6 +5,8 @@ export interface Shop {
   post(path: string, body: object, step: Pick<StepContext, "idempotencyKey" | "signal">): Promise<string>;
 }
 
+export const base = (): string => process.env["SHOP_URL"] ?? "http://127.0.0.1:8080";
+
 /** Payments, stock and parcels, which are called over HTTP, at `SHOP_URL`. */
 export const shop = defineService({
   name: "shop",
@@ -12,7 +14,7 @@ export const shop = defineService({
 });
 
 const post: Shop["post"] = async (path, body, { idempotencyKey, signal }) => {
-  const response = await fetch(`${process.env["SHOP_URL"] ?? "http://127.0.0.1:8080"}${path}`, {
+  const response = await fetch(`${base()}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
     body: JSON.stringify(body),

@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { runs } from "tasker";
-import { testRuntime } from "tasker/testing";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkLink, checkLinks } from "../../examples/fan-out/links.ts";
+import { stages } from "./stage.ts";
 
 let service: Server;
 let base = "";
@@ -19,29 +19,31 @@ beforeAll(async () => {
 });
 afterAll(() => void service.close());
 
-test("a thousand links are asked for, each once, and the parent sums up", async () => {
-  asked = [];
-  await using t = await testRuntime({ jobs: [checkLink, checkLinks] });
-  const urls = Array.from({ length: 1000 }, (_, i) => `${base}${i}`);
+describe.each(stages())("on %s", (_store, open) => {
+  test("a thousand links are asked for, each once, and the parent sums up", { timeout: 90_000 }, async () => {
+    asked = [];
+    await using t = await open({ jobs: [checkLink, checkLinks] });
+    const urls = Array.from({ length: 1000 }, (_, i) => `${base}${i}`);
 
-  const run = await checkLinks.trigger(urls);
-  await t.idle();
+    const run = await checkLinks.trigger(urls);
+    await t.idle();
 
-  expect(await run.result()).toEqual({ checked: 1000, dead: urls.filter((url) => url.endsWith("7")) });
-  expect(new Set(asked).size).toBe(1000);
-  expect(asked).toHaveLength(1000);
-  expect(await run.get()).toMatchObject({ status: "completed", attempt: 1 });
-});
+    expect(await run.result()).toEqual({ checked: 1000, dead: urls.filter((url) => url.endsWith("7")) });
+    expect(new Set(asked).size).toBe(1000);
+    expect(asked).toHaveLength(1000);
+    expect(await run.get()).toMatchObject({ status: "completed", attempt: 1 });
+  });
 
-test("nothing is asked for twice by a parent whose process died", async () => {
-  asked = [];
-  await using t = await testRuntime({ jobs: [checkLink, checkLinks] });
-  const urls = ["1", "2", "3"].map((path) => base + path);
+  test("nothing is asked for twice by a parent whose process died", async () => {
+    asked = [];
+    await using t = await open({ jobs: [checkLink, checkLinks] });
+    const urls = ["1", "2", "3"].map((path) => base + path);
 
-  t.crashAfter(2);
-  const run = await checkLinks.trigger(urls);
-  await t.idle();
+    t.crashAfter(2);
+    const run = await checkLinks.trigger(urls);
+    await t.idle();
 
-  expect(await run.result()).toEqual({ checked: 3, dead: [] });
-  expect((await runs.list({ job: "check-link" })).items).toHaveLength(3);
+    expect(await run.result()).toEqual({ checked: 3, dead: [] });
+    expect((await runs.list({ job: "check-link" })).items).toHaveLength(3);
+  });
 });

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { testRuntime } from "tasker/testing";
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { order } from "../../examples/order/order.ts";
+import { stages } from "./stage.ts";
 
 const payload = { orderId: "7", sku: "tea", cents: 900 };
 
@@ -31,69 +31,71 @@ afterAll(() => {
   service.close();
 });
 
-test("an order is paid, reserved and shipped", async () => {
-  await using t = await testRuntime({ jobs: [order], alwaysReplay: true });
+describe.each(stages())("on %s", (_store, open) => {
+  test("an order is paid, reserved and shipped", async () => {
+    await using t = await open({ jobs: [order], alwaysReplay: true });
 
-  const run = await order.trigger(payload);
-  await t.idle();
-
-  expect(await run.result()).toEqual({ status: "shipped", parcel: "made at /parcels" });
-  expect([...taken.values()]).toEqual(["/payments", "/reservations", "/parcels"]);
-});
-
-test("a service that is down for a moment is asked again, and nobody is charged twice", async () => {
-  answers = { "/payments": [503, 503], "/parcels": [500] };
-  await using t = await testRuntime({ jobs: [order] });
-
-  const run = await order.trigger(payload);
-  for (let i = 0; i < 4; i++) {
-    await t.idle();
-    await t.advance("5s");
-  }
-
-  expect(await run.result()).toMatchObject({ status: "shipped" });
-  expect((await t.steps(run)).map(({ name, tries }) => [name, tries])).toEqual([
-    ["charge", 3],
-    ["reserve", 1],
-    ["ship", 2],
-  ]);
-  expect((await run.get())!.attempt).toBe(1);
-});
-
-test.each([
-  ["/payments", ["charge"], []],
-  ["/reservations", ["charge", "reserve", "refund"], ["/refunds"]],
-  ["/parcels", ["charge", "reserve", "ship", "release", "refund"], ["/releases", "/refunds"]],
-])("what %s refuses is undone, the last first", async (path, steps, undone) => {
-  answers = { [path]: [409] };
-  await using t = await testRuntime({ jobs: [order], alwaysReplay: true });
-
-  const run = await order.trigger(payload);
-  await t.idle();
-
-  expect(await run.result()).toMatchObject({ status: "canceled" });
-  expect((await t.steps(run)).map(({ name }) => name)).toEqual(steps);
-  expect([...taken.values()].slice(steps.length - undone.length - 1)).toEqual(undone);
-});
-
-test("a process that dies at any point leaves nothing half done", async () => {
-  const play = async (crashAt?: number): Promise<number> => {
-    answers = { "/parcels": [409] };
-    taken = new Map();
-    await using t = await testRuntime({ jobs: [order] });
-    if (crashAt !== undefined) t.crashAfter(crashAt);
     const run = await order.trigger(payload);
     await t.idle();
-    await t.advance("1s");
+
+    expect(await run.result()).toEqual({ status: "shipped", parcel: "made at /parcels" });
+    expect([...taken.values()]).toEqual(["/payments", "/reservations", "/parcels"]);
+  });
+
+  test("a service that is down for a moment is asked again, and nobody is charged twice", async () => {
+    answers = { "/payments": [503, 503], "/parcels": [500] };
+    await using t = await open({ jobs: [order] });
+
+    const run = await order.trigger(payload);
+    for (let i = 0; i < 4; i++) {
+      await t.idle();
+      await t.advance("5s");
+    }
+
+    expect(await run.result()).toMatchObject({ status: "shipped" });
+    expect((await t.steps(run)).map(({ name, tries }) => [name, tries])).toEqual([
+      ["charge", 3],
+      ["reserve", 1],
+      ["ship", 2],
+    ]);
+    expect((await run.get())!.attempt).toBe(1);
+  });
+
+  test.each([
+    ["/payments", ["charge"], []],
+    ["/reservations", ["charge", "reserve", "refund"], ["/refunds"]],
+    ["/parcels", ["charge", "reserve", "ship", "release", "refund"], ["/releases", "/refunds"]],
+  ])("what %s refuses is undone, the last first", async (path, steps, undone) => {
+    answers = { [path]: [409] };
+    await using t = await open({ jobs: [order], alwaysReplay: true });
+
+    const run = await order.trigger(payload);
     await t.idle();
-    const { status } = (await run.result()) as { status: string };
-    if (status === "canceled") expect([...taken.values()].slice(-2)).toEqual(["/releases", "/refunds"]);
-    else expect([...taken.values()].at(-1)).toBe("/parcels"); // the refusal was lost with the process, and the next try went well
-    return t.writes;
-  };
 
-  const writes = await play();
-  for (let at = 0; at < writes; at++) await play(at);
+    expect(await run.result()).toMatchObject({ status: "canceled" });
+    expect((await t.steps(run)).map(({ name }) => name)).toEqual(steps);
+    expect([...taken.values()].slice(steps.length - undone.length - 1)).toEqual(undone);
+  });
 
-  expect(writes).toBeGreaterThan(5);
+  test("a process that dies at any point leaves nothing half done", async () => {
+    const play = async (crashAt?: number): Promise<number> => {
+      answers = { "/parcels": [409] };
+      taken = new Map();
+      await using t = await open({ jobs: [order] });
+      if (crashAt !== undefined) t.crashAfter(crashAt);
+      const run = await order.trigger(payload);
+      await t.idle();
+      await t.advance("1s");
+      await t.idle();
+      const { status } = (await run.result()) as { status: string };
+      if (status === "canceled") expect([...taken.values()].slice(-2)).toEqual(["/releases", "/refunds"]);
+      else expect([...taken.values()].at(-1)).toBe("/parcels"); // the refusal was lost with the process, and the next try went well
+      return t.writes;
+    };
+
+    const writes = await play();
+    for (let at = 0; at < writes; at++) await play(at);
+
+    expect(writes).toBeGreaterThan(5);
+  });
 });

@@ -2,6 +2,7 @@
 import { configured } from "../../sdk/client/config.ts";
 import { parseId } from "../../sdk/port/id.ts";
 import type { DurationText } from "../../sdk/port/duration.ts";
+import { checkTx } from "../../sdk/client/option.ts";
 import { runsOf, type RunRef } from "../../sdk/client/runs.ts";
 import type { RunHandle } from "../../sdk/client/handle.ts";
 import { completeOf, signalOf, type SignalOf } from "../../sdk/client/signal.ts";
@@ -23,6 +24,10 @@ export interface TestRuntimeOptions extends Omit<RuntimeOptions, "store" | "cloc
   /** Each attempt at a workflow ends after a step, and the next one replays it. A handler that does not ask for the same steps each time is found:
    *  `idle` and `advance` throw what it was parked for. */
   readonly alwaysReplay?: boolean | undefined;
+  /** Stands for a transaction, such as a fake client: `ctx.tx` gives it to handlers, and does not touch their database. What is triggered or sent with
+   *  it as `tx` takes effect at once. Without it, `ctx.tx` runs a transaction of the database that the handler names, and the journal, which is in
+   *  memory, is no part of that. */
+  readonly tx?: object | undefined;
 }
 
 export interface TestRuntime extends Runtime, AsyncDisposable {
@@ -57,8 +62,9 @@ export interface TestRuntime extends Runtime, AsyncDisposable {
 /** Makes and starts a runtime for tests. Until it stops, `trigger` of this process goes to it. With `await using` it stops by itself.
  *  @throws {DuplicateJob} {InvalidInput} as `createRuntime` does */
 export async function testRuntime(options: TestRuntimeOptions): Promise<TestRuntime> {
-  const { now, alwaysReplay = false, jobs = [], ...rest } = options;
-  const stage = new Stage(fakeClock(now), rest, jobs, alwaysReplay);
+  const { now, alwaysReplay = false, tx, jobs = [], ...rest } = options;
+  checkTx(tx);
+  const stage = new Stage(fakeClock(now), rest, jobs, { replays: alwaysReplay, tx });
   const { target } = stage;
   const open = (): Promise<typeof target> => Promise.resolve(target);
   const forget = configured(target);

@@ -12,6 +12,7 @@ const never = new Promise<never>(() => undefined);
 export class Life {
   readonly store: Guarded;
   readonly clock: Clock;
+  readonly #tx: object | undefined;
   /** The node's number in the store; 0 before it has one. */
   node = 0;
   /** How often it has written. */
@@ -20,8 +21,10 @@ export class Life {
   left = Infinity;
   #died: (() => void) | null;
 
-  constructor(store: Guarded, clock: Clock, died: () => void) {
+  /** `tx` is no transaction: it stands for one. */
+  constructor(store: Guarded, clock: Clock, died: () => void, tx?: object) {
     this.#died = died;
+    this.#tx = tx;
     this.store = this.#mortal(store, "");
     this.clock = { ...clock, alarm: (ring) => clock.alarm(() => !this.dead && ring()) };
   }
@@ -41,9 +44,13 @@ export class Life {
     const part = ([name, value]: [string, unknown]): [string, unknown] => {
       if (typeof value === "object" && value !== null) return [name, this.#mortal(value, `${name}.`)];
       if (typeof value !== "function") return [name, value];
-      const given = path + name === "flow.record" ? 1 : Infinity; // without the transaction of ctx.tx: in memory there are none
-      const call = (...args: readonly unknown[]): Promise<unknown> =>
-        this.#call(path + name, () => value.apply(port, args.slice(0, given)) as unknown);
+      const isRecord = path + name === "flow.record";
+      const call = (...args: readonly unknown[]): Promise<unknown> => {
+        const isInTx = args.length > 1 && (isRecord || (this.#tx !== undefined && args.at(-1) === this.#tx));
+        const given = isInTx ? args.slice(0, -1) : args; // in memory there are no transactions
+        const answer = this.#call(path + name, () => value.apply(port, given) as unknown);
+        return isInTx && this.dead ? Promise.reject(new Error("the process died")) : answer; // it is to be rolled back
+      };
       return [name, call];
     };
     return Object.fromEntries(Object.entries(port).map(part)) as P; // the same names, and functions of the same types

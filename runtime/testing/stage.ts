@@ -13,7 +13,7 @@ import type { Guarded } from "../store/port.ts";
 import type { FakeClock } from "./clock.ts";
 import { Life } from "./life.ts";
 import { turns } from "./turn.ts";
-import { Watch } from "./watch.ts";
+import { Watch, type Ways } from "./watch.ts";
 
 /** How often the runtime polls, by the fake clock. Longer ways without work are jumped over. */
 const pollMs = 30_000;
@@ -28,7 +28,7 @@ export class Stage {
   readonly clock: FakeClock;
   readonly #store: Guarded;
   readonly #options: StageOptions;
-  readonly #replays: boolean;
+  readonly #ways: Ways;
   readonly #watch: Watch;
   #life!: Life;
   #runtime!: Runtime;
@@ -37,12 +37,12 @@ export class Stage {
   /** The latest node goes on with what the one before had. */
   #taken: Promise<void> = Promise.resolve();
 
-  constructor(clock: FakeClock, options: StageOptions, jobs: readonly JobSpec[], replays: boolean) {
+  constructor(clock: FakeClock, options: StageOptions, jobs: readonly JobSpec[], ways: Ways) {
     this.clock = clock;
     this.#store = memory({ now: () => clock.nowMs() });
     this.#options = options;
-    this.#replays = replays;
-    this.#watch = new Watch(replays);
+    this.#ways = ways;
+    this.#watch = new Watch(ways);
     this.#begin(jobs);
   }
 
@@ -110,7 +110,7 @@ export class Stage {
 
   async idle(): Promise<void> {
     const end = performance.now() + patienceMs;
-    let stallsMs = this.#replays ? stallMs : 0;
+    let stallsMs = this.#ways.replays ? stallMs : 0;
     for (;;) {
       const live = await this.quiet();
       const [run] = await this.#stirring(live);
@@ -139,7 +139,7 @@ export class Stage {
   }
 
   #begin(jobs: readonly JobSpec[]): void {
-    this.#life = new Life(this.#store, this.clock, () => this.#takeOver());
+    this.#life = new Life(this.#store, this.clock, () => this.#takeOver(), this.#ways.tx);
     this.#runtime = createRuntime({
       grace: "0ms",
       ...this.#options,
@@ -169,7 +169,7 @@ export class Stage {
 
   /** With replays, a run whose handler can't be replayed is an error. */
   async #check(): Promise<void> {
-    if (!this.#replays) return;
+    if (!this.#ways.replays) return;
     const runs = runsOf(() => Promise.resolve(this.#store));
     const { items } = await runs.list({ status: "waiting", reason: "parked" }, { limit: 1 });
     if (!items[0]) return;

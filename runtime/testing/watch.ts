@@ -5,6 +5,15 @@ import { slot, type Parent } from "../../sdk/client/scope.ts";
 
 type Handler = JobSpec["handler"];
 type Verb = (...args: readonly unknown[]) => Promise<unknown>;
+type After = (result: Promise<unknown>) => Promise<unknown>;
+
+/** What a test chose. */
+export interface Ways {
+  /** Each attempt ends after a step, and the next one replays it. */
+  readonly replays: boolean;
+  /** What `ctx.tx` hands out in place of a transaction. */
+  readonly tx?: object | undefined;
+}
 
 /** What a handler waits for: how many durable calls are open, of those how many are steps that were called, and of those how many are at work. */
 interface Rest {
@@ -15,15 +24,15 @@ interface Rest {
 
 const waits = new Set<string | symbol>(["sleep", "sleepUntil", "waitFor", "version", "adopt"]);
 
-/** The jobs of a test, with handlers that tell what they wait for; with `replays`, each attempt ends after a step, and the next one replays it. */
+/** The jobs of a test, with handlers that tell what they wait for. */
 export class Watch {
-  readonly #replays: boolean;
+  readonly #ways: Ways;
   readonly #originals = new WeakMap<JobSpec, JobSpec>();
   /** The latest attempt of each run. */
   readonly #rests = new Map<string, Rest>();
 
-  constructor(replays: boolean) {
-    this.#replays = replays;
+  constructor(ways: Ways) {
+    this.#ways = ways;
   }
 
   /** A job to be registered in place of another. */
@@ -47,12 +56,8 @@ export class Watch {
   #handle(handler: Handler, payload: unknown, ctx: Context): unknown {
     const rest: Rest = { open: 0, called: 0, running: 0 };
     this.#rests.set(ctx.run.id, rest);
-    if (!this.#replays)
-      return handle(
-        handler,
-        payload,
-        watched(ctx, rest, (result) => result),
-      );
+    const { replays, tx } = this.#ways;
+    if (!replays) return handle(handler, payload, watched(ctx, rest, { after: (result) => result, tx }));
     let replay!: () => void;
     const replayed = new Promise<never>((_, reject) => (replay = () => reject(new Snooze("0ms"))));
     const after = (result: Promise<unknown>): Promise<unknown> => {
@@ -62,7 +67,7 @@ export class Watch {
       };
       return result.then(again, again);
     };
-    return Promise.race([handle(handler, payload, watched(ctx, rest, after)), replayed]);
+    return Promise.race([handle(handler, payload, watched(ctx, rest, { after, tx })), replayed]);
   }
 }
 
@@ -71,7 +76,7 @@ function handle(handler: Handler, payload: unknown, ctx: Context): unknown {
 }
 
 /** A context that counts in `rest`. `after`: what becomes of the result of a step whose function was called. */
-function watched(ctx: Context, rest: Rest, after: (result: Promise<unknown>) => Promise<unknown>): Context {
+function watched(ctx: Context, rest: Rest, { after, tx }: Pick<Ways, "tx"> & { readonly after: After }): Context {
   const counted = (result: Promise<unknown>): Promise<unknown> => {
     rest.open++;
     const over = (): void => void rest.open--;
@@ -104,6 +109,8 @@ function watched(ctx: Context, rest: Rest, after: (result: Promise<unknown>) => 
     get(_, name) {
       const value: unknown = Reflect.get(ctx, name, ctx); // its fields are private: it must be itself
       const verb = value as Verb;
+      if (name === "tx" && tx)
+        return (_: unknown, ...args: [unknown]) => stepping(verb, (work: Verb) => work(tx), ...args);
       if (name === "step" || name === "tx") return stepping.bind(null, verb);
       return waits.has(name) ? (...args: readonly unknown[]) => counted(verb.call(ctx, ...args)) : value;
     },

@@ -50,7 +50,7 @@ export function stages(): readonly (readonly [store: string, open: (options: Opt
 
 /** Nodes on one store, one after the other. Their leases outlast all moves of the clock; a node that dies leaves. */
 async function stageOn(store: Guarded, client: Client, { jobs, alwaysReplay = false }: Options): Promise<Stage> {
-  const watch = new Watch(alwaysReplay);
+  const watch = new Watch({ replays: alwaysReplay });
   const flights = new Set<Promise<unknown>>();
   const mortal = { ...store, runs: flying(store.runs, flights), nodes: flying(store.nodes, flights) };
   const target: Target = { ...store, add: (...args) => runtime.store.add(...args) };

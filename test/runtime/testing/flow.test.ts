@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { runs, signal } from "../../../sdk/index.ts";
 import { WrongState } from "../../../sdk/port/error.ts";
 import { defineEvent } from "../../../sdk/define/event.ts";
 import { defineJob } from "../../../sdk/job.ts";
@@ -213,6 +214,65 @@ describe("steps", () => {
     expect(rows).toEqual(["row"]);
     expect(await run.result()).toBe(1);
     expect(await t.steps(run)).toMatchObject([{ name: "save", tries: 1, result: 1 }]);
+  });
+});
+
+describe("tx", () => {
+  const other = defineJob({ id: "other", schema: z.string(), handler: (text) => text });
+  const news = defineEvent({ id: "news", schema: z.string() });
+  const real = (): never => {
+    throw new Error("the database was asked for a transaction");
+  };
+
+  test("stands for a transaction, for triggers and signals in it too", async () => {
+    const rows: string[] = [];
+    const tx = { query: async (text: string) => void rows.push(text) };
+    const job = defineJob({
+      id: "job",
+      schema: z.void(),
+      handler: async (_, ctx) => {
+        const id = await ctx.tx<string, typeof tx>(real, async (client) => {
+          await client.query("insert");
+          await signal(ctx.run.id, news, "it is in", { tx: client });
+          return (await other.trigger("a", { tx: client })).id;
+        });
+        return [await ctx.waitFor(news), id];
+      },
+    });
+    await using t = await testRuntime({ jobs: [job, other], alwaysReplay: true, tx });
+
+    const run = await job.trigger();
+    await t.idle();
+
+    const { items } = await runs.list({ job: "other" });
+    expect(rows).toEqual(["insert"]);
+    expect(await run.result()).toEqual(["it is in", items[0]!.id]);
+    expect(items).toMatchObject([{ status: "completed", result: "a" }]);
+  });
+
+  test("without it there are real transactions, and that of a process that dies is rolled back", async () => {
+    const ends: string[] = [];
+    const inOne = async (work: (tx: object) => Promise<void>): Promise<void> => {
+      const end = await work({}).then(
+        () => "committed",
+        () => "rolled back",
+      );
+      ends.push(end);
+      if (end !== "committed") throw new Error(end);
+    };
+    const job = defineJob({ id: "job", schema: z.void(), handler: (_, ctx) => ctx.tx(inOne, () => ends.length) });
+    await using t = await testRuntime({ jobs: [job] });
+
+    t.crashAfter(0);
+    const run = await job.trigger();
+    await t.idle();
+
+    expect(await run.result()).toBe(1);
+    expect(ends).toEqual(["rolled back", "committed"]);
+  });
+
+  test("is refused if it can't be one", async () => {
+    await expect(testRuntime({ jobs: [], tx: "begin" as never })).rejects.toThrow("tx is not a transaction");
   });
 });
 

@@ -1,4 +1,4 @@
-import { around, spreadOf, ticking } from "../../sdk/define/rule.ts";
+import { spreadOf, ticking, tickOptions } from "../../sdk/define/rule.ts";
 import type { Due, Tick, TickRun } from "../store/port.ts";
 
 /** Runs are made this long before they are due, so that they start on the dot. A pause or an edit in between comes too late. */
@@ -105,6 +105,5 @@ function caughtUp(
 
 function runOf(due: Due, tick: number, spread: number): TickRun {
   const { key, rule, queue, priority, tags, ttlMs } = due;
-  const options = { schedule: { key, tick, ...around(rule, tick) } };
-  return { tickMs: tick, dueMs: tick + spread, queue, priority, tags, ttlMs, options };
+  return { tickMs: tick, dueMs: tick + spread, queue, priority, tags, ttlMs, options: tickOptions(key, rule, tick) };
 }

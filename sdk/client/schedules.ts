@@ -17,7 +17,16 @@ import {
   wrong,
   checkWhole,
 } from "../port/option.ts";
-import { around, ruleKeys, ruleOf, spreadOf, tickKeepMs, ticking, type TickPolicy, type When } from "../define/rule.ts";
+import {
+  ruleKeys,
+  ruleOf,
+  spreadOf,
+  tickKeepMs,
+  ticking,
+  tickOptions,
+  type TickPolicy,
+  type When,
+} from "../define/rule.ts";
 import type { Reason, Status } from "../port/status.ts";
 import type {
   JobRecord,
@@ -268,7 +277,7 @@ function runOf(
   return {
     ...plainRun(base, input),
     key: bound && { ...bound, onConflict: "return", hash: "" },
-    options: { schedule: { key, tick, ...around(rule, tick) } },
+    options: tickOptions(key, rule, tick),
   };
 }
 

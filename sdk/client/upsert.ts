@@ -47,7 +47,7 @@ async function prepareAll(to: Target, list: readonly unknown[]): Promise<readonl
   return prepared;
 }
 
-const upsertKeys = new Set<string>([...ruleKeys, "job", "key", "payload", "queue", "priority", "tags"]);
+const upsertKeys = new Set<string>([...ruleKeys, "job", "key", "payload", "queue", "priority", "tags", "retry"]);
 
 async function prepare(given: Upsert, jobOf: (id: string) => Promise<JobRecord>): Promise<NewSchedule> {
   if (typeof given !== "object" || given === null)

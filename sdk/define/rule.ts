@@ -15,7 +15,7 @@ import {
   checkOneOf,
   present,
 } from "../port/option.ts";
-import type { Rule, ScheduleName } from "../port/target.ts";
+import type { Rule, RunOptions, ScheduleName } from "../port/target.ts";
 import { errorRecord } from "../port/text.ts";
 
 /** The compiler shows it to whoever writes two kinds of rule into one schedule. A literal, as `undefined` is: it tells the kinds apart. */
@@ -247,8 +247,14 @@ function bounded({ next, prev }: Ticking, { startsMs = -Infinity, endsMs = Infin
 
 /** The part of a rule whose change moves the next tick, as a text: equal for equal parts, in whatever order their keys are. Stores keep
  *  it beside the rule: another text for the same rule would move every schedule's next tick. */
-export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, ...timing }: Rule): string {
-  const { dst, ...rest } = timing;
+export function timingOf({
+  dst,
+  overlap: _overlap,
+  catchUp: _catchUp,
+  limit: _limit,
+  retry: _retry,
+  ...rest
+}: Rule): string {
   const sorted = Object.entries({ ...rest, gap: dst?.gap, late: dst?.overlap }).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify(sorted.filter(([, value]) => value !== undefined));
 }
@@ -257,6 +263,11 @@ export function timingOf({ overlap: _overlap, catchUp: _catchUp, limit: _limit, 
 export function spreadOf({ job, key }: ScheduleName, { spreadMs }: Rule): number {
   if (spreadMs === undefined) return 0;
   return Math.floor((createHash("sha1").update(`${job}\0${key}`).digest().readUInt32BE() / 2 ** 32) * spreadMs);
+}
+
+/** Options of the run of a tick. */
+export function tickOptions(key: string, rule: Rule, tick: number): RunOptions {
+  return { ...(rule.retry && { retry: rule.retry }), schedule: { key, tick, ...around(rule, tick) } };
 }
 
 /** The ticks of the rule before and after an instant. */

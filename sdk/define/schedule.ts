@@ -2,6 +2,7 @@
 import { encode } from "../port/codec.ts";
 import { InvalidInput, InvalidPayload, invalid } from "../port/error.ts";
 import { checkKeys, checkName, checkPriority, checkTags, checkText, isList, type Priority } from "../port/option.ts";
+import { overrides, type RetryOptions } from "./retry.ts";
 import { ruleKeys, ruleOf, type TickPolicy, type When } from "./rule.ts";
 import { check } from "./schema.ts";
 import type { DeclaredSchedule, JobSpec } from "./spec.ts";
@@ -14,6 +15,8 @@ export interface RunsOf {
   readonly priority?: Priority | undefined;
   /** Added to the job's own. */
   readonly tags?: readonly string[] | undefined;
+  /** Replaces parts of the job's policy. */
+  readonly retry?: RetryOptions | undefined;
 }
 
 /** A schedule that a job declares. */
@@ -30,7 +33,7 @@ export interface Several<T> extends Iterable<T> {
   readonly [n: number]: T;
 }
 
-const optionKeys = new Set<string>([...ruleKeys, "key", "payload", "queue", "priority", "tags"]);
+const optionKeys = new Set<string>([...ruleKeys, "key", "payload", "queue", "priority", "tags", "retry"]);
 
 /** Checks the schedules of a job.
  *  @throws {InvalidInput} {InvalidPayload} for what can't be right; of functions and async schemas only `read` can tell */
@@ -101,10 +104,10 @@ export function newSchedule(
   options: When & TickPolicy & RunsOf & { readonly payload?: unknown },
   zone: string,
 ): NewSchedule {
-  const { queue, priority, tags } = options;
+  const { queue, priority, tags, retry } = options;
   return {
     ...name,
-    rule: ruleOf(options, zone),
+    rule: { ...ruleOf(options, zone), ...(retry !== undefined && { retry: overrides(retry) }) },
     input: encode(options.payload, "payload"),
     queue: queue === undefined ? null : checkName("queue", queue),
     priority: priority === undefined ? null : checkPriority(priority),

@@ -40,6 +40,8 @@ export interface NewKey {
   readonly key: string;
   /** How long a completed run still holds its key, after its end. */
   readonly keepMs: number;
+  /** A run that failed or was canceled holds it as long as a completed one: the key stands for something that is done once, however it ends. */
+  readonly always?: boolean;
   readonly onConflict: "return" | "replace" | "error";
   readonly hash: string;
 }
@@ -339,6 +341,8 @@ export interface Rule {
   readonly endsMs?: number;
   /** How many runs it makes in all. */
   readonly limit?: number;
+  /** Of its runs: replaces parts of the job's policy. */
+  readonly retry?: RunOptions["retry"];
   /** What happens to a tick while a run of the schedule is live. */
   readonly overlap: "allow" | "skip" | "cancel";
   /** Of the ticks that no process was up for, the latest `max` that are at most `withinMs` old; null: of any age. */

@@ -56,6 +56,34 @@ test("a step of the store's clock is said, and counts as time when nobody was up
 });
 
 describe("a declared schedule", () => {
+  test("replaces parts of its job's policy for its own runs, and another policy moves no tick", async () => {
+    let tries = 0;
+    const fail = (): never => {
+      tries++;
+      throw new Error("boom");
+    };
+    const rule = { every: "10m", retry: { attempts: 2, delay: "1s", jitter: false } } as const;
+    const bench = await aBench({ jobs: [ticker(rule, fail).job] });
+    const before = (await only(bench)).nextAt;
+    bench.runtime.unregister("clean");
+    bench.runtime.register(ticker({ ...rule, retry: { ...rule.retry, attempts: 4 } }, fail).job);
+    await turns();
+    await bench.runtime.store.schedules.list({});
+
+    const after = await only(bench);
+    await bench.pass(620_000);
+
+    expect(after).toMatchObject({ nextAt: before, rule: { retry: { attempts: 4, delayMs: 1000, jitter: false } } });
+    expect(tries).toBe(4);
+  });
+
+  test.each([
+    [{ attempts: 0 }, /retry.attempts "0" is not a whole number from 1 to 1000/],
+    [{ attempt: 2 }, /retry has no option "attempt"; did you mean "attempts"/],
+  ])("refuses the retry %j", (retry, message) => {
+    expect(() => ticker({ every: "10m", retry } as never)).toThrow(message);
+  });
+
   test("runs its job at each tick, on the dot, and tells it which tick it is", async () => {
     const { job, seen } = ticker({ cron: "*/10 * * * * *" });
     const starts: number[] = [];

@@ -25,8 +25,11 @@ export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
 }
 
 /** A run's claim on its key. */
-export function claimOf({ id, dueMs }: Row, { keepMs, hash }: Pick<NewKey, "keepMs" | "hash">): KeyRow {
-  return { run: id, keepMs, untilMs: dueMs + keepMs, hash };
+export function claimOf(
+  { id, dueMs }: Row,
+  { keepMs, hash, always = false }: Omit<NewKey, "key" | "onConflict">,
+): KeyRow {
+  return { run: id, keepMs, always, untilMs: dueMs + keepMs, hash };
 }
 
 interface Holder {
@@ -87,5 +90,6 @@ export function holderOf(
 
 function isKept(state: State, row: Row | null, claim: KeyRow): boolean {
   if (!row) return claim.untilMs > state.now();
-  return row.end === null || (row.end.status === "completed" && row.end.finishedMs + claim.keepMs > state.now());
+  if (row.end === null) return true;
+  return (claim.always || row.end.status === "completed") && row.end.finishedMs + claim.keepMs > state.now();
 }

@@ -47,6 +47,8 @@ export interface Row extends Pick<RunRecord, Same> {
 export interface KeyRow {
   readonly run: number;
   readonly keepMs: number;
+  /** Whatever the end of its run. */
+  readonly always: boolean;
   /** Until when it holds the key if the run is pruned. */
   readonly untilMs: number;
   readonly hash: string;

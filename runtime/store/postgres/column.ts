@@ -60,5 +60,7 @@ export function keyedColumns(items: readonly Keyed[], inside: boolean): readonly
     texts(keys.map((key) => key.key)),
     texts(keys.map((key) => key.hash)),
   ];
-  return [...columns(items), wakes(items, inside), ...names, numbers(keys.map((key) => key.keepMs))];
+  // below zero: whatever the end of its run
+  const keeps = keys.map(({ keepMs, always }) => (always ? -keepMs : keepMs));
+  return [...columns(items), wakes(items, inside), ...names, numbers(keeps)];
 }

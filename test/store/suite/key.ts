@@ -317,6 +317,31 @@ export function keys(setup: () => Promise<Setup>): void {
     expect(await keyed(store, "job", "k")).toBeNull();
   });
 
+  test("a key that is held whatever the end outlives a failed run and a canceled one, for its time", async () => {
+    const { store, clock, node } = await setup();
+    const key = (name: string) => aKey(name, { keepMs: 2 * hour, always: true });
+    const add = (): Promise<readonly Added[]> => addAll(store, [aRun({ key: key("a") }), aRun({ key: key("b") })]);
+    const [a, b] = (await add()).map(({ id }) => id);
+    await clock.advance("1h");
+    await store.desk.cancel([b!]);
+    await store.runs.settle([settled(only(await lease(store, node)), failed())]);
+
+    const soon = await add();
+    await clock.advance("90m");
+    await store.runs.sweep({ maxCrashes: 3, keep: { completedMs: 100 * hour, otherMs: 100 * hour } });
+    const later = await add();
+    await clock.advance("1h");
+    const over = await add();
+
+    expect([soon, later].map((all) => all.map(({ id, created }) => [id, created]))).toEqual(
+      Array.from({ length: 2 }, () => [
+        [a, false],
+        [b, false],
+      ]),
+    );
+    expect(over.map(({ created }) => created)).toEqual([true, true]);
+  });
+
   test("a failed run that is retried holds its key again, if nobody took it", async () => {
     const { store, node } = await setup();
     const id = await addOne(store, { key: aKey("k") });

@@ -33,7 +33,7 @@ export function inserted({ schema: s, now, ms }: Part, { due, ttl, ...rest }: Ne
 export function claimed({ schema: s, ms }: Part, r: string): string {
   return `
     insert into ${s}.keys (job, key, run, hash, keep_ms, until)
-    select job, key, id, hash, keep, due + ${ms("keep")} from ${r} order by job, key
+    select job, key, id, hash, keep, due + ${ms("abs(keep)")} from ${r} order by job, key
     on conflict (job, key) do nothing returning run`;
 }
 
@@ -94,7 +94,7 @@ export function adds(part: Part) {
     "i where i.id in (select run from won)",
   );
   const taken = `
-    update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("i.keep")}, rev = k.rev + 1
+    update ${s}.keys k set run = i.id, hash = i.hash, keep_ms = i.keep, until = i.due + ${ms("abs(i.keep)")}, rev = k.rev + 1
     from i where k.job = i.job and k.key = i.key and k.rev = $16 returning k.run`;
   /** Adds the runs whose keys `won` claims. `own`: not in a caller's transaction. */
   const keyedBy = (won: string, own: boolean) => `
@@ -159,7 +159,7 @@ export function adds(part: Part) {
     where id = any($1::bigint[]) and token = 1 and node = $2 and state = 0 and lease_until is not null and ask is null`,
 
     /** Adds keyed runs in a caller's transaction, and returns those that got their key. Waits for a key that another transaction has claimed.
-     *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms */
+     *  As `add`, and $12 jobs · $13 keys · $14 hashes of the input · $15 how long a completed run keeps its key, ms; below zero: one that ended otherwise, too */
     addKeyed: keyedBy(claimed(part, "i"), false),
 
     /** As `addKeyed`, but a key that another transaction has claimed fails soon with 55P03, so that it does not stall the batch. */

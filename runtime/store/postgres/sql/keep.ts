@@ -58,7 +58,8 @@ export function keep({ schema: s, clock, ms }: Part) {
     seen as (
       select d.job, d.key,
         case when r.id is not null then ${clock} + interval '1 hour'
-          when h.status = 0 and h.finished_at + ${ms("d.keep_ms")} > ${clock} then h.finished_at + ${ms("d.keep_ms")} end again
+          when (h.status = 0 or d.keep_ms < 0) and h.finished_at + ${ms("abs(d.keep_ms)")} > ${clock}
+            then h.finished_at + ${ms("abs(d.keep_ms)")} end again
       from due d
       left join ${s}.runs r on r.id = d.run
       left join ${s}.history h on h.id = d.run),

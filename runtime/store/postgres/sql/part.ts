@@ -66,9 +66,10 @@ export function part(schema: string, skew: boolean) {
     insert into ${s}.commands (node, run, token, at)
     select node, id, token, ${clock} from ${from} f
     where not exists (select 1 from ${s}.commands c where c.node = f.node and c.run = f.id and c.token = f.token)`,
-    /** Whether a key is held by a run that is not live: completed less than `keep` ago, or dropped with its partition before that. */
+    /** Whether a key is held by a run that is not live: completed less than `keep` ago, or dropped with its partition before that. Where
+     *  `keep` is below zero, one that failed or was canceled counts as well. */
     holds: (k: string, r: string, h: string) => `
-      case when ${h}.id is not null then ${h}.status = 0 and ${h}.finished_at + ${ms(`${k}.keep_ms`)} > ${clock}
+      case when ${h}.id is not null then (${h}.status = 0 or ${k}.keep_ms < 0) and ${h}.finished_at + ${ms(`abs(${k}.keep_ms)`)} > ${clock}
         else ${r}.id is null and ${k}.until > ${clock} end`,
     /** To be joined: waiting for another transaction's lock fails soon with 55P03. */
     soon: `cross join (select set_config('lock_timeout', '100ms', true)) soon`,

@@ -6,6 +6,7 @@ import { doctor } from "./command/doctor.ts";
 import { edit } from "./command/edit.ts";
 import { init } from "./command/init.ts";
 import { jobs } from "./command/jobs.ts";
+import { load } from "./command/load.ts";
 import { migrate } from "./command/migrate.ts";
 import { nodes } from "./command/nodes.ts";
 import { purge } from "./command/purge.ts";
@@ -27,7 +28,7 @@ import { types } from "./command/types.ts";
 
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
-  ...[init, dev, start, trigger, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[init, dev, start, trigger, load, runs, run, edit, cancel, resume, retry, replay, purge],
   ...[signal, complete, fix],
   ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
   ...[jobs, queues, stats, nodes, types, check, doctor, migrate],

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { DurationText } from "../port/duration.ts";
 import type { Wire } from "../port/codec.ts";
 import { invalid } from "../port/error.ts";
-import { tickMark } from "../port/id.ts";
+import { fileMark, tickMark } from "../port/id.ts";
 import {
   checkDuration,
   checkInstant,
@@ -124,10 +124,11 @@ function newKey(given: string | KeyOptions, input: Wire): NewKey {
     );
   const keepMs = checkSpan("keep", keep);
   const text = checkText("idempotencyKey", key, 256);
-  if (text.startsWith(tickMark))
+  const mark = [tickMark, fileMark].find((each) => text.startsWith(each));
+  if (mark)
     throw invalid(
       "idempotencyKey",
-      `idempotencyKey "${key}" begins with "${tickMark}", which is reserved; choose another key`,
+      `idempotencyKey "${key}" begins with "${mark}", which is reserved; choose another key`,
     );
   return { key: text, keepMs, onConflict, hash: hash(input) };
 }

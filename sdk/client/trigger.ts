@@ -1,7 +1,7 @@
 import { encode, type Wire } from "../port/codec.ts";
 import { add } from "./act.ts";
 import { target, type Open } from "./config.ts";
-import { InvalidInput, InvalidPayload, JobNotFound, invalid } from "../port/error.ts";
+import { InvalidInput, InvalidPayload, JobNotFound, invalid, type Issue } from "../port/error.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { checkTx, newRun, type TriggerOptions } from "./option.ts";
 import type { AnyJob, BatchItem, InputOf, ResultOf, TriggerArgs } from "./job.ts";
@@ -173,12 +173,27 @@ export async function addOne(to: Target, run: NewRun, tx?: Tx): Promise<Added> {
 
 /** Checks and encodes a payload by what nodes published of the job, lifting plain JSON.
  *  @throws {InvalidPayload} {NotStorable} */
-export async function encodePublished(job: JobRecord, payload: unknown): Promise<Wire> {
-  if (job.schema === null) return encode(payload, "payload");
-  const lifted = lift(JSON.parse(job.schema) as JsonSchema, payload);
-  const wire = encode(lifted, "payload"); // first: what follows reads JSON alone
-  const issues = await checkJson(job.schema, lifted);
-  if (issues.length > 0) throw new InvalidPayload(job.id, issues);
+export async function encodePublished({ id, schema }: JobRecord, payload: unknown): Promise<Wire> {
+  if (schema === null) return encode(payload, "payload");
+  return encodeLifted(id, schema, payload, (lifted) => checkJson(schema, lifted));
+}
+
+/** As `encodePublished`, of a job that this process has: by its own schema.
+ *  @throws what a refinement of the schema throws */
+export async function encodeNatural({ id, schema, jsonSchema }: JobSpec, payload: unknown): Promise<Wire> {
+  return encodeLifted(id, jsonSchema, payload, async (lifted) => (await check(schema, lifted)).issues ?? []);
+}
+
+async function encodeLifted(
+  id: string,
+  schema: string | null,
+  payload: unknown,
+  complaints: (lifted: unknown) => Promise<readonly Issue[]>,
+): Promise<Wire> {
+  const lifted = schema === null ? payload : lift(JSON.parse(schema) as JsonSchema, payload);
+  const wire = encode(lifted, "payload"); // first: what follows may read JSON alone
+  const issues = await complaints(lifted);
+  if (issues.length > 0) throw new InvalidPayload(id, issues);
   return wire;
 }
 

@@ -152,13 +152,28 @@ function replace(schema: Record<string, unknown>, by: JsonSchema): void {
  *  schema. What that can't read is let through: the parse at the start of an attempt is final. Formats and constraints
  *  count as zod 4 reads them. */
 export async function checkJson(schema: string, value: unknown): Promise<readonly Issue[]> {
-  const { fromJSONSchema } = await import("zod"); // late: only triggers by id need it
   try {
-    const answer = check(fromJSONSchema(JSON.parse(schema) as Parameters<typeof fromJSONSchema>[0]), plain(value));
-    return distinct((await answer).issues ?? []);
+    return distinct((await check(await readSchema(schema), plain(value))).issues ?? []);
   } catch {
     return [];
   }
+}
+
+const mostRead = 100;
+const readSchemas = new Map<string, Promise<StandardSchemaV1>>();
+
+/** A schema of zod. The latest are remembered, for reading one takes far longer than checking by it. */
+function readSchema(text: string): Promise<StandardSchemaV1> {
+  const found = readSchemas.get(text) ?? fromText(text);
+  readSchemas.delete(text);
+  readSchemas.set(text, found);
+  if (readSchemas.size > mostRead) readSchemas.delete(readSchemas.keys().next().value!);
+  return found;
+}
+
+async function fromText(text: string): Promise<StandardSchemaV1> {
+  const { fromJSONSchema } = await import("zod"); // late: only triggers by id need it
+  return fromJSONSchema(JSON.parse(text) as Parameters<typeof fromJSONSchema>[0]);
 }
 
 /** A format and its pattern complain of one mistake twice. */

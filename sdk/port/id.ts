@@ -33,6 +33,9 @@ export function parseScheduleId(text: string): ScheduleName {
 /** What idempotency keys of ticks begin with; an application's can't. */
 export const tickMark = "$tick:";
 
+/** What idempotency keys of items of job files begin with. */
+export const fileMark = "$file:";
+
 /** The idempotency key of the run that a schedule makes for a tick: what keeps it at one. */
 export function tickKey(key: string, tickMs: number): string {
   return `${tickMark}${key}@${new Date(tickMs).toISOString()}`;

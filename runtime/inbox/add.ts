@@ -1,0 +1,104 @@
+/** Adds what a file makes to the store, each item once. */
+import { StoreUnavailable } from "../../sdk/port/error.ts";
+import { fileMark, scheduleId } from "../../sdk/port/id.ts";
+import type { Added, NewRun, NewSchedule, Target } from "../../sdk/port/target.ts";
+import type { Made, Problem } from "./make.ts";
+
+/** What became of the items of a file. */
+export interface Loaded {
+  /** Runs that were made, and those that were there already. */
+  runs: number;
+  existed: number;
+  /** Schedules that were made or changed. */
+  schedules: number;
+  /** What the store refused. */
+  readonly problems: Problem[];
+}
+
+/** Limits of one write. */
+const [mostRuns, mostSchedules, mostBytes] = [1000, 500, 4 * 1024 * 1024];
+/** How long the keys of items are held, whatever became of their runs: the file is marked as loaded long before. */
+const keepMs = 7 * 86_400_000;
+
+/** Collects items and adds them in batches. */
+export class Adder {
+  readonly loaded: Loaded = { runs: 0, existed: 0, schedules: 0, problems: [] };
+  readonly #to: Target;
+  /** Names the content; null: items without an id get no key, so that each call makes them anew. */
+  readonly #hash: string | null;
+  /** Since when an earlier load of this content may have been broken off. */
+  readonly #since: Date | null;
+  #n = 0;
+  #bytes = 0;
+  #runs: { readonly line: number; readonly run: NewRun }[] = [];
+  #schedules = new Map<string, { readonly line: number; readonly schedule: NewSchedule }>();
+
+  constructor(to: Target, hash: string | null, since: Date | null = null) {
+    this.#to = to;
+    this.#hash = hash;
+    this.#since = since;
+  }
+
+  /** Takes the next item of the file; resolves once there is room for more.
+   *  @throws {StoreUnavailable}: what was added stays, and is not added twice by another call */
+  async add({ line, run, schedule, bytes }: Made): Promise<void> {
+    const n = this.#n++;
+    if (run) this.#runs.push({ line, run: this.#keyed(run, n) });
+    if (schedule) {
+      const id = scheduleId(schedule);
+      if (this.#schedules.has(id)) await this.flush(); // a store takes each once in a write; the later one counts
+      this.#schedules.set(id, { line, schedule });
+    }
+    this.#bytes += bytes;
+    if (this.#runs.length >= mostRuns || this.#schedules.size >= mostSchedules || this.#bytes >= mostBytes)
+      await this.flush();
+  }
+
+  /** The next item can't be added; its number stays its own. */
+  skip(problems: readonly Problem[]): void {
+    this.#n++;
+    this.loaded.problems.push(...problems);
+  }
+
+  async flush(): Promise<void> {
+    const [runs, schedules] = [this.#runs, [...this.#schedules.values()]];
+    this.#runs = [];
+    this.#schedules = new Map();
+    this.#bytes = 0;
+    if (runs.length > 0) this.#tell(runs, await this.#addRuns(runs.map(({ run }) => run)));
+    if (schedules.length > 0)
+      this.#tell(schedules, await this.#to.schedules.put(schedules.map(({ schedule }) => schedule)));
+  }
+
+  #keyed(run: NewRun, n: number): NewRun {
+    if (run.key !== null || this.#hash === null) return run;
+    const key = `${fileMark}${this.#hash.slice(0, 40)}:${n}`;
+    return { ...run, key: { key, keepMs, always: true, onConflict: "return", hash: "" } };
+  }
+
+  async #addRuns(runs: readonly NewRun[]): Promise<readonly (Added | Error)[]> {
+    const answers = await Promise.all(runs.map((run) => this.#before(run)));
+    const left = runs.filter((_, i) => answers[i] === null);
+    const added = left.length > 0 ? await this.#to.add(left) : [];
+    let next = 0;
+    return answers.map((known) => known ?? added[next++]!);
+  }
+
+  /** The run that an earlier load has made of an item with an id, whose key is free again because it has failed. */
+  async #before({ job, key }: NewRun): Promise<Added | null> {
+    if (this.#since === null || !key || key.always) return null;
+    const made = await this.#to.find.list({ job: [job], key: key.key, createdAfter: this.#since }, { limit: 1 });
+    return made.items[0] ? { id: made.items[0].id, created: false, conflict: false } : null;
+  }
+
+  #tell(items: readonly { readonly line: number }[], answers: readonly (object | Error)[]): void {
+    for (const [i, answer] of answers.entries()) {
+      if (answer instanceof StoreUnavailable) throw answer;
+      if (answer instanceof Error)
+        this.loaded.problems.push({ line: items[i]!.line, path: "", message: answer.message });
+      else if (!("created" in answer)) this.loaded.schedules++;
+      else if (answer.created) this.loaded.runs++;
+      else this.loaded.existed++;
+    }
+  }
+}

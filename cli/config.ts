@@ -4,6 +4,7 @@ import type { DurationText } from "../sdk/port/duration.ts";
 import { InvalidInput } from "../sdk/port/error.ts";
 import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
+import { databaseIn } from "../sdk/client/source.ts";
 import { load } from "./module.ts";
 import { hint } from "../sdk/port/near.ts";
 import { settings as table, type SettingKey, type Value } from "../sdk/setting.ts";
@@ -76,11 +77,21 @@ function pick(option: Option, { given, env, content, file }: Sources): { value: 
   const name = flagName(option);
   const flag = given.text(name);
   if (flag !== null) return { value: read(option, flag, `--${name}`), source: `--${name}` };
-  const variable = env[option.variable];
-  if (variable) return { value: read(option, variable, option.variable), source: option.variable };
+  const variable = named(option, env);
+  if (variable) return { value: read(option, variable.text, variable.source), source: variable.source };
   const own = content[option.key];
   if (own !== undefined && own !== null) return { value: read(option, own, `${option.key} in ${file}`), source: file };
   return { value: null, source: null };
+}
+
+/** What the environment says of a key, and which variable does. */
+function named({ key, variable }: Option, env: NodeJS.ProcessEnv): { text: string; source: string } | null {
+  if (key !== "databaseUrl") return env[variable] ? { text: env[variable], source: variable } : null;
+  try {
+    return databaseIn(env);
+  } catch (error) {
+    throw error instanceof InvalidInput ? new BadUsage(error.message, { cause: error }) : error;
+  }
 }
 
 function read(option: Option, raw: unknown, source: string): unknown {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { InvalidInput } from "../port/error.ts";
 import { checkFlag } from "../port/option.ts";
+import { saidOf } from "../port/text.ts";
 import type { Bare, Target } from "../port/target.ts";
 
 /** A store, or what opens one. */
@@ -24,11 +25,34 @@ export interface Surroundings {
   readonly cwd?: string;
 }
 
+/** The database that the environment names, and the variable that does: `TASKER_DATABASE_URL`, else `TASKER_DATABASE_URL_FILE`, whose file has
+ *  the address, as mounted secrets are. Null: neither is set.
+ *  @throws {InvalidInput} for a file that can't be read, or is empty */
+export function databaseIn(env: NonNullable<Surroundings["env"]>): { text: string; source: string } | null {
+  const name = "TASKER_DATABASE_URL";
+  const [url, file, source] = [env[name], env[`${name}_FILE`], `${name}_FILE`];
+  if (url) return { text: url, source: name };
+  if (!file) return null;
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8").trim();
+  } catch (cause) {
+    throw new InvalidInput(
+      `${source}: "${file}" can't be read: ${saidOf(cause)}; name a file that this user may read`,
+      {
+        cause,
+      },
+    );
+  }
+  if (text) return { text, source };
+  throw new InvalidInput(`${source}: "${file}" is empty; write the address of a Postgres into it`);
+}
+
 /** The store that the environment names, else that of the running `tasker dev` of this folder or one above it; null if
  *  there is neither. Dev is never used under NODE_ENV=production or CI.
- *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL. */
+ *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL, or the address is in a file that can't be read. */
 export function locate({ env = process.env, cwd = process.cwd() }: Surroundings = {}): Source | null {
-  const url = env["TASKER_DATABASE_URL"];
+  const url = databaseIn(env)?.text;
   if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || undefined, prepare: prepareOf(env) };
   if (env["TASKER_URL"])
     throw new InvalidInput(

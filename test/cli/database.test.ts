@@ -40,6 +40,22 @@ test("the flag wins over the variable, that over the config file, that over a ru
   expect(locate(await read({ schema: "mine" }, {}, plain), plain)).toMatchObject({ schema: "mine" });
 });
 
+test("a file has the address, as mounted secrets have; a flag needs no file, and one that is absent is no reason to look elsewhere", async () => {
+  const cwd = folder({ secret: "postgres://secret\n", ".tasker/dev.json": note(process.pid) });
+  const env = { TASKER_DATABASE_URL_FILE: join(cwd, "secret") };
+  const absent = { TASKER_DATABASE_URL_FILE: join(cwd, "absent") };
+  const flag = { "database-url": "postgres://flag" };
+
+  const found = locate(await read({}, env, cwd), cwd);
+  const given = locate(await read(flag, absent, cwd), cwd);
+
+  expect(found).toMatchObject({ url: "postgres://secret", from: "TASKER_DATABASE_URL_FILE" });
+  expect(given).toMatchObject({ url: "postgres://flag" });
+  const said = read({}, absent, cwd);
+  await expect(said).rejects.toThrow(/^TASKER_DATABASE_URL_FILE: ".*absent" can't be read/);
+  await expect(said).rejects.toBeInstanceOf(BadUsage);
+});
+
 test("a dev of a folder above is found; one whose process has gone is not", () => {
   const alive = folder({ ".tasker/dev.json": note(process.pid), "a/b/.keep": "" });
   const dead = folder({ ".tasker/dev.json": note(gone) });

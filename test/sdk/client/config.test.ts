@@ -34,7 +34,8 @@ function dev(at: string, note: unknown): void {
 
 /** No variable that leads to a store, and no dev above. */
 function nowhere(): void {
-  for (const name of ["TASKER_DATABASE_URL", "TASKER_URL", "CI", "NODE_ENV"]) vi.stubEnv(name, "");
+  for (const name of ["TASKER_DATABASE_URL", "TASKER_DATABASE_URL_FILE", "TASKER_URL", "CI", "NODE_ENV"])
+    vi.stubEnv(name, "");
   vi.spyOn(process, "cwd").mockReturnValue(folder);
 }
 
@@ -50,6 +51,18 @@ describe("locate", () => {
     });
 
     expect(source).toEqual({ kind: "url", url: "postgres://db/app", schema: "jobs" });
+  });
+
+  test("TASKER_DATABASE_URL_FILE names a file with the address; one that can't be read is an error, not a reason to look elsewhere", () => {
+    const file = join(folder, "secret");
+    const at = (path: string) => () => locate({ env: { TASKER_DATABASE_URL_FILE: path }, cwd: folder });
+    dev(folder, { url, pid: process.pid });
+    writeFileSync(file, "postgres://db/app\n");
+
+    expect(at(file)()).toMatchObject({ kind: "url", url: "postgres://db/app" });
+    expect(at(join(folder, "absent"))).toThrow(/^TASKER_DATABASE_URL_FILE: ".*absent" can't be read: ENOENT/);
+    writeFileSync(file, "\n");
+    expect(at(file)).toThrow(/^TASKER_DATABASE_URL_FILE: ".*secret" is empty/);
   });
 
   test("TASKER_PREPARE turns named statements off; what is neither true nor false is refused", () => {

@@ -205,6 +205,8 @@ export interface QueueStat {
   readonly ready: number;
   readonly delayed: number;
   readonly leased: number;
+  /** Since when the oldest of those that are due waits for a node; null where none is. A retry waits from its own instant on. */
+  readonly readyAt: Date | null;
 }
 /** What ended in the last minutes, by job and queue, added up from what nodes report. */
 export interface RateStat {
@@ -275,8 +277,8 @@ export interface Find {
     page?: Paging,
   ): Promise<Page<AttemptRecord>>;
   logs(run: number, page?: Paging): Promise<Page<LogRecord>>;
-  /** `lanes: false`: without the counts of lanes, which take longest. */
-  stats(options?: { readonly lanes?: boolean }): Promise<Stats>;
+  /** `lanes: false`: without the counts of lanes, which take longest. `look: false`: nodes are not asked to record starts. */
+  stats(options?: { readonly lanes?: boolean; readonly look?: boolean }): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
   /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */
   awaited(id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null>;

@@ -42,6 +42,17 @@ test.each(Object.entries(looks))("%s makes nodes tell what has started", async (
   expect(items[0]).toMatchObject({ node: expect.any(String) as string, startedAt: items[0]!.dueAt });
 });
 
+test("stats with look: false ask no node", async () => {
+  const bench = await running();
+  const before = bench.beats();
+
+  await bench.store.find.stats({ look: false });
+  await turns();
+
+  expect(bench.beats() - before).toBe(0);
+  expect(bench.held()).toBe(0);
+});
+
 test("a node is asked at most once a second, however many look", async () => {
   const bench = await running();
   const before = bench.beats();

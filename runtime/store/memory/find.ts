@@ -38,7 +38,7 @@ export function find(state: State): Find {
       return structuredClone(pageOf(oldestFirst, page));
     }),
     stats: step((options) => {
-      look(state, state.nodes.keys());
+      if (options?.look ?? true) look(state, state.nodes.keys());
       return stats(state, options?.lanes ?? true);
     }),
     jobs: step(() => structuredClone([...state.jobs.values()]).sort((a, b) => (a.id < b.id ? -1 : 1))),
@@ -137,7 +137,8 @@ function lanesOf(state: State): readonly QueueStat[] {
   const lanes = [...state.lanes.all.values()].map(({ queue, job, priority, free, leased }) => {
     const [all, ready] = [free.count(), free.count(state.now())];
     const [now, later, held] = [ready, all - ready, leased].map((count) => Math.min(deepest, count));
-    return { queue, job, priority, ready: now!, delayed: later!, leased: held! };
+    const readyAt = ready > 0 ? new Date(free.first()!.readyMs) : null;
+    return { queue, job, priority, ready: now!, delayed: later!, leased: held!, readyAt };
   });
   return lanes.filter(({ ready, delayed, leased }) => ready + delayed + leased > 0);
 }

@@ -39,7 +39,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
     attempts: async (filter, page: Bounds) => (await search()).attempts(pool, sql, filter, page),
     logs: async (run, page: Bounds) => (await search()).logs(pool, sql, run, page),
     async stats(options) {
-      look(null);
+      if (options?.look ?? true) look(null);
       const [lanes, queues, rates, nodes] = await Promise.all([
         (options?.lanes ?? true) ? pool.rows("tasker_depth", text.depth, [depthCap]) : [],
         pool.rows("tasker_queues", text.queues, []),

@@ -13,6 +13,7 @@ export function find(part: Part) {
   const count = (where: string) =>
     `(select count(*) from (select 1 from ${s}.runs r where r.lane = l.id and r.state = 0 and ${where} limit $1) c)`;
   const isFree = free(part, "r");
+  const isReady = `r.ready_at <= ${now} and ${isFree}`;
   return {
     /** The limit stops the search through partitions at the first match. $1 id */
     get: `
@@ -33,10 +34,12 @@ export function find(part: Part) {
     select ${pastColumns(part)} from ${s}.history r join ${s}.lanes l on l.id = r.lane where r.id = (select run from k)
     limit 1`,
 
-    /** Leases are counted at the head of a lane, because many runs may wait. $1 cap of each count */
+    /** Leases are counted at the head of a lane, because many runs may wait. $1 cap of each count. Index: runs_ready */
     depth: `
     select ${lane.from("l", {
-      ready: count(`r.ready_at <= ${now} and ${isFree}`),
+      ready: count(isReady),
+      readyAt: epoch(`(
+        select r.ready_at from ${s}.runs r where r.lane = l.id and r.state = 0 and ${isReady} order by r.ready_at limit 1)`),
       delayed: count(`r.ready_at > ${now} and ${isFree}`),
       leased: `(
         select count(*) from (

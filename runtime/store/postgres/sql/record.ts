@@ -88,6 +88,7 @@ export const log = shape({
 export const lane = shape({
   ...each(word(), "queue", "job"),
   ...each(number, "priority", "ready", "delayed", "leased"),
+  readyAt: maybe(date),
 });
 
 export const rate = shape({

@@ -31,6 +31,7 @@ export type { Config, Connection } from "./client/config.ts";
 
 export type { History, Plain } from "./client/history.ts";
 export type { Fix } from "./client/mend.ts";
+export type { ReplayOptions } from "./client/replay.ts";
 export { nodes, queues, runs, stats } from "./client/runs.ts";
 export type { Attempt, Change, LogLine, PurgeQuery, RunQuery, RunRef } from "./client/runs.ts";
 export { schedules } from "./client/schedules.ts";

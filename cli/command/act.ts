@@ -2,12 +2,14 @@
 import { formatId } from "../../sdk/port/id.ts";
 import type { Status } from "../../sdk/port/status.ts";
 import { act, nextOf, type Acted, type How } from "../../sdk/client/act.ts";
+import { replayAll, type ReplayOptions } from "../../sdk/client/replay.ts";
 import type { RunFilter, Target } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import type { Flag, Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
 import { filter, filterFlags, matching, numbers } from "../filter.ts";
+import { payloadOf } from "../payload.ts";
 import type { Output } from "../view/output.ts";
 
 type Does = (to: Target, ids: readonly number[]) => Promise<readonly Acted[]>;
@@ -90,11 +92,31 @@ export const retry = deed({
 export const replay = deed({
   verb: "replay",
   past: "replayed",
-  does: acting("replay"),
-  about: "Make new runs from the input of old ones, by id or by filter",
+  does: (given) => {
+    const options = replayOf(given);
+    return (to, ids) => replayAll(to, ids, options);
+  },
+  about: "Make new runs from the input of old ones, by id or by filter; of workflows, from a step on",
   of: ["completed", "failed", "canceled"],
-  examples: ["tasker replay run_2n9c", "tasker replay --job remind --status failed --since 1h --yes"],
+  flags: [
+    { flag: "--from <step>", about: "Keep what came before this step, and do it again with all that came after it" },
+    { flag: "--input <json>", about: "Another payload; - reads it from stdin" },
+    { flag: "--file <path>", about: "Read the other payload from a file" },
+  ],
+  examples: [
+    "tasker replay run_2n9c",
+    `tasker replay run_2n9c --from charge --input '{"cents":900}'`,
+    "tasker replay --job remind --status failed --since 1h --yes",
+  ],
 });
+
+function replayOf(given: Given): ReplayOptions {
+  const isGiven = given.on("input") || given.on("file");
+  return {
+    ...(given.on("from") && { from: given.text("from")! }),
+    ...(isGiven && { payload: payloadOf(given.text("input") ?? undefined, given) }),
+  };
+}
 
 function acting(verb: Parameters<typeof act>[1]): Deed["does"] {
   return () => (to, ids) => act(to, verb, ids);
@@ -135,11 +157,11 @@ function documentOf(acts: readonly Acted[]): object {
 }
 
 function said(acted: Acted, { verb, past }: Deed): string {
-  const { done, status, made } = acted;
+  const { done, status, made, why } = acted;
   if (done === "done") return made === undefined ? past : `${past} as ${formatId(made)}`;
   if (done === "asked") return "asked: a node holds it, and stops it now";
   if (done === "missing") return "does not exist, or was purged";
-  return `refused to ${verb}: it is ${status ?? "in another state"}; ${nextOf(acted, verb)}`;
+  return `refused to ${verb}: ${why ?? `it is ${status ?? "in another state"}; ${nextOf(acted, verb)}`}`;
 }
 
 function isDone({ done }: Acted): boolean {

@@ -241,7 +241,8 @@ export class Workflow {
 
   /** Adds the runs of a call, in parts. */
   #adopt(call: ChildCall): void {
-    const draft = { kind: "child" as const, ...entryOf(call, { at: call.place ?? undefined }) };
+    const first = (call.failure !== "collect" && call.runs.length > 1) || undefined;
+    const draft = { kind: "child" as const, ...entryOf(call, { at: call.place ?? undefined, first }) };
     const parent = { run: this.#leased.lease.id, key: call.key };
     const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
     for (let from = call.ids.size; from < runs.length; from += mostRuns)

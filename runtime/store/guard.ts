@@ -151,12 +151,25 @@ function refusedRun(run: NewRun): InvalidInput | null {
   return complaint === null ? null : new InvalidInput(`run of job "${shown(run.job)}" ${complaint}`);
 }
 
-function complaintOf({ priority, dueAt, delayMs, ttlMs, key, job, queue, tags }: NewRun): string | null {
+function complaintOf({
+  priority,
+  dueAt,
+  delayMs,
+  ttlMs,
+  key,
+  job,
+  queue,
+  tags,
+  journal,
+  replayOf,
+}: NewRun): string | null {
   if (!(Number.isInteger(priority) && priority >= 0 && priority <= 9))
     return `has priority ${priority}; give it 0 to 9`;
   if (dueAt && Number.isNaN(dueAt.getTime())) return "has an instant that is not a date; give it a valid Date";
   if (!isSpan(delayMs) || !isSpan(ttlMs ?? 0) || !isSpan(key?.keepMs ?? 0))
     return "has a span that is not a number of milliseconds; give it 0 or more";
+  if (journal && (key !== null || replayOf === null))
+    return "has a journal; give it no key, and the run that it replays";
   const isStorable = isClean(job) && isClean(queue) && tags.every(isClean) && isClean(key?.key ?? "");
   return isStorable ? null : "has NUL or a lone surrogate in its job, queue, tags or key; remove it";
 }

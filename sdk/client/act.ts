@@ -3,9 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { RunNotFound, WrongState } from "../port/error.ts";
 import { formatId } from "../port/id.ts";
 import { isFinal } from "../port/status.ts";
-import type { Act, Added, Edit, NewRun, RunRecord, Target, Tx } from "../port/target.ts";
-import { each } from "./page.ts";
-import { plainRun } from "./option.ts";
+import type { Act, Added, Edit, NewRun, Target, Tx } from "../port/target.ts";
 
 /** What became of an act on one run; `made` is the new run, where the act makes one, and `why` what else than its state was against it. */
 export type Acted = Act & { readonly made?: number; readonly why?: string };
@@ -18,7 +16,6 @@ const acts = {
     ),
   resume: (to, ids) => to.desk.revive(ids, "canceled"),
   retry: (to, ids) => to.desk.revive(ids, "failed"),
-  replay: replayAll,
 } satisfies Record<string, (to: Target, ids: readonly number[]) => Promise<readonly Acted[]>>;
 
 const chunk = 500;
@@ -96,23 +93,6 @@ export async function add(to: Target, runs: readonly NewRun[], tx?: Tx): Promise
   return answers;
 }
 
-async function replayAll(to: Target, ids: readonly number[]): Promise<readonly Acted[]> {
-  const records: RunRecord[] = [];
-  for await (const record of each((paging) => to.find.list({ ids, hooks: true }, paging))) records.push(record);
-  const added = await to.add(records.map(again));
-  const made = new Map(records.map((record, at) => [record.id, added[at]!] as const));
-  return ids.map((id) => {
-    const answer = made.get(id);
-    if (answer instanceof Error) throw answer;
-    return answer ? { id, done: "done", status: "pending", made: answer.id } : { id, done: "missing", status: null };
-  });
-}
-
-/** The run that a replay makes: due now, without the key, which is still the old run's, and without its ttl. */
-export function again({ id, job, input, options, ...same }: RunRecord): NewRun {
-  return { ...plainRun({ ...same, id: job, ttlMs: null }, input), options, replayOf: id };
-}
-
 /** What became of an act on one run: done at once, or asked of the node that holds it.
  *  @throws {RunNotFound} if there is no such run. @throws {WrongState} if the act does not fit its state. */
 export function outcome(id: number, acted: Acted | undefined, how: How): "done" | "asked" {
@@ -129,7 +109,7 @@ export function nextOf({ id, status, why }: Acted, how: How): string {
   return how === "cancel" ? `${hints.cancel}; see how it ended with: tasker run ${formatId(id)}` : hints[how];
 }
 
-export type How = keyof typeof acts | "edit" | "fix";
+export type How = keyof typeof acts | "replay" | "edit" | "fix";
 
 const past = {
   cancel: "canceled",

@@ -65,7 +65,8 @@ async function mendOne(to: Target, id: number, edit: Edit): Promise<Acted> {
   return acted;
 }
 
-function childrenOf(entries: readonly Entry[]): readonly number[] {
+/** Runs that were made by entries. */
+export function childrenOf(entries: readonly Entry[]): readonly number[] {
   return entries.flatMap(({ runs }) => runs ?? []);
 }
 
@@ -79,6 +80,9 @@ interface Found extends Calls {
   readonly entries: readonly Entry[];
 }
 
+/** Names that an error lists. */
+const mostNamed = 20;
+
 /** Kinds of entries by the calls that they are of. */
 const groups: readonly (readonly EntryKind[])[] = [["step", "failed", "retry"], ["sleep"], ["wait"], ["child"]];
 
@@ -89,8 +93,14 @@ function parse(what: string, step: unknown): Calls {
   return { name, nth: nth === undefined ? null : Number(nth) };
 }
 
-function on({ name, nth }: Calls, edit: (entries: readonly Entry[], found: Found) => ReturnType<Edit>): Edit {
-  return (entries) => {
+/** The place in a journal at which a step begins, or why there is none.
+ *  @throws {InvalidInput} for what is no step */
+export function stepAt(what: string, step: string): (entries: readonly Entry[]) => number | string {
+  return on(parse(what, step), (entries, found) => entries.indexOf(found.entries[0]!));
+}
+
+function on<T>({ name, nth }: Calls, edit: (entries: readonly Entry[], found: Found) => T) {
+  return (entries: readonly Entry[]): T | string => {
     for (const kinds of groups) {
       const found = entries.filter((entry) => {
         const call = callOf(entry);
@@ -99,7 +109,9 @@ function on({ name, nth }: Calls, edit: (entries: readonly Entry[], found: Found
       if (found.length > 0) return edit(entries, { name, nth, kinds, entries: found });
     }
     const known = [...new Set(entries.filter(({ kind }) => kind !== "mail").map(({ key }) => key))];
-    return `its journal has no step "${nth === null ? name : `${name}#${nth}`}"${hint(name, known)}`;
+    if (known.length === 0) return "its journal has no steps";
+    const some = known.slice(0, mostNamed).join(", ") + (known.length > mostNamed ? ", …" : "");
+    return `its journal has no step "${nth === null ? name : `${name}#${nth}`}"; it has ${some}${hint(name, known)}`;
   };
 }
 

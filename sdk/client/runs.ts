@@ -1,11 +1,12 @@
 /** Looking at what there is, and acting on it, from application code. */
-import { encode, type Wire } from "../port/codec.ts";
+import type { Wire } from "../port/codec.ts";
 import { target, type Open } from "./config.ts";
 import type { DurationText } from "../port/duration.ts";
-import { InvalidInput, JobNotFound, RunNotFound } from "../port/error.ts";
-import { act, again, edit, outcome, pauseQueue } from "./act.ts";
+import { InvalidInput, RunNotFound } from "../port/error.ts";
+import { act, edit, outcome, pauseQueue } from "./act.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { mend, type Fix } from "./mend.ts";
+import { again, type ReplayOptions } from "./replay.ts";
 import { historyOf, type History } from "./history.ts";
 import { formatId, parseId } from "../port/id.ts";
 import {
@@ -36,7 +37,7 @@ import type {
   PurgeFilter,
 } from "../port/target.ts";
 import { instant } from "./option.ts";
-import { addOne, encodePublished, published } from "./trigger.ts";
+import { addOne, inputFor } from "./trigger.ts";
 
 /** A run: its id (`run_…`), or the job and idempotency key that hold it. */
 export type RunRef = string | { readonly job: string; readonly key: string };
@@ -141,10 +142,11 @@ export function runsOf(open: Open) {
     },
 
     /** A new run, now, with the payload, queue, priority, tags and overrides of an old one; without its idempotency key
-     *  and ttl. */
-    async replay(ref: RunRef): Promise<RunHandle> {
+     *  and ttl. With `from`, of a workflow: it goes on from that step, with what the old run's journal has before it.
+     *  @throws {InvalidInput} if the old run has no such step. @throws {InvalidPayload} */
+    async replay(ref: RunRef, options: ReplayOptions = {}): Promise<RunHandle> {
       const { to, record } = await needed(ref);
-      return toHandle(to, await addOne(to, again(record)));
+      return toHandle(to, await addOne(to, await again(to, record, options)));
     },
 
     /** Starts a pending run without waiting for its instant. */
@@ -287,16 +289,10 @@ async function editOf(to: Target, id: number, change: Change): Promise<Edit> {
   });
 }
 
-/** A job that no node has published yet can't check its payload here; the attempt will. */
 async function inputOf(to: Target, id: number, payload: unknown): Promise<Wire> {
   const record = await to.find.get(id);
   if (!record) throw new RunNotFound(formatId(id));
-  try {
-    return await encodePublished(await published(to, record.job), payload);
-  } catch (error) {
-    if (error instanceof JobNotFound) return encode(payload, "payload");
-    throw error;
-  }
+  return inputFor(to, record.job, payload);
 }
 
 const queryKeys = new Set([

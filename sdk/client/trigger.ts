@@ -197,6 +197,17 @@ async function encodeLifted(
   return wire;
 }
 
+/** A payload for a run that is there. A job that no node has published yet can't check it here; the attempt will.
+ *  @throws {InvalidPayload} {NotStorable} */
+export async function inputFor(to: Target, job: string, payload: unknown): Promise<Wire> {
+  try {
+    return await encodePublished(await published(to, job), payload);
+  } catch (error) {
+    if (error instanceof JobNotFound) return encode(payload, "payload");
+    throw error;
+  }
+}
+
 interface Published {
   readonly atMs: number;
   readonly jobs: ReadonlyMap<string, JobRecord>;

@@ -63,6 +63,8 @@ export interface NewRun {
   readonly options: RunOptions | null;
   /** The run whose input this one repeats. */
   readonly replayOf: number | null;
+  /** What its handler is given as its journal from the start, numbered by place. Only of a run that replays another, and without a key. */
+  readonly journal?: readonly Entry[] | undefined;
   /** The schedule that `options.schedule` names counts it as its own: it is its last run, and overlap goes by it. Not within a transaction. */
   readonly attach?: boolean;
 }
@@ -110,7 +112,7 @@ export interface RunRecord {
   readonly attempt: number;
   /** How often a node died, or did not renew its lease in time, while it held the run. */
   readonly crashes: number;
-  /** That of the latest lease; 0 before the first. */
+  /** That of the latest lease; before the first 0, or 1 if it was added with a journal. */
   readonly token: number;
   /** The job's own and those of the trigger. */
   readonly tags: readonly string[];

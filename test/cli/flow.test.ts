@@ -12,9 +12,9 @@ import { folder } from "./folder.ts";
 import { tasker as run, type Answer } from "./line.ts";
 
 /** The job's code as it is deployed now. */
-let code: (ctx: Context) => Promise<unknown>;
+let code: (ctx: Context, payload: unknown) => Promise<unknown>;
 let token = "";
-const order = defineJob({ id: "order", schema: z.unknown(), handler: (_, ctx) => code(ctx) });
+const order = defineJob({ id: "order", schema: z.unknown(), handler: (payload, ctx) => code(ctx, payload) });
 const resize = defineJob({ id: "resize", schema: z.unknown(), handler: (_, ctx) => ctx.sleep("1h") });
 
 let database: Database;
@@ -159,7 +159,7 @@ test("a parked run says why and what to do; it is mended by id, or all that matc
   expect(shown.out).toContain(`  tasker runs fix ${ids[0]!} --rename-step old=new\n`);
   expect([wrong.code, wrong.out]).toEqual([
     1,
-    `${ids[0]!}  refused to fix: it is waiting; its journal has no step "chrage"; did you mean "charge"?\n`,
+    `${ids[0]!}  refused to fix: its journal has no step "chrage"; it has charge, go; did you mean "charge"?\n`,
   ]);
   expect([one.code, one.out]).toEqual([0, `${ids[0]!}  mended\n`]);
   expect([asked.code, asked.err]).toEqual([2, "error: 1 run matches; add --yes to fix it"]);
@@ -178,4 +178,36 @@ test.each([
   const { code, err } = await tasker("runs", "fix", "run_1", ...flags);
 
   expect([code, err]).toEqual([2, expect.stringContaining(said)]);
+});
+
+test("a run is run again from a step with another payload; of those that match, the ones without that step are refused", async () => {
+  const done: string[] = [];
+  code = async (ctx, payload) => {
+    await ctx.step("charge", () => done.push(`charge ${String(payload)}`));
+    if (payload !== "short") await ctx.step("ship", () => done.push(`ship ${String(payload)}`));
+  };
+  const ids = [await trigger("order", "old"), await trigger("order", "short")].map(({ id }) => id);
+  for (const id of ids) await ended(id);
+  const made = async (answer: Answer): Promise<readonly (string | undefined)[]> =>
+    (JSON.parse(answer.out) as { items: readonly { made?: string }[] }).items.map(({ made }) => made);
+
+  const [one] = await made(await tasker("replay", ids[0]!, "--from", "ship", "--input", '"new"', "--json"));
+  await ended(one!);
+  const calls = done.toSorted();
+  const some = await tasker("replay", ...ids, "--from", "ship");
+  const wrong = await tasker("replay", ids[0]!, "--from", "a b");
+  const both = await tasker("replay", ids[0]!, "--input", "1", "--file", "x");
+
+  expect(calls).toEqual(["charge old", "charge short", "ship new", "ship old"]);
+  expect((await runs.need(one!)).replayOf).toBe(ids[0]);
+  expect([some.code, some.out]).toEqual([
+    1,
+    expect.stringMatching(
+      new RegExp(
+        `^${ids[0]}  replayed as run_\\w+\n${ids[1]}  refused to replay: its journal has no step "ship"; it has charge\n$`,
+      ),
+    ),
+  ]);
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('from "a b" is not a step')]);
+  expect([both.code, both.err]).toEqual([2, expect.stringContaining("give one of them")]);
 });

@@ -309,7 +309,7 @@ describe("runs.fix", () => {
     const { fix } = runsOn(bench);
 
     await expect(fix(formatId(id), { skip: "chrage" })).rejects.toThrow(
-      /is waiting, so it can't be mended; its journal has no step "chrage"; did you mean "charge"\?/,
+      /is waiting, so it can't be mended; its journal has no step "chrage"; it has charge, sleep; did you mean "charge"\?/,
     );
     await bench.pass(3_605_000);
     await expect(fix(formatId(id), { skip: "charge" })).rejects.toThrow(

@@ -10,7 +10,7 @@ import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Taken, Guarded } from "../../runtime/store/port.ts";
-import { aKey, aNode, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
+import { aKey, aNode, anEntry, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";
@@ -66,6 +66,7 @@ test("an add whose answer was lost makes each run once, though it is repeated", 
   for (const [name, runs] of [
     ["tasker_add_one", [aRun()]],
     ["tasker_add_plain", [aRun(), aRun()]],
+    ["tasker_add_journal", [aRun({ replayOf: 1, journal: [{ ...anEntry(1), atMs: 1, runs: null }] })]],
   ] as const) {
     const cut = await losing(name, () => Promise.resolve());
 
@@ -73,6 +74,7 @@ test("an add whose answer was lost makes each run once, though it is repeated", 
 
     expect(cut.isLost()).toBe(true);
     for (const { id } of added) expect(await liveAndPast(id)).toEqual([1, 0]);
+    expect(await store.flow.read(added[0]!.id)).toHaveLength(name === "tasker_add_journal" ? 1 : 0);
     await cut.close();
   }
 });

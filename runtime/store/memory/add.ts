@@ -3,7 +3,18 @@ import { formatId } from "../../../sdk/port/id.ts";
 import type { Added, NewKey, NewRun } from "../../../sdk/port/target.ts";
 import type { KeyRow, Row } from "./row.ts";
 import { attach } from "./schedule.ts";
-import { askBack, frozen, insert, keyName, patch, takenBack, type State, statusOf, tellDue } from "./state.ts";
+import {
+  askBack,
+  frozen,
+  insert,
+  keyName,
+  numbered,
+  patch,
+  takenBack,
+  type State,
+  statusOf,
+  tellDue,
+} from "./state.ts";
 
 export function addAll(state: State, batch: readonly NewRun[]): readonly (Added | Error)[] {
   const rows: Row[] = [];
@@ -17,7 +28,9 @@ export function addOne(state: State, run: NewRun, rows: Row[]): Added | Error {
   const holder = run.key && holderOf(state, run.job, run.key.key);
   if (holder) return addAgain(state, run, { ...holder, key: run.key }, rows);
   const { job, replayOf } = run;
-  const row = insert(state, { job, replayOf, key: run.key?.key ?? null, ...contentOf(state, run) });
+  const token = run.journal ? 1 : 0;
+  const row = insert(state, { job, replayOf, token, key: run.key?.key ?? null, ...contentOf(state, run) });
+  if (run.journal) state.journals.set(row.id, numbered(run.journal));
   if (run.key) state.keys.set(keyName(job, run.key.key), claimOf(row, run.key));
   if (run.attach) attach(state, row);
   rows.push(row);

@@ -4,7 +4,18 @@ import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../p
 import { addOne, holderOf } from "./add.ts";
 import { actOn } from "./desk.ts";
 import type { Row } from "./row.ts";
-import { childrenOf, frozen, makePending, ours, patch, post, type State, statusOf, tellDue } from "./state.ts";
+import {
+  childrenOf,
+  frozen,
+  makePending,
+  numbered,
+  ours,
+  patch,
+  post,
+  type State,
+  statusOf,
+  tellDue,
+} from "./state.ts";
 
 /** Journals of workflows and what is sent to them, in memory. */
 export function flow(state: State): Flow {
@@ -17,10 +28,7 @@ export function flow(state: State): Flow {
     mend: step((run, entries, last) =>
       actOn(state, run, (row) => {
         if (statusOf(state, row) !== "waiting" || lastOf(state, run) !== last) return "refused";
-        state.journals.set(
-          run,
-          entries.map((entry, i) => frozen({ ...entry, n: i + 1 })),
-        );
+        state.journals.set(run, numbered(entries));
         makePending(state, row, state.now(), { dueMs: state.now(), waits: null });
         return "done";
       }),

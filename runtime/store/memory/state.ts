@@ -100,6 +100,11 @@ function freeze<T>(value: T): T {
   return value;
 }
 
+/** A copy of a journal, numbered by place. */
+export function numbered(entries: readonly Entry[]): Entry[] {
+  return entries.map((entry, i) => frozen({ ...entry, n: i + 1 }));
+}
+
 /** Whether a lease on the run was taken and not settled; it may have lapsed. */
 export function isLeased(row: Row): boolean {
   return row.held || row.leaseUntil !== null;

@@ -1,3 +1,4 @@
+import type { Entry } from "../../../sdk/port/flow.ts";
 import type { NewKey, NewRun } from "../../../sdk/port/target.ts";
 import { numbers, texts } from "./pool.ts";
 import { mostNamed } from "./sql/part.ts";
@@ -43,6 +44,16 @@ export function columnsOf(items: readonly Numbered[]) {
 
 export function columns(items: readonly Numbered[]): readonly string[] {
   return Object.values(columnsOf(items)).map((column) => column());
+}
+
+/** An entry as one level of JSON. */
+export function flat({ n, kind, key, value, data }: Omit<Entry, "atMs" | "runs">): object {
+  return { n, kind, key, value: value?.json, meta: value?.meta, data };
+}
+
+/** A whole journal as JSON, numbered by place. */
+export function journalText(entries: readonly Entry[]): string {
+  return JSON.stringify(entries.map((each, i) => ({ ...flat(each), n: i + 1, at: each.atMs, runs: each.runs })));
 }
 
 export function tagsOf({ tags }: Pick<NewRun, "tags">): string | null {

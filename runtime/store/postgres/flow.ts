@@ -3,7 +3,7 @@ import type { Tx } from "../../../sdk/port/target.ts";
 import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../port.ts";
 import { numberAll } from "./add.ts";
 import { batch } from "./batch.ts";
-import type { Numbered } from "./column.ts";
+import { journalText, type Numbered } from "./column.ts";
 import type { Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";
 import { addPlain } from "./plain.ts";
@@ -39,12 +39,7 @@ export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow 
       return entry.all(await pool.guest.rows("tasker_journal", text.read, [run]));
     },
     async mend(run, entries, last) {
-      const values = [
-        run,
-        JSON.stringify(entries.map((each, i) => ({ ...flat(each), n: i + 1, at: each.atMs, runs: each.runs }))),
-        last,
-      ];
-      const rows = await pool.guest.rows("tasker_mend", text.mend, values);
+      const rows = await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last]);
       const found = rows.length > 0 ? rows : await pool.guest.rows("tasker_status", status, [numbers([run])]);
       return act.all(found)[0] ?? { id: run, done: "missing", status: null };
     },
@@ -58,11 +53,6 @@ interface By {
   readonly text: Texts;
   readonly lanes: Lanes;
   readonly ids: Ids;
-}
-
-/** An entry as one level of JSON. */
-export function flat({ n, kind, key, value, data }: NewEntry | Entry): object {
-  return { n, kind, key, value: value?.json, meta: value?.meta, data };
 }
 
 function weightOf({ entries }: Recording): number {

@@ -1,8 +1,8 @@
 import type { Added } from "../../../sdk/port/target.ts";
 import type { Lease, LeasedFor, Taken } from "../port.ts";
 import { batch } from "./batch.ts";
-import { columns, columnsOf, type Numbered, wakes } from "./column.ts";
-import { numbers, type Pool } from "./pool.ts";
+import { columns, columnsOf, journalText, type Numbered, wakes } from "./column.ts";
+import { numbers, type Pool, texts } from "./pool.ts";
 import { isolated, senderFor } from "./retry.ts";
 import { leased } from "./sql/add.ts";
 import type { Statements } from "./sql.ts";
@@ -58,6 +58,9 @@ export async function addPlain(
     const { id, lane, delay, input } = columnsOf(items);
     const values = [id(), lane(), delay(), input(), wake];
     await send("tasker_add_plain", inside ? sql.addPlainInside : sql.addPlain, values);
+  } else if (items.some(({ run }) => run.journal)) {
+    const journals = texts(items.map(({ run }) => (run.journal ? journalText(run.journal) : null)));
+    await send("tasker_add_journal", sql.addJournal, [...columns(items), wake, journals]);
   } else {
     await send("tasker_add", inside ? sql.addInside : sql.add, [...columns(items), wake]);
   }

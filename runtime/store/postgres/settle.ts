@@ -1,7 +1,7 @@
 import { hookQueue } from "../../../sdk/port/option.ts";
 import type { Fence, Outcome, Runs, Settled, Settlement } from "../port.ts";
 import type { Parts } from "./claim.ts";
-import { flat } from "./flow.ts";
+import { flat } from "./column.ts";
 import { numbers, type Row, texts } from "./pool.ts";
 import { type Post, tell } from "./post.ts";
 import { found, over } from "./sql/end.ts";

@@ -48,7 +48,7 @@ describe("renameStep", () => {
 
   test("says why not: no such step, the new name is taken, or what is sent comes under the old one", () => {
     expect(mended({ renameStep: { from: "chrage", to: "pay" } }, "step charge")).toBe(
-      'its journal has no step "chrage"; did you mean "charge"?',
+      'its journal has no step "chrage"; it has charge; did you mean "charge"?',
     );
     expect(mended({ renameStep: { from: "a", to: "b" } }, "step a", "step b#2")).toBe(
       'its journal has a step "b" already',

@@ -134,6 +134,21 @@ const mending = pick.map((n) =>
   }),
 );
 
+const replaying = fc.record({ pick, job: fc.constantFrom(...jobs) }).map(({ pick, job }) =>
+  onRun(
+    `replay ${job}`,
+    pick,
+    async (side, id) => {
+      const entries = (await side.store.flow.read(id)).filter(({ kind }) => kind !== "mail" && kind !== "child");
+      const made = await addOne(side.store, { job, queue: queues[1]!, replayOf: id, journal: entries.slice(0, 2) });
+      side.runs.push(made);
+      side.flows.add(made);
+      return placed(side, await side.store.flow.read(made));
+    },
+    "flow",
+  ),
+);
+
 const canceling = pick.map((n) =>
   onLike("cancel", n, waits, async (side, { lease }) => only(await side.store.desk.cancel([lease.id])).done),
 );
@@ -158,5 +173,6 @@ export const flows: readonly { readonly weight: number; readonly arbitrary: fc.A
   { weight: 3, arbitrary: sending },
   { weight: 1, arbitrary: reading },
   { weight: 1, arbitrary: mending },
+  { weight: 1, arbitrary: replaying },
   { weight: 1, arbitrary: canceling },
 ];

@@ -71,7 +71,13 @@ export class Side {
   }
 
   #placed(run: RunRecord): RunRecord {
-    return { ...run, id: this.place(run.id), options: this.placedIn(run.options) };
+    const { id, replayOf, options } = run;
+    return {
+      ...run,
+      id: this.place(id),
+      replayOf: replayOf && this.place(replayOf),
+      options: this.placedIn(options),
+    };
   }
 
   /** Options, with runs by their places. */

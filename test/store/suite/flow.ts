@@ -3,6 +3,7 @@ import type { NewEntry } from "../../../runtime/store/port.ts";
 import type { RunFilter } from "../../../sdk/port/target.ts";
 import type { Outcome } from "../../../runtime/store/port.ts";
 import {
+  addAll,
   addOne,
   again,
   aKey,
@@ -118,6 +119,45 @@ function journals(setup: () => Promise<Setup>): void {
     const [entry, mail] = first!.entries;
     expect(mail).toMatchObject({ kind: "mail", atMs: entry!.atMs });
     expect(second!.entries).toMatchObject([{ kind: "mail", atMs: floorMs }]);
+  });
+
+  test("a run that is added with a journal has it at its first lease, and goes on from there", async () => {
+    const { store, node } = await setup();
+    const old = await leased(store, node);
+    await recordOf(store, old, [anEntry(1, { value: { json: '"1970"', meta: '{"":"date"}' }, data: '{"at":"x"}' })]);
+    await recordOf(store, old, [anEntry(2, { kind: "child", adds: [aRun({ job: "child" })] }), anEntry(3)]);
+    const journal = (await store.flow.read(old.id)).filter(({ n }) => n !== 3);
+
+    const [first, bare] = await addAll(store, [
+      aRun({ replayOf: old.id, journal: journal.toReversed(), tags: ["t"] }),
+      aRun({ replayOf: old.id }),
+    ]);
+    const leases = await lease(store, node);
+    const taken = leases.find(({ id }) => id === first!.id)!;
+
+    expect([taken.token, leases.find(({ id }) => id === bare!.id)!.token]).toEqual([2, 1]);
+    expect(taken).toMatchObject({ attempt: 0, crashes: 0, tags: ["t"] });
+    expect(await journalOf(store, taken)).toEqual({
+      inbox: 0,
+      entries: journal.toReversed().map((entry, i) => ({ ...entry, n: i + 1 })),
+    });
+    expect(await store.flow.read(bare!.id)).toEqual([]);
+    expect(await recordOf(store, taken, [anEntry(3)])).toMatchObject({ entries: [{ n: 3 }] });
+    await store.runs.settle([settled(taken, completed, { flow: true })]);
+    expect(await store.flow.read(taken.id)).toHaveLength(3);
+    expect(await store.flow.read(old.id)).toHaveLength(3);
+  });
+
+  test("only a run that replays another takes a journal, and none with a key", async () => {
+    const { store } = await setup();
+    const journal = [{ ...anEntry(1), atMs: 1, runs: null }];
+
+    const answers = await store.add([aRun({ journal }), aRun({ journal, replayOf: 1, key: aKey("k") }), aRun()]);
+
+    expect(answers.map((answer) => answer instanceof Error && answer.message)).toEqual([
+      ...Array<unknown>(2).fill(expect.stringContaining("has a journal; give it no key")),
+      false,
+    ]);
   });
 
   test("a lease that was lost answers null among others, and nothing of it is written", async () => {

@@ -1,3 +1,4 @@
+import { unfolded } from "./journal.ts";
 import type { Part } from "./part.ts";
 import { each, flag, maybe, number, shape, word } from "./shape.ts";
 import { leased as held } from "./status.ts";
@@ -74,15 +75,16 @@ export function adds(part: Part) {
     cross join lateral (select ${dueAfter("i.delay")} due) t`,
   );
   const common = { ...same("i", "id", "lane", "input", "meta", "options", "ttl"), tags: list("i.tags") };
-  const any = `
+  const anyOf = (more: Readonly<Record<string, string>>, parameter: string, column: string) => `
     ${inserted(
       part,
-      { ...common, due: "t.due", replay_of: "i.replay" },
-      `unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[])
-        i(id, lane, delay, at, input, meta, tags, options, ttl, replay)
+      { ...common, ...more, due: "t.due", replay_of: "i.replay" },
+      `unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[]${parameter})
+        i(id, lane, delay, at, input, meta, tags, options, ttl, replay${column})
       cross join lateral (select ${due} due) t`,
     )}
     on conflict (id) do nothing`;
+  const any = anyOf({}, "", "");
   const keyedRows = `
     select i.*, ${due} due
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::bigint[],
@@ -127,6 +129,16 @@ export function adds(part: Part) {
 
     /** As `add`, in a caller's transaction. */
     addInside: `with added as (${any}) ${announced("$11")}`,
+
+    /** As `add`, of runs that may have journals: their first lease has token 2, so that it is not taken for one without a journal. Nodes are always
+     *  notified. $12 journals, JSON, or nulls */
+    addJournal: `
+  with added as (${anyOf({ token: "(i.journal is not null)::int" }, ", $12::text[]", ", journal")} returning id),
+  written as (
+    insert into ${s}.steps (run, n, at, kind, key, value, meta, data, runs)
+    select a.id, x.n, x.at, x.kind, x.key, x.value, x.meta, x.data, x.runs
+    from added a join unnest($1::bigint[], $12::text[]) i(id, journal) on i.id = a.id cross join lateral ${unfolded("i.journal")})
+  ${announced("$11")}`,
 
     /** After a repeated `add`, in its transaction: deletes added runs that are in history. Only this later statement sees the settlement that
      *  the insert waited for. $1 ids */

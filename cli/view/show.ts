@@ -1,6 +1,7 @@
 /** Records as people and programs read them. */
 import { humanMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
+import { homeOf, pinOf } from "../../sdk/port/pin.ts";
 import type { Wire } from "../../sdk/port/codec.ts";
 import type { Status } from "../../sdk/port/status.ts";
 import { natural } from "../../sdk/client/document.ts";
@@ -99,7 +100,8 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
     [
       ["note", run.note],
       ["schedule", schedule && `${schedule.id}, tick ${schedule.tick.toISOString()}`],
-      ["queue", `${run.queue}, priority ${run.priority}`],
+      ["queue", `${homeOf(run.queue)}, priority ${run.priority}`],
+      ["pinned to", pinOf(run.queue) && `version ${pinOf(run.queue)!}`],
       ["created", instant(run.createdAt)],
       ["due", instant(run.dueAt)],
       ["expires", instant(run.expiresAt)],
@@ -133,7 +135,7 @@ function parkedText({ id }: RunRecord, { error }: Attempt): string {
   const fix = `tasker runs fix ${formatId(id)}`;
   return [
     oneLine(error?.message ?? "its code is not the code that wrote its journal"),
-    ...["--rename-step old=new", "--skip STEP", "--from STEP"].map((flag) => `${fix} ${flag}`),
+    ...["--rename-step old=new", "--skip STEP", "--from STEP", "--pin VERSION"].map((flag) => `${fix} ${flag}`),
     `${fix}  (once the code that wrote its journal is back)`,
   ].join("\n");
 }

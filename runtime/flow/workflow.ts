@@ -57,6 +57,8 @@ export class Workflow {
   #last = 0;
   #inbox = 0;
   #running = 0;
+  /** The version of the code, until an entry tells it. */
+  #version: string | null;
   #turn = false;
   #over = false;
   /** Since when the journal goes on with what the code has not asked for. */
@@ -65,6 +67,8 @@ export class Workflow {
   constructor(leased: Leased, tools: FlowTools) {
     this.#leased = leased;
     this.#tools = tools;
+    const { version } = tools.core.settings.info;
+    this.#version = version === "0" ? null : version; // which nobody gave
     this.#io = leased.lease.token > 1 ? "new" : "idle"; // a first lease has no journal
     this.#alarm = tools.core.clock.alarm(() => {
       if (this.#io === "idle" && this.#listens) this.#io = "stale";
@@ -283,7 +287,7 @@ export class Workflow {
       await step.within(async (value, tx) => {
         await this.#turnOf(step);
         isOurs = true;
-        const entry: NewEntry = { ...done(value), n: this.#last + 1 };
+        const entry: NewEntry = { ...this.#signed(done(value)), n: this.#last + 1 };
         written = { entry, recorded: await this.#recordIn(tx, entry) };
       });
       if (!written)
@@ -368,7 +372,14 @@ export class Workflow {
   /** The outbox, with the numbers that its entries get. What a call has that was answered meanwhile is left out. */
   #takeOut(count = this.#outbox.length): readonly NewEntry[] {
     const out = this.#outbox.splice(0, count).filter(({ call }) => this.script.waits(call));
-    return out.map(({ draft }) => ({ ...draft, n: ++this.#last }));
+    return out.map(({ draft }) => ({ ...this.#signed(draft), n: ++this.#last }));
+  }
+
+  #signed(draft: Draft): Draft {
+    if (this.#version === null) return draft;
+    const data = toData({ ...notesOf(draft), version: this.#version });
+    this.#version = null;
+    return { ...draft, data };
   }
 
   /** Runs of a call can't be added: its handler hears why, and nothing of it is in the journal. */

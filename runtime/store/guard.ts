@@ -280,9 +280,10 @@ function mailing(store: Bare): Mailbox {
       return flow.send(batch, tx);
     },
     read: (run) => flow.read(run),
-    async mend(run, entries, last) {
+    async mend(run, entries, last, pin) {
       for (const entry of entries) checkEntry(entry);
-      return flow.mend(run, entries, last);
+      if (typeof pin === "string") checkText("pin", pin, 256);
+      return flow.mend(run, entries, last, pin);
     },
   };
 }

@@ -51,7 +51,7 @@ export interface Lease
   readonly canceling: boolean;
 }
 
-/** Which runs a node claims. Paused queues are skipped. */
+/** Which runs a node claims. Paused queues are skipped, and runs that are pinned to another version than the node joined with. */
 export interface Claim {
   readonly node: number;
   readonly jobs: readonly string[];

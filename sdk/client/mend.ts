@@ -1,6 +1,6 @@
 /** Edits of journals, for runs whose code has changed while they wait. */
 import type { Entry, EntryKind } from "../port/flow.ts";
-import { checkKeys, checkName, wrong } from "../port/option.ts";
+import { checkKeys, checkName, checkText, wrong } from "../port/option.ts";
 import { InvalidInput } from "../port/error.ts";
 import { hint } from "../port/near.ts";
 import { notesOf } from "../port/note.ts";
@@ -16,20 +16,24 @@ export interface Fix {
   readonly skip?: string | undefined;
   /** It is to be done again, with all that came after it. What was sent to the run stays. */
   readonly from?: string | undefined;
+  /** From now on only nodes with a version of the code take the run: with this one, or, if true, with the one that wrote its journal last.
+   *  False: all nodes take it again. */
+  readonly pin?: string | boolean | undefined;
 }
 
 /** A journal, or why it can't be edited so. */
 type Edit = (entries: readonly Entry[]) => readonly Entry[] | string;
 
-const fixes = new Set(["renameStep", "skip", "from"]);
+const fixes = new Set(["renameStep", "skip", "from", "pin"]);
 
 /** The edit that a fix stands for; without one the journal stays as it is.
  *  @throws {InvalidInput} */
 export function editOf(fix: Fix): Edit {
   checkKeys("a fix", fix, fixes);
-  const { renameStep, skip, from } = fix;
-  if ([renameStep, skip, from].filter((part) => part !== undefined).length > 1)
-    throw new InvalidInput("a fix does one thing: renameStep, skip or from; call fix again for the next one");
+  const { renameStep, skip, from, pin } = fix;
+  if ([renameStep, skip, from, pin].filter((part) => part !== undefined).length > 1)
+    throw new InvalidInput("a fix does one thing: renameStep, skip, from or pin; call fix again for the next one");
+  if (pin !== undefined && typeof pin !== "boolean") checkText("pin", pin, 256);
   if (renameStep !== undefined) {
     checkKeys("renameStep", renameStep, new Set(["from", "to"]));
     const to = checkName("renameStep.to", renameStep.to);
@@ -45,24 +49,32 @@ export async function mend(to: Target, ids: readonly number[], fix: Fix): Promis
   const edit = editOf(fix);
   const all: Acted[] = [];
   for (let at = 0; at < ids.length; at += atOnce)
-    all.push(...(await Promise.all(ids.slice(at, at + atOnce).map((id) => mendOne(to, id, edit)))));
+    all.push(...(await Promise.all(ids.slice(at, at + atOnce).map((id) => mendOne(to, id, edit, fix.pin)))));
   return all;
 }
 
 const atOnce = 20;
 
-async function mendOne(to: Target, id: number, edit: Edit): Promise<Acted> {
+async function mendOne(to: Target, id: number, edit: Edit, pin: Fix["pin"]): Promise<Acted> {
   const entries = await to.flow.read(id);
-  const edited = edit(entries);
+  const version = pin === true ? versionOf(entries) : pin === false ? null : pin;
+  const edited = pin === true && version === undefined ? untold : edit(entries);
   if (typeof edited === "string") {
     const status = (await to.find.get(id))?.status ?? null;
     return { id, status, done: status ? "refused" : "missing", ...(status === "waiting" && { why: edited }) };
   }
-  const acted = await to.flow.mend(id, edited, entries.at(-1)?.n ?? 0);
+  const acted = await to.flow.mend(id, edited, entries.at(-1)?.n ?? 0, version);
   const kept = new Set(childrenOf(edited));
   const gone = childrenOf(entries).filter((child) => !kept.has(child));
   if (acted.done === "done" && gone.length > 0) await to.desk.cancel(gone, "parent");
   return acted;
+}
+
+const untold = `its journal does not tell the version of the code that wrote it (the setting "version"); give one, like "1.4.2"`;
+
+/** The version of the code that wrote the end of a journal. */
+function versionOf(entries: readonly Entry[]): string | undefined {
+  return entries.flatMap((entry) => notesOf(entry).version ?? []).at(-1);
 }
 
 /** Runs that were made by entries. */

@@ -3,6 +3,7 @@ import { InvalidInput, InvalidPayload } from "../port/error.ts";
 import type { Entry } from "../port/flow.ts";
 import { formatId } from "../port/id.ts";
 import { notesOf } from "../port/note.ts";
+import { homeOf } from "../port/pin.ts";
 import { checkKeys } from "../port/option.ts";
 import type { NewRun, RunRecord, Target } from "../port/target.ts";
 import type { Acted } from "./act.ts";
@@ -77,7 +78,11 @@ async function made(to: Target, record: RunRecord, options: ReplayOptions): Prom
   checkKeys("replay", options, optionKeys);
   const { id, job, options: overrides, ...same } = record;
   const input = "payload" in options ? await inputFor(to, job, options.payload) : record.input;
-  const run = { ...plainRun({ ...same, id: job, ttlMs: null }, input), options: overrides, replayOf: id };
+  const run = {
+    ...plainRun({ ...same, id: job, ttlMs: null, queue: homeOf(record.queue) }, input),
+    options: overrides,
+    replayOf: id,
+  };
   if (options.from === undefined) return run;
   const journal = before(options.from, await to.flow.read(id));
   return typeof journal === "string" ? journal : { ...run, ...(journal.length > 0 && { journal }) };

@@ -18,6 +18,8 @@ export interface Notes {
   readonly error?: ErrorRecord | null | undefined;
   /** Of a signal: who sent it. */
   readonly by?: string | undefined;
+  /** Of the first entry that an attempt writes: the version of its code, where one is given. */
+  readonly version?: string | undefined;
   /** Of a call of other jobs: it is answered by the first end that is not good. */
   readonly first?: boolean | undefined;
   /** Of the end of a child. */

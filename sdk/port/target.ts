@@ -91,6 +91,7 @@ export interface RunRecord {
   readonly id: number;
   /** The job's id. */
   readonly job: string;
+  /** `$queue@version` of one that is pinned to a version of the code. */
   readonly queue: string;
   readonly priority: number;
   readonly status: Status;
@@ -424,8 +425,9 @@ export interface Mailbox {
   send(batch: readonly Mail[], tx?: Tx): Promise<readonly Sent[]>;
   /** The journal of a run, live or ended; empty if it has none. */
   read(run: number): Promise<readonly Entry[]>;
-  /** Replaces the journal of a run that waits, and wakes it. `last`: the place of its last entry, 0 for none; refused if it has gone on since. */
-  mend(run: number, entries: readonly Entry[], last: number): Promise<Act>;
+  /** Replaces the journal of a run that waits, and wakes it. `last`: the place of its last entry, 0 for none; refused if it has gone on since.
+   *  `pin`: from now on only nodes with this version of the code take the run; null: all nodes do. */
+  mend(run: number, entries: readonly Entry[], last: number, pin?: string | null): Promise<Act>;
 }
 
 /** What `trigger`, `runs`, `queues`, `schedules` and a run's handle talk to. */

@@ -174,6 +174,8 @@ test.each([
   [["--rename-step", "charge"], '--rename-step: "charge" is not two names'],
   [["--skip", "a", "--from", "b"], "do one thing at a time"],
   [["--skip", "a b"], 'skip "a b" is not a step'],
+  [["--pin", "run_1"], "write its id before --pin"],
+  [["--pin", "--unpin"], "do one thing at a time"],
 ])("runs fix %j is refused", async (flags, said) => {
   const { code, err } = await tasker("runs", "fix", "run_1", ...flags);
 
@@ -210,4 +212,50 @@ test("a run is run again from a step with another payload; of those that match, 
   ]);
   expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('from "a b" is not a step')]);
   expect([both.code, both.err]).toEqual([2, expect.stringContaining("give one of them")]);
+});
+
+test("a pinned run goes on with the code of its version, which other nodes do not take", async () => {
+  const olds = createRuntime({
+    store: postgres({ url: database.url }),
+    version: "1.4",
+    queues: { old: { concurrency: 1 } },
+    jobs: [defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: older })],
+  });
+  async function older(_: unknown, ctx: Context): Promise<unknown> {
+    await ctx.step("charge", () => null);
+    await ctx.waitFor("go");
+    return [ctx.run.queue, await ctx.waitFor("end")];
+  }
+  await olds.start();
+  const { id } = await trigger("pinned", null);
+  await waits(id, "signal");
+  const news = createRuntime({
+    store: postgres({ url: database.url }),
+    version: "1.5",
+    jobs: [
+      defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: (_, ctx) => ctx.step("pay", () => null) }),
+    ],
+  });
+  await olds.stop();
+  await news.start();
+  await tasker("signal", id, "go");
+  await waits(id, "parked");
+
+  const fixed = await tasker("runs", "fix", id, "--pin");
+  const shown = await tasker("run", id);
+  const back = createRuntime({
+    store: postgres({ url: database.url }),
+    version: "1.4",
+    jobs: [defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: older })],
+  });
+  await back.start();
+  await waits(id, "signal");
+  await tasker("signal", id, "end", "7");
+  await ended(id);
+  const run = await runs.need(id);
+  for (const each of [news, back]) await each.stop();
+
+  expect([fixed.code, fixed.out]).toEqual([0, `${id}  mended\n`]);
+  expect(shown.out).toMatch(/^queue +old, priority \d\npinned to +version 1\.4$/m);
+  expect(run).toMatchObject({ status: "completed", result: ["old", 7], version: "1.4", queue: "$old@1.4" });
 });

@@ -135,9 +135,10 @@ async function aSlowOne(job: string) {
   const text = sql("tasker", false);
   const listening = new Listener(database.url, text.channel, true);
   const guest = { ...pool.guest, rows: scanRows };
-  const parts = { pool: { ...pool, rows, guest }, sql: text, lanes: new Lanes(pool, text), marks: marks() };
+  const versions = new Map<number, string>();
+  const parts = { pool: { ...pool, rows, guest }, sql: text, lanes: new Lanes(pool, text), marks: marks(), versions };
   await parts.lanes.follow(-2);
-  const slow = parts.lanes.of([job]);
+  const slow = parts.lanes.of([job], undefined);
   parts.marks.beat(slow, 60);
   const { lease: claim, listen } = claims(parts, listening);
   await listen(node, () => void state.rings++);

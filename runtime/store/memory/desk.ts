@@ -1,3 +1,4 @@
+import { homeOf } from "../../../sdk/port/pin.ts";
 import type { Reason } from "../../../sdk/port/status.ts";
 import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
 import { claimOf, holderOf, instantOf } from "./add.ts";
@@ -27,7 +28,7 @@ export function desk(state: State): Desk {
     edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
     pause: step((queue, paused) => {
       state.queues.set(queue, paused);
-      const lanes = [...state.lanes.all.values()].filter((lane) => lane.queue === queue);
+      const lanes = [...state.lanes.all.values()].filter((lane) => homeOf(lane.queue) === queue);
       const first = lanes.flatMap(({ free }) => free.first() ?? []);
       if (!paused) {
         tellDue(state, first);
@@ -53,7 +54,7 @@ export function desk(state: State): Desk {
 function leasedOf(state: State, queue: string): readonly Row[] {
   const { leases, held } = state.lanes;
   const rows = [...leases.upTo(Infinity), ...[...held.values()].flatMap((rows) => [...rows])];
-  return rows.filter((row) => row.queue === queue && isHeld(state, row));
+  return rows.filter((row) => homeOf(row.queue) === queue && isHeld(state, row));
 }
 
 function forget(state: State, { run, token }: NonNullable<PurgeFilter["attempt"]>): number {

@@ -1,4 +1,5 @@
 import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
+import { pinned } from "../../../sdk/port/pin.ts";
 import type { Added, NewRun } from "../../../sdk/port/target.ts";
 import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../port.ts";
 import { addOne, holderOf } from "./add.ts";
@@ -25,11 +26,12 @@ export function flow(state: State): Flow {
     record: step((batch) => batch.map((each) => record(state, each))),
     send: step((batch) => batch.map((mail) => send(state, mail))),
     read: step((run) => [...(state.journals.get(run) ?? [])]),
-    mend: step((run, entries, last) =>
+    mend: step((run, entries, last, pin: string | null | undefined) =>
       actOn(state, run, (row) => {
         if (statusOf(state, row) !== "waiting" || lastOf(state, run) !== last) return "refused";
         state.journals.set(run, numbered(entries));
-        makePending(state, row, state.now(), { dueMs: state.now(), waits: null });
+        const queue = pin === undefined ? row.queue : pinned(row.queue, pin);
+        makePending(state, row, state.now(), { dueMs: state.now(), waits: null, queue });
         return "done";
       }),
     ),

@@ -1,6 +1,7 @@
+import { homeOf } from "../../../sdk/port/pin.ts";
 import type { Ask, Coming, Nodes, NodeState } from "../port.ts";
 import { windowMs } from "./find.ts";
-import { isToSweep } from "./run.ts";
+import { isToSweep, mayTake } from "./run.ts";
 import type { NodeRow, Row } from "./row.ts";
 import { frozen, isAlive, isLooked, next, type State, tell, withJobs } from "./state.ts";
 import { declare, isToPublish, ticking } from "./tick.ts";
@@ -41,7 +42,7 @@ export function nodes(state: State): Nodes {
         publish: isToPublish(state, node),
         sweep: isToSweep(state, node),
         others: [...state.nodes.values()].some((other) => other.id !== node && isAlive(state, other)),
-        coming: report.busy + report.heap > 0 ? null : comingOf(state, report.jobs),
+        coming: report.busy + report.heap > 0 ? null : comingOf(state, node, report.jobs),
       };
     }),
     leave: step((node) => {
@@ -74,8 +75,10 @@ function wakeOthers(state: State, node: number, ttlMs: number): void {
 }
 
 /** When the next run of these jobs is due, or its lease ends; and when the next run of any job expires. */
-function comingOf({ lanes, queues }: State, jobs: readonly string[]): Coming {
-  const isWanted = ({ job, queue }: Pick<Row, "job" | "queue">): boolean => jobs.includes(job) && !queues.get(queue);
+function comingOf(state: State, node: number, jobs: readonly string[]): Coming {
+  const { lanes, queues } = state;
+  const isWanted = ({ job, queue }: Pick<Row, "job" | "queue">): boolean =>
+    jobs.includes(job) && mayTake(state, node, queue) && !queues.get(homeOf(queue));
   const ready = [...lanes.all.values()].filter(isWanted).flatMap(({ free }) => free.first()?.readyMs ?? []);
   let dueMs = ready.reduce((a, b) => Math.min(a, b), Infinity);
   for (const row of lanes.leases.upTo(dueMs)) {

@@ -1,3 +1,4 @@
+import { homeOf, pinOf } from "../../../sdk/port/pin.ts";
 import type { NewRun } from "../../../sdk/port/target.ts";
 import type {
   Claim,
@@ -84,7 +85,11 @@ function take(state: State, claim: Claim): readonly Row[] {
     "only" in queues ? queues.only.includes(queue) : !queues.not.includes(queue);
   const lanes = [...state.lanes.all.values()].filter(
     ({ queue, job, free }) =>
-      free.count(endMs) > 0 && claim.jobs.includes(job) && selects(queue) && !state.queues.get(queue),
+      free.count(endMs) > 0 &&
+      claim.jobs.includes(job) &&
+      selects(homeOf(queue)) &&
+      mayTake(state, node, queue) &&
+      !state.queues.get(homeOf(queue)),
   );
   const inOrder = (): readonly Row[] => [nowMs, endMs].flatMap((end) => inTurns(state, lanes, end, claim));
   const free = claim.order === "oldest" ? [...shared(lanes, nowMs, claim), ...inOrder()] : inOrder();
@@ -100,6 +105,12 @@ function take(state: State, claim: Claim): readonly Row[] {
     state.turns.set(laneOf(row), turn);
   }
   return taken;
+}
+
+/** Whether a node takes runs from a queue: those that are pinned to a version only with that. */
+export function mayTake({ names }: State, node: number, queue: string): boolean {
+  const version = pinOf(queue);
+  return version === null || version === names.get(node)?.version;
 }
 
 const freed = { node: null, leaseUntil: null } as const;
@@ -159,7 +170,7 @@ function leaseOf(row: Row): Lease {
     id,
     token,
     job,
-    queue,
+    queue: homeOf(queue),
     priority,
     dueMs,
     createdMs,

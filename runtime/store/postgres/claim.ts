@@ -15,6 +15,8 @@ export interface Parts {
   readonly sql: Statements;
   readonly lanes: Lanes;
   readonly marks: Marks;
+  /** Versions of the code of nodes that joined here. */
+  readonly versions: Map<number, string>;
 }
 
 /** A listening node of this process. */
@@ -50,7 +52,8 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
       told.hasNew = false;
       await lanes.follow(Number.NaN);
     }
-    const list = lanes.pick(claim.jobs, claim.queues, claim.poll ? undefined : told?.quiet);
+    const own = parts.versions.get(claim.node);
+    const list = lanes.pick(claim, own, claim.poll ? undefined : told?.quiet);
     if (!claim.poll && told && list.length === 0) return { leases: [], nowMs: Number.NaN };
     // A poll includes a full scan: by this claim, or beside it if that is slow.
     if (claim.poll && marks.isSlow(list)) scans.start(list);
@@ -62,7 +65,7 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
       const left = claim.limit - claimed.leases.length;
       isRest = left <= 0 || claim.aheadMs === 0;
       if (!(await lanes.follow(rev)) || left <= 0) return claimed;
-      const more = await claimOnce(parts, lanes.pick(claim.jobs, claim.queues), { ...claim, limit: left });
+      const more = await claimOnce(parts, lanes.pick(claim, own), { ...claim, limit: left });
       return { leases: [...claimed.leases, ...more.leases], nowMs: more.nowMs };
     } finally {
       if (isRest) for (const lane of list) told?.quiet.delete(lane);
@@ -180,7 +183,7 @@ function leaseOf(row: Row, lane: Lane): Lease {
     id: Number(row[at.id]),
     token: Number(row[at.token]),
     job: lane.job,
-    queue: lane.queue,
+    queue: lane.home,
     priority: lane.priority,
     dueMs: Number(row[at.dueMs]),
     createdMs: Number(row[at.createdMs]),

@@ -1,4 +1,5 @@
 import type { Entry, Mail, Sent } from "../../../sdk/port/flow.ts";
+import { pinned } from "../../../sdk/port/pin.ts";
 import type { Tx } from "../../../sdk/port/target.ts";
 import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../port.ts";
 import { numberAll } from "./add.ts";
@@ -38,12 +39,21 @@ export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow 
     async read(run) {
       return entry.all(await pool.guest.rows("tasker_journal", text.read, [run]));
     },
-    async mend(run, entries, last) {
-      const rows = await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last]);
+    async mend(run, entries, last, pin) {
+      const lane = pin === undefined ? null : await pinLane(by, run, pin);
+      const rows = await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last, lane]);
       const found = rows.length > 0 ? rows : await pool.guest.rows("tasker_status", status, [numbers([run])]);
       return act.all(found)[0] ?? { id: run, done: "missing", status: null };
     },
   };
+}
+
+/** The lane of a run once it is pinned to a version, or to none; null if the run is not live. */
+async function pinLane({ pool, sql, lanes }: By, run: number, pin: string | null): Promise<number | null> {
+  const [row] = await pool.guest.rows("tasker_lane_of", desk(sql).laneOf, [run]);
+  if (!row) return null;
+  const lane = await lanes.get(Number(row[0]));
+  return (await lanes.ensure([{ ...lane, queue: pinned(lane.queue, pin) }]))[0]!;
 }
 
 type Texts = ReturnType<typeof statements>;

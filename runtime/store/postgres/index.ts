@@ -61,7 +61,7 @@ export function postgres(options: PostgresOptions): Guarded {
   const heard = new Listener(options.url, text.channel, prepare === true, mail.deliver);
   const ids = idBlocks(pool, text);
   const add = adder(pool, text, known, ids);
-  const parts = { pool, sql: text, lanes: known, marks: marks() };
+  const parts = { pool, sql: text, lanes: known, marks: marks(), versions: new Map<number, string>() };
   let opening: Promise<void> | null = null;
 
   return guard({

@@ -1,3 +1,4 @@
+import { homeOf, pinOf } from "../../../sdk/port/pin.ts";
 import type { Claim } from "../port.ts";
 import { fields, type Pool } from "./pool.ts";
 import * as table from "./sql/lane.ts";
@@ -8,8 +9,11 @@ export interface Lane {
   readonly queue: string;
   readonly job: string;
   readonly priority: number;
+  /** The queue as its runs know it, and the version that they are pinned to. */
+  readonly home: string;
+  readonly version: string | null;
 }
-type LaneName = Omit<Lane, "id">;
+type LaneName = Pick<Lane, "queue" | "job" | "priority">;
 
 /** The table of lanes, (queue, job, priority) → id, as last read. */
 export class Lanes {
@@ -64,23 +68,32 @@ export class Lanes {
     return lane;
   }
 
-  /** Ids of the lanes of these jobs and queues without those in `except`, by descending priority; equal ones take turns. */
-  pick(jobs: readonly string[], queues: Claim["queues"], except?: ReadonlySet<number>): readonly number[] {
+  /** Ids of the lanes of these jobs and queues that a version may take from, without those in `except`, by descending priority; equal ones take
+   *  turns. */
+  pick(
+    { jobs, queues }: Pick<Claim, "jobs" | "queues">,
+    own: string | undefined,
+    except?: ReadonlySet<number>,
+  ): readonly number[] {
     const wanted = new Set(jobs);
     const named = new Set("only" in queues ? queues.only : queues.not);
     const only = "only" in queues;
     const list = [...this.#known.values()].filter(
-      ({ id, job, queue }) => !except?.has(id) && wanted.has(job) && named.has(queue) === only,
+      ({ id, job, home, version }) =>
+        !except?.has(id) && wanted.has(job) && named.has(home) === only && (version === null || version === own),
     );
     const first = list.length > 0 ? this.#turn++ % list.length : 0;
     const turned = [...list.slice(first), ...list.slice(0, first)];
     return turned.sort((a, b) => b.priority - a.priority).map(({ id }) => id); // stable: equal priorities keep their turn
   }
 
-  /** Ids of the lanes of these jobs, as last read. */
-  of(jobs: readonly string[]): readonly number[] {
+  /** Ids of the lanes of these jobs that a version may take from, as last read. */
+  of(jobs: readonly string[], own: string | undefined): readonly number[] {
     const wanted = new Set(jobs);
-    return [...this.#byId.values()].filter(({ job }) => wanted.has(job)).map(({ id }) => id);
+    const mine = [...this.#byId.values()].filter(
+      ({ job, version }) => wanted.has(job) && (version === null || version === own),
+    );
+    return mine.map(({ id }) => id);
   }
 
   /** Reads the lanes again if the revision has changed. Returns whether it did. */
@@ -97,7 +110,9 @@ export class Lanes {
 
   async #read(): Promise<void> {
     const rows = await this.#pool.rows("tasker_all_lanes", this.#sql.allLanes, []);
-    const list: readonly Lane[] = table.lane.all(rows, table.read.width);
+    const list = table.lane
+      .all(rows, table.read.width)
+      .map((lane): Lane => ({ ...lane, home: homeOf(lane.queue), version: pinOf(lane.queue) }));
     this.#known = new Map(list.map((lane) => [keyOf(lane), lane]));
     this.#byId = new Map(list.map((lane) => [lane.id, lane]));
     this.#rev = table.read.read(rows[0]!).rev;

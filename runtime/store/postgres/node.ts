@@ -8,20 +8,22 @@ import { asked, beaten, node as statements } from "./sql/node.ts";
 const mostLanes = 1000;
 
 /** The nodes of the Postgres store. */
-export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
+export function nodes({ pool, sql, lanes, marks, versions }: Parts): Nodes {
   const text = statements(sql);
   return {
     async join(info, ttlMs) {
       const joined = pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
       lanes.warm(); // meanwhile, because publishing follows
       const [row] = await joined;
-      return Number(row![0]);
+      const node = Number(row![0]);
+      versions.set(node, info.version);
+      return node;
     },
     async beat(node, ttlMs, state, tallies) {
       const values = [node, ttlMs, state.draining, state.slots, state.busy, state.heap, texts(state.jobs)];
       const counts = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
       const rates = fields(tallies, "queue", "job", ...counts);
-      const mine = lanes.of(state.jobs);
+      const mine = lanes.of(state.jobs, versions.get(node));
       const slow = marks.isTooSlowForBeats(mine);
       const looked = slow || !looksOut(mine, state) ? null : mine;
       const look = [state.asleep ?? false, looked && numbers(looked), lanes.rev, slow];
@@ -35,6 +37,7 @@ export function nodes({ pool, sql, lanes, marks }: Parts): Nodes {
     },
     async leave(node) {
       await pool.rows("tasker_leave", text.leave, [node]);
+      versions.delete(node);
     },
     publish: publisher(pool, sql, lanes),
   };

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { InvalidInput } from "../../../sdk/port/error.ts";
 import type { Entry, EntryKind } from "../../../sdk/port/flow.ts";
-import { editOf, type Fix } from "../../../sdk/client/mend.ts";
+import { editOf, mend, type Fix } from "../../../sdk/client/mend.ts";
+import { aRecord, recorder } from "./recorder.ts";
 
 /** Entries as `kind key`, numbered as they stand. */
 function journal(...said: readonly string[]): readonly Entry[] {
@@ -84,6 +85,33 @@ describe("from", () => {
 
 test("without a fix the journal stays", () => {
   expect(mended({}, "step a")).toEqual(["step a"]);
+});
+
+describe("pin", () => {
+  const acts = async (fix: Fix, ...entries: readonly Partial<Entry>[]) => {
+    const known = entries.map((entry, i) => ({ ...journal(`step s${i}`)[0]!, ...entry, n: i + 1 }));
+    const to = recorder({ find: { get: async () => aRecord({ status: "waiting" }) } });
+    const acted = await mend({ ...to, flow: { ...to.flow, read: async () => known } }, [1], fix);
+    return [acted[0]!.why, to.acts[0]?.slice(3)];
+  };
+
+  test("names the version that wrote the journal last, another, or none; other fixes leave it as it is", async () => {
+    const written = [{ data: '{"version":"1"}' }, { data: '{"version":"2"}' }, { data: "{}" }];
+
+    expect(await acts({ pin: true }, ...written)).toEqual([undefined, [3, "2"]]);
+    expect(await acts({ pin: "1.4.2" })).toEqual([undefined, [0, "1.4.2"]]);
+    expect(await acts({ pin: false })).toEqual([undefined, [0, null]]);
+    expect(await acts({})).toEqual([undefined, [0, undefined]]);
+  });
+
+  test("says why not: nothing tells the version", async () => {
+    expect(await acts({ pin: true }, { data: "{}" })).toEqual([
+      expect.stringMatching(/does not tell the version/),
+      undefined,
+    ]);
+    expect(() => editOf({ pin: "" })).toThrow(/pin/);
+    expect(() => editOf({ pin: true, skip: "a" })).toThrow("one thing");
+  });
 });
 
 test("what is not a fix is refused by name", () => {

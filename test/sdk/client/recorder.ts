@@ -68,7 +68,7 @@ export function recorder(answers: Answers = {}): Recorder {
     flow: {
       send: async (batch) => batch.map(() => ({ id: 1, done: "sent" })),
       read: async () => [],
-      mend: (run, entries, last) => act("mend", run, entries, last),
+      mend: (run, entries, last, pin) => act("mend", run, entries, last, pin),
     },
     open: async () => {
       target.opened++;

@@ -8,6 +8,8 @@ import {
   again,
   aKey,
   anEntry,
+  aNode,
+  aState,
   anError,
   aRun,
   completed,
@@ -485,6 +487,65 @@ function mending(setup: () => Promise<Setup>): void {
       { ...first, n: 2 },
     ]);
     expect(await recordOf(store, again, [anEntry(3)])).toMatchObject({ entries: [{ n: 3 }] });
+  });
+
+  test("a pinned run goes on only on nodes with that version, until it is pinned no more", async () => {
+    const { store, clock } = await setup();
+    const [first, second] = [
+      await store.nodes.join(aNode({ version: "1@a" }), 600_000),
+      await store.nodes.join(aNode({ version: "2" }), 600_000),
+    ];
+    const taken = await suspended(store, second, { reason: "parked", error: anError() });
+    const looks = async (node: number) => (await store.nodes.beat(node, 600_000, aState(), [])).coming!.dueMs;
+
+    const act = await store.flow.mend(taken.id, [], 0, "1@a");
+    const due = [await looks(first), await looks(second)];
+    const elsewhere = await lease(store, second);
+    const again = only(await lease(store, first));
+    await store.runs.settle([settled(again, waiting({ untilMs: clock.nowMs() + 60_000 }))]);
+    const record = await store.find.get(taken.id);
+    await clock.advance("2m");
+    const later = [await lease(store, second), only(await lease(store, first))] as const;
+    await store.runs.settle([settled(later[1], waiting())]);
+    await store.flow.mend(taken.id, [], 0);
+    const stays = await lease(store, second);
+    await store.runs.settle([settled(only(await lease(store, first)), waiting())]);
+    await store.flow.mend(taken.id, [], 0, null);
+
+    expect(act).toMatchObject({ done: "done", status: "pending" });
+    expect(due).toEqual([expect.any(Number), null]);
+    expect([elsewhere, later[0], stays]).toEqual([[], [], []]);
+    expect(again).toMatchObject({ id: taken.id, queue: "default" });
+    expect(record!.queue).toBe("$default@1@a");
+    expect(only(await lease(store, second))).toMatchObject({ id: taken.id, queue: "default" });
+  });
+
+  test("a pinned run waits while its queue is paused, which is no queue of its own", async () => {
+    const { store, node } = await setup();
+    const taken = await suspended(store, node, { reason: "parked", error: anError() });
+    await store.flow.mend(taken.id, [], 0, "0");
+
+    await store.desk.pause("default", true);
+    const paused = await lease(store, node);
+    await store.desk.pause("default", false);
+    const again = only(await lease(store, node));
+    const { queues } = await store.find.stats();
+
+    expect(paused).toEqual([]);
+    expect(again.id).toBe(taken.id);
+    expect(await store.desk.pause("default", true)).toBe(1);
+    expect(queues.map(({ name }) => name)).toEqual(["default"]);
+  });
+
+  test("an edit of its priority leaves a pinned run pinned", async () => {
+    const { store, node } = await setup();
+    const taken = await suspended(store, node, { reason: "parked", error: anError() });
+    await store.flow.mend(taken.id, [], 0, "other");
+
+    await store.desk.edit(taken.id, { priority: 9 });
+
+    expect(await store.find.get(taken.id)).toMatchObject({ queue: "$default@other", priority: 9, status: "pending" });
+    expect(await lease(store, node)).toEqual([]);
   });
 
   test("a journal is refused for a run that does not wait, and one that is not there", async () => {

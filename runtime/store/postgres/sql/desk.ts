@@ -18,7 +18,7 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts. */
 export function desk(part: Part) {
-  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned } = part;
+  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned, sameQueue } = part;
   const held = leased(part, "r");
   /** Revives finished runs of a state, with new values, and these entries of their journals. Each takes its key again; of several with one
    *  key, the first. */
@@ -143,7 +143,7 @@ export function desk(part: Part) {
     /** Counts the leased runs of a queue whose start is not recorded, and notifies their nodes. Leases are at the heads of lanes. $1 queue
      *  Index: runs_ready, runs_held */
     recall: `
-  with mine as (select id from ${s}.lanes where queue = $1),
+  with mine as (select id from ${s}.lanes where ${sameQueue("$1", "queue")}),
   found as materialized (
     select r.node from mine l
     cross join lateral (

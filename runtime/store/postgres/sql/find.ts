@@ -72,7 +72,7 @@ export function find(part: Part) {
     left join (
       select distinct on (name) name, paused from (
         select name, paused, 0 o from ${s}.queues
-        union all select queue, false, 1 from ${s}.lanes where queue <> '$hooks') n
+        union all select queue, false, 1 from ${s}.lanes where left(queue, 1) <> '$') n
       order by name, o) q on true
     order by q.name`,
 

@@ -230,10 +230,11 @@ export function flow(part: Part) {
     select ${entry.select(columns)} from (select steps from ${s}.history where id = $1 limit 1) h cross join lateral ${unfolded("h.steps")}
     order by 1`,
 
-    /** Replaces the journal of a run that waits, and wakes it. $1 id · $2 entries, JSON · $3 the last place, by which it is refused if it has gone on */
+    /** Replaces the journal of a run that waits, and wakes it. $1 id · $2 entries, JSON · $3 the last place, by which it is refused if it has gone on ·
+     *  $4 its lane from now on, or null */
     mend: `
   with changed as (
-    update ${s}.runs r set waits = null, due_at = ${thisMs}, ready_at = ${thisMs}
+    update ${s}.runs r set waits = null, lane = coalesce($4::int, r.lane), due_at = ${thisMs}, ready_at = ${thisMs}
     where r.id = $1 and ${waiting(part, "r")} and $3 = (select coalesce(max(x.n), 0) from ${s}.steps x where x.run = $1)
     returning r.id, r.lane),
   old as (delete from ${s}.steps x using changed c where x.run = any(array[c.id]) returning 1),

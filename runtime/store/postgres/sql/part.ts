@@ -25,6 +25,8 @@ export function part(schema: string, skew: boolean) {
   const thisMs = `date_trunc('milliseconds', ${now})`;
   const dueIn = (delay: string) => up(`${now} + ${ms(delay)}`);
   const some = (rows: string) => `exists (select 1 from ${rows})`;
+  const sameQueue = (name: string, queue: string) =>
+    `(${queue} = ${name} or left(${queue}, length(${name}) + 2) = '$' || ${name} || '@')`;
   const live = some(`${s}.nodes where lease_until > ${clock}`);
   return {
     schema: s,
@@ -46,8 +48,9 @@ export function part(schema: string, skew: boolean) {
     /** Whether a node lives, and whether one sleeps. */
     live,
     asleep: some(`${s}.nodes where asleep and lease_until > ${clock}`),
-    /** Lanes of paused queues. */
-    paused: `array(select x.id from ${s}.queues q join ${s}.lanes x on x.queue = q.name where q.paused)`,
+    /** Lanes of paused queues, with those of runs that are pinned. */
+    paused: `array(select x.id from ${s}.queues q join ${s}.lanes x on ${sameQueue("q.name", "x.queue")} where q.paused)`,
+    sameQueue,
     /** Notifies nodes that runs may be due, if one of these parts of the statement has a row. It runs only if it is selected from. */
     told: (...parts: readonly string[]) =>
       `told as (select pg_notify('${channel}', 'd') where ${parts.map(some).join(" or ")})`,

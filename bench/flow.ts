@@ -1,5 +1,5 @@
 /** Workflows beside those of rivals, and beside the raw limit: `node --import tsx bench/flow.ts [--reps 3] [--measure seq64,seq1] [--contenders
- *  tasker,raw] [--json FILE]`.
+ *  tasker,raw] [--json FILE]`. Absurd needs `ABSURD_SQL`: see the README.
  *
  *  - `seq64`: 64 workflows at once, 50 steps each, one after another; steps/s
  *  - `seq1`: one workflow of 300 steps; steps/s
@@ -17,28 +17,15 @@ import pg from "pg";
 import type * as Engine from "../runtime/index.ts";
 import type * as Sdk from "../sdk/index.ts";
 import { load } from "./contender.ts";
+import { absurd } from "./flow/absurd.ts";
+import { all, quiet, range, type Session } from "./flow/session.ts";
 import { median, quantile } from "./number.ts";
 import { startPostgres } from "./server.ts";
 
 const measures = ["seq64", "seq1", "parallel", "resume", "children"] as const;
 type Measure = (typeof measures)[number];
 
-/** A contender in a process. What it can't do is left out. */
-interface Session {
-  /** Runs so many workflows at once, each with so many steps one after another, until all have ended. */
-  sequence?(workflows: number, steps: number): Promise<void>;
-  parallel?(workflows: number, steps: number): Promise<void>;
-  /** Times from a signal to the line after the wait; ms. */
-  resume?(count: number): Promise<readonly number[]>;
-  children?(count: number): Promise<void>;
-  close(): Promise<void>;
-}
-
 const built = new URL("../dist/", import.meta.url).href;
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-const range = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
-const all = <T>(count: number, act: (i: number) => Promise<T>): Promise<readonly T[]> =>
-  Promise.all(range(count).map(act));
 
 async function tasker(url: string): Promise<Session> {
   const { configure, defineJob, signal } = (await import(`${built}sdk/index.js`)) as typeof Sdk;
@@ -268,7 +255,10 @@ async function raw(url: string): Promise<Session> {
   };
 }
 
-const contenders: Readonly<Record<string, (url: string) => Promise<Session>>> = { tasker, raw, dbos, openworkflow };
+const contenders: Readonly<Record<string, (url: string) => Promise<Session>>> = {
+  ...{ tasker, raw, dbos, openworkflow },
+  ...(process.env["ABSURD_SQL"] && { absurd }), // see the README
+};
 
 /** One measure in this process; figures by name, null where the contender can't. */
 async function measured(session: Session, measure: Measure): Promise<Readonly<Record<string, number>> | null> {

@@ -2,7 +2,7 @@
 import { notesOf, type Notes } from "../../sdk/port/note.ts";
 import { natural } from "../../sdk/client/document.ts";
 import { humanMs } from "../../sdk/port/duration.ts";
-import type { Entry } from "../../sdk/port/flow.ts";
+import { keyOf, type Entry, type EntryKind } from "../../sdk/port/flow.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { isFinal, type Reason, type Status } from "../../sdk/port/status.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
@@ -18,8 +18,9 @@ export interface Stage {
   readonly kind: "step" | "sleep" | "wait" | "child" | "signal";
   /** With its number, where the name was used before: `charge#2`. */
   readonly name: string;
-  /** `abandoned`: the run ended before it did. */
-  readonly status: "completed" | "failed" | "retrying" | "waiting" | "timed out" | "abandoned" | "received";
+  /** `abandoned`: the run ended before it did. `passed by`: the schema of a wait refused the signal. */
+  readonly status:
+    ("completed" | "failed" | "retrying" | "waiting" | "timed out" | "abandoned") | ("received" | "passed by");
   /** Of a step. */
   readonly tries: number | null;
   readonly at: Date;
@@ -60,20 +61,33 @@ export function timelineOf(
   const calls = new Map<string, Entry[]>();
   const runs = new Map(live);
   const ends = new Map<string, number>();
+  const counts = new Map<string, number>();
   for (const entry of entries) {
     const { run, status, reason = null } = notesOf(entry);
-    const { kind } = entry;
-    const name = `${kind === "failed" || kind === "retry" ? "step" : kind} ${kind === "mail" ? entry.n : entry.key}`;
-    if (run === undefined) calls.set(name, [...(calls.get(name) ?? []), entry]);
-    else {
+    const { kind, key } = entry;
+    if (run !== undefined) {
       runs.set(run, { status: status ?? "failed", reason });
-      ends.set(entry.key, entry.atMs);
+      ends.set(key, entry.atMs);
+      continue;
     }
+    const count = (counts.get(key) ?? 0) + 1;
+    if (kind === "mail") counts.set(key, count);
+    const name = kind === "mail" ? keyOf(key, count) : key;
+    const call = `${groupOf[kind]} ${name}`;
+    calls.set(call, [...(calls.get(call) ?? []), entry]);
   }
   const endMs = isFinal(status) ? (finishedAt ?? now).getTime() : null;
-  const known = { endMs, nowMs: now.getTime(), runs, taken: takenBy(entries), ends };
+  const passed = new Set([...calls.values()].flatMap((each) => (each.at(-1)!.kind === "passed" ? each : [])));
+  const taken = takenBy(entries.filter((entry) => !passed.has(entry)));
+  const known = { endMs, nowMs: now.getTime(), runs, taken, ends };
   return [...calls.values()].map((each) => stageOf(each, known)).sort((a, b) => a.at.getTime() - b.at.getTime());
 }
+
+/** What entries of a kind are of. */
+const groupOf: Readonly<Record<EntryKind, string>> = {
+  ...{ step: "step", failed: "step", retry: "step" },
+  ...{ sleep: "sleep", wait: "wait", child: "child", mail: "mail", passed: "mail" },
+};
 
 /** Gives each signal to the first wait of its name that is open when it comes, or that begins later. */
 function takenBy(entries: readonly Entry[]): ReadonlyMap<Entry, number> {
@@ -117,7 +131,18 @@ function stageOf(entries: readonly Entry[], known: Known): Stage {
     case "child":
       return { ...base, kind: "child", ...adopted(entries, known) };
     case "mail":
-      return { ...base, kind: "signal", status: "received", value: last.value && natural(last.value) };
+    case "passed": {
+      const { by = null } = notesOf(first);
+      const status = last.kind === "mail" ? "received" : "passed by";
+      return {
+        ...base,
+        kind: "signal",
+        status,
+        by,
+        value: first.value && natural(first.value),
+        error: notes.error ?? null,
+      };
+    }
     default:
       return last.kind satisfies never;
   }

@@ -36,13 +36,18 @@ export interface SleepCall extends Asked {
   /** When it is over, asked once, as it begins. */
   readonly until: (nowMs: number) => number;
 }
+/** What a wait makes of mail: it takes it, leaves it for another wait, or no wait is to get it. */
+export type Verdict =
+  | { readonly to: "taken"; readonly value: unknown }
+  | { readonly to: "left" }
+  | { readonly to: "refused"; readonly why: unknown };
 export interface WaitCall extends Asked {
   readonly kind: "wait";
   /** What it waits for is sent under this name. */
   readonly name: string;
   readonly timeoutMs: number | null;
-  /** Whether it is this that was waited for; what comes of it, by value.  @throws what a `match` throws */
-  readonly accept: (mail: Entry) => { readonly value: unknown } | null;
+  /** A promise where the schema's check is one.  @throws what a `match` throws */
+  readonly accept: (mail: Entry) => Verdict | Promise<Verdict>;
 }
 export interface ChildCall extends Asked {
   readonly kind: "child";
@@ -57,7 +62,7 @@ export interface ChildCall extends Asked {
 }
 export type Call = StepCall | SleepCall | WaitCall | ChildCall;
 
-const kindOf: Readonly<Record<Exclude<EntryKind, "mail">, Call["kind"]>> = {
+const kindOf: Readonly<Record<Exclude<EntryKind, "mail" | "passed">, Call["kind"]>> = {
   ...{ step: "step", failed: "step", retry: "step" },
   ...{ sleep: "sleep", wait: "wait", child: "child" },
 };
@@ -69,5 +74,5 @@ export function nameOf({ kind, key }: Pick<Call, "kind" | "key">): string {
 
 /** The call that an entry answers. */
 export function calledBy(entry: Entry): string | null {
-  return entry.kind === "mail" ? null : nameOf({ kind: kindOf[entry.kind], key: entry.key });
+  return entry.kind === "mail" || entry.kind === "passed" ? null : nameOf({ kind: kindOf[entry.kind], key: entry.key });
 }

@@ -1,11 +1,20 @@
 import { StepFailed } from "../../sdk/port/error.ts";
-import type { Entry } from "../../sdk/port/flow.ts";
-import { calledBy, nameOf, type Call, type ChildCall, type WaitCall } from "./call.ts";
+import { keyOf, type Entry } from "../../sdk/port/flow.ts";
+import { calledBy, nameOf, type Call, type ChildCall, type Verdict, type WaitCall } from "./call.ts";
 import { notesOf, valueOf } from "../../sdk/port/note.ts";
 
 /** What a turn came to. `moved`: the handler got an answer, and may ask for more. `stalled`: the journal goes on with an entry that the handler has
- *  not asked for. `done`: all of the journal has been played. */
-export type Turn = { readonly to: "moved" } | { readonly to: "stalled"; readonly at: Entry } | { readonly to: "done" };
+ *  not asked for. `checking`: a schema takes its time, and nothing goes on before it is `over`. `done`: all of the journal has been played. */
+export type Turn =
+  | { readonly to: "moved" }
+  | { readonly to: "stalled"; readonly at: Entry }
+  | { readonly to: "checking"; readonly over: Promise<void> }
+  | { readonly to: "done" };
+
+/** Mail that is offered to a wait. */
+type Offer = readonly [call: WaitCall, mail: Entry];
+/** Hears of mail that no wait is to get from now on: its key, and why. */
+export type Refused = (key: string, mail: Entry, why: unknown) => void;
 
 const moved = { to: "moved" } as const;
 const done = { to: "done" } as const;
@@ -20,12 +29,23 @@ export class Script {
   readonly #known = new Set<string>();
   /** All that was asked, answered or not. */
   readonly #asked = new Set<string>();
-  /** Mail that nobody has waited for yet. */
-  readonly #mail: Entry[] = [];
+  /** Mail that nobody has waited for yet, with its keys. */
+  readonly #mail = new Map<Entry, string>();
+  /** Keys of mail that is passed by. */
+  readonly #passed = new Set<string>();
+  /** Offers to be made, in order; and the one whose answer is waited for, or has come. */
+  #offers: Iterator<Offer>[] = [];
+  #checking: Promise<void> | null = null;
+  #checked: (() => boolean) | null = null;
+  readonly #refused: Refused;
   #fresh: Call[] = [];
   #at = 0;
   #began = 0;
   #floorMs = 0;
+
+  constructor(refused: Refused) {
+    this.#refused = refused;
+  }
 
   /** Nothing that is written from now on may have an instant before it; epoch ms. */
   get floorMs(): number {
@@ -33,17 +53,18 @@ export class Script {
   }
 
   /** The key of the coming call of this name: the name, then `name#2` and on. */
-  keyOf(kind: Call["kind"], name: string): string {
+  keyOf(kind: Call["kind"] | "mail", name: string): string {
     const counted = `${kind} ${name}`;
     const count = (this.#counts.get(counted) ?? 0) + 1;
     this.#counts.set(counted, count);
-    return count === 1 ? name : `${name}#${count}`;
+    return keyOf(name, count);
   }
 
   /** More of the journal. */
   feed(entries: readonly Entry[]): void {
     for (const entry of entries) {
       this.#entries.push(entry);
+      if (entry.kind === "passed") this.#passed.add(entry.key);
       const called = calledBy(entry);
       if (called !== null) this.#known.add(called);
     }
@@ -58,13 +79,17 @@ export class Script {
   ask(call: Call): void {
     this.#asked.add(nameOf(call));
     this.#calls.set(nameOf(call), call);
-    if (call.kind === "wait") for (const mail of this.#mail) if (this.#given(call, mail)) return;
     this.#fresh.push(call);
+    if (call.kind !== "wait") return;
+    this.#offers.push(this.#toOne(call));
+    if (this.#offers.length === 1 && !this.#checking) this.#offer();
   }
 
   /** Goes on until the handler got an answer. `nowMs`: what ends by the clock until then is over. */
   turn(nowMs: number): Turn {
     for (;;) {
+      if (this.#offer()) return moved;
+      if (this.#checking) return { to: "checking", over: this.#checking };
       const entry = this.#entries[this.#at];
       const due = this.#dueBy(entry ? entry.atMs : nowMs);
       if (due) return this.#expire(due);
@@ -175,6 +200,7 @@ export class Script {
   }
 
   #deliver(mail: Entry): boolean {
+    if (mail.kind === "passed") return false;
     const { run, status = "failed", reason = null, error = null } = notesOf(mail);
     if (run !== undefined) {
       const parent = this.#calls.get(nameOf({ kind: "child", key: mail.key }));
@@ -182,33 +208,89 @@ export class Script {
       parent.ends.set(run, { id: run, status, reason, error, result: mail.value });
       return this.#finish(parent);
     }
-    this.#mail.push(mail);
-    for (const call of this.#calls.values()) if (call.kind === "wait" && this.#given(call, mail)) return true;
+    const key = this.keyOf("mail", mail.key);
+    if (this.#passed.has(key)) return false;
+    this.#mail.set(mail, key);
+    this.#offers.push(this.#toAll(mail));
     return false;
   }
 
-  #finish(call: ChildCall): boolean {
-    return this.#settle(call, () => call.outcome(call));
-  }
-
-  /** Gives mail to a wait, if it is what that waits for. */
-  #given(call: WaitCall, mail: Entry): boolean {
-    if (mail.key !== call.name || !this.#settle(call, () => call.accept(mail))) return false;
-    this.#mail.splice(this.#mail.indexOf(mail), 1);
-    return true;
-  }
-
-  /** Ends a call with what `make` answers or throws; not if that is null. */
-  #settle(call: Call, make: () => { readonly value: unknown } | null): boolean {
-    try {
-      const made = make();
-      if (made === null) return false;
-      this.over(call);
-      call.resolve(made.value);
-    } catch (error) {
-      this.over(call);
-      call.reject(error);
+  *#toOne(call: WaitCall): Generator<Offer, undefined> {
+    for (const mail of this.#mail.keys()) {
+      if (!this.waits(call)) return;
+      yield [call, mail];
     }
+  }
+
+  *#toAll(mail: Entry): Generator<Offer, undefined> {
+    for (const call of this.#calls.values()) if (call.kind === "wait") yield [call, mail];
+  }
+
+  /** Offers mail to waits. True if one got it. */
+  #offer(): boolean {
+    while (!this.#checking) {
+      const checked = this.#checked;
+      this.#checked = null;
+      if (checked?.()) return true;
+      const next = this.#offers[0]?.next();
+      if (!next) return false;
+      if (next.done) this.#offers.shift();
+      else if (this.#try(...next.value)) return true;
+    }
+    return false;
+  }
+
+  #try(call: WaitCall, mail: Entry): boolean {
+    if (mail.key !== call.name || !this.#mail.has(mail) || !this.waits(call)) return false;
+    let verdict: Verdict | Promise<Verdict>;
+    try {
+      verdict = call.accept(mail);
+    } catch (error) {
+      return this.#fail(call, error);
+    }
+    if (!(verdict instanceof Promise)) return this.#judge(call, mail, verdict);
+    const then = (checked: () => boolean): void => {
+      this.#checking = null;
+      this.#checked = checked;
+    };
+    this.#checking = verdict.then(
+      (known) => then(() => this.#judge(call, mail, known)),
+      (error: unknown) => then(() => this.#fail(call, error)),
+    );
+    return false;
+  }
+
+  #judge(call: WaitCall, mail: Entry, verdict: Verdict): boolean {
+    const key = this.#mail.get(mail);
+    if (verdict.to === "left" || key === undefined || !this.waits(call)) return false;
+    this.#mail.delete(mail);
+    if (verdict.to === "refused") {
+      this.#passed.add(key);
+      this.#refused(key, mail, verdict.why);
+      return false;
+    }
+    this.#offers.shift(); // the rest of these can't be taken any more
+    this.over(call);
+    call.resolve(verdict.value);
     return true;
+  }
+
+  #fail(call: Call, error: unknown): boolean {
+    this.over(call);
+    call.reject(error);
+    return true;
+  }
+
+  /** Ends a call with what its outcome is, if there is one yet. */
+  #finish(call: ChildCall): boolean {
+    try {
+      const outcome = call.outcome(call);
+      if (outcome === null) return false;
+      this.over(call);
+      call.resolve(outcome.value);
+      return true;
+    } catch (error) {
+      return this.#fail(call, error);
+    }
   }
 }

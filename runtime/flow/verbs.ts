@@ -11,17 +11,16 @@ import type {
 } from "../../sdk/define/flow.ts";
 import { eventId, type EventSpec } from "../../sdk/define/event.ts";
 import { policy } from "../../sdk/define/retry.ts";
-import { check, checkSchema } from "../../sdk/define/schema.ts";
+import { check, type Checked, checkSchema } from "../../sdk/define/schema.ts";
 import type { DurationText } from "../../sdk/port/duration.ts";
 import { InvalidInput, InvalidPayload } from "../../sdk/port/error.ts";
-import type { Entry } from "../../sdk/port/flow.ts";
-import { formatToken, tokenName } from "../../sdk/port/id.ts";
+import { formatToken, isTokenName, tokenName } from "../../sdk/port/id.ts";
 import { checkDuration, checkKeys, checkName, checkSpan, isRecord, wrong } from "../../sdk/port/option.ts";
 import type { Leased } from "../core/lease.ts";
 import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
 import type { Tx } from "../../sdk/port/target.ts";
-import type { Call, ChildCall, Within } from "./call.ts";
+import type { Call, ChildCall, Verdict, WaitCall, Within } from "./call.ts";
 import { valueOf } from "../../sdk/port/note.ts";
 import { placeOf } from "./place.ts";
 import type { Workflow } from "./workflow.ts";
@@ -183,24 +182,25 @@ export function ask<T, K extends Call["kind"]>(
   return promise;
 }
 
-function accepting(event: EventSpec | string, { match, schema: own }: WaitOptions<unknown>) {
+/** What a wait makes of mail. What its schema refuses, or throws over, is a bad signal, not a fault of the workflow. */
+function accepting(event: EventSpec | string, { match, schema: own }: WaitOptions<unknown>): WaitCall["accept"] {
   const schema = typeof event === "string" ? own : event.schema;
-  const name = eventId(event);
+  const id = eventId(event);
+  const name = isTokenName(id) ? "token" : id;
   if (schema !== undefined) checkSchema(`event "${name}"`, schema);
-  return (mail: Entry): { readonly value: unknown } | null => {
-    const value = valueOf(mail);
-    const checked = schema ? check(schema, value) : { value };
-    if (!(checked instanceof Promise)) {
-      if (checked.issues) throw new InvalidPayload(name, checked.issues, "event");
-      return !match || match(checked.value) ? { value: checked.value } : null;
+  const refused = (why: unknown): Verdict => ({ to: "refused", why });
+  const verdictOn = (checked: Checked<unknown>): Verdict => {
+    if (checked.issues) return refused(new InvalidPayload(name, checked.issues, "event"));
+    return !match || match(checked.value) ? { to: "taken", value: checked.value } : { to: "left" };
+  };
+  return (mail) => {
+    let checked: ReturnType<typeof check>;
+    try {
+      const value = valueOf(mail);
+      checked = schema ? check(schema, value) : { value };
+    } catch (error) {
+      return refused(error);
     }
-    if (match)
-      throw new InvalidInput(`event "${name}" has an asynchronous schema, so it can't be matched; leave out match`);
-    return {
-      value: checked.then((late) => {
-        if (late.issues) throw new InvalidPayload(name, late.issues, "event");
-        return late.value;
-      }),
-    };
+    return checked instanceof Promise ? checked.then(verdictOn, refused) : verdictOn(checked);
   };
 }

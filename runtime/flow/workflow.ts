@@ -1,7 +1,7 @@
 import { Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
-import type { Entry } from "../../sdk/port/flow.ts";
+import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
 import type { Tx } from "../../sdk/port/tx.ts";
-import { formatId } from "../../sdk/port/id.ts";
+import { formatId, isTokenName } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
 import { nextDelayMs } from "../../sdk/define/retry.ts";
 import { codeOf } from "../../sdk/define/signal.ts";
@@ -26,6 +26,8 @@ export interface FlowTools {
   /** Nothing of the handler goes on: it was stopped, and waits for what never comes. */
   stopped(leased: Leased, error: Error): void;
   lost(leased: Leased): void;
+  /** A line in the run's log. */
+  warn(leased: Leased, message: string, data: object): void;
   /** The result of a step is stored. */
   stepped(leased: Leased, step: Pick<Entry, "key" | "data">): void;
 }
@@ -39,17 +41,19 @@ const shortMs = 1000;
 const patienceMs = 1000;
 /** Runs that one recording may add. */
 const mostRuns = 1000;
+/** Kinds of entries that are written as an attempt is suspended. */
+const opening: ReadonlySet<EntryKind> = new Set(["sleep", "wait", "passed"]);
 /** Codes of errors that a further try of a step would end with, too. */
 const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED"]);
 
 /** One attempt at a workflow: plays its journal to the handler, runs its steps, and suspends it when all that is left is to wait. */
 export class Workflow {
-  readonly script = new Script();
+  readonly script = new Script((...refused) => this.#passBy(...refused));
   readonly #leased: Leased;
   readonly #tools: FlowTools;
   readonly #alarm: Alarm;
   /** Entries to be written. */
-  readonly #outbox: { readonly call: Call; readonly draft: Draft }[] = [];
+  readonly #outbox: { readonly call: Call | null; readonly draft: Draft }[] = [];
   /** Transactions of steps that wait to write their entry: one at a time. */
   readonly #inside: (() => void)[] = [];
   /** The journal was read, is being read or written, or is to be read on. */
@@ -130,6 +134,7 @@ export class Workflow {
     const isStill = this.#io === "idle" && this.#outbox.length === 0;
     const turn = this.script.turn(isStill ? core.storeClock.now() : -Infinity);
     if (turn.to === "moved") return this.#wake();
+    if (turn.to === "checking") return void turn.over.then(() => this.#wake());
     if (turn.to === "stalled") return this.#stall(turn.at);
     if (core.drain.aborted && this.script.fresh) return this.#leased.abort(new Stopping("0 ms")); // it goes on elsewhere, where it left off
     for (const call of this.script.takeFresh()) this.#begin(call);
@@ -166,7 +171,7 @@ export class Workflow {
     const { waiting } = this.script;
     const untilMs = Math.min(...waiting.map((call) => call.untilMs ?? Infinity));
     const isShort = untilMs - core.storeClock.now() < shortMs;
-    const isOpening = this.#outbox.every(({ draft: { kind } }) => kind === "sleep" || kind === "wait");
+    const isOpening = this.#outbox.every(({ draft: { kind } }) => opening.has(kind));
     if (this.#outbox.length > 0 && (isShort || !isOpening || this.#running > 0)) return void this.#flush();
     if (waiting.length === 0) return; // the handler waits for something else
     if (isShort || this.#running > 0) {
@@ -255,6 +260,14 @@ export class Workflow {
 
   #put(call: Call, draft: Draft): void {
     this.#outbox.push({ call, draft });
+  }
+
+  /** A signal is bad: the journal says so, so that no replay takes it, whatever its code says of it. */
+  #passBy(key: string, { key: event, n, data }: Entry, why: unknown): void {
+    const error = { ...errorNote(why), stack: null };
+    this.#outbox.push({ call: null, draft: { kind: "passed", key, value: null, data: toData({ error }) } });
+    const about = { event: isTokenName(event) ? "token" : event, entry: n, by: notesOf({ data }).by };
+    this.#tools.warn(this.#leased, `Signal passed by: ${error.message}`, about);
   }
 
   #run(call: StepCall): void {
@@ -371,7 +384,7 @@ export class Workflow {
 
   /** The outbox, with the numbers that its entries get. What a call has that was answered meanwhile is left out. */
   #takeOut(count = this.#outbox.length): readonly NewEntry[] {
-    const out = this.#outbox.splice(0, count).filter(({ call }) => this.script.waits(call));
+    const out = this.#outbox.splice(0, count).filter(({ call }) => call === null || this.script.waits(call));
     return out.map(({ draft }) => ({ ...this.#signed(draft), n: ++this.#last }));
   }
 

@@ -1,5 +1,5 @@
 /** Edits of journals, for runs whose code has changed while they wait. */
-import type { Entry, EntryKind } from "../port/flow.ts";
+import { keyOf, type Entry, type EntryKind } from "../port/flow.ts";
 import { checkKeys, checkName, checkText, wrong } from "../port/option.ts";
 import { InvalidInput } from "../port/error.ts";
 import { hint } from "../port/near.ts";
@@ -120,7 +120,9 @@ function on<T>({ name, nth }: Calls, edit: (entries: readonly Entry[], found: Fo
       });
       if (found.length > 0) return edit(entries, { name, nth, kinds, entries: found });
     }
-    const known = [...new Set(entries.filter(({ kind }) => kind !== "mail").map(({ key }) => key))];
+    const known = [
+      ...new Set(entries.filter(({ kind }) => kind !== "mail" && kind !== "passed").map(({ key }) => key)),
+    ];
     if (known.length === 0) return "its journal has no steps";
     const some = known.slice(0, mostNamed).join(", ") + (known.length > mostNamed ? ", …" : "");
     return `its journal has no step "${nth === null ? name : `${name}#${nth}`}"; it has ${some}${hint(name, known)}`;
@@ -130,10 +132,6 @@ function on<T>({ name, nth }: Calls, edit: (entries: readonly Entry[], found: Fo
 function callOf({ key }: Entry): { readonly name: string; readonly nth: number } {
   const [name, nth = "1"] = key.split("#");
   return { name: name!, nth: Number(nth) };
-}
-
-function keyOf(name: string, nth: number): string {
-  return nth === 1 ? name : `${name}#${nth}`;
 }
 
 /** Code that makes one call of a name less counts the later ones from one less on. */

@@ -63,7 +63,7 @@ export interface Workflow {
   sleepUntil(instant: Date): Promise<void>;
   sleepUntil(name: string, instant: Date): Promise<void>;
   /** Waits for what `signal` sends to this run; what was sent before counts, too, in the order in which it was sent. Each one is taken once.
-   *  @throws {InvalidPayload} if what was sent does not match the schema */
+   *  What does not match the schema is passed by, with a line in the run's log. */
   waitFor<Payload>(event: EventSpec<string, Payload> | string, options: LimitedWait<Payload>): Promise<Payload | null>;
   waitFor<Payload>(event: EventSpec<string, Payload> | string, options?: WaitOptions<Payload>): Promise<Payload>;
   /** A step whose rows and whose result commit together: `fn` writes in a transaction of `db`, which must be the database of the store. So it takes

@@ -5,15 +5,22 @@ import type { Wire } from "./codec.ts";
  *  - `step`, `failed`: a step's result, or the error that it ended with
  *  - `retry`: a step failed and is tried again; the last one of its key counts
  *  - `sleep`, `wait`, `child`: a wait began: until an instant, for something that is sent, for runs that it made
- *  - `mail`: something that was sent to the run, or the end of a child, was taken in */
-export type EntryKind = "step" | "failed" | "retry" | "sleep" | "wait" | "child" | "mail";
+ *  - `mail`: something that was sent to the run, or the end of a child, was taken in
+ *  - `passed`: no wait gets this mail, because the schema of one refused it */
+export type EntryKind = "step" | "failed" | "retry" | "sleep" | "wait" | "child" | "mail" | "passed";
+
+/** The key of the `nth` of a name. */
+export function keyOf(name: string, nth: number): string {
+  return nth === 1 ? name : `${name}#${nth}`;
+}
 
 /** One entry of a journal. Stores keep it as it is: only `n` and `runs` mean something to them. */
 export interface Entry {
   /** Its place in the journal, from 1. */
   readonly n: number;
   readonly kind: EntryKind;
-  /** The step's or wait's name, and from its second call on `#2`…; of mail, the name that it was sent under. */
+  /** The step's or wait's name, and from its second call on `#2`…; of mail, the name that it was sent under;
+   *  of mail that was passed by, too, and from the second of that name on `#2`…. */
   readonly key: string;
   /** When it was written, epoch ms of the store's clock; never before that of the entry before it. */
   readonly atMs: number;

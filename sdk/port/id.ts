@@ -54,6 +54,11 @@ export function parseToken(text: string): { readonly run: number; readonly name:
   return { run: parseId(`run_${found[1]}`), name: tokenName(found[2]!) };
 }
 
+/** Whether that is the name of an answer to a token: it has the secret, so it is for no log. */
+export function isTokenName(name: string): boolean {
+  return name.startsWith("token:");
+}
+
 /** Under which name the answer to a token is sent. */
 export function tokenName(secret: string): string {
   return `token:${secret}`;

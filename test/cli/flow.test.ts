@@ -259,3 +259,24 @@ test("a pinned run goes on with the code of its version, which other nodes do no
   expect(shown.out).toMatch(/^queue +old, priority \d\npinned to +version 1\.4$/m);
   expect(run).toMatchObject({ status: "completed", result: ["old", 7], version: "1.4", queue: "$old@1.4" });
 });
+
+test("a signal that the code refuses is shown as passed by, and the log says why", async () => {
+  const id = await started((ctx) => ctx.waitFor("paid", { schema: z.object({ cents: z.int() }) }));
+
+  await tasker("signal", id, "paid", '{"cents":"7"}');
+  await until(async () => (await tasker("run", id)).out.includes("passed by"), { what: "the signal to be passed by" });
+  await waits(id, "signal");
+  const { out } = await tasker("run", id);
+  await tasker("signal", id, "paid", '{"cents":7}');
+  await ended(id);
+
+  expect(out).toMatch(/^ {2}wait paid +waiting/m);
+  expect(out).toMatch(
+    /^ {2}signal paid +passed by +20\S+Z +from \S+@\S+ {2}InvalidPayload: payload of event "paid" .*cents/m,
+  );
+  expect(out).toMatch(
+    /^ {2}20\S+Z {2}warn {3}Signal passed by: payload of event "paid" does not match its schema: payload\.cents/m,
+  );
+  expect((await runs.need(id)).result).toEqual({ cents: 7 });
+  expect((await tasker("run", id)).out).toMatch(/^ {2}wait paid +completed/m);
+});

@@ -12,10 +12,12 @@ import type { Guarded } from "../../runtime/store/port.ts";
 import { fakeClock } from "../../runtime/testing/clock.ts";
 import { turns } from "./kit.ts";
 
+/** Which signals a wait takes: all, or by a schema or a match those with an even number. */
+type Takes = "all" | "even" | "even later" | "even match";
 type Node =
   | { readonly do: "step"; readonly name: string; readonly fails: number }
   | { readonly do: "sleep"; readonly ms: number }
-  | { readonly do: "wait"; readonly event: string; readonly timeoutMs: number | null }
+  | { readonly do: "wait"; readonly event: string; readonly timeoutMs: number | null; readonly takes: Takes }
   | { readonly do: "child"; readonly n: number }
   | { readonly do: "seq" | "all" | "race" | "any" | "settled"; readonly of: readonly Node[] };
 
@@ -30,6 +32,7 @@ const leaf: fc.Arbitrary<Node> = fc.oneof(
     do: fc.constant("wait" as const),
     event: fc.constantFrom("x", "y"),
     timeoutMs: fc.constantFrom(null, 2000, 100_000),
+    takes: fc.constantFrom<Takes>("all", "even", "even later", "even match"),
   }),
   fc.record({ do: fc.constant("child" as const), n: fc.nat(3) }),
 );
@@ -43,6 +46,13 @@ const { node } = fc.letrec<{ node: Node }>((tie) => ({
     }),
   ),
 }));
+
+const isEven = (sent: unknown): boolean => typeof sent === "number" && sent % 2 === 0;
+const taking = {
+  even: { schema: z.unknown().refine(isEven) },
+  "even later": { schema: z.unknown().refine(async (sent) => (await turns(2), isEven(sent))) },
+  "even match": { match: isEven },
+};
 
 /** Notes each answer that a handler gets. */
 async function traced(trace: string[], what: string, answer: Promise<unknown>): Promise<unknown> {
@@ -78,9 +88,11 @@ async function play(node: Node, ctx: Context, tally: Tally, trace: string[]): Pr
     case "sleep":
       return traced(trace, `sleep ${node.ms}`, ctx.sleep(`${node.ms}ms`));
     case "wait": {
-      const { event, timeoutMs } = node;
-      const wait = timeoutMs === null ? ctx.waitFor(event) : ctx.waitFor(event, { timeout: `${timeoutMs}ms` });
-      return traced(trace, event, wait);
+      const { event, timeoutMs, takes } = node;
+      const how = takes === "all" ? {} : taking[takes];
+      const wait =
+        timeoutMs === null ? ctx.waitFor(event, how) : ctx.waitFor(event, { ...how, timeout: `${timeoutMs}ms` });
+      return traced(trace, `${event} ${takes}`, wait);
     }
     case "child":
       return traced(
@@ -218,7 +230,7 @@ test("random workflows end alike, however their nodes die, and do nothing twice 
           clock.advance(1000);
           await turns(6);
           if (round % 10 === 5 && toSend.length > 0)
-            await send(formatId(id), toSend.shift()!, round).catch(() => undefined);
+            await send(formatId(id), toSend.shift()!, Math.floor(round / 10)).catch(() => undefined);
           for (const { key, kind, n, value, data } of await store.flow.read(id)) {
             const now = JSON.stringify([kind, key, value, data]);
             expect(recorded.get(`${n}`) ?? now).toBe(now); // the journal only grows

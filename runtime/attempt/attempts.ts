@@ -63,6 +63,7 @@ export class Attempts {
       suspend: (leased, waiting, entries) => this.#over(leased, waiting, entries),
       stopped: (leased, error) => this.#ended(leased, { how: "threw", error }),
       lost: (leased) => this.lose(leased),
+      resumed: (leased, reason) => this.#reporter.resumed(leased, reason),
       warn: (leased, message, data) => this.lines.of(leased).warn(message, data),
       stepped: (leased, step) => this.#reporter.stepped(leased, step),
     };

@@ -28,6 +28,12 @@ export class Reporter {
     if (this.#core.bus.hears("run.progress")) this.#publish(leased, { type: "run.progress", progress });
   }
 
+  /** A workflow that waited goes on. */
+  resumed(leased: Leased, reason: string): void {
+    if (writes(this.#core.logger, "info")) this.#core.logger.info(fields(leased), `Run goes on (${reason})`);
+    if (this.#core.bus.hears("run.resumed")) this.#publish(leased, { type: "run.resumed", reason });
+  }
+
   stepped(leased: Leased, { key: step, data }: Pick<Entry, "key" | "data">): void {
     if (!this.#core.bus.hears("step.completed")) return;
     const durationMs = notesOf({ data }).took ?? 0;

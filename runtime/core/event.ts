@@ -15,6 +15,7 @@ export interface RunEvent {
     | "run.failed"
     | "run.canceled"
     | "run.waiting"
+    | "run.resumed"
     | "step.completed";
   /** By the store's clock. */
   readonly at: Date;
@@ -32,7 +33,8 @@ export interface RunEvent {
   readonly error?: ErrorRecord | null;
   /** Of `run.retrying`: until the next attempt. */
   readonly retryInMs?: number;
-  /** Why the run has its status, such as `timeout`. */
+  /** Why the run has its status, such as `timeout`. Of `run.resumed`, why it goes on: `sleep` for an instant that has come, `signal`, `timeout` for the time
+   *  limit of a wait, `child`, or `parked` for a journal that was mended. */
   readonly reason?: string | null;
   /** Of `step.completed`: the step's name, with its number where it has one. */
   readonly step?: string;

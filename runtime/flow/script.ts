@@ -11,6 +11,9 @@ export type Turn =
   | { readonly to: "checking"; readonly over: Promise<void> }
   | { readonly to: "done" };
 
+/** What gave the handler an answer: its instant, what was sent, the time limit of a wait, the end of a child. */
+export type Cause = "sleep" | "signal" | "timeout" | "child";
+
 /** Mail that is offered to a wait. */
 type Offer = readonly [call: WaitCall, mail: Entry];
 /** Hears of mail that no wait is to get from now on: its key, and why. */
@@ -40,6 +43,7 @@ export class Script {
   readonly #refused: Refused;
   #fresh: Call[] = [];
   #at = 0;
+  #cause: Cause | null = null;
   #began = 0;
   #floorMs = 0;
 
@@ -50,6 +54,11 @@ export class Script {
   /** Nothing that is written from now on may have an instant before it; epoch ms. */
   get floorMs(): number {
     return this.#floorMs;
+  }
+
+  /** What the latest answer came of, if it came after all that the code has written. */
+  get cause(): Cause | null {
+    return this.#cause;
   }
 
   /** The key of the coming call of this name: the name, then `name#2` and on. */
@@ -98,6 +107,7 @@ export class Script {
       const call = called === null ? undefined : this.#calls.get(called);
       if (called !== null && !call && !this.#asked.has(called)) return { to: "stalled", at: entry };
       this.#at++;
+      if (called !== null) this.#cause = null;
       this.#floorMs = Math.max(this.#floorMs, entry.atMs);
       if (called === null ? this.#deliver(entry) : call && this.#answer(call, entry)) return moved;
     }
@@ -170,6 +180,7 @@ export class Script {
   #expire(call: Call): Turn {
     this.#floorMs = Math.max(this.#floorMs, call.untilMs!);
     this.over(call);
+    this.#cause = call.kind === "wait" ? "timeout" : "sleep";
     call.resolve(call.kind === "wait" ? null : undefined);
     return moved;
   }
@@ -270,6 +281,7 @@ export class Script {
       return false;
     }
     this.#offers.shift(); // the rest of these can't be taken any more
+    this.#cause = "signal";
     this.over(call);
     call.resolve(verdict.value);
     return true;
@@ -286,10 +298,12 @@ export class Script {
     try {
       const outcome = call.outcome(call);
       if (outcome === null) return false;
+      this.#cause = "child";
       this.over(call);
       call.resolve(outcome.value);
       return true;
     } catch (error) {
+      this.#cause = "child";
       return this.#fail(call, error);
     }
   }

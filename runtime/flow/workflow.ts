@@ -1,17 +1,17 @@
 import { Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
 import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
+import type { Reason } from "../../sdk/port/status.ts";
 import type { Tx } from "../../sdk/port/tx.ts";
 import { formatId, isTokenName } from "../../sdk/port/id.ts";
 import { errorRecord } from "../../sdk/port/text.ts";
-import { nextDelayMs } from "../../sdk/define/retry.ts";
-import { codeOf } from "../../sdk/define/signal.ts";
 import type { Alarm } from "../core/clock.ts";
 import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
-import { errorNote, errorValue, notesOf, toData, type Notes } from "../../sdk/port/note.ts";
-import { Script } from "./script.ts";
+import { notesOf, toData, type Notes } from "../../sdk/port/note.ts";
+import { entryOf, failedTry, passedBy, type Draft } from "./draft.ts";
+import { Script, type Cause } from "./script.ts";
 import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";
 
@@ -26,13 +26,13 @@ export interface FlowTools {
   /** Nothing of the handler goes on: it was stopped, and waits for what never comes. */
   stopped(leased: Leased, error: Error): void;
   lost(leased: Leased): void;
+  /** A run that waited goes on: what for it does. */
+  resumed(leased: Leased, reason: string): void;
   /** A line in the run's log. */
   warn(leased: Leased, message: string, data: object): void;
   /** The result of a step is stored. */
   stepped(leased: Leased, step: Pick<Entry, "key" | "data">): void;
 }
-
-type Draft = Omit<NewEntry, "n">;
 
 /** Shorter waits stay in the process, ms: about as long as a poll. */
 const shortMs = 1000;
@@ -43,8 +43,6 @@ const patienceMs = 1000;
 const mostRuns = 1000;
 /** Kinds of entries that are written as an attempt is suspended. */
 const opening: ReadonlySet<EntryKind> = new Set(["sleep", "wait", "passed"]);
-/** Codes of errors that a further try of a step would end with, too. */
-const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED"]);
 
 /** One attempt at a workflow: plays its journal to the handler, runs its steps, and suspends it when all that is left is to wait. */
 export class Workflow {
@@ -63,6 +61,8 @@ export class Workflow {
   #running = 0;
   /** The version of the code, until an entry tells it. */
   #version: string | null;
+  /** What the run waited for, until it is told that it goes on. */
+  #waited: Reason | null = null;
   #turn = false;
   #over = false;
   /** Since when the journal goes on with what the code has not asked for. */
@@ -106,6 +106,7 @@ export class Workflow {
   }
 
   #end(): void {
+    if (!this.#over) this.#tellResumed(this.script.cause);
     this.#over = true;
     this.#alarm.clear();
     for (const go of this.#inside.splice(0)) go(); // to be rolled back: nobody else would end their transactions
@@ -137,6 +138,7 @@ export class Workflow {
     if (turn.to === "checking") return void turn.over.then(() => this.#wake());
     if (turn.to === "stalled") return this.#stall(turn.at);
     if (core.drain.aborted && this.script.fresh) return this.#leased.abort(new Stopping("0 ms")); // it goes on elsewhere, where it left off
+    this.#tellResumed(this.script.cause);
     for (const call of this.script.takeFresh()) this.#begin(call);
     if (this.#io === "busy") return;
     this.#resume();
@@ -155,9 +157,20 @@ export class Workflow {
   #resume(): void {
     const nowMs = this.#tools.core.storeClock.now();
     for (const call of this.script.waiting) {
-      if (call.kind === "step" && call.untilMs !== null && call.untilMs <= nowMs) this.#run(call);
+      if (call.kind === "step" && call.untilMs !== null && call.untilMs <= nowMs) {
+        this.#tellResumed("sleep");
+        this.#run(call);
+      }
       if (call.kind === "child" && call.ids.size < call.runs.length && this.#outbox.length === 0) this.#adopt(call);
     }
+  }
+
+  /** A run that was woken in vain does not go on. */
+  #tellResumed(cause: Cause | null): void {
+    const reason = this.#waited === "parked" ? this.#waited : cause;
+    if (this.#waited === null || reason === null) return;
+    this.#waited = null;
+    this.#tools.resumed(this.#leased, reason);
   }
 
   /** Whether it waits for what is sent to it: while it is in the process, it has to look. */
@@ -264,10 +277,9 @@ export class Workflow {
 
   /** A signal is bad: the journal says so, so that no replay takes it, whatever its code says of it. */
   #passBy(key: string, { key: event, n, data }: Entry, why: unknown): void {
-    const error = { ...errorNote(why), stack: null };
-    this.#outbox.push({ call: null, draft: { kind: "passed", key, value: null, data: toData({ error }) } });
+    this.#outbox.push({ call: null, draft: passedBy(key, why) });
     const about = { event: isTokenName(event) ? "token" : event, entry: n, by: notesOf({ data }).by };
-    this.#tools.warn(this.#leased, `Signal passed by: ${error.message}`, about);
+    this.#tools.warn(this.#leased, `Signal passed by: ${errorRecord(why).message}`, about);
   }
 
   #run(call: StepCall): void {
@@ -287,7 +299,8 @@ export class Workflow {
       if (draft.kind === "step" || !this.#leased.stopped) this.#put(call, draft); // what ends by the stop has not failed
       this.#wake();
     };
-    const failed = (error: unknown): void => ended(() => this.#failed(call, error, notes()));
+    const failed = (error: unknown): void =>
+      ended(() => failedTry(call, error, notes(), this.#tools.core.storeClock.now()));
     if (call.within) return void this.#commit(step, done, failed);
     step.run((value) => ended(() => done(value)), failed);
   }
@@ -344,21 +357,12 @@ export class Workflow {
     return recorded;
   }
 
-  /** What is written of a try that failed: the next one's instant, or that it was the last. */
-  #failed(call: StepCall, error: unknown, notes: Notes): Draft {
-    const tries = ++call.tries;
-    const isFinal = finalCodes.has(codeOf(error));
-    const delayMs = isFinal ? null : nextDelayMs(call.retry, tries, error);
-    const said: Notes = { ...notes, tries, error: errorNote(error) };
-    if (delayMs === null) return { kind: "failed", ...entryOf(call, said), value: errorValue(error) };
-    const until = Math.ceil(this.#tools.core.storeClock.now()) + delayMs;
-    return { kind: "retry", ...entryOf(call, { ...said, until }) };
-  }
-
   async #load(): Promise<void> {
+    const isFirst = this.#io === "new";
     this.#io = "busy";
     const journal = await this.#tools.writer.load(this.#leased, this.#last, this.script.floorMs);
     if (!this.#landed(journal)) return;
+    if (isFirst && this.#leased.lease.crashes === 0) this.#waited = journal.waited; // after a crash it had gone on before
     this.#inbox = journal.inbox;
     this.#last = journal.entries.at(-1)?.n ?? this.#last;
     this.script.feed(journal.entries);
@@ -414,10 +418,6 @@ export class Workflow {
     this.#tools.stopped(this.#leased, answer instanceof Error ? answer : lost);
     return false;
   }
-}
-
-function entryOf(call: Call, notes: Notes): Pick<Draft, "key" | "value" | "data"> {
-  return { key: call.key, value: null, data: toData(notes) };
 }
 
 /** The outcome of a run whose code is not that of its journal. */

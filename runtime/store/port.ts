@@ -204,10 +204,12 @@ export interface Loading extends Fence {
   readonly after: number;
   readonly floorMs?: number | undefined;
 }
-/** A journal as it is read: entries, and how much was ever sent to the run. */
+/** A journal as it is read: entries, how much was ever sent to the run, and what it waited for when it was last suspended, unless an attempt has
+ *  ended since. */
 export interface Journal {
   readonly entries: readonly Entry[];
   readonly inbox: number;
+  readonly waited: Reason | null;
 }
 /** An entry to be written. */
 export interface NewEntry extends Omit<Entry, "atMs" | "runs"> {

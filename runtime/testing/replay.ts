@@ -87,7 +87,11 @@ function replaying(
     flow: {
       ...store.flow,
       load: async (batch) =>
-        batch.map(({ after }) => ({ entries: entries.filter(({ n }) => n > after), inbox: entries.length })),
+        batch.map(({ after }) => ({
+          entries: entries.filter(({ n }) => n > after),
+          inbox: entries.length,
+          waited: null,
+        })),
       record: () => {
         end(null);
         return never;

@@ -31,7 +31,7 @@ export function flow(state: State): Flow {
         if (statusOf(state, row) !== "waiting" || lastOf(state, run) !== last) return "refused";
         state.journals.set(run, numbered(entries));
         const queue = pin === undefined ? row.queue : pinned(row.queue, pin);
-        makePending(state, row, state.now(), { dueMs: state.now(), waits: null, queue });
+        makePending(state, row, state.now(), { dueMs: state.now(), queue });
         return "done";
       }),
     ),
@@ -52,7 +52,7 @@ function load(state: State, { after, floorMs = 0, ...fence }: Loading): Journal 
   for (const [i, { name, atMs, ...what }] of mail.entries())
     write(state, row, [{ n: last + 1 + i, kind: "mail", key: name, ...what }], Math.max(atMs, floorMs), atMs);
   const entries = state.journals.get(row.id)?.filter(({ n }) => n > after) ?? [];
-  return { entries, inbox: row.inbox };
+  return { entries, inbox: row.inbox, waited: row.waits?.reason ?? null };
 }
 
 function record(state: State, { entries, floorMs, ...fence }: Recording): Recorded | null {

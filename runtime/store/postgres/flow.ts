@@ -78,8 +78,8 @@ async function loadAll(pool: Pool, text: Texts, items: readonly Loading[]): Prom
   ];
   const journals = new Map<number, Journal & { readonly entries: Entry[] }>();
   for (const row of await pool.rows("tasker_load", text.load, values)) {
-    const { place, inbox } = loaded.read(row);
-    const journal = journals.get(place) ?? { entries: [], inbox };
+    const { place, ...about } = loaded.read(row);
+    const journal = journals.get(place) ?? { entries: [], ...about };
     journals.set(place, journal);
     journal.entries.push(...entry.all([row], loaded.width));
   }

@@ -154,7 +154,7 @@ function ending(setup: () => Promise<Setup>): void {
 
     await store.runs.settle([settled(copy, completed, flow)]);
 
-    expect(await journalOf(store, parent)).toEqual({ inbox: 0, entries: [] });
+    expect(await journalOf(store, parent)).toEqual({ inbox: 0, entries: [], waited: null });
   });
 
   test("children that are canceled, expire, or crash too often are told of, too", async () => {

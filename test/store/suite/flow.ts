@@ -34,6 +34,7 @@ const missing = 1_000_000_000;
 export function flowing(setup: () => Promise<Setup>): void {
   journals(setup);
   waits(setup);
+  waited(setup);
   ends(setup);
   mending(setup);
 }
@@ -141,6 +142,7 @@ function journals(setup: () => Promise<Setup>): void {
     expect(taken).toMatchObject({ attempt: 0, crashes: 0, tags: ["t"] });
     expect(await journalOf(store, taken)).toEqual({
       inbox: 0,
+      waited: null,
       entries: journal.toReversed().map((entry, i) => ({ ...entry, n: i + 1 })),
     });
     expect(await store.flow.read(bare!.id)).toEqual([]);
@@ -360,6 +362,27 @@ function waits(setup: () => Promise<Setup>): void {
 }
 
 const canceled: Outcome = { to: "canceled", reason: "user", error: null };
+
+function waited(setup: () => Promise<Setup>): void {
+  test.each(["sleep", "signal", "child", "parked"] as const)(
+    "the journal of a run that waited for %s says so, until another attempt has ended",
+    async (reason) => {
+      const { store, node } = await setup();
+      const first = await leased(store, node);
+      const before = await journalOf(store, first);
+      await store.runs.settle([settled(first, waiting({ reason, error: reason === "parked" ? anError() : null }))]);
+      if (reason === "parked") await store.flow.mend(first.id, [], 0);
+      else await sendTo(store, first.id);
+
+      const second = only(await lease(store, node));
+      const woken = [await journalOf(store, second), await journalOf(store, second)];
+      await store.runs.settle([settled(second, again(), { flow: true })]);
+      const third = await journalOf(store, only(await lease(store, node)));
+
+      expect([before, ...woken, third].map((journal) => journal!.waited)).toEqual([null, reason, reason, null]);
+    },
+  );
+}
 
 function ends(setup: () => Promise<Setup>): void {
   test.each([

@@ -1,9 +1,10 @@
 import type { EntryKind } from "../../../../sdk/port/flow.ts";
+import type { Reason } from "../../../../sdk/port/status.ts";
 import { recorded } from "./end.ts";
 import { folded, mailed, unfolded } from "./journal.ts";
 import type { Part } from "./part.ts";
 import { json, maybe, maybeWire, number, raw, shape, word } from "./shape.ts";
-import { fenced, parked, waiting } from "./status.ts";
+import { fenced, parked, waiting, waitReason } from "./status.ts";
 
 /** An entry of a journal. */
 export const entry = shape({
@@ -16,7 +17,7 @@ export const entry = shape({
   runs: maybe(json<readonly number[]>()),
 });
 /** A journal that was asked for, by its place; in each row an entry or nulls. */
-export const loaded = shape({ place: number, inbox: number });
+export const loaded = shape({ place: number, inbox: number, waited: raw as (text: string | null) => Reason | null });
 /** An entry that was written; or, where `n` is null, how much was sent to a run whose lease stands: left out where that is nothing. Casts to text keep the parsers of a caller's client off. */
 export const written = shape({
   run: number,
@@ -117,7 +118,7 @@ export function flow(part: Part) {
      *  $1 ids · $2 tokens · $3 places in the journals, after which to read · $4 dates at the earliest, epoch ms */
     load: `
   with ours as materialized (
-    select i.place, i.after, i.floor, r.id, r.token, ${inbox} inbox, exists (select 1 from ${s}.mail m where m.run = r.id) has
+    select i.place, i.after, i.floor, r.id, r.token, r.waits, ${inbox} inbox, exists (select 1 from ${s}.mail m where m.run = r.id) has
     from unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[]) with ordinality i(id, token, after, floor, place)
     join ${s}.runs r on ${fenced}),
   locked as materialized (
@@ -134,7 +135,7 @@ export function flow(part: Part) {
     from picked p left join lateral (select n, at from ${s}.steps where run = p.run order by n desc limit 1) l on true
     window w as (partition by p.run order by p.id)
     returning *)
-  select ${loaded.select({ place: "o.place", inbox: "o.inbox" })}, e.*
+  select ${loaded.select({ place: "o.place", inbox: "o.inbox", waited: waitReason("o.waits") })}, e.*
   from ours o
   left join lateral (
     select ${entry.select(columns)} from ${s}.steps where run = o.id and n > o.after
@@ -234,7 +235,7 @@ export function flow(part: Part) {
      *  $4 its lane from now on, or null */
     mend: `
   with changed as (
-    update ${s}.runs r set waits = null, lane = coalesce($4::int, r.lane), due_at = ${thisMs}, ready_at = ${thisMs}
+    update ${s}.runs r set lane = coalesce($4::int, r.lane), due_at = ${thisMs}, ready_at = ${thisMs}
     where r.id = $1 and ${waiting(part, "r")} and $3 = (select coalesce(max(x.n), 0) from ${s}.steps x where x.run = $1)
     returning r.id, r.lane),
   old as (delete from ${s}.steps x using changed c where x.run = any(array[c.id]) returning 1),

@@ -1,12 +1,11 @@
 import { reasons, statuses } from "../sdk/port/status.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import type { Priority } from "../sdk/port/option.ts";
-import { each } from "../sdk/client/page.ts";
 import { parseId } from "../sdk/port/id.ts";
-import type { RunFilter, Target } from "../sdk/port/target.ts";
+import type { RunFilter } from "../sdk/port/target.ts";
 import type { Flag, Given } from "./given.ts";
 import { parsed } from "./config.ts";
-import { ActFailed, BadUsage } from "./error.ts";
+import { BadUsage } from "./error.ts";
 import { hint } from "../sdk/port/near.ts";
 import { present } from "../sdk/port/option.ts";
 
@@ -75,18 +74,6 @@ export function priorityOf(given: Given): Priority | undefined {
  *  @throws {BadUsage} if one of them is not a run id. */
 export function numbers(ids: readonly string[]): readonly number[] {
   return [...new Set(ids.map((id) => parsed("run id", () => parseId(id))))];
-}
-
-/** The ids of all runs that match, the newest first; `most` at most.
- *  @throws {ActFailed} if there are more. */
-export async function matching(target: Target, wanted: RunFilter, most = 100_000): Promise<readonly number[]> {
-  const ids: number[] = [];
-  for await (const run of each((paging) => target.find.list(wanted, paging))) {
-    ids.push(run.id);
-    if (ids.length > most)
-      throw new ActFailed(`more than ${most} runs match; narrow the filter, with --since and --until for example`);
-  }
-  return ids;
 }
 
 function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {

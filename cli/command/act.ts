@@ -1,14 +1,13 @@
 /** What cancel, resume, retry, replay and fix have in common: runs by id or by filter, in batches, and what became of each. */
 import { formatId } from "../../sdk/port/id.ts";
-import type { Status } from "../../sdk/port/status.ts";
-import { act, nextOf, type Acted, type How } from "../../sdk/client/act.ts";
+import { act, matching, nextOf, taken, type Acted, type How } from "../../sdk/client/act.ts";
 import { replayAll, type ReplayOptions } from "../../sdk/client/replay.ts";
 import type { RunFilter, Target } from "../../sdk/port/target.ts";
 import type { Command } from "../command.ts";
 import type { Flag, Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
-import { filter, filterFlags, matching, numbers } from "../filter.ts";
+import { filter, filterFlags, numbers } from "../filter.ts";
 import { payloadOf } from "../payload.ts";
 import type { Output } from "../view/output.ts";
 
@@ -22,8 +21,6 @@ interface Deed {
   /** What is done, as the flags say. */
   readonly does: (given: Given) => Does;
   readonly about: string;
-  /** The statuses that a filter stands for when it names none. */
-  readonly of: readonly Status[];
   readonly flags?: readonly Flag[];
   readonly examples: readonly string[];
 }
@@ -63,7 +60,6 @@ export const cancel = deed({
   past: "canceled",
   does: acting("cancel"),
   about: "Cancel runs, by id or by filter",
-  of: ["pending", "leased", "running", "waiting"],
   examples: ["tasker cancel run_2n9c", "tasker cancel --job remind --tag user:7 --yes"],
 });
 
@@ -73,7 +69,6 @@ export const resume = deed({
   past: "resumed",
   does: acting("resume"),
   about: "Make canceled runs pending again, by id or by filter",
-  of: ["canceled"],
   examples: ["tasker resume run_2n9c", "tasker resume --queue mail --since 1d --yes"],
 });
 
@@ -83,7 +78,6 @@ export const retry = deed({
   past: "made pending again",
   does: acting("retry"),
   about: "Try failed runs again, by id or by filter",
-  of: ["failed"],
   flags: [{ flag: "--failed", about: "All failed runs that match" }],
   examples: ["tasker retry run_2n9c", "tasker retry --failed --job remind --yes"],
 });
@@ -97,7 +91,6 @@ export const replay = deed({
     return (to, ids) => replayAll(to, ids, options);
   },
   about: "Make new runs from the input of old ones, by id or by filter; of workflows, from a step on",
-  of: ["completed", "failed", "canceled"],
   flags: [
     { flag: "--from <step>", about: "Keep what came before this step, and do it again with all that came after it" },
     { flag: "--input <json>", about: "Another payload; - reads it from stdin" },
@@ -122,12 +115,12 @@ function acting(verb: Parameters<typeof act>[1]): Deed["does"] {
   return () => (to, ids) => act(to, verb, ids);
 }
 
-function chosen(args: readonly string[], given: Given, { verb, of }: Deed): readonly number[] | RunFilter {
+function chosen(args: readonly string[], given: Given, { verb }: Deed): readonly number[] | RunFilter {
   const wanted = filter(given);
   const filtered = Object.keys(wanted).length > 0 || given.on("failed");
   if (args.length > 0 && filtered) throw new BadUsage("run ids and a filter were given; give one of them");
   if (args.length > 0) return numbers(args);
-  if (filtered) return { ...wanted, status: wanted.status ?? of };
+  if (filtered) return { ...wanted, status: wanted.status ?? taken[verb] };
   throw new BadUsage(`nothing to ${verb}; give run ids, or a filter like --job or --status with --yes`);
 }
 

@@ -1,3 +1,4 @@
+import { matching } from "../../sdk/client/act.ts";
 import { filterOf, runsOf, type PurgeQuery } from "../../sdk/client/runs.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { finals } from "../../sdk/port/status.ts";
@@ -6,7 +7,7 @@ import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";
 import { withStore } from "../database.ts";
 import { ActFailed, BadUsage, exit } from "../error.ts";
-import { instant, matching, numbers, whole } from "../filter.ts";
+import { instant, numbers, whole } from "../filter.ts";
 import { present } from "../../sdk/port/option.ts";
 
 /** `tasker purge`: deletes finished runs and all that belongs to them, or one attempt's record. */

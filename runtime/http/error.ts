@@ -65,6 +65,8 @@ export interface Problem {
   readonly issues?: readonly Issue[];
   /** The run that an act or key is about. */
   readonly run?: string;
+  /** What that run is. */
+  readonly state?: string;
 }
 
 /** An error as an answer's body. Whatever is not ours is told as `INTERNAL`, without a word of what it says. */
@@ -80,6 +82,7 @@ export function problemOf(error: unknown): Problem {
     ...(typeof path === "string" && path !== "" && { path }),
     ...(Array.isArray(issues) && { issues: issues as readonly Issue[] }),
     ...(typeof run === "string" && { run }),
+    ...(code === "WRONG_STATE" && { state: String(fieldOf(error, "status")) }),
   };
 }
 

@@ -1,9 +1,10 @@
 /** Acts on runs, by their numbers, and what became of each. */
 import { setTimeout as pause } from "node:timers/promises";
-import { RunNotFound, WrongState } from "../port/error.ts";
+import { InvalidInput, RunNotFound, WrongState } from "../port/error.ts";
 import { formatId } from "../port/id.ts";
-import { isFinal } from "../port/status.ts";
-import type { Act, Added, Edit, NewRun, Target, Tx } from "../port/target.ts";
+import { isFinal, type Status } from "../port/status.ts";
+import type { Act, Added, Edit, NewRun, RunFilter, Target, Tx } from "../port/target.ts";
+import { each } from "./page.ts";
 
 /** What became of an act on one run; `made` is the new run, where the act makes one, and `why` what else than its state was against it. */
 export type Acted = Act & { readonly made?: number; readonly why?: string };
@@ -18,7 +19,33 @@ const acts = {
   retry: (to, ids) => to.desk.revive(ids, "failed"),
 } satisfies Record<string, (to: Target, ids: readonly number[]) => Promise<readonly Acted[]>>;
 
-const chunk = 500;
+/** The statuses that an act takes: those of a filter that names none. */
+export const taken = {
+  cancel: ["pending", "leased", "running", "waiting"],
+  resume: ["canceled"],
+  retry: ["failed"],
+  replay: ["completed", "failed", "canceled"],
+  fix: ["waiting"],
+} as const satisfies Record<Exclude<How, "edit">, readonly Status[]>;
+
+/** How many runs a filter may find for an act. */
+export const mostMatching = 100_000;
+
+/** The ids of all runs that match, the newest first.
+ *  @throws {InvalidInput} if there are more than an act takes */
+export async function matching(to: Target, filter: RunFilter): Promise<readonly number[]> {
+  const ids: number[] = [];
+  for await (const run of each((paging) => to.find.list(filter, paging))) {
+    if (ids.push(run.id) > mostMatching)
+      throw new InvalidInput(
+        `more than ${mostMatching} runs match; narrow the filter, by when they were created for example`,
+      );
+  }
+  return ids;
+}
+
+/** How many runs an act takes at once. */
+export const chunk = 500;
 
 /** Acts on runs, any number; what became of each, in order. */
 export async function act(to: Target, how: keyof typeof acts, ids: readonly number[]): Promise<readonly Acted[]> {

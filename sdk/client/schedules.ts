@@ -230,7 +230,8 @@ function needed(record: ScheduleRecord | null, ref: ScheduleRef): ScheduleRecord
   throw new ScheduleNotFound(scheduleId(nameOf(ref)));
 }
 
-function toSchedule(record: ScheduleRecord): Schedule {
+/** The public view of a stored schedule. */
+export function toSchedule(record: ScheduleRecord): Schedule {
   const { input, fresh: _fresh, nextAt: _nextAt, last, ...same } = record;
   return {
     id: scheduleId(record),

@@ -84,6 +84,12 @@ export function overrides(options: RetryOptions): NonNullable<RunOptions["retry"
   return present({ attempts, backoff, delayMs, maxDelayMs, jitter });
 }
 
+/** What an author would write for checked overrides: `overrides` makes the same of it. */
+export function authoredRetry({ delayMs, maxDelayMs, ...same }: NonNullable<RunOptions["retry"]>): RetryOptions {
+  const text = (ms: number | undefined): DurationText | undefined => (ms === undefined ? undefined : `${ms}ms`);
+  return present({ ...same, delay: text(delayMs), maxDelay: text(maxDelayMs) });
+}
+
 /** A job's policy with what the run's trigger overrode. A delay or backoff given there replaces a retry function. */
 export function merge(policy: RetryPolicy, over: RunOptions["retry"]): RetryPolicy {
   if (!over) return policy;

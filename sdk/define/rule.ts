@@ -99,6 +99,31 @@ export function ruleOf(given: When & TickPolicy, zone = "UTC"): Rule {
   return rule;
 }
 
+/** What an author would write for a checked rule: `ruleOf` makes the same of it.
+ *  @throws {InvalidInput} for a rule that no author can write */
+export function authored(rule: Rule): When & TickPolicy {
+  const { cron, timezone, dst, everyMs, anchorMs, atMs, spreadMs, startsMs, endsMs, limit, overlap } = rule;
+  const date = (ms: number | undefined): Date | undefined => (ms === undefined ? undefined : new Date(ms));
+  const text = (ms: number | undefined): DurationText | undefined => (ms === undefined ? undefined : `${ms}ms`);
+  return present({
+    ...{ cron, timezone, dst, limit, overlap },
+    ...{
+      every: text(everyMs),
+      anchor: date(anchorMs),
+      runAt: date(atMs),
+      subSecond: everyMs === undefined ? undefined : true,
+    },
+    ...{ spread: text(spreadMs), startsAt: date(startsMs), endsAt: date(endsMs), catchUp: authoredCatchUp(rule) },
+  }) as When & TickPolicy; // `ruleOf` checks it
+}
+
+function authoredCatchUp({ catchUp: { max, withinMs }, atMs }: Rule): TickPolicy["catchUp"] {
+  if (withinMs === null && max === 1 && atMs !== undefined) return undefined;
+  if (max === 0) return "none";
+  if (withinMs !== null) return { max, within: `${withinMs}ms` };
+  throw invalid("catchUp", "catchUp has no limit of age, which only a schedule that ticks once has; give it one");
+}
+
 function whenOf(given: When, zone: string): Omit<Rule, "overlap" | "catchUp"> {
   const kinds = (["cron", "every", "runAt"] as const).filter((kind) => given[kind] !== undefined);
   if (kinds.length !== 1)

@@ -105,8 +105,14 @@ export class ScheduleNotFound extends TaskerError {
 /** The act does not fit the state that the run is in. */
 export class WrongState extends TaskerError {
   readonly code = "WRONG_STATE";
+  /** `run_…` */
+  readonly run: string;
+  /** The state that it is in. */
+  readonly status: string;
   constructor(id: string, status: string, act: string, next: string) {
     super(`run "${id}" is ${status}, so it can't be ${act}; ${next}`);
+    this.run = id;
+    this.status = status;
   }
 }
 

@@ -98,7 +98,7 @@ test.each([
 test("a wrong method is told those that are allowed, and broken JSON its place", async () => {
   const api = await anApi();
 
-  const wrong = await api.call("PUT", "/api/v1/runs");
+  const wrong = await api.call("PUT", "/api/v1/jobs");
   const broken = await api.call("POST", "/api/v1/batch", { text: '[{"job":1},\n}' });
   const cut = await api.call("POST", "/api/v1/batch", { text: '[{"job" 1}]' });
 

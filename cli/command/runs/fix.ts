@@ -10,7 +10,6 @@ export const fix = deed({
   name: "runs fix",
   past: "mended",
   about: "Let parked runs go on, by id or by filter: with their journals mended, or as they are",
-  of: ["waiting"],
   flags: [
     { flag: "--rename-step <old=new>", about: "The code calls a step or sleep by another name now" },
     { flag: "--skip <step>", about: 'The code does not ask for it any more; "charge#2" is the second call of charge' },

@@ -1,38 +1,25 @@
 /** Looking at runs. */
 import { z } from "zod";
 import { runDocument } from "../../../sdk/client/document.ts";
-import { filterOf, runsOf } from "../../../sdk/client/runs.ts";
+import { filterOf, runsOf, type RunQuery } from "../../../sdk/client/runs.ts";
 import { checkDuration } from "../../../sdk/port/option.ts";
 import { RunNotFound } from "../../../sdk/port/error.ts";
 import { parseId } from "../../../sdk/port/id.ts";
-import type { RunRecord, Target } from "../../../sdk/port/target.ts";
-import { route, v1, type Route } from "../route.ts";
+import type { Paging, RunRecord, Target } from "../../../sdk/port/target.ts";
+import { route, v1, type Answer, type Route } from "../route.ts";
 import { attempts, logs, run, runs } from "../schema/run.ts";
-import { about, jobId, paging, reason, runId, span, status, when } from "../schema/value.ts";
+import { filterFields } from "../schema/act.ts";
+import { about, paging, runId, span } from "../schema/value.ts";
 
 const group = "Runs";
-export const id = z.object({ id: runId });
-
-/** Which runs: fields are combined with AND, lists with OR, but for tags, which must all be there. */
-export const query = {
-  ids: z.array(runId).optional(),
-  status: z.array(status).optional(),
-  reason: z.array(reason).optional(),
-  job: z.array(jobId).optional(),
-  queue: z.array(z.string()).optional(),
-  tags: about("All of them must be there", z.array(z.string())).optional(),
-  key: about("The idempotency key", z.string()).optional(),
-  createdAfter: when.optional(),
-  createdBefore: when.optional(),
-  finishedAfter: when.optional(),
-  finishedBefore: when.optional(),
-  payload: about(
-    "Fields of the payload by dotted path, compared as text: `payload[user.id]=42`",
-    z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  ).optional(),
-  error: about("A part of the error's name or message", z.string()).optional(),
-  hooks: about("With the runs that execute hooks", z.boolean()).optional(),
+const listed = {
+  ...filterFields,
+  holds: about("Only the run that holds the key of the one job now", z.boolean()).optional(),
+  ...paging,
 };
+const id = z.object({ id: runId });
+
+type Listed = RunQuery & Paging & { readonly holds?: boolean | undefined };
 
 /** Longest wait of a request. */
 const longestWaitMs = 60_000;
@@ -60,10 +47,22 @@ export async function awaited(
 export const runRoutes: readonly Route[] = [
   route({
     ...{ method: "GET", path: `${v1}/runs`, role: "read", group, summary: "List runs, newest first" },
-    query: z.strictObject({ ...query, ...paging }),
+    about: "Fields are combined with AND, lists with OR, but for tags. `payload[user.id]=42` looks into payloads.",
+    query: z.strictObject(listed),
     answers: { 200: runs },
-    handler: async ({ query: { cursor, limit, ...filter }, server }) =>
-      list(await server.open(), filter, { cursor, limit }),
+    handler: async ({ query, server }) => list(await server.open(), query),
+  }),
+  route({
+    ...{
+      method: "POST",
+      path: `${v1}/runs/search`,
+      role: "read",
+      group,
+      summary: "List runs by a filter that is too long for an address",
+    },
+    body: z.strictObject(listed),
+    answers: { 200: runs },
+    handler: async ({ body, server }) => list(await server.open(), body),
   }),
   route({
     ...{
@@ -106,7 +105,7 @@ export const runRoutes: readonly Route[] = [
   }),
 ];
 
-async function list(to: Target, filter: object, page: object): Promise<{ readonly body: unknown }> {
-  const { items, ...rest } = await to.find.list(filterOf(filter), page);
-  return { body: { ...rest, items: items.map(runDocument) } };
+async function list(to: Target, { cursor, limit, holds, ...filter }: Listed): Promise<Answer> {
+  const found = await to.find.list({ ...filterOf(filter), ...(holds && { holds }) }, { cursor, limit });
+  return { body: { ...found, items: found.items.map(runDocument) } };
 }

@@ -15,6 +15,7 @@ export const problem = name(
       z.array(z.object({ path: z.string(), message: z.string() })),
     ).optional(),
     run: runId.optional(),
+    state: about("What that run is", z.string()).optional(),
   }),
 );
 

@@ -7,18 +7,18 @@ export const errorRecord = name(
   z.object({ name: z.string(), message: z.string(), stack: z.string().nullable() }),
 );
 
+export const storedRetry = z.strictObject({
+  attempts: z.int().min(1).max(1000).optional(),
+  backoff: z.enum(["fixed", "exponential"]).optional(),
+  delayMs: count.optional(),
+  maxDelayMs: count.optional(),
+  jitter: z.boolean().optional(),
+});
+
 const options = name(
   "RunOptions",
   z.object({
-    retry: z
-      .object({
-        attempts: z.int().min(1).max(1000).optional(),
-        backoff: z.enum(["fixed", "exponential"]).optional(),
-        delayMs: count.optional(),
-        maxDelayMs: count.optional(),
-        jitter: z.boolean().optional(),
-      })
-      .optional(),
+    retry: storedRetry.optional(),
     timeoutMs: count.optional(),
     hook: z.object({ kind: z.enum(["success", "failure", "cancel"]), of: whole }).optional(),
     schedule: z
@@ -41,7 +41,7 @@ export const run = name(
     status,
     reason: about("Why it has its status, where that does not say it all", reason.nullable()),
     canceling: about("True while a cancel waits for the node that runs it", z.boolean()),
-    dueAt: about("When it is to start, or was; null while it waits for something without an end", at),
+    dueAt: about("When it is to start, or was", instant),
     createdAt: instant,
     expiresAt: at,
     startedAt: about("Start of the latest attempt", at),

@@ -2,6 +2,14 @@
 import { z } from "zod";
 import { about, jobId, meta, name, priority, span, when } from "./value.ts";
 
+export const retry = z.strictObject({
+  attempts: z.int().min(1).max(1000).optional(),
+  backoff: z.enum(["fixed", "exponential"]).optional(),
+  delay: span.optional(),
+  maxDelay: span.optional(),
+  jitter: z.boolean().optional(),
+});
+
 const key = z.string().min(1).max(256);
 
 export const triggerOptions = name(
@@ -24,15 +32,7 @@ export const triggerOptions = name(
     queue: z.string().optional(),
     tags: about("Added to the job's own; at most 10 together", z.array(z.string()).max(10)).optional(),
     ttl: about("It fails as `expired` if it has not started this long after it fell due", span).optional(),
-    retry: z
-      .strictObject({
-        attempts: z.int().min(1).max(1000).optional(),
-        backoff: z.enum(["fixed", "exponential"]).optional(),
-        delay: span.optional(),
-        maxDelay: span.optional(),
-        jitter: z.boolean().optional(),
-      })
-      .optional(),
+    retry: retry.optional(),
     timeout: about("Of an attempt", span).optional(),
   }),
 );

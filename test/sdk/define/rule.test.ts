@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InvalidInput } from "../../../sdk/port/error.ts";
-import { around, ruleOf, spreadOf, ticking, type TickPolicy, type When } from "../../../sdk/define/rule.ts";
+import { authored, around, ruleOf, spreadOf, ticking, type TickPolicy, type When } from "../../../sdk/define/rule.ts";
 import type { Rule } from "../../../sdk/port/target.ts";
 
 const day = 86_400_000;
@@ -477,4 +477,23 @@ describe("the spread", () => {
   test("of a millisecond is none", () => {
     expect(spreadOf({ job: "a", key: "b" }, { ...rule, spreadMs: 1 })).toBe(0);
   });
+});
+
+test.each([
+  { cron: "0 9 * * MON-FRI", timezone: "Europe/Paris", dst: { gap: "skip", overlap: "both" }, overlap: "skip" },
+  { cron: "@daily", catchUp: "none", spread: "10m", limit: 3 },
+  { every: "90s", anchor: new Date("2030-01-01T00:00:00Z"), startsAt: new Date("2030-01-01T00:00:00Z") },
+  { every: "100ms", subSecond: true, catchUp: { max: 7, within: "6h" }, endsAt: new Date("2031-01-01T00:00:00Z") },
+  { runAt: new Date("2030-01-01T00:00:00Z") },
+  { runAt: new Date("2030-01-01T00:00:00Z"), catchUp: "last", overlap: "cancel" },
+] as const)("a stored rule is written as an author would: %j", (given) => {
+  const rule = ruleOf(given);
+
+  expect(ruleOf(authored(rule))).toEqual(rule);
+});
+
+test("a stored rule that no author can write is refused", () => {
+  const rule = { everyMs: 1000, overlap: "allow", catchUp: { max: 2, withinMs: null } } as const;
+
+  expect(() => authored(rule)).toThrow("catchUp has no limit of age");
 });

@@ -1,0 +1,113 @@
+/** Queues, nodes, and figures. */
+import { z } from "zod";
+import { nodesOf, queuesOf, runsOf } from "../../../sdk/client/runs.ts";
+import { route, v1, type Route } from "../route.ts";
+import { attempts } from "../schema/run.ts";
+import { about, count, instant, jobId, name, paging, priority } from "../schema/value.ts";
+
+const queue = name("Queue", z.object({ name: z.string(), paused: z.boolean() }));
+const lane = { queue: z.string(), job: z.string() };
+const number = z.number();
+
+const node = name(
+  "Node",
+  z.object({
+    id: z.int(),
+    name: z.string(),
+    startedAt: instant,
+    seenAt: instant,
+    alive: about("Its lease stands", z.boolean()),
+    draining: z.boolean(),
+    asleep: about("It has nothing to do, and beats again when it has", z.boolean()),
+    slots: count,
+    busy: count,
+    heap: about("Leased runs that have not started", count),
+    jobs: z.array(z.string()),
+  }),
+);
+
+const stats = name(
+  "Stats",
+  z.object({
+    at: about("The store's clock", instant),
+    queues: z.array(queue),
+    lanes: about(
+      "Due and waiting, due later, and held by nodes; each capped at 10,000",
+      z.array(
+        z.object({
+          ...lane,
+          priority,
+          ready: count,
+          delayed: count,
+          leased: count,
+          readyAt: about("Since when the oldest of those that are due waits", instant.nullable()),
+        }),
+      ),
+    ),
+    rates: about(
+      "What ended in the window; `waitMs` and `runMs` are sums over completed and failed",
+      z.array(
+        z.object({
+          ...{ ...lane, completed: number, failed: number, canceled: number, retried: number },
+          ...{ waitMs: number, runMs: number },
+        }),
+      ),
+    ),
+    windowMs: number,
+    nodes: z.array(node),
+  }),
+);
+
+const turn = (verb: "pause" | "resume"): Route =>
+  route({
+    ...{ method: "POST", path: `${v1}/queues/{queue}/${verb}`, role: "operate", group: "Queues" },
+    summary: verb === "pause" ? "Let the runs of a queue wait, on all nodes" : "Let the runs of a queue start again",
+    params: z.object({ queue: z.string() }),
+    answers: { 200: queue },
+    handler: async ({ params, server }) => {
+      await queuesOf(server.open)[verb](params.queue);
+      return { body: { name: params.queue, paused: verb === "pause" } };
+    },
+  });
+
+export const queueRoutes: readonly Route[] = [
+  route({
+    ...{ method: "GET", path: `${v1}/queues`, role: "read", group: "Queues", summary: "List queues" },
+    answers: { 200: name("Queues", z.object({ items: z.array(queue) })) },
+    handler: async ({ server }) => ({ body: { items: await queuesOf(server.open).list() } }),
+  }),
+  turn("pause"),
+  turn("resume"),
+  route({
+    ...{
+      method: "GET",
+      path: `${v1}/nodes`,
+      role: "read",
+      group: "Nodes",
+      summary: "List nodes: those that live, and those that ended lately",
+    },
+    answers: { 200: name("Nodes", z.object({ items: z.array(node) })) },
+    handler: async ({ server }) => ({ body: { items: await nodesOf(server.open).list() } }),
+  }),
+  route({
+    ...{ method: "GET", path: `${v1}/stats`, role: "read", group: "Figures" },
+    summary: "Depth by queue, job and priority, what ended in the last minutes, and the nodes",
+    query: z.strictObject({
+      lanes: about("False: without the counts, which take longest", z.boolean()).optional(),
+      look: about("False: nodes are not asked to record starts", z.boolean()).optional(),
+    }),
+    answers: { 200: stats },
+    handler: async ({ query, server }) => ({
+      body: await (await server.open()).find.stats({ lanes: query.lanes ?? true, look: query.look ?? true }),
+    }),
+  }),
+  route({
+    ...{ method: "GET", path: `${v1}/attempts`, role: "read", group: "Figures" },
+    summary: "List attempts that did not complete their runs, over all runs, newest first",
+    query: z.strictObject({ job: z.array(jobId).optional(), ...paging }),
+    answers: { 200: attempts },
+    handler: async ({ query: { job, ...page }, server }) => ({
+      body: await runsOf(server.open).failures({ job }, page),
+    }),
+  }),
+];

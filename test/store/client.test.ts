@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { Clients } from "../../runtime/store/postgres/client.ts";
-import { openPool } from "../../runtime/store/postgres/pool.ts";
+import { explain, openPool } from "../../runtime/store/postgres/pool.ts";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { aRun } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
@@ -189,4 +189,30 @@ test("a server that falls silent while a connection is made ready is given up", 
     await behind.close();
     await proxy.close();
   }
+});
+
+test.each([
+  [
+    "a full disk",
+    `do $$ begin raise 'could not extend file' using errcode = 'disk_full'; end $$`,
+    "could not extend file; make room on the disk of the server; it goes on by itself then",
+  ],
+  [
+    "a server that takes no writes",
+    "begin read only; create table strange ()",
+    "cannot execute CREATE TABLE in a read-only transaction; name the primary in the database URL: this server takes no writes",
+  ],
+  [
+    "too many connections",
+    `do $$ begin raise 'sorry, too many clients already' using errcode = 'too_many_connections'; end $$`,
+    "sorry, too many clients already; raise max_connections, or run fewer processes: each takes up to 4",
+  ],
+])("%s can be waited for, and the error says what would end it", async (_, statement, said) => {
+  const thrown: unknown = await other.query(statement).catch((error: unknown) => error);
+  await other.query("rollback");
+
+  const error = explain(thrown, "postgres db");
+
+  expect(error).toBeInstanceOf(StoreUnavailable);
+  expect(error.message).toBe(`postgres db: ${said}`);
 });

@@ -229,19 +229,25 @@ const closed = "Cannot use a pool after calling end on the pool";
 /** Turns a driver's error into one that says what to do. Other errors are returned as they are. */
 export function explain(error: unknown, name: string): Error {
   if (error instanceof TaskerError) return error;
-  if (isAway(error)) return new StoreUnavailable(name, error);
   const { message } = error instanceof Error ? error : new Error(String(error));
   const state = stateOf(error);
+  const hint = hints[state];
+  if (isAway(error))
+    return hint ? unavailable(`${name}: ${message}; ${hint}`, error) : new StoreUnavailable(name, error);
   if (state === "55P03")
     return unavailable(`${name}: ${message}: another session holds a lock that this needs; repeat the call`, error);
   if (message === closed)
     return new StoreUnusable(`${name} is closed, for its runtime has stopped; make another store for what comes after`);
   if (state === "") return error instanceof Error ? error : new Error(message);
-  const hint = hints[state] ?? `look up error ${state} of PostgreSQL, and the log of the server`;
-  return new StoreUnusable(`${name}: ${message}; ${hint}`, { cause: error });
+  const next = hint ?? `look up error ${state} of PostgreSQL, and the log of the server`;
+  return new StoreUnusable(`${name}: ${message}; ${next}`, { cause: error });
 }
 
 const hints: Readonly<Record<string, string>> = {
+  "25006": "name the primary in the database URL: this server takes no writes",
+  "53100": "make room on the disk of the server; it goes on by itself then",
+  "53200": "give the server more memory, or lower its work_mem",
+  "53300": "raise max_connections, or run fewer processes: each takes up to 4",
   "28P01": "check user and password in the database URL",
   "28000": "check user and pg_hba.conf",
   "3D000": "create the database, or correct its name in the URL",

@@ -115,7 +115,7 @@ export function invalidOf(what: string, found: readonly Complaint[]): InvalidInp
   return Object.assign(error, { issues });
 }
 
-const titles: Readonly<Record<number, string>> = {
+export const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",

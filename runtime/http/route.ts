@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { Role } from "../../sdk/client/config.ts";
 import type { Open } from "../../sdk/client/config.ts";
 import type { Caller } from "./key.ts";
+import type { Code } from "./error.ts";
 import type { Header } from "./guard.ts";
 
 /** What a handler knows of the server that it is in. */
@@ -55,19 +56,14 @@ export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 type Shape = z.ZodObject | undefined;
 type Of<S> = S extends z.ZodType ? z.output<S> : undefined;
 
-/** One entry of the table. `Params` are strings of the path; of the query, lists, numbers and booleans are read as such. */
-export interface Route<
-  P extends Shape = Shape,
-  Q extends Shape = Shape,
-  B extends z.ZodType | undefined = z.ZodType | undefined,
-> {
-  readonly method: Method;
-  /** From the mount on: `/api/v1/runs/{id}`. */
-  readonly path: string;
-  /** Null: anybody, without a token. */
-  readonly role: Role | null;
+/** The headings of the documentation. */
+export type Group = "Jobs" | "Runs" | "Acts" | "Workflows" | "Schedules" | "Queues" | "Nodes" | "Figures" | "System";
+
+/** What an entry of the table says beside its name, address and role. Params of the path are strings; of the query, lists, numbers and booleans are
+ *  read as such. */
+export interface Detail<P extends Shape, Q extends Shape, B extends z.ZodType | undefined> {
   /** The heading that it is documented under. */
-  readonly group: string;
+  readonly group: Group;
   /** One line, without a full stop. */
   readonly summary: string;
   /** What else is to be known, in Markdown. */
@@ -77,26 +73,38 @@ export interface Route<
   readonly body?: B;
   /** The body may be left out. */
   readonly bare?: boolean;
-  /** The body may be JSON lines, each as this; the handler gets `lines`. */
+  /** One item of the body's list, which is checked by itself. It may also be sent as JSON lines; the handler then gets `lines`. */
   readonly lines?: z.ZodType;
   /** Headers that it reads, with what they are for. */
   readonly headers?: Readonly<Record<string, string>>;
   /** What it answers when all is well: by status, the body's schema, or null for none, or the media type of what is not JSON. */
   readonly answers: Readonly<Record<number, z.ZodType | string | null>>;
   /** Codes of errors that it may answer, beside those that any route may. */
-  readonly errors?: readonly string[];
+  readonly errors?: readonly Code[];
   /** A page that people may come to from another site. */
   readonly isPage?: boolean;
   handler(call: Call<Of<P>, Of<Q>, Of<B>>): Promise<Answer | Response>;
 }
 
-/** Types a route by its schemas, for the table, whose entries forget them. */
+/** One entry of the table. */
+export interface Route extends Detail<Shape, Shape, z.ZodType | undefined> {
+  /** The name of the operation, for clients that are generated. */
+  readonly id: string;
+  readonly method: Method;
+  /** From the mount on: `/api/v1/runs/{id}`. */
+  readonly path: string;
+  /** Null: anybody, without a token. */
+  readonly role: Role | null;
+}
+
+/** An entry of the table, whose handler is typed by its schemas: `route("getRun", "GET /api/v1/runs/{id}", "read", { … })`. */
 export function route<
   const P extends Shape = undefined,
   const Q extends Shape = undefined,
   B extends z.ZodType | undefined = undefined,
->(entry: Route<P, Q, B>): Route {
-  return entry; // the application gives a handler what its own schemas made
+>(id: string, address: `${Method} /${string}`, role: Role | null, detail: Detail<P, Q, B>): Route {
+  const [method, path] = address.split(" ") as [Method, string];
+  return { ...(detail as Detail<Shape, Shape, z.ZodType | undefined>), id, method, path, role }; // the application gives a handler what its own schemas made
 }
 
 export const v1 = "/api/v1";

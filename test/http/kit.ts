@@ -67,7 +67,7 @@ export const hello = defineJob({
   description: "Greets",
   schema: z.object({ name: z.string(), at: z.date().optional() }),
   output: z.object({ text: z.string(), at: z.date().optional() }),
-  handler: ({ name, at }) => ({ text: `hello ${name}`, at }),
+  handler: ({ name, at }) => ({ text: `hello ${name}`, ...(at && { at }) }),
 });
 /** Takes anything, and fails if it is told to. */
 export const any = defineJob({

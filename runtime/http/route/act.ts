@@ -17,9 +17,9 @@ import { failed } from "../schema/problem.ts";
 import { added } from "../schema/run.ts";
 import { about, count, jobId, name, runId, valueOf, when } from "../schema/value.ts";
 
-const group = "Acts";
+const group = "Acts" as const;
 const id = z.object({ id: runId });
-const one = { role: "operate", group, params: id, errors: ["RUN_NOT_FOUND", "WRONG_STATE"] } as const;
+const one = { group, params: id, errors: ["RUN_NOT_FOUND", "WRONG_STATE"] } as const;
 const done = { body: { done: "done" } } as const;
 
 /** What is done with runs, by the last part of its address. */
@@ -32,15 +32,16 @@ const verbs = {
 } as const;
 
 export const actRoutes: readonly Route[] = [
-  route({
-    ...{ method: "POST", path: `${v1}/runs/{id}/cancel`, ...one, summary: "Cancel a run" },
+  route("cancelRun", "POST /api/v1/runs/{id}/cancel", "operate", {
+    ...one,
+    summary: "Cancel a run",
     about: "`asked`: it runs, and the node that runs it was told.",
     answers: { 200: acted },
     handler: async ({ params: { id }, server }) => ({ body: { id, done: await runsOf(server.open).cancel(id) } }),
   }),
   ...(["resume", "retry"] as const).map((verb) =>
-    route({
-      ...{ method: "POST", path: `${v1}/runs/{id}/${verb}`, ...one },
+    route(`${verb}Run`, `POST /api/v1/runs/{id}/${verb}`, "operate", {
+      ...one,
       summary: verb === "resume" ? "Make a canceled run pending again" : "Make a failed run pending again, now",
       answers: { 200: acted },
       handler: async ({ params: { id }, server }) => {
@@ -49,8 +50,8 @@ export const actRoutes: readonly Route[] = [
       },
     }),
   ),
-  route({
-    ...{ method: "POST", path: `${v1}/runs/{id}/replay`, ...one },
+  route("replayRun", "POST /api/v1/runs/{id}/replay", "operate", {
+    ...one,
     summary: "Make a new run, now, from the input of an old one",
     ...{ body: replay, bare: true },
     answers: { 201: added },
@@ -60,16 +61,19 @@ export const actRoutes: readonly Route[] = [
       return { status: 201, body: { id, created, conflict }, headers: { Location: `${base}${v1}/runs/${id}` } };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/runs/{id}/run-now`, ...one, summary: "Start a pending run without waiting" },
+  route("runNow", "POST /api/v1/runs/{id}/run-now", "operate", {
+    ...one,
+    summary: "Start a pending run without waiting",
     answers: { 200: acted },
     handler: async ({ params: { id }, server }) => {
       await runsOf(server.open).runNow(id);
       return { body: { id, ...done.body } };
     },
   }),
-  route({
-    ...{ method: "PATCH", path: `${v1}/runs/{id}`, ...one, summary: "Change a run that has not started", body: change },
+  route("changeRun", "PATCH /api/v1/runs/{id}", "operate", {
+    ...one,
+    summary: "Change a run that has not started",
+    body: change,
     answers: { 200: acted },
     handler: async ({ params: { id }, body: { payload, payloadMeta, ...same }, server }) => {
       const value =
@@ -78,8 +82,8 @@ export const actRoutes: readonly Route[] = [
       return { body: { id, ...done.body } };
     },
   }),
-  route({
-    ...{ method: "DELETE", path: `${v1}/runs/{id}`, ...one, role: "admin" },
+  route("deleteRun", "DELETE /api/v1/runs/{id}", "admin", {
+    ...one,
     summary: "Delete a run that is over, with all that belongs to it",
     answers: { 204: null },
     handler: async ({ params: { id }, server }) => {
@@ -89,8 +93,8 @@ export const actRoutes: readonly Route[] = [
       throw new WrongState(id, status, "deleted", "only a run that is over can be: cancel it first");
     },
   }),
-  route({
-    ...{ method: "DELETE", path: `${v1}/runs/{id}/attempts/{token}`, role: "admin", group },
+  route("deleteAttempt", "DELETE /api/v1/runs/{id}/attempts/{token}", "admin", {
+    group,
     summary: "Delete the record of an attempt",
     params: z.object({ id: runId, token: z.string().regex(/^\d{1,9}$/, "it is a number, the token of the attempt") }),
     answers: { 200: name("Deleted", z.object({ deleted: z.boolean() })) },
@@ -100,8 +104,9 @@ export const actRoutes: readonly Route[] = [
     }),
   }),
   ...Object.entries(verbs).map(([verb, summary]) => bulk(verb as keyof typeof verbs, summary)),
-  route({
-    ...{ method: "POST", path: `${v1}/runs/purge`, role: "admin", group, summary: "Delete runs that are over" },
+  route("purgeRuns", "POST /api/v1/runs/purge", "admin", {
+    group,
+    summary: "Delete runs that are over",
     body: z.strictObject({
       ids: z.array(runId).min(1).max(10_000).optional(),
       status: z.array(z.enum(finals)).min(1).optional(),
@@ -114,14 +119,9 @@ export const actRoutes: readonly Route[] = [
     handler: async ({ body: { preview, limit, ...query }, server }) =>
       purge(await server.open(), query, { preview, limit }),
   }),
-  route({
-    ...{
-      method: "POST",
-      path: `${v1}/runs`,
-      role: "operate",
-      group: "Runs",
-      summary: "Add runs as a store takes them",
-    },
+  route("addRuns", "POST /api/v1/runs", "operate", {
+    group: "Runs",
+    summary: "Add runs as a store takes them",
     about:
       "For clients that know the definitions of their jobs. Nothing is filled in, and payloads are checked where the run starts; anybody else triggers.",
     body: z.array(z.unknown()).min(1).max(1000),
@@ -132,8 +132,9 @@ export const actRoutes: readonly Route[] = [
 ];
 
 function bulk(verb: keyof typeof verbs, summary: string): Route {
-  return route({
-    ...{ method: "POST", path: `${v1}/runs/${verb}`, role: "operate", group, summary },
+  return route(`${verb}Runs`, `POST /api/v1/runs/${verb}`, "operate", {
+    group,
+    summary,
     about:
       "By ids, or all that match a filter. With `Accept: application/x-ndjson` the answer comes as the work goes on: first `matched`, then each act.",
     body: z.strictObject({

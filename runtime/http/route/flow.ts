@@ -8,18 +8,18 @@ import { InvalidInput } from "../../../sdk/port/error.ts";
 import type { Entry, Mail } from "../../../sdk/port/flow.ts";
 import { formatId, parseId } from "../../../sdk/port/id.ts";
 import { toData } from "../../../sdk/port/note.ts";
-import { route, v1, type Route } from "../route.ts";
+import { route, type Route } from "../route.ts";
 import { act, acted, entry, fix } from "../schema/act.ts";
 import { about, count, jobId, meta, name, runId, valueOf } from "../schema/value.ts";
 
-const group = "Workflows";
+const group = "Workflows" as const;
 const id = z.object({ id: runId });
 const sent = {
   payload: about("Natural JSON", z.unknown()).optional(),
   payloadMeta: meta.optional(),
   by: about("Who sends it, for those who look at the run", z.string().min(1).max(128)).optional(),
 };
-const one = { role: "operate", group, errors: ["RUN_NOT_FOUND", "WRONG_STATE"] } as const;
+const one = { group, errors: ["RUN_NOT_FOUND", "WRONG_STATE"] } as const;
 const journal = name("Journal", z.object({ items: z.array(entry) }));
 
 const mail = z.strictObject({
@@ -29,8 +29,9 @@ const mail = z.strictObject({
 });
 
 export const flowRoutes: readonly Route[] = [
-  route({
-    ...{ method: "POST", path: `${v1}/runs/{id}/signals/{event}`, ...one, summary: "Send an event to a workflow" },
+  route("signalRun", "POST /api/v1/runs/{id}/signals/{event}", "operate", {
+    ...one,
+    summary: "Send an event to a workflow",
     about: "A `ctx.waitFor` of it gets the payload, now or later: it is kept until the run takes it or ends.",
     params: z.object({ id: runId, event: z.string() }),
     ...{ body: z.strictObject(sent), bare: true },
@@ -40,8 +41,9 @@ export const flowRoutes: readonly Route[] = [
       return { status: 204 };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/signals`, role: "operate", group, summary: "Send events to many workflows" },
+  route("signalRuns", "POST /api/v1/signals", "operate", {
+    group,
+    summary: "Send events to many workflows",
     body: z.array(mail).min(1).max(1000),
     answers: {
       200: name(
@@ -56,8 +58,9 @@ export const flowRoutes: readonly Route[] = [
       return { body: { items: items.map(({ id, done }) => ({ id: id === null ? null : formatId(id), done })) } };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/complete`, ...one, summary: "Answer a token that `ctx.token()` made" },
+  route("completeToken", "POST /api/v1/complete", "operate", {
+    ...one,
+    summary: "Answer a token that `ctx.token()` made",
     about: "A token takes one answer; later ones change nothing.",
     body: z.strictObject({ token: z.string(), ...sent }),
     answers: { 204: null },
@@ -66,8 +69,9 @@ export const flowRoutes: readonly Route[] = [
       return { status: 204 };
     },
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/runs/{id}/steps`, role: "read", group, summary: "Read the journal of a run" },
+  route("getSteps", "GET /api/v1/runs/{id}/steps", "read", {
+    group,
+    summary: "Read the journal of a run",
     params: id,
     answers: { 200: journal },
     handler: async ({ params, server }) => {
@@ -75,8 +79,8 @@ export const flowRoutes: readonly Route[] = [
       return { body: { items: entries.map(entryDocument) } };
     },
   }),
-  route({
-    ...{ method: "PUT", path: `${v1}/runs/{id}/steps`, role: "admin", group },
+  route("putSteps", "PUT /api/v1/runs/{id}/steps", "admin", {
+    group,
     summary: "Replace the journal of a workflow that waits, and let it go on",
     params: id,
     body: z.strictObject({
@@ -95,8 +99,8 @@ export const flowRoutes: readonly Route[] = [
       return { body: { id: formatId(id), ...rest } };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/runs/{id}/fix`, ...one },
+  route("fixRun", "POST /api/v1/runs/{id}/fix", "operate", {
+    ...one,
     summary: "Let a workflow that waits go on, with its journal mended, or as it is",
     ...{ params: id, body: fix, bare: true },
     answers: { 200: acted },
@@ -105,8 +109,8 @@ export const flowRoutes: readonly Route[] = [
       return { body: { id, done: "done" } };
     },
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/runs/{id}/history`, role: "read", group },
+  route("getHistory", "GET /api/v1/runs/{id}/history", "read", {
+    group,
     summary: "Read a run with its journal, as `replay` of tasker/testing takes it",
     params: id,
     answers: {

@@ -16,7 +16,7 @@ import { batchItem, trigger } from "../schema/trigger.ts";
 import { about, count, instant, jobId, name, priority, span, valueOf } from "../schema/value.ts";
 import { awaited } from "./run.ts";
 
-const group = "Jobs";
+const group = "Jobs" as const;
 const schema = z.record(z.string(), z.unknown());
 const named = z.object({ job: jobId });
 
@@ -48,15 +48,17 @@ const key = { "Idempotency-Key": "One key makes one run of the job; as `options.
 const mostItems = 100_000;
 
 export const jobRoutes: readonly Route[] = [
-  route({
-    ...{ method: "GET", path: `${v1}/jobs`, role: "read", group, summary: "List the jobs that nodes have published" },
+  route("listJobs", "GET /api/v1/jobs", "read", {
+    group,
+    summary: "List the jobs that nodes have published",
     answers: { 200: name("Jobs", z.object({ items: z.array(job) })) },
     handler: async ({ server }) => ({
       body: { items: (await (await server.open()).find.jobs()).map(jobDocument) },
     }),
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/jobs/{job}`, role: "read", group, summary: "Get a job" },
+  route("getJob", "GET /api/v1/jobs/{job}", "read", {
+    group,
+    summary: "Get a job",
     params: named,
     answers: { 200: job },
     errors: ["JOB_NOT_FOUND"],
@@ -68,8 +70,9 @@ export const jobRoutes: readonly Route[] = [
       throw new JobNotFound(params.job, known, near(params.job, known));
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/jobs/{job}/trigger`, role: "operate", group, summary: "Trigger a run" },
+  route("triggerJob", "POST /api/v1/jobs/{job}/trigger", "operate", {
+    group,
+    summary: "Trigger a run",
     about: "The run is durable when this answers. The payload is checked against the JSON Schema of the job.",
     params: named,
     query: z.strictObject({
@@ -80,8 +83,8 @@ export const jobRoutes: readonly Route[] = [
     errors: ["JOB_NOT_FOUND", "INVALID_PAYLOAD", "NOT_STORABLE", "KEY_CONFLICT"],
     handler: triggered,
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/batch`, role: "operate", group },
+  route("triggerBatch", "POST /api/v1/batch", "operate", {
+    group,
     summary: "Trigger many runs, of one job or several",
     about:
       "A list, or JSON lines. Each item stands for itself: it is answered with an id or with an error, in order, and a bad one stops no other.",

@@ -1,7 +1,7 @@
 /** Queues, nodes, and figures. */
 import { z } from "zod";
 import { nodesOf, queuesOf, runsOf } from "../../../sdk/client/runs.ts";
-import { route, v1, type Route } from "../route.ts";
+import { route, type Route } from "../route.ts";
 import { attempts } from "../schema/run.ts";
 import { about, count, instant, jobId, name, paging, priority } from "../schema/value.ts";
 
@@ -59,8 +59,8 @@ const stats = name(
 );
 
 const turn = (verb: "pause" | "resume"): Route =>
-  route({
-    ...{ method: "POST", path: `${v1}/queues/{queue}/${verb}`, role: "operate", group: "Queues" },
+  route(`${verb}Queue`, `POST /api/v1/queues/{queue}/${verb}`, "operate", {
+    group: "Queues",
     summary: verb === "pause" ? "Let the runs of a queue wait, on all nodes" : "Let the runs of a queue start again",
     params: z.object({ queue: z.string() }),
     answers: { 200: queue },
@@ -71,26 +71,22 @@ const turn = (verb: "pause" | "resume"): Route =>
   });
 
 export const queueRoutes: readonly Route[] = [
-  route({
-    ...{ method: "GET", path: `${v1}/queues`, role: "read", group: "Queues", summary: "List queues" },
+  route("listQueues", "GET /api/v1/queues", "read", {
+    group: "Queues",
+    summary: "List queues",
     answers: { 200: name("Queues", z.object({ items: z.array(queue) })) },
     handler: async ({ server }) => ({ body: { items: await queuesOf(server.open).list() } }),
   }),
   turn("pause"),
   turn("resume"),
-  route({
-    ...{
-      method: "GET",
-      path: `${v1}/nodes`,
-      role: "read",
-      group: "Nodes",
-      summary: "List nodes: those that live, and those that ended lately",
-    },
+  route("listNodes", "GET /api/v1/nodes", "read", {
+    group: "Nodes",
+    summary: "List nodes: those that live, and those that ended lately",
     answers: { 200: name("Nodes", z.object({ items: z.array(node) })) },
     handler: async ({ server }) => ({ body: { items: await nodesOf(server.open).list() } }),
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/stats`, role: "read", group: "Figures" },
+  route("getStats", "GET /api/v1/stats", "read", {
+    group: "Figures",
     summary: "Depth by queue, job and priority, what ended in the last minutes, and the nodes",
     query: z.strictObject({
       lanes: about("False: without the counts, which take longest", z.boolean()).optional(),
@@ -101,8 +97,8 @@ export const queueRoutes: readonly Route[] = [
       body: await (await server.open()).find.stats({ lanes: query.lanes ?? true, look: query.look ?? true }),
     }),
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/attempts`, role: "read", group: "Figures" },
+  route("listFailures", "GET /api/v1/attempts", "read", {
+    group: "Figures",
     summary: "List attempts that did not complete their runs, over all runs, newest first",
     query: z.strictObject({ job: z.array(jobId).optional(), ...paging }),
     answers: { 200: attempts },

@@ -6,12 +6,12 @@ import { checkDuration } from "../../../sdk/port/option.ts";
 import { RunNotFound } from "../../../sdk/port/error.ts";
 import { parseId } from "../../../sdk/port/id.ts";
 import type { Paging, RunRecord, Target } from "../../../sdk/port/target.ts";
-import { route, v1, type Answer, type Route } from "../route.ts";
+import { route, type Answer, type Route } from "../route.ts";
 import { attempts, logs, run, runs } from "../schema/run.ts";
 import { filterFields } from "../schema/act.ts";
 import { about, paging, runId, span } from "../schema/value.ts";
 
-const group = "Runs";
+const group = "Runs" as const;
 const listed = {
   ...filterFields,
   holds: about("Only the run that holds the key of the one job now", z.boolean()).optional(),
@@ -45,33 +45,24 @@ export async function awaited(
 }
 
 export const runRoutes: readonly Route[] = [
-  route({
-    ...{ method: "GET", path: `${v1}/runs`, role: "read", group, summary: "List runs, newest first" },
+  route("listRuns", "GET /api/v1/runs", "read", {
+    group,
+    summary: "List runs, newest first",
     about: "Fields are combined with AND, lists with OR, but for tags. `payload[user.id]=42` looks into payloads.",
     query: z.strictObject(listed),
     answers: { 200: runs },
     handler: async ({ query, server }) => list(await server.open(), query),
   }),
-  route({
-    ...{
-      method: "POST",
-      path: `${v1}/runs/search`,
-      role: "read",
-      group,
-      summary: "List runs by a filter that is too long for an address",
-    },
+  route("searchRuns", "POST /api/v1/runs/search", "read", {
+    group,
+    summary: "List runs by a filter that is too long for an address",
     body: z.strictObject(listed),
     answers: { 200: runs },
     handler: async ({ body, server }) => list(await server.open(), body),
   }),
-  route({
-    ...{
-      method: "GET",
-      path: `${v1}/runs/{id}`,
-      role: "read",
-      group,
-      summary: "Get a run, at once or when it has ended",
-    },
+  route("getRun", "GET /api/v1/runs/{id}", "read", {
+    group,
+    summary: "Get a run, at once or when it has ended",
     params: id,
     query: z.strictObject({
       wait: about("Answers when the run has ended, or as it is after this long; at most 1m", span).optional(),
@@ -82,22 +73,17 @@ export const runRoutes: readonly Route[] = [
       body: runDocument(await awaited(await server.open(), params.id, wait, signal)),
     }),
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/runs/{id}/attempts`, role: "read", group },
+  route("listAttempts", "GET /api/v1/runs/{id}/attempts", "read", {
+    group,
     summary: "List the attempts of a run that did not complete it",
     params: id,
     query: z.strictObject(paging),
     answers: { 200: attempts },
     handler: async ({ params, query, server }) => ({ body: await runsOf(server.open).attempts(params.id, query) }),
   }),
-  route({
-    ...{
-      method: "GET",
-      path: `${v1}/runs/{id}/logs`,
-      role: "read",
-      group,
-      summary: "List what a run's handler logged",
-    },
+  route("listLogs", "GET /api/v1/runs/{id}/logs", "read", {
+    group,
+    summary: "List what a run's handler logged",
     params: id,
     query: z.strictObject(paging),
     answers: { 200: logs },

@@ -19,12 +19,12 @@ import { added } from "../schema/run.ts";
 import { rule, schedule, settings, stored, tick, upsert } from "../schema/schedule.ts";
 import { about, count, instant, jobId, name, pageOf, paging, runId, valueOf, when } from "../schema/value.ts";
 
-const group = "Schedules";
+const group = "Schedules" as const;
 const named = z.object({
   id: about("`job@key`, or the job alone where the key is empty", z.string().min(1).max(300)),
 });
 const ifMatch = { "If-Match": "The ETag that was read: 412 if the schedule is another one by now" };
-const one = { role: "operate", group, params: named, errors: ["SCHEDULE_NOT_FOUND"] } as const;
+const one = { group, params: named, errors: ["SCHEDULE_NOT_FOUND"] } as const;
 const ticks = name("Ticks", z.object({ items: z.array(tick) }));
 const span = {
   from: about("Now by default", when).optional(),
@@ -32,8 +32,9 @@ const span = {
 };
 
 export const scheduleRoutes: readonly Route[] = [
-  route({
-    ...{ method: "GET", path: `${v1}/schedules`, role: "read", group, summary: "List schedules, by job, then key" },
+  route("listSchedules", "GET /api/v1/schedules", "read", {
+    group,
+    summary: "List schedules, by job, then key",
     query: z.strictObject({
       job: z.array(jobId).optional(),
       key: about("Only together with one job", z.string()).optional(),
@@ -53,8 +54,9 @@ export const scheduleRoutes: readonly Route[] = [
       return { body: { ...rest, items: items.map((record) => scheduleDocument(toSchedule(record))) } };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/schedules`, role: "operate", group, summary: "Make or replace many schedules" },
+  route("putSchedules", "POST /api/v1/schedules", "operate", {
+    group,
+    summary: "Make or replace many schedules",
     about:
       "Each item is answered with the schedule or with an error, in order. An item with a `rule` is as lists show it; any other as authors write it.",
     body: z.array(z.unknown()).min(1).max(1000),
@@ -62,27 +64,24 @@ export const scheduleRoutes: readonly Route[] = [
     answers: { 207: name("PutSchedules", z.object({ items: z.array(z.union([schedule, failed])) })) },
     handler: putAll,
   }),
-  route({
-    ...{
-      method: "POST",
-      path: `${v1}/schedules/preview`,
-      role: "read",
-      group,
-      summary: "Preview the ticks of a rule that need not be stored",
-    },
+  route("previewRule", "POST /api/v1/schedules/preview", "read", {
+    group,
+    summary: "Preview the ticks of a rule that need not be stored",
     body: z.strictObject({ rule, ...span }),
     answers: { 200: ticks },
     handler: async ({ body: { rule, ...span }, server }) => ({
       body: { items: await schedulesOf(server.open).preview(rule as Upsert, span) },
     }),
   }),
-  route({
-    ...{ method: "GET", path: `${v1}/schedules/{id}`, ...one, role: "read", summary: "Get a schedule" },
+  route("getSchedule", "GET /api/v1/schedules/{id}", "read", {
+    ...one,
+    summary: "Get a schedule",
     answers: { 200: schedule },
     handler: async ({ params, server }) => answer(await needed(server, params.id)),
   }),
-  route({
-    ...{ method: "PUT", path: `${v1}/schedules/{id}`, ...one, summary: "Make a schedule, or replace it as a whole" },
+  route("putSchedule", "PUT /api/v1/schedules/{id}", "operate", {
+    ...one,
+    summary: "Make a schedule, or replace it as a whole",
     about: "What is left out gets its default. A paused one stays paused. `If-None-Match: *` makes a new one alone.",
     headers: { ...ifMatch, "If-None-Match": "`*`: 412 if there is one" },
     body: settings,
@@ -90,14 +89,10 @@ export const scheduleRoutes: readonly Route[] = [
     errors: ["JOB_NOT_FOUND", "INVALID_PAYLOAD", "CHANGED"],
     handler: put,
   }),
-  route({
-    ...{
-      method: "DELETE",
-      path: `${v1}/schedules/{id}`,
-      ...one,
-      summary: "Delete a schedule; its runs stay",
-      headers: ifMatch,
-    },
+  route("deleteSchedule", "DELETE /api/v1/schedules/{id}", "operate", {
+    ...one,
+    summary: "Delete a schedule; its runs stay",
+    headers: ifMatch,
     answers: { 204: null },
     errors: ["SCHEDULE_NOT_FOUND", "CHANGED"],
     handler: async ({ params, header, server }) => {
@@ -110,42 +105,33 @@ export const scheduleRoutes: readonly Route[] = [
     },
   }),
   ...(["pause", "resume"] as const).map((verb) =>
-    route({
-      ...{ method: "POST", path: `${v1}/schedules/{id}/${verb}`, ...one },
+    route(`${verb}Schedule`, `POST /api/v1/schedules/{id}/${verb}`, "operate", {
+      ...one,
       summary:
         verb === "pause" ? "Let it make no runs until it is resumed" : "Let it go on with its next tick from now",
       answers: { 200: schedule },
       handler: async ({ params, server }) => answer(await schedulesOf(server.open)[verb](params.id)),
     }),
   ),
-  route({
-    ...{
-      method: "POST",
-      path: `${v1}/schedules/{id}/trigger`,
-      ...one,
-      summary: "Add a run of it now, beside its ticks",
-    },
+  route("triggerSchedule", "POST /api/v1/schedules/{id}/trigger", "operate", {
+    ...one,
+    summary: "Add a run of it now, beside its ticks",
     answers: { 201: added },
     handler: async ({ params, server, base }) => {
       const { id, created, conflict } = await schedulesOf(server.open).trigger(params.id);
       return { status: 201, body: { id, created, conflict }, headers: { Location: `${base}${v1}/runs/${id}` } };
     },
   }),
-  route({
-    ...{ method: "POST", path: `${v1}/schedules/{id}/backfill`, ...one },
+  route("backfillSchedule", "POST /api/v1/schedules/{id}/backfill", "operate", {
+    ...one,
     summary: "Add a run for each tick of a range that has none yet",
     body: z.strictObject({ from: when, to: about("Now by default", when).optional() }),
     answers: { 200: name("Backfilled", z.object({ ticks: count, runs: z.array(runId) })) },
     handler: async ({ params, body, server }) => ({ body: await schedulesOf(server.open).backfill(params.id, body) }),
   }),
-  route({
-    ...{
-      method: "GET",
-      path: `${v1}/schedules/{id}/preview`,
-      ...one,
-      role: "read",
-      summary: "Preview its coming ticks",
-    },
+  route("previewSchedule", "GET /api/v1/schedules/{id}/preview", "read", {
+    ...one,
+    summary: "Preview its coming ticks",
     query: z.strictObject(span),
     answers: { 200: ticks },
     handler: async ({ params, query, server }) => ({

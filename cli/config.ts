@@ -4,6 +4,7 @@ import type { DurationText } from "../sdk/port/duration.ts";
 import { InvalidInput } from "../sdk/port/error.ts";
 import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
+import type { Config } from "../sdk/client/config.ts";
 import { databaseIn } from "../sdk/client/source.ts";
 import { load } from "./module.ts";
 import { hint } from "../sdk/port/near.ts";
@@ -13,7 +14,7 @@ import { redact } from "./view/redact.ts";
 import { saidOf } from "../sdk/port/text.ts";
 
 /** A setting of each key, read. */
-type Read = { readonly [K in Exclude<SettingKey, `keep.${string}` | Nameless>]: Value<K> } & {
+type Read = { readonly [K in Exclude<SettingKey, `${string}.${string}` | Nameless>]: Value<K> } & {
   readonly [K in Nameless]: Value<K> | null; // no database · pretty on a terminal and for `dev`, else json · host:pid · found out
 };
 type Nameless = "databaseUrl" | "logFormat" | "name" | "prepare";
@@ -21,6 +22,8 @@ type Nameless = "databaseUrl" | "logFormat" | "name" | "prepare";
 /** The configuration of one command: defaults, the config file, the environment and the flags, later ones above. */
 export interface Settings extends Read {
   readonly keep: { readonly completed: DurationText; readonly other: DurationText };
+  /** `dir` is whole; null: there is none. */
+  readonly inbox: { readonly [K in keyof NonNullable<Config["inbox"]>]-?: Value<`inbox.${K}`> } | null;
   /** The folder that `jobs` is relative to: the config file's if the key comes from there, else the current one. */
   readonly base: string;
   /** The config file, if there is one. */
@@ -46,10 +49,17 @@ export async function settings(
   for (const option of options) values.set(option.key, pick(option, { given, env, content, file }));
   const value = (key: SettingKey): unknown => values.get(key)?.value ?? table[key].default;
   const source = (key: string): string | null => values.get(key)?.source ?? null;
+  const inner = (group: string): Record<string, unknown> =>
+    Object.fromEntries(
+      options.flatMap(({ key }) => (key.startsWith(`${group}.`) ? [[key.slice(group.length + 1), value(key)]] : [])),
+    );
+  const base = (key: SettingKey): string => (file && source(key) === file ? dirname(file) : cwd);
+  const inbox = inner("inbox");
   return {
     ...Object.fromEntries(options.filter(({ key }) => !key.includes(".")).map(({ key }) => [key, value(key)])),
-    keep: { completed: value("keep.completed"), other: value("keep.other") },
-    base: file && source("jobs") === file ? dirname(file) : cwd,
+    keep: inner("keep"),
+    inbox: typeof inbox.dir === "string" ? { ...inbox, dir: resolve(base("inbox.dir"), inbox.dir) } : null,
+    base: base("jobs"),
     file,
     source,
   } as Settings; // each value was read by its option's kind

@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
+import { globOf } from "../sdk/port/glob.ts";
 
 /** All files below a folder, sorted, as absolute paths; `node_modules` and folders that begin with a dot are left out. */
 export function walk(folder: string): readonly string[] {
@@ -31,23 +32,6 @@ export function glob(pattern: string, base: string): readonly string[] {
   const parts = pattern.split("/");
   const root = rootOf(pattern, base);
   if (!statSync(root, { throwIfNoEntry: false })?.isDirectory()) return [];
-  const wanted = expression(parts.slice(parts.findIndex(isGlob)).join("/"));
+  const wanted = globOf(parts.slice(parts.findIndex(isGlob)).join("/"));
   return walk(root).filter((file) => wanted.test(relative(root, file).split(sep).join("/")));
-}
-
-function expression(pattern: string): RegExp {
-  const source = pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|[.+^$()|[\]\\{}]/g, (part) => {
-    if (part === "**/") return "(?:[^/]+/)*";
-    if (part === "**") return ".*";
-    if (part === "*") return "[^/]*";
-    if (part === "?") return "[^/]";
-    if (part.length > 1)
-      return `(?:${part
-        .slice(1, -1)
-        .split(",")
-        .map((name) => expression(name).source.slice(1, -1))
-        .join("|")})`;
-    return `\\${part}`;
-  });
-  return new RegExp(`^${source}$`);
 }

@@ -9,6 +9,7 @@ import { wait, within } from "./core/clock.ts";
 import { coreOf, type Core } from "./core/core.ts";
 import type { Bus } from "./core/event.ts";
 import { logged } from "./core/log.ts";
+import type { Inbox, InboxCounts } from "./inbox/inbox.ts";
 import { Fetcher } from "./loop/fetch.ts";
 import { Node } from "./loop/node.ts";
 import { Sweeper } from "./loop/sweep.ts";
@@ -33,6 +34,8 @@ export interface RuntimeStats {
   readonly uptimeMs: number;
   /** How many jobs are registered. */
   readonly jobs: number;
+  /** What became of job files since start; null without an inbox. */
+  readonly inbox: Readonly<InboxCounts> | null;
 }
 
 /** What a process starts and stops: it leases due runs of its jobs and runs them. */
@@ -93,6 +96,7 @@ class Engine implements Runtime {
   #beats: Promise<unknown> = Promise.resolve();
   #startedAt = Number.NaN;
   #unwatch: (() => void) | null = null;
+  #inbox: Inbox | null = null;
 
   constructor(settings: Settings) {
     const core = coreOf(settings, this.#drain.signal);
@@ -154,7 +158,14 @@ class Engine implements Runtime {
     const { clock, leases } = this.#core;
     const { slots, busy, heap } = leases.load();
     const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : clock.ticks() - this.#startedAt;
-    return { slots, busy, heap, uptimeMs, jobs: this.#core.registry.ids().length };
+    return {
+      slots,
+      busy,
+      heap,
+      uptimeMs,
+      jobs: this.#core.registry.ids().length,
+      inbox: this.#inbox && { ...this.#inbox.counts },
+    };
   }
 
   async #start(): Promise<void> {
@@ -166,6 +177,7 @@ class Engine implements Runtime {
       await this.#patiently(() => store.open(drain));
       await this.#patiently(() => this.#node.join());
       await Promise.all([this.#patiently(() => this.#publisher.start()), this.#node.listen()]);
+      await this.#openInbox();
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -175,6 +187,14 @@ class Engine implements Runtime {
       slow.clear();
     }
     if (!drain.aborted) this.#run();
+  }
+
+  async #openInbox(): Promise<void> {
+    const { inbox } = this.#core.settings;
+    if (inbox === null) return;
+    const { Inbox } = await import("./inbox/inbox.ts"); // late: most processes have none
+    this.#inbox = new Inbox(this.#core, this.store, inbox);
+    await this.#inbox.open();
   }
 
   /** Tries again while the store is away, until it answers or the runtime is stopped. */
@@ -204,7 +224,7 @@ class Engine implements Runtime {
     const fetcher = new Fetcher(this.#core, this.#attempts);
     const [ticker, sweeper] = [new Ticker(this.#core), new Sweeper(this.#core, this.#publisher)];
     const ticking = store.lacks.ticks === undefined ? ticker.run(drain) : null;
-    this.#loops = Promise.all([fetcher.run(drain), ticking, sweeper.run(drain)]);
+    this.#loops = Promise.all([fetcher.run(drain), ticking, sweeper.run(drain), this.#inbox?.run(drain)]);
     this.#beats = this.#node.run(this.#over.signal);
     for (const job of registry.specs()) this.#sayRegistered(job);
     logger.info({ jobs: registry.ids().length, node: settings.info.name }, "Runtime started");

@@ -1,5 +1,6 @@
 /** What a runtime is told, and that with its defaults. */
 import { hostname } from "node:os";
+import { resolve, sep } from "node:path";
 import type { Config } from "../sdk/client/config.ts";
 import { toMs, type DurationText } from "../sdk/port/duration.ts";
 import { invalid } from "../sdk/port/error.ts";
@@ -23,7 +24,7 @@ export interface RuntimeOptions extends Pick<Config, Own> {
 }
 
 const own = [
-  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "keep", "timezone"] as const),
+  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "keep", "inbox", "timezone"] as const),
   ...(["app", "version", "name"] as const),
 ] as const;
 type Own = (typeof own)[number];
@@ -41,6 +42,7 @@ export interface Settings {
   readonly graceMs: number;
   readonly maxCrashes: number;
   readonly keep: { readonly completedMs: number; readonly otherMs: number };
+  readonly inbox: InboxSettings | null;
   readonly timezone: string;
   readonly logger: Logger;
   readonly info: { readonly app: string; readonly version: string; readonly name: string };
@@ -48,6 +50,17 @@ export interface Settings {
 }
 
 const known = new Set<string>([...own, "store", "jobs", "logger", "clock"]);
+
+/** Folders are whole. */
+export interface InboxSettings {
+  readonly dir: string;
+  readonly pattern: string;
+  readonly recursive: boolean;
+  readonly watch: boolean;
+  readonly after: "archive" | "delete" | "keep";
+  readonly archiveDir: string;
+  readonly errorDir: string;
+}
 
 /** @throws {InvalidInput} naming the option that is out of its range */
 export function settingsOf(options: RuntimeOptions): Settings {
@@ -69,6 +82,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
     graceMs: ms("grace", options.grace),
     maxCrashes: valueOf("crashes", options.crashes),
     keep: { completedMs: ms("keep.completed", keep?.completed), otherMs: ms("keep.other", keep?.other) },
+    inbox: options.inbox === undefined ? null : inboxOf(options.inbox),
     timezone: valueOf("timezone", options.timezone),
     logger: guarded(options.logger ?? silent),
     info: {
@@ -78,6 +92,24 @@ export function settingsOf(options: RuntimeOptions): Settings {
     },
     clock: options.clock ?? systemClock,
   };
+}
+
+const inboxKeys = ["dir", "pattern", "recursive", "watch", "after", "archiveDir", "errorDir"] as const;
+
+function inboxOf(given: NonNullable<RuntimeOptions["inbox"]>): InboxSettings {
+  checkKeys("inbox", given, new Set<string>(inboxKeys));
+  if (given.dir === undefined) throw invalid("inbox.dir", 'inbox has no dir; write inbox: { dir: "inbox" }');
+  const read = inboxKeys.map((key) => [key, valueOf(`inbox.${key}`, given[key])] as const);
+  const { dir, archiveDir, errorDir, ...rest } = Object.fromEntries(read) as unknown as InboxSettings; // each has its kind
+  const root = resolve(dir);
+  const folders = { archiveDir: resolve(root, archiveDir), errorDir: resolve(root, errorDir) };
+  for (const [key, folder] of Object.entries(folders))
+    if (root === folder || root.startsWith(folder + sep))
+      throw invalid(
+        `inbox.${key}`,
+        `inbox.${key} "${folder}" is inbox.dir or above it; name a folder in it or beside it`,
+      );
+  return { ...rest, dir: root, ...folders };
 }
 
 /** What was given, checked, or the default. */

@@ -31,7 +31,9 @@ export interface Setting {
 }
 
 /** Dotted path in `tasker.config.ts`. */
-export type SettingKey = Exclude<keyof Config, "keep"> | `keep.${keyof NonNullable<Config["keep"]>}`;
+export type SettingKey =
+  Exclude<keyof Config, Groups> | { [G in Groups]: `${G}.${keyof NonNullable<Config[G]> & string}` }[Groups];
+type Groups = "keep" | "inbox";
 
 const text: Kind<string> = {
   wants: "a text",
@@ -138,6 +140,28 @@ export const settings = {
   crashes: { kind: count, default: 3, for: "worker", about: "Crashes of its process before a run fails" },
   "keep.completed": { kind: span, default: "7d", for: "worker", about: "How long completed runs are kept" },
   "keep.other": { kind: span, default: "30d", for: "worker", about: "How long failed and canceled runs are kept" },
+  "inbox.dir": {
+    ...{ kind: text, value: "<folder>", default: null, for: "worker" },
+    about: "Folder of JSON files that become runs and schedules",
+  },
+  "inbox.pattern": {
+    ...{ kind: text, value: "<glob>", default: "*.{json,jsonl,ndjson}", for: "worker" },
+    about: "Names of the files there to load, or with a / their paths",
+  },
+  "inbox.recursive": { kind: toggle, default: false, for: "worker", about: "Also look into the folders below" },
+  "inbox.watch": { kind: toggle, default: true, for: "worker", about: "Also load files that come after the start" },
+  "inbox.after": {
+    ...{ kind: choice("<act>", "archive", "delete", "keep"), default: "archive", for: "worker" },
+    about: "What becomes of a loaded file: archive, delete or keep",
+  },
+  "inbox.archiveDir": {
+    ...{ kind: text, value: "<folder>", default: "archive", for: "worker" },
+    about: "Where loaded files go, relative to inbox.dir",
+  },
+  "inbox.errorDir": {
+    ...{ kind: text, value: "<folder>", default: "errors", for: "worker" },
+    about: "Where refused files go, relative to inbox.dir, each beside a text that says why",
+  },
   timezone: {
     ...{ kind: zone, default: "UTC", for: "worker" },
     about: "Zone of cron schedules that name none, like Europe/Paris",

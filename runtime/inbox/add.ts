@@ -77,18 +77,26 @@ export class Adder {
   }
 
   async #addRuns(runs: readonly NewRun[]): Promise<readonly (Added | Error)[]> {
-    const answers = await Promise.all(runs.map((run) => this.#before(run)));
-    const left = runs.filter((_, i) => answers[i] === null);
+    const before = await this.#before(runs);
+    const known = runs.map(({ job, key }) => before.get(`${job} ${key?.key}`));
+    const left = runs.filter((_, i) => known[i] === undefined);
     const added = left.length > 0 ? await this.#to.add(left) : [];
     let next = 0;
-    return answers.map((known) => known ?? added[next++]!);
+    return known.map((id) => (id === undefined ? added[next++]! : { id, created: false, conflict: false }));
   }
 
-  /** The run that an earlier load has made of an item with an id, whose key is free again because it has failed. */
-  async #before({ job, key }: NewRun): Promise<Added | null> {
-    if (this.#since === null || !key || key.always) return null;
-    const made = await this.#to.find.list({ job: [job], key: key.key, createdAfter: this.#since }, { limit: 1 });
-    return made.items[0] ? { id: made.items[0].id, created: false, conflict: false } : null;
+  /** Runs that an earlier load has made of items with an id, whose keys are free again because they did not complete; by job and key. */
+  async #before(runs: readonly NewRun[]): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    const jobs = runs.flatMap(({ job, key }) => (key && !key.always ? [job] : []));
+    if (this.#since === null || jobs.length === 0) return found;
+    const filter = { job: [...new Set(jobs)], status: ["failed", "canceled"], createdAfter: this.#since } as const;
+    for (let cursor: string | undefined; ;) {
+      const { items, next } = await this.#to.find.list(filter, { limit: 200, cursor });
+      for (const { id, job, key } of items) if (key !== null) found.set(`${job} ${key}`, id);
+      if (next === null) return found;
+      cursor = next;
+    }
   }
 
   #tell(items: readonly { readonly line: number }[], answers: readonly (object | Error)[]): void {

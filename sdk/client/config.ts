@@ -72,6 +72,26 @@ export interface Config {
         readonly other?: DurationText | undefined;
       }
     | undefined;
+  /** JSON files that become runs and schedules. */
+  readonly inbox?:
+    | {
+        /** Folder of JSON files that become runs and schedules, relative to the config file; without it there is no inbox. It is made if it is
+         *  not there. */
+        readonly dir?: string | undefined;
+        /** Names of the files there to load, or with a / their paths; `*.{json,jsonl,ndjson}` by default. */
+        readonly pattern?: string | undefined;
+        /** Also look into the folders below; `false` by default. */
+        readonly recursive?: boolean | undefined;
+        /** Also load files that come after the start; `true` by default. */
+        readonly watch?: boolean | undefined;
+        /** What becomes of a loaded file: archive, delete or keep; `archive` by default. */
+        readonly after?: "archive" | "delete" | "keep" | undefined;
+        /** Where loaded files go, relative to inbox.dir; `archive` by default. */
+        readonly archiveDir?: string | undefined;
+        /** Where refused files go, relative to inbox.dir, each beside a text that says why; `errors` by default. */
+        readonly errorDir?: string | undefined;
+      }
+    | undefined;
   /** Zone of cron schedules that name none, like Europe/Paris; `UTC` by default. */
   readonly timezone?: string | undefined;
   /** Least level that is logged: debug, info, warn, error, silent; `info` by default. */

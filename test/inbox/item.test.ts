@@ -294,6 +294,22 @@ describe("a file", () => {
     ]);
   });
 
+  test("that was loaded half-way makes nothing again of items with an id whose runs have failed since", async () => {
+    const store = await published();
+    const since = new Date(Date.now() - 1000);
+    const items = [1, 2].map((n) => ({ job: "mail", payload: { to: "a", n }, id: `id-${n}` }));
+    await read(store, JSON.stringify(items[0]));
+    const node = await store.nodes.join({ name: "n", app: "a", version: "0" }, 60_000);
+    await store.runs.settle([settled(only(await lease(store, node, { jobs: ["mail"] })), failed())]);
+
+    const { loaded } = await read(store, JSON.stringify(items), { since });
+
+    expect(loaded).toMatchObject({ runs: 1, existed: 1 });
+    expect(await runsOf(store)).toHaveLength(2);
+    const another = await read(store, JSON.stringify(items[0], null, 1)); // not the same content: the key is free
+    expect(another.loaded).toMatchObject({ runs: 1 });
+  });
+
   test("is made once more if that is asked for, but for what has an id", async () => {
     const store = await published();
     const text = JSON.stringify([

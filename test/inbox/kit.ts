@@ -46,14 +46,19 @@ export interface Read {
 export async function read(
   store: Guarded,
   text: string | Buffer,
-  { name = "a.json", jobs = [], again = false }: { name?: string; jobs?: readonly JobSpec[]; again?: boolean } = {},
+  {
+    name = "a.json",
+    jobs = [],
+    again = false,
+    since = null,
+  }: { name?: string; jobs?: readonly JobSpec[]; again?: boolean; since?: Date | null } = {},
 ): Promise<Read> {
   const source = (await openSource(join(folder({ [name]: text }), name), name, false))!;
   const making: Making = { to: store, timezone: "Europe/Paris", spec: (id) => jobs.find((job) => job.id === id) };
   const made: Made[] = [];
   try {
     const checked = await check(source.chunks(), source.form, making, (one) => made.push(one));
-    const adder = new Adder(store, again ? null : checked.hash);
+    const adder = new Adder(store, again ? null : checked.hash, since);
     return { checked, made, loaded: checked.refused > 0 ? null : await load(source, checked, making, adder) };
   } finally {
     await source.close();

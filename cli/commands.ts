@@ -25,10 +25,11 @@ import { start } from "./command/start.ts";
 import { stats } from "./command/stats.ts";
 import { trigger } from "./command/trigger.ts";
 import { types } from "./command/types.ts";
+import { why } from "./command/why.ts";
 
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
-  ...[init, dev, start, trigger, load, runs, run, edit, cancel, resume, retry, replay, purge],
+  ...[init, dev, start, trigger, load, runs, run, why, edit, cancel, resume, retry, replay, purge],
   ...[signal, complete, fix],
   ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
   ...[jobs, queues, stats, nodes, types, check, doctor, migrate],

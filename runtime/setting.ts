@@ -10,7 +10,7 @@ import { checkSetting, settings, type SettingKey, type Value } from "../sdk/sett
 import { systemClock, type Clock } from "./core/clock.ts";
 import { guarded, silent, type Logger } from "./core/log.ts";
 import { guard } from "./store/guard.ts";
-import type { Guarded, Store } from "./store/port.ts";
+import type { Guarded, NodeInfo, Store } from "./store/port.ts";
 
 /** The settings of a runtime, with what only code can give. */
 export interface RuntimeOptions extends Pick<Config, Own> {
@@ -45,7 +45,7 @@ export interface Settings {
   readonly inbox: InboxSettings | null;
   readonly timezone: string;
   readonly logger: Logger;
-  readonly info: { readonly app: string; readonly version: string; readonly name: string };
+  readonly info: NodeInfo;
   readonly clock: Clock;
 }
 
@@ -76,8 +76,9 @@ export function settingsOf(options: RuntimeOptions): Settings {
       "poll",
       `poll "${poll}" is not less than a quarter of lease "${options.lease ?? settings.lease.default}"`,
     );
+  const queues = valueOf("queues", options.queues);
   return {
-    ...{ store: guard(store), jobs, slots: checkSlots(slots), queues: valueOf("queues", options.queues) },
+    ...{ store: guard(store), jobs, slots: checkSlots(slots), queues },
     ...{ pollMs, silent: poll === "silent", leaseMs, sweepMs: ms("sweep", options.sweep) },
     graceMs: ms("grace", options.grace),
     maxCrashes: valueOf("crashes", options.crashes),
@@ -89,6 +90,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
       app: valueOf("app", options.app),
       version: valueOf("version", options.version),
       name: valueOf("name", options.name ?? `${hostname()}:${process.pid}`),
+      limits: Object.fromEntries(Object.entries(queues).map(([queue, { concurrency }]) => [queue, concurrency])),
     },
     clock: options.clock ?? systemClock,
   };

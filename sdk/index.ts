@@ -40,6 +40,8 @@ export type { RunsOf, ScheduleOptions, Several } from "./define/schedule.ts";
 export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./define/rule.ts";
 export type { Dst } from "./cron/cron.ts";
 export type { Run } from "./client/run.ts";
+export type { Why } from "./client/why.ts";
+export type { Because, Place } from "./client/why/because.ts";
 export { defineEvent } from "./define/event.ts";
 export type { EventSpec } from "./define/event.ts";
 export type { LimitedWait, StepContext, StepOptions, Token, TxSource, WaitOptions, Workflow } from "./define/flow.ts";

@@ -3,7 +3,7 @@ import { RunFailed, WaitTimeout } from "../../sdk/port/error.ts";
 import { parseId } from "../../sdk/port/id.ts";
 import type { TriggerOptions } from "../../sdk/client/option.ts";
 import { triggerOf } from "../../sdk/client/trigger.ts";
-import { natural } from "../../sdk/client/document.ts";
+import { natural } from "../../sdk/port/codec.ts";
 import type { RunHandle } from "../../sdk/client/handle.ts";
 import type { Command } from "../command.ts";
 import type { Given } from "../given.ts";

@@ -1,6 +1,5 @@
 /** Schedules as people and programs read them. */
-import { encode } from "../../sdk/port/codec.ts";
-import { natural } from "../../sdk/client/document.ts";
+import { encode, natural } from "../../sdk/port/codec.ts";
 import type { PreviewTick, Schedule } from "../../sdk/client/schedules.ts";
 import type { Rule } from "../../sdk/port/target.ts";
 import { oneLine, plain, type Colors, type Paint } from "./color.ts";

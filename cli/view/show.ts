@@ -2,17 +2,18 @@
 import { humanMs } from "../../sdk/port/duration.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { homeOf, pinOf } from "../../sdk/port/pin.ts";
-import type { Wire } from "../../sdk/port/codec.ts";
+import { natural, type Wire } from "../../sdk/port/codec.ts";
 import type { Status } from "../../sdk/port/status.ts";
-import { natural } from "../../sdk/client/document.ts";
 import { viewOf } from "../../sdk/client/run.ts";
 import type { Attempt, LogLine } from "../../sdk/client/runs.ts";
+import type { Stage } from "../../sdk/client/timeline.ts";
+import type { Why } from "../../sdk/client/why.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
 import { oneLine, plain, type Colors, type Paint } from "./color.ts";
 import { isAuthors } from "../error.ts";
 import { fields } from "./field.ts";
-import { timelineText, type Stage } from "./timeline.ts";
+import { timelineText } from "./timeline.ts";
 import { pairs, table, type Column } from "./table.ts";
 
 /** A table of runs. */
@@ -39,6 +40,8 @@ export function runTable(runs: readonly RunRecord[], paint: Colors, now: Date = 
 export function runText(
   run: RunRecord,
   more: {
+    /** Of a run that is not over. */
+    readonly why?: Why | null;
     readonly timeline: readonly Stage[];
     readonly attempts: readonly Attempt[];
     readonly logs: readonly LogLine[];
@@ -46,15 +49,14 @@ export function runText(
     readonly now?: Date;
   },
 ): string {
-  const { timeline, attempts, logs, colors: paint, now = new Date() } = more;
-  const parked = run.reason === "parked" ? attempts.findLast(({ outcome }) => outcome === "parked") : undefined;
+  const { why, timeline, attempts, logs, colors: paint, now = new Date() } = more;
   const parts = [
     `${paint.cyan(formatId(run.id))}  ${paint.bold(oneLine(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
+    why && paint.yellow(oneLine(why.text)),
     facts(run, paint, now),
     section("Payload", pretty(run.input), paint),
     run.result && section("Result", pretty(run.result), paint),
     run.error && section("Error", stackOf(run.error), paint),
-    parked && section("Parked", parkedText(run, parked), paint),
     timeline.length > 0 && section("Steps", timelineText(timeline, paint), paint),
     attempts.length > 0 && section("Attempts that did not complete it", attemptTable(attempts, paint), paint),
     logs.length > 0 && section("Log", logs.map((line) => logLine(line, paint)).join("\n"), paint),
@@ -129,15 +131,6 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
 function optionsOf({ options }: RunRecord): string | null {
   const { hook: _hook, schedule: _schedule, ...own } = options ?? {};
   return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
-}
-
-function parkedText({ id }: RunRecord, { error }: Attempt): string {
-  const fix = `tasker runs fix ${formatId(id)}`;
-  return [
-    oneLine(error?.message ?? "its code is not the code that wrote its journal"),
-    ...["--rename-step old=new", "--skip STEP", "--from STEP", "--pin VERSION"].map((flag) => `${fix} ${flag}`),
-    `${fix}  (once the code that wrote its journal is back)`,
-  ].join("\n");
 }
 
 function attemptTable(attempts: readonly Attempt[], paint: Colors): string {

@@ -64,6 +64,7 @@ export class Registry {
       tags: spec.tags,
       ttlMs: spec.ttlMs,
       hooks,
+      attempts: spec.retry.next ? null : spec.retry.attempts,
     }));
   }
 

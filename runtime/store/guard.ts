@@ -94,7 +94,7 @@ export function targetOf(store: Bare): Target {
 const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> = {
   runs: ["note", "listen"],
   desk: ["revive", "edit", "pause", "purge"],
-  find: ["jobs", "attempts", "logs", "stats", "awaited"],
+  find: ["jobs", "attempts", "logs", "stats", "facts", "awaited"],
 };
 
 /** All that a store may lack. */
@@ -189,6 +189,7 @@ function finding(store: Bare): Find {
     logs: async (run, page) => logs(run, bounded(page)),
     stats: method(store, find, "stats"),
     jobs: method(store, find, "jobs"),
+    facts: method(store, find, "facts"),
     awaited: find.awaited ? (...wait) => find.awaited!(...wait) : (...wait) => polled(get, ...wait),
   };
 }

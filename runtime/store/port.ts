@@ -242,6 +242,8 @@ export interface NodeInfo {
   readonly name: string;
   readonly app: string;
   readonly version: string;
+  /** How many runs of a queue it runs at once, by queue. */
+  readonly limits?: Readonly<Record<string, number>> | undefined;
 }
 export interface NodeState extends Pick<NodeStat, "slots" | "busy" | "heap" | "draining" | "jobs"> {
   /** It does not beat before its lease ends, unless it is notified. */
@@ -359,7 +361,7 @@ export type Feature =
   | "tx"
   | keyof Pick<Runs, "note" | "listen">
   | keyof Pick<Desk, "revive" | "edit" | "pause" | "purge">
-  | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "awaited">
+  | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "facts" | "awaited">
   | "ticks"
   | "schedules"
   | "flow";

@@ -5,6 +5,7 @@ import { formatId } from "../port/id.ts";
 import { checkDuration } from "../port/option.ts";
 import { act, outcome } from "./act.ts";
 import { resultOf, toRun, type Run } from "./run.ts";
+import { whyOf, type Why } from "./why.ts";
 import type { Added, RunRecord, Target } from "../port/target.ts";
 import { revive } from "../port/text.ts";
 
@@ -26,6 +27,8 @@ export interface RunHandle<Result = unknown> {
   cancel(): Promise<"done" | "asked">;
   /** The run as it is now; null once it is purged. */
   get(): Promise<Run<Result> | null>;
+  /** Why it has not started, has not gone on, or ended as it did. @throws {RunNotFound} {NotSupported} */
+  why(): Promise<Why>;
 }
 
 /** A handle on what `add` answered. */
@@ -40,6 +43,11 @@ export function toHandle<Result>(target: Target, added: Added): RunHandle<Result
     get: async () => {
       const record = await target.find.get(id);
       return record && toRun<Result>(record);
+    },
+    async why() {
+      const answer = await whyOf(target, id);
+      if (!answer) throw new RunNotFound(formatId(id));
+      return answer;
     },
   };
 }

@@ -21,6 +21,7 @@ import {
 import { overrides } from "../define/retry.ts";
 import { each } from "./page.ts";
 import { toRun, type Run } from "./run.ts";
+import { whyOf, type Why } from "./why.ts";
 import { finals, type Final, type Reason, type Status, statuses } from "../port/status.ts";
 import type {
   AttemptRecord,
@@ -190,6 +191,15 @@ export function runsOf(open: Open) {
     async fix(ref: RunRef, fix: Fix = {}): Promise<void> {
       const { to, id } = await found(ref);
       outcome(id, (await mend(to, [id], fix))[0], "fix");
+    },
+
+    /** Why a run has not started, has not gone on, or ended as it did: a sentence (`text`), and the facts behind it (`because`).
+     *  @throws {RunNotFound} {NotSupported} */
+    async why(ref: RunRef): Promise<Why> {
+      const { to, id } = await found(ref);
+      const answer = await whyOf(to, id);
+      if (!answer) throw new RunNotFound(nameOf(ref));
+      return answer;
     },
 
     /** A page of the attempts of a run that did not complete it, with node, times and error. */

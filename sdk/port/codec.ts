@@ -38,6 +38,11 @@ function walked(value: unknown, walk: Walk): Wire {
   }
 }
 
+/** The natural JSON of a stored value: a Date is its ISO text. */
+export function natural(wire: Wire): unknown {
+  return JSON.parse(wire.json);
+}
+
 /** The value of a wire. A note that is not one of ours is refused: it can neither reach a prototype nor allocate at
  *  will.
  *  @throws {InvalidInput} if it was not made by `encode`. */

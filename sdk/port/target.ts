@@ -2,10 +2,12 @@
  *  so can anything that forwards to one. Nothing here opens a connection. */
 import type { Wire } from "./codec.ts";
 import type { Entry, Mail, Sent } from "./flow.ts";
+import type { NodeFact, Stats } from "./stat.ts";
 import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
 import type { Tx } from "./tx.ts";
 export type { Tx };
+export type { NodeFact, NodeStat, QueueRecord, QueueStat, RateStat, Stats } from "./stat.ts";
 
 /** Overrides given at trigger, stored with the run only where there are any. Milliseconds. */
 export interface RunOptions {
@@ -200,56 +202,6 @@ export interface Paging {
   readonly limit?: number | undefined;
 }
 
-export interface QueueStat {
-  readonly queue: string;
-  readonly job: string;
-  readonly priority: number;
-  /** Due and waiting, due later, and held by nodes; each capped at 10,000 a lane. */
-  readonly ready: number;
-  readonly delayed: number;
-  readonly leased: number;
-  /** Since when the oldest of those that are due waits for a node; null where none is. A retry waits from its own instant on. */
-  readonly readyAt: Date | null;
-}
-/** What ended in the last minutes, by job and queue, added up from what nodes report. */
-export interface RateStat {
-  readonly queue: string;
-  readonly job: string;
-  readonly completed: number;
-  readonly failed: number;
-  readonly canceled: number;
-  readonly retried: number;
-  /** Sums over `completed + failed`: from due to start, and from start to end. */
-  readonly waitMs: number;
-  readonly runMs: number;
-}
-export interface NodeStat {
-  readonly id: number;
-  readonly name: string;
-  readonly startedAt: Date;
-  readonly seenAt: Date;
-  /** Its lease stands. */
-  readonly alive: boolean;
-  readonly draining: boolean;
-  /** With `poll: "silent"`: it has nothing to do and does not beat until something falls due or it is woken, so nobody knows whether it still
-   *  lives; its lease lasts longer meanwhile. */
-  readonly asleep: boolean;
-  readonly slots: number;
-  readonly busy: number;
-  readonly heap: number;
-  readonly jobs: readonly string[];
-}
-export interface Stats {
-  /** The store's clock. */
-  readonly at: Date;
-  /** By name. */
-  readonly queues: readonly QueueRecord[];
-  readonly lanes: readonly QueueStat[];
-  readonly rates: readonly RateStat[];
-  /** Length of the window of `rates`. */
-  readonly windowMs: number;
-  readonly nodes: readonly NodeStat[];
-}
 /** What nodes published of a job, so that others can trigger and describe it without its code. */
 export interface JobRecord {
   readonly id: string;
@@ -262,11 +214,29 @@ export interface JobRecord {
   readonly ttlMs: number | null;
   /** Final states that add a run for a hook. */
   readonly hooks: readonly HookKind[];
+  /** How many attempts may fail; null where a function decides, or nobody said. */
+  readonly attempts: number | null;
+  /** When a node last had it: that of its publishing, or later. */
   readonly seenAt: Date;
 }
-export interface QueueRecord {
-  readonly name: string;
-  readonly paused: boolean;
+/** What decides where a run stands. Of a finished one only the record is known. */
+export interface Facts {
+  /** The store's clock. */
+  readonly at: Date;
+  readonly run: RunRecord;
+  /** How many of its attempts have failed since the last retry by hand, and how many its job lets fail: null where a function decides, or nobody said. */
+  readonly spent: number;
+  readonly attempts: number | null;
+  /** When its lease ends, its own or its node's. It may have ended. */
+  readonly leaseUntil: Date | null;
+  /** Since when its queue has been paused. */
+  readonly pausedAt: Date | null;
+  /** Which node had its job last, and when; null: none ever had. */
+  readonly seen: { readonly node: string | null; readonly version: string | null; readonly at: Date } | null;
+  /** Those that live, and the one that has the run. */
+  readonly nodes: readonly NodeFact[];
+  /** How many due runs of its queue, whose jobs such nodes have, too, are claimed before it: at most 10,001. 0 unless it waits for its turn. */
+  readonly ahead: number;
 }
 
 /** Reading. Nothing here changes a run; `get` of a leased run, `list` with one or of running ones, and `stats` ask the nodes, at most once a
@@ -283,6 +253,8 @@ export interface Find {
   /** `lanes: false`: without the counts of lanes, which take longest. `look: false`: nodes are not asked to record starts. */
   stats(options?: { readonly lanes?: boolean; readonly look?: boolean }): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
+  /** What decides where a run stands; null: there is none. Of a leased run the node is asked as by `get`. */
+  facts(id: number): Promise<Facts | null>;
   /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */
   awaited(id: number, waitMs: number, signal?: AbortSignal): Promise<RunRecord | null>;
 }

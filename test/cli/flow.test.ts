@@ -86,6 +86,34 @@ test("a run shows what it did and waits for, with who sent what, and its childre
   expect(listed.out).toMatch(new RegExp(`${id} +order +waiting \\(signal\\)`));
 });
 
+test("why says in a line where a run stands, with the facts for programs, and run says so of one that is not over", async () => {
+  const id = await started((ctx) => ctx.waitFor("paid", { timeout: "3d" }));
+
+  const [said, facts, shown] = [await tasker("why", id), await tasker("why", id, "--json"), await tasker("run", id)];
+  await tasker("signal", id, "paid");
+  await ended(id);
+  const after = await tasker("run", id);
+  const missing = await tasker("why", "run_zzzz");
+
+  expect(said.out).toMatch(
+    /^It waits for signal "paid", at most until \S+ \(in \S+( \S+)?\); send it with: tasker signal run_\w+ paid\n$/,
+  );
+  expect(JSON.parse(facts.out)).toMatchObject({
+    ...{
+      run: id,
+      status: "waiting",
+      text: said.out
+        .trimEnd()
+        .replace(/\(in .*?\)/, (JSON.parse(facts.out) as { text: string }).text.match(/\(in .*?\)/)![0]),
+    },
+    because: { code: "signal", names: ["paid"], token: false, until: expect.stringMatching(/Z$/) as string },
+  });
+  expect(shown.out).toContain('\n\nIt waits for signal "paid", at most until ');
+  expect(after.out).not.toContain("It completed");
+  expect((await tasker("why", id)).out).toMatch(/^It completed \S+ ago, at \S+Z, on node /);
+  expect([missing.code, missing.err]).toEqual([1, expect.stringContaining('run "run_zzzz" does not exist') as string]);
+});
+
 test("a run without steps shows none", async () => {
   const { id } = await trigger("resize", null, { delay: "1h" });
 
@@ -155,8 +183,8 @@ test("a parked run says why and what to do; it is mended by id, or all that matc
   for (const id of ids) await ended(id);
   const none = await tasker("runs", "fix", "--reason", "parked", "--yes");
 
-  expect(shown.out).toMatch(/^Parked\n {2}run .* journal goes on with step "charge" at 1 .* asks for step "pay"/m);
-  expect(shown.out).toContain(`  tasker runs fix ${ids[0]!} --rename-step old=new\n`);
+  expect(shown.out).toMatch(/^It is parked: run .* journal goes on with step "charge" at 1 .* asks for step "pay"/m);
+  expect(shown.out).toContain(` tasker runs fix ${ids[0]!} [--rename-step old=new | --skip STEP | --from STEP | --pin VERSION]\n`);
   expect([wrong.code, wrong.out]).toEqual([
     1,
     `${ids[0]!}  refused to fix: its journal has no step "chrage"; it has charge, go; did you mean "charge"?\n`,

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
 import { colors } from "../../cli/view/color.ts";
-import { timelineOf, timelineText, type Children } from "../../cli/view/timeline.ts";
+import { timelineText } from "../../cli/view/timeline.ts";
+import { timelineOf, type Children } from "../../sdk/client/timeline.ts";
 
 const paint = colors({}, {});
 const at = (seconds: number): Date => new Date(1_893_456_000_000 + seconds * 1000);

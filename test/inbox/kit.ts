@@ -22,7 +22,16 @@ export const mail = defineJob({ id: "mail", schema, tags: ["own"], handler: () =
 /** A store that has the job `mail` published. */
 export async function published(): Promise<Guarded> {
   const store = memory();
-  const job = { id: "mail", description: null, queue: "default", priority: 0, tags: ["own"], ttlMs: null, hooks: [] };
+  const job = {
+    id: "mail",
+    description: null,
+    queue: "default",
+    priority: 0,
+    tags: ["own"],
+    ttlMs: null,
+    hooks: [],
+    attempts: 3,
+  };
   await store.nodes.publish(0, [{ ...job, schema: jsonSchemaOf(schema), schedules: null }]);
   return store;
 }

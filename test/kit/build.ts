@@ -124,6 +124,7 @@ export function aJob(overrides: Partial<Published> = {}): Published {
     tags: [],
     ttlMs: null,
     hooks: [],
+    attempts: 3,
     schedules: null,
     ...overrides,
   };

@@ -27,6 +27,7 @@ import { settling } from "./suite/settle.ts";
 import { sweeping } from "./suite/sweep.ts";
 import { ticking } from "./suite/tick.ts";
 import { transacting } from "./suite/tx.ts";
+import { explaining } from "./suite/why.ts";
 
 /** The clock of one test. It shows real time at the start of the test and then moves by `advance` alone. A store may let real
  *  time flow on top: tests move it by minutes, and compare instants with `near`. */
@@ -108,6 +109,7 @@ function promises(setup: () => Promise<Setup>, begin: Begin): void {
   describe("desk", () => desk(setup));
   describe("purging", () => purging(setup));
   describe("finding", () => finding(setup));
+  describe("why", () => explaining(setup));
   describe("making schedules", () => puts(setup));
   describe("schedules", () => schedules(setup));
   describe("declaring schedules", () => declaring(setup));
@@ -142,7 +144,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
           : store.runs.settle(batch),
     },
     desk: { ...store.desk, ...absent(["revive", "edit", "pause", "purge"]) },
-    find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats"]) },
+    find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats", "facts"]) },
     ticks: port(store.ticks, "ticks"),
     schedules: port(store.schedules, "schedules"),
     flow: port(store.flow, "flow"),

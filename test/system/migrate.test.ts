@@ -11,12 +11,15 @@ import { third } from "../../runtime/store/postgres/migration/003.ts";
 import { fourth } from "../../runtime/store/postgres/migration/004.ts";
 import { fifth } from "../../runtime/store/postgres/migration/005.ts";
 import { sixth } from "../../runtime/store/postgres/migration/006.ts";
+import { eighth } from "../../runtime/store/postgres/migration/008.ts";
 import { migrate, pending } from "../../runtime/store/postgres/migrate.ts";
 import { aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { endWorkers, startWorker } from "../kit/worker.ts";
 import { until } from "../kit/until.ts";
+
+const all = ["001", "002", "003", "004", "005", "006", "008"];
 
 let database: Database;
 let admin: Client;
@@ -56,19 +59,19 @@ test(
     const ends = await Promise.all(Array.from({ length: 24 }, () => openInProcess(database.url)));
 
     expect(ends.filter((end) => end.code !== 0)).toEqual([]);
-    expect(await appliedNames()).toEqual(["001", "002", "003", "004", "005", "006"]);
+    expect(await appliedNames()).toEqual(all);
   },
 );
 
 test("a second migration does nothing, and says so", async () => {
-  expect(await pending({ url: database.url })).toEqual(["001", "002", "003", "004", "005", "006"]);
+  expect(await pending({ url: database.url })).toEqual(all);
   expect(await migrate({ url: database.url })).toEqual({
     from: null,
-    to: "006",
-    applied: ["001", "002", "003", "004", "005", "006"],
+    to: "008",
+    applied: all,
   });
 
-  expect(await migrate({ url: database.url })).toEqual({ from: "006", to: "006", applied: [] });
+  expect(await migrate({ url: database.url })).toEqual({ from: "008", to: "008", applied: [] });
   expect(await pending({ url: database.url })).toEqual([]);
 });
 
@@ -107,12 +110,12 @@ async function migrateAsBefore(url: string, migrations: Readonly<Record<string, 
 test("a database of version 0.1.0 is brought up to date by processes that start at once, and keeps its runs", async () => {
   await migrateAsBefore(database.url, { "001": first, "002": second });
   await admin.query("insert into tasker.queues (name, paused) values ('kept', true)");
-  expect(await pending({ url: database.url })).toEqual(["003", "004", "005", "006"]);
+  expect(await pending({ url: database.url })).toEqual(all.slice(2));
 
   const done = await Promise.all(Array.from({ length: 5 }, () => migrate({ url: database.url })));
 
-  expect(done.flatMap(({ applied }) => applied)).toEqual(["003", "004", "005", "006"]);
-  expect(await appliedNames()).toEqual(["001", "002", "003", "004", "005", "006"]);
+  expect(done.flatMap(({ applied }) => applied)).toEqual(all.slice(2));
+  expect(await appliedNames()).toEqual(all);
   expect((await admin.query("select name from tasker.queues")).rows).toEqual([{ name: "kept" }]);
   const store = postgres({ url: database.url });
   expect(only(await store.add([aRun()]))).toMatchObject({ created: true });
@@ -129,9 +132,10 @@ test("version 0.1.0's migrator finds nothing to do in a database of this version
     "004": fourth,
     "005": fifth,
     "006": sixth,
+    "008": eighth,
   });
 
-  expect(await appliedNames()).toEqual(["001", "002", "003", "004", "005", "006"]);
+  expect(await appliedNames()).toEqual(all);
 });
 
 test("a database that has a newer migration but lacks one of ours is left alone, and named", async () => {
@@ -159,7 +163,7 @@ test("a role whose transactions are serializable may start beside others", async
 
   const done = await Promise.all(Array.from({ length: 5 }, () => migrate({ url: url.href })));
 
-  expect(done.flatMap(({ applied }) => applied)).toEqual(["001", "002", "003", "004", "005", "006"]);
+  expect(done.flatMap(({ applied }) => applied)).toEqual(all);
 });
 
 /** A role of this database's own, with a password; `grant` runs as the administrator. */

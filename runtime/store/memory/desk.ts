@@ -7,6 +7,7 @@ import {
   askBack,
   frozen,
   isHeld,
+  isPaused,
   keyName,
   makePending,
   patch,
@@ -27,7 +28,8 @@ export function desk(state: State): Desk {
     revive: step((ids, from) => each((row) => revive(state, row, from))(ids)),
     edit: step((id, change) => actOn(state, id, (row) => edit(state, row, change))),
     pause: step((queue, paused) => {
-      state.queues.set(queue, paused);
+      if (!state.queues.has(queue) || isPaused(state, queue) !== paused)
+        state.queues.set(queue, paused ? state.now() : null);
       const lanes = [...state.lanes.all.values()].filter((lane) => homeOf(lane.queue) === queue);
       const first = lanes.flatMap(({ free }) => free.first() ?? []);
       if (!paused) {

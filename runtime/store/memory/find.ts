@@ -4,6 +4,7 @@ import type { Bounds } from "../port.ts";
 import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
 import { isHeld, look, reasonOf, recordOf, type State, statusOf } from "./state.ts";
+import { factsOf } from "./why.ts";
 
 /** Reads of the memory store. They scan all runs, so a page is always complete. */
 export function find(state: State): Find {
@@ -41,7 +42,11 @@ export function find(state: State): Find {
       if (options?.look ?? true) look(state, state.nodes.keys());
       return stats(state, options?.lanes ?? true);
     }),
-    jobs: step(() => structuredClone([...state.jobs.values()]).sort((a, b) => (a.id < b.id ? -1 : 1))),
+    jobs: step(() => {
+      const jobs = structuredClone([...state.jobs.values()]).map(({ node: _, ...job }) => job);
+      return jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
+    }),
+    facts: step((id) => factsOf(state, id)),
     awaited: (id, waitMs, signal) =>
       awaited(state, id, waitMs, signal).then(() => (state.runs.get(id)?.end ? get(id) : null)),
   };
@@ -125,7 +130,7 @@ function stats(state: State, withLanes: boolean): Stats {
     ...structuredClone(node),
     alive: leaseUntil >= nowMs,
   }));
-  const queues = [...state.queues].map(([name, paused]) => ({ name, paused }));
+  const queues = [...state.queues].map(([name, since]) => ({ name, paused: since !== null }));
   queues.sort((a, b) => (a.name < b.name ? -1 : 1));
   const lanes = withLanes ? lanesOf(state) : [];
   return { at: new Date(nowMs), queues, lanes, rates: ratesOf(state), windowMs, nodes };

@@ -3,17 +3,17 @@ import type { Ask, Coming, Nodes, NodeState } from "../port.ts";
 import { windowMs } from "./find.ts";
 import { isToSweep, mayTake } from "./run.ts";
 import type { NodeRow, Row } from "./row.ts";
-import { frozen, isAlive, isLooked, next, type State, tell, withJobs } from "./state.ts";
+import { frozen, isAlive, isLooked, isPaused, next, type State, tell, withJobs } from "./state.ts";
 import { declare, isToPublish, ticking } from "./tick.ts";
 
 /** The nodes of the memory store. */
 export function nodes(state: State): Nodes {
   const { step } = state;
   return {
-    join: step(({ name, version }, ttlMs) => {
+    join: step(({ name, version, limits }, ttlMs) => {
       const id = next(state, "node");
       state.nodes.set(id, newNode(state, id, name, ttlMs));
-      state.names.set(id, { name, version });
+      state.names.set(id, { name, version, limits });
       return id;
     }),
     beat: step((node, ttlMs, report: NodeState, tallies) => {
@@ -36,7 +36,7 @@ export function nodes(state: State): Nodes {
         alive,
         asks: asksOf(state, node),
         looked: isLooked(state, node),
-        paused: [...state.queues].flatMap(([queue, paused]) => (paused ? [queue] : [])),
+        paused: [...state.queues].flatMap(([queue, since]) => (since === null ? [] : [queue])),
         nowMs,
         tickMs: ticking(state)[0]?.nextMs ?? null,
         publish: isToPublish(state, node),
@@ -52,7 +52,7 @@ export function nodes(state: State): Nodes {
     }),
     publish: step((node, jobs) => {
       for (const { schedules: _, ...job } of jobs)
-        state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()) });
+        state.jobs.set(job.id, { ...frozen(job), seenAt: new Date(state.now()), node });
       declare(state, node, jobs);
     }),
   };
@@ -76,9 +76,9 @@ function wakeOthers(state: State, node: number, ttlMs: number): void {
 
 /** When the next run of these jobs is due, or its lease ends; and when the next run of any job expires. */
 function comingOf(state: State, node: number, jobs: readonly string[]): Coming {
-  const { lanes, queues } = state;
+  const { lanes } = state;
   const isWanted = ({ job, queue }: Pick<Row, "job" | "queue">): boolean =>
-    jobs.includes(job) && mayTake(state, node, queue) && !queues.get(homeOf(queue));
+    jobs.includes(job) && mayTake(state, node, queue) && !isPaused(state, homeOf(queue));
   const ready = [...lanes.all.values()].filter(isWanted).flatMap(({ free }) => free.first()?.readyMs ?? []);
   let dueMs = ready.reduce((a, b) => Math.min(a, b), Infinity);
   for (const row of lanes.leases.upTo(dueMs)) {

@@ -26,6 +26,7 @@ import {
   finish,
   frozen,
   isHeld,
+  isPaused,
   makePending,
   next,
   ours,
@@ -89,7 +90,7 @@ function take(state: State, claim: Claim): readonly Row[] {
       claim.jobs.includes(job) &&
       selects(homeOf(queue)) &&
       mayTake(state, node, queue) &&
-      !state.queues.get(homeOf(queue)),
+      !isPaused(state, homeOf(queue)),
   );
   const inOrder = (): readonly Row[] => [nowMs, endMs].flatMap((end) => inTurns(state, lanes, end, claim));
   const free = claim.order === "oldest" ? [...shared(lanes, nowMs, claim), ...inOrder()] : inOrder();
@@ -157,7 +158,7 @@ function isLapsed({ leaseUntil, node }: Row, claimer: number): boolean {
 function addLeased(state: State, run: NewRun, { node, ttlMs }: LeasedFor): Taken | Error {
   const [added, nowMs] = [addOne(state, run, []), state.now()];
   if (added instanceof Error) return added;
-  if (state.queues.get(run.queue)) return { ...added, lease: null, nowMs };
+  if (isPaused(state, run.queue)) return { ...added, lease: null, nowMs };
   const row = state.runs.get(added.id)!;
   patch(state, row, { token: 1, node, leaseUntil: nowMs + ttlMs });
   return { ...added, lease: leaseOf(row), nowMs };
@@ -276,9 +277,18 @@ function sweep(state: State, { maxCrashes, node: self = 0, keep }: Sweep): Swept
     swept.canceled.push(row.id);
   }
   for (const row of [...state.lanes.expiring.upTo(state.now())]) swept[expire(state, row)].push(row.id);
-  let nodes = 0;
-  for (const node of state.nodes.values()) if (isOver(state, node) && state.nodes.delete(node.id)) nodes++;
-  return { ...swept, nodes, pruned: keep ? prune(state, keep) : 0, more: false };
+  const over = [...state.nodes.values()].filter((node) => isOver(state, node));
+  for (const node of over) forget(state, node);
+  return { ...swept, nodes: over.length, pruned: keep ? prune(state, keep) : 0, more: false };
+}
+
+/** Deletes a node. Its jobs keep that it had them last. */
+function forget(state: State, { id, jobs, seenAt }: NodeRow): void {
+  state.nodes.delete(id);
+  for (const name of jobs) {
+    const job = state.jobs.get(name);
+    if (job && job.seenAt < seenAt) state.jobs.set(name, { ...job, node: id, seenAt });
+  }
 }
 
 /** Whether a sweep by this node would find work. */

@@ -4,7 +4,7 @@ import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { Act, AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
 import type { Entry, Mail } from "../../../sdk/port/flow.ts";
 import { hookQueue } from "../../../sdk/port/option.ts";
-import type { Fence } from "../port.ts";
+import type { Fence, NodeInfo } from "../port.ts";
 import { Lanes, places } from "./lane.ts";
 import type { Tally } from "../port.ts";
 import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
@@ -46,10 +46,11 @@ export function makeState(clock: () => number, nowMs = 0) {
     tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
     nodes: new Map<number, NodeRow>(),
     /** All nodes that ever joined. */
-    names: new Map<number, { readonly name: string; readonly version: string }>(),
-    jobs: new Map<string, JobRecord>(),
-    /** Queue → paused. */
-    queues: new Map<string, boolean>(),
+    names: new Map<number, Omit<NodeInfo, "app">>(),
+    /** With the node that had it last. */
+    jobs: new Map<string, JobRecord & { readonly node: number }>(),
+    /** Queue → since when it is paused; null: it is not. */
+    queues: new Map<string, number | null>(),
     /** By `keyName`. */
     schedules: new Map<string, ScheduleRow>(),
     /** Job → versions of its declared schedules, oldest first. */
@@ -103,6 +104,10 @@ function freeze<T>(value: T): T {
 /** A copy of a journal, numbered by place. */
 export function numbered(entries: readonly Entry[]): Entry[] {
   return entries.map((entry, i) => frozen({ ...entry, n: i + 1 }));
+}
+
+export function isPaused({ queues }: Pick<State, "queues">, queue: string): boolean {
+  return (queues.get(queue) ?? null) !== null;
 }
 
 /** Whether a lease on the run was taken and not settled; it may have lapsed. */
@@ -205,7 +210,7 @@ export function insert(state: State, run: Pick<Row, "job" | "queue" | "priority"
   };
   state.runs.set(row.id, row);
   state.lanes.enter(row);
-  if (!state.queues.has(row.queue) && row.queue !== hookQueue) state.queues.set(row.queue, false);
+  if (!state.queues.has(row.queue) && row.queue !== hookQueue) state.queues.set(row.queue, null);
   return row;
 }
 

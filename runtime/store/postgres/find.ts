@@ -7,6 +7,7 @@ import type { Pool } from "./pool.ts";
 import { clocked, find as statements, queue } from "./sql/find.ts";
 import * as record from "./sql/record.ts";
 import type { Statements } from "./sql.ts";
+import { facts } from "./why.ts";
 
 /** Counts of a lane are capped. */
 const depthCap = 10_000;
@@ -16,6 +17,9 @@ const rateWindowMs = 5 * 60_000;
 export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   const text = statements(sql);
   const look = looker(pool, sql);
+  const lookAt = ({ id, node, status }: RunRecord): void => {
+    if (status === "leased") look({ node: node ?? "", run: id });
+  };
   const get: Get = async (id) => {
     const rows = await pool.rows("tasker_get", text.get, [id]);
     return rows[0] ? record.run.read(rows[0]) : null;
@@ -23,7 +27,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
   return {
     async get(id) {
       const run = await get(id);
-      if (run?.status === "leased") look({ node: run.node ?? "", run: id });
+      if (run) lookAt(run);
       return run;
     },
     async list(filter, page: Bounds) {
@@ -58,6 +62,7 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
     async jobs() {
       return record.job.all(await pool.rows("tasker_jobs", text.jobs, []));
     },
+    facts: facts(pool, sql, lookAt),
     awaited: (...wait) => awaited({ pool, watch: text.watch, listener, get }, ...wait),
   };
 }

@@ -7,6 +7,7 @@ import { third } from "./migration/003.ts";
 import { fourth } from "./migration/004.ts";
 import { fifth } from "./migration/005.ts";
 import { sixth } from "./migration/006.ts";
+import { eighth } from "./migration/008.ts";
 import { withClient, type Pool } from "./pool.ts";
 
 export interface MigrateOptions {
@@ -31,6 +32,7 @@ const texts = new Map([
   ["004", fourth],
   ["005", fifth],
   ["006", sixth],
+  ["008", eighth],
 ]);
 
 export const names: readonly string[] = [...texts.keys()];

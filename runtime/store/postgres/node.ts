@@ -11,12 +11,13 @@ const mostLanes = 1000;
 export function nodes({ pool, sql, lanes, marks, versions }: Parts): Nodes {
   const text = statements(sql);
   return {
-    async join(info, ttlMs) {
-      const joined = pool.rows("tasker_join", text.join, [info.name, info.app, info.version, ttlMs]);
+    async join({ name, app, version, limits = {} }, ttlMs) {
+      const some = Object.keys(limits).length > 0 ? JSON.stringify(limits) : null;
+      const joined = pool.rows("tasker_join", text.join, [name, app, version, ttlMs, some]);
       lanes.warm(); // meanwhile, because publishing follows
       const [row] = await joined;
       const node = Number(row![0]);
-      versions.set(node, info.version);
+      versions.set(node, version);
       return node;
     },
     async beat(node, ttlMs, state, tallies) {

@@ -38,6 +38,7 @@ function jobColumns(node: number, jobs: readonly Published[]): readonly unknown[
     node,
     texts(jobs.map(({ schedules }) => schedules && hashOf(schedules))),
     numbers(jobs.map(({ schedules }) => schedules?.length ?? null)),
+    ...fields(jobs, "attempts"),
   ];
 }
 

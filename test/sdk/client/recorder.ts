@@ -90,6 +90,7 @@ const emptyFind: Find = {
   logs: async () => none,
   stats: async () => noStats,
   jobs: async () => [],
+  facts: async () => null,
   awaited: async () => null,
 };
 const emptySchedules: Schedules = {
@@ -135,7 +136,7 @@ export function aRecord(overrides: Partial<RunRecord> = {}): RunRecord {
 /** What a node publishes of a job that has no JSON Schema. */
 export function aJobRecord(overrides: Partial<JobRecord> = {}): JobRecord {
   const plain = { description: null, queue: "default", priority: 0, schema: null, tags: [], ttlMs: null, hooks: [] };
-  return { id: "job", ...plain, seenAt: new Date(0), ...overrides };
+  return { id: "job", ...plain, attempts: null, seenAt: new Date(0), ...overrides };
 }
 
 function wire(json: string): Wire {

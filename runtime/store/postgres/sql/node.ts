@@ -69,11 +69,11 @@ export function node(part: Part) {
   const tick = `(
     select min(next_ms) from ${s}.schedules s where next_ms is not null and (s.job = any($7::text[]) or ${served(part)}))`;
   return {
-    /** $1 name · $2 app · $3 version · $4 ttl, ms */
+    /** $1 name · $2 app · $3 version · $4 ttl, ms · $5 limits of queues, JSON or null */
     join: `
   with made as (
-    insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until)
-    values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}) returning id, name)
+    insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until, limits)
+    values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}, $5) returning id, name)
   insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
 
     /** Renews the node's lease, stores its state and rates, wakes sleeping nodes unless it sleeps itself, and reads its commands and what

@@ -6,18 +6,19 @@ export function publish(part: Part) {
   return {
     /** Stores a node's jobs, and the hashes of their schedules; returns the ids of those declarations.
      *  $1 ids · $2 descriptions · $3 queues · $4 priorities · $5 JSON Schemas · $6 tags, JSON · $7 ttls, ms · $8 hooks, bits · $9 node · $10
-     *  hashes of their schedules, or null · $11 numbers of their schedules */
+     *  hashes of their schedules, or null · $11 numbers of their schedules · $12 how many attempts may fail, or null */
     publish: `
     with known as (
-      insert into ${s}.jobs (id, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at)
+      insert into ${s}.jobs (id, description, queue, priority, schema, tags, ttl_ms, hooks, seen_at, attempts, node)
       select i.id, i.description, i.queue, i.priority, i.schema, array(select json_array_elements_text(i.tags::json)), i.ttl, i.hooks,
-        ${clock}
-      from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::float8[], $8::int[])
-        i(id, description, queue, priority, schema, tags, ttl, hooks)
+        ${clock}, i.attempts, $9::int
+      from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::float8[], $8::int[], $12::int[])
+        i(id, description, queue, priority, schema, tags, ttl, hooks, attempts)
       order by i.id
       on conflict (id) do update
       set description = excluded.description, queue = excluded.queue, priority = excluded.priority,
-        schema = excluded.schema, tags = excluded.tags, ttl_ms = excluded.ttl_ms, hooks = excluded.hooks, seen_at = excluded.seen_at),
+        schema = excluded.schema, tags = excluded.tags, ttl_ms = excluded.ttl_ms, hooks = excluded.hooks, seen_at = excluded.seen_at,
+        attempts = excluded.attempts, node = excluded.node),
     seen as (
       insert into ${s}.declared (job, hash, size, seen_at)
       select i.job, i.hash, i.size, ${clock}

@@ -111,5 +111,6 @@ export const job = shape({
   tags: list<string>(),
   ttlMs: maybe(number),
   hooks: (text) => hooksOf(Number(text)),
+  attempts: maybe(number),
   seenAt: date,
 });

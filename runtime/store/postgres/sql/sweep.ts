@@ -71,12 +71,16 @@ export function sweep(part: Part) {
   })}
   select (select json_agg(id) from gone), (select count(*) from told)`,
 
-    /** Nodes that died an hour ago and hold nothing, and commands without a node. */
+    /** Nodes that died an hour ago and hold nothing, and commands without a node. Their jobs keep which node had them last. */
     forget: `
   with dead as (
     delete from ${s}.nodes n
     where lease_until < ${clock} - interval '1 hour' and not exists (select 1 from ${s}.runs where state = 1 and holder = n.id)
-    returning id),
+    returning id, jobs, seen_at),
+  last as (
+    update ${s}.jobs j set node = d.id, seen_at = d.seen_at
+    from (select distinct on (job) job, id, seen_at from dead cross join lateral unnest(jobs) job order by job, seen_at desc) d
+    where j.id = d.job and j.seen_at < d.seen_at),
   mute as (
     delete from ${s}.commands c
     where c.node in (select id from dead) or not exists (select 1 from ${s}.nodes n where n.id = c.node))

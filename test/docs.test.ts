@@ -9,7 +9,7 @@ import { flagName, options } from "../cli/option.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = [
-  "README.md",
+  ...["README.md", "CONTRIBUTING.md", "SECURITY.md"],
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).map((name) => `docs/${name}`),
 ].filter((name) => name.endsWith(".md"));
 const examples = readdirSync(join(root, "examples")).map((name) => `examples/${name}/README.md`);

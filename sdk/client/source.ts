@@ -29,10 +29,10 @@ export interface Surroundings {
  *  the address, as mounted secrets are. Null: neither is set.
  *  @throws {InvalidInput} for a file that can't be read, or is empty */
 export function databaseIn(env: NonNullable<Surroundings["env"]>): { text: string; source: string } | null {
-  const name = "TASKER_DATABASE_URL";
-  const [url, file, source] = [env[name], env[`${name}_FILE`], `${name}_FILE`];
-  if (url) return { text: url, source: name };
+  const { TASKER_DATABASE_URL: url, TASKER_DATABASE_URL_FILE: file } = env;
+  if (url) return { text: url, source: "TASKER_DATABASE_URL" };
   if (!file) return null;
+  const source = "TASKER_DATABASE_URL_FILE";
   let text: string;
   try {
     text = readFileSync(file, "utf8").trim();

@@ -68,6 +68,7 @@ export type { ErrorRecord } from "./port/text.ts";
 export {
   AbortError,
   AttemptTimeout,
+  CallsMixed,
   Diverged,
   DuplicateJob,
   InvalidInput,

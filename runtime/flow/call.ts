@@ -4,11 +4,19 @@ import type { StepContext } from "../../sdk/define/flow.ts";
 import type { Ends, Failure } from "../../sdk/client/scope.ts";
 import type { NewRun, Tx } from "../../sdk/port/target.ts";
 
+/** A place in the code. */
+export interface Place {
+  /** File and line, with the folder, such as `jobs/order.ts:12`. */
+  readonly at: string;
+  /** Tells the content of that file from others: where it is the same, so are its lines. Null if it can't be read. */
+  readonly code: string | null;
+}
+
 /** What a handler asked of its journal, until it has the answer. */
 interface Asked {
   readonly key: string;
-  /** Where the code asked, such as `jobs/order.ts:12`; null where the stack does not tell. */
-  readonly place: string | null;
+  /** Where the code asked; null where the stack does not tell. */
+  readonly place: Place | null;
   /** Since when it waits, in the order of entries; 0: it does not; Infinity: its entry is to be written. */
   since: number;
   /** Until when it waits, epoch ms of the store; null: without an end, or not yet. */
@@ -72,7 +80,18 @@ export function nameOf({ kind, key }: Pick<Call, "kind" | "key">): string {
   return `${kind} "${key}"`;
 }
 
+/** Kind and name, without the number. */
+export function baseOf({ kind, key }: Pick<Call, "kind" | "key">): string {
+  return `${kind} ${key.split("#", 1)[0]!}`;
+}
+
+/** Kind and key of the call that an entry answers. */
+export function callOf({ kind, key }: Entry): Pick<Call, "kind" | "key"> | null {
+  return kind === "mail" || kind === "passed" ? null : { kind: kindOf[kind], key };
+}
+
 /** The call that an entry answers. */
 export function calledBy(entry: Entry): string | null {
-  return entry.kind === "mail" || entry.kind === "passed" ? null : nameOf({ kind: kindOf[entry.kind], key: entry.key });
+  const call = callOf(entry);
+  return call && nameOf(call);
 }

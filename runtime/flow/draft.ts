@@ -10,8 +10,8 @@ export type Draft = Omit<NewEntry, "n">;
 /** Codes of errors that a further try of a step would end with, too. */
 const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED"]);
 
-export function entryOf(call: Call, notes: Notes): Pick<Draft, "key" | "value" | "data"> {
-  return { key: call.key, value: null, data: toData(notes) };
+export function entryOf({ key, place }: Call, notes: Notes): Pick<Draft, "key" | "value" | "data"> {
+  return { key, value: null, data: toData({ at: place?.at, code: place?.code ?? undefined, ...notes }) };
 }
 
 /** What is written of a try that failed: the next one's instant, or that it was the last. `nowMs`: of the store's clock. */

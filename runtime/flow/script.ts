@@ -1,13 +1,14 @@
 import { StepFailed } from "../../sdk/port/error.ts";
 import { keyOf, type Entry } from "../../sdk/port/flow.ts";
-import { calledBy, nameOf, type Call, type ChildCall, type Verdict, type WaitCall } from "./call.ts";
-import { notesOf, valueOf } from "../../sdk/port/note.ts";
+import { baseOf, calledBy, callOf, nameOf, type Call, type ChildCall, type Verdict, type WaitCall } from "./call.ts";
+import { notesOf, valueOf, type Notes } from "../../sdk/port/note.ts";
 
 /** What a turn came to. `moved`: the handler got an answer, and may ask for more. `stalled`: the journal goes on with an entry that the handler has
- *  not asked for. `checking`: a schema takes its time, and nothing goes on before it is `over`. `done`: all of the journal has been played. */
+ *  not asked for. `mixed`: calls of one name have changed places, one of them being `at` when it was recorded. `checking`: a schema takes its time, and nothing goes on before it is `over`. `done`: all of the journal has been played. */
 export type Turn =
   | { readonly to: "moved" }
   | { readonly to: "stalled"; readonly at: Entry }
+  | { readonly to: "mixed"; readonly call: Call; readonly at: string }
   | { readonly to: "checking"; readonly over: Promise<void> }
   | { readonly to: "done" };
 
@@ -44,6 +45,9 @@ export class Script {
   #fresh: Call[] = [];
   #at = 0;
   #cause: Cause | null = null;
+  /** Calls that are asked for in another place than they were recorded, of the same code. */
+  readonly #moved: { readonly name: string; readonly call: Call; readonly at: string }[] = [];
+  #mixed: Extract<Turn, { to: "mixed" }> | null = null;
   #began = 0;
   #floorMs = 0;
 
@@ -86,6 +90,8 @@ export class Script {
 
   /** The handler asks. A wait takes what has come already. */
   ask(call: Call): void {
+    const owned = this.#moved.find(({ name, at }) => name === baseOf(call) && at === call.place?.at);
+    if (owned) this.#mixed = { to: "mixed", ...owned };
     this.#asked.add(nameOf(call));
     this.#calls.set(nameOf(call), call);
     this.#fresh.push(call);
@@ -99,6 +105,7 @@ export class Script {
     for (;;) {
       if (this.#offer()) return moved;
       if (this.#checking) return { to: "checking", over: this.#checking };
+      if (this.#mixed) return this.#mixed;
       const entry = this.#entries[this.#at];
       const due = this.#dueBy(entry ? entry.atMs : nowMs);
       if (due) return this.#expire(due);
@@ -106,10 +113,13 @@ export class Script {
       const called = calledBy(entry);
       const call = called === null ? undefined : this.#calls.get(called);
       if (called !== null && !call && !this.#asked.has(called)) return { to: "stalled", at: entry };
+      const notes = notesOf(entry);
+      if (call && isElsewhere(call, notes)) this.#compare(call, notes.at!);
+      if (this.#mixed) return this.#mixed;
       this.#at++;
       if (called !== null) this.#cause = null;
       this.#floorMs = Math.max(this.#floorMs, entry.atMs);
-      if (called === null ? this.#deliver(entry) : call && this.#answer(call, entry)) return moved;
+      if (called === null ? this.#deliver(entry, notes) : call && this.#answer(call, entry, notes)) return moved;
     }
   }
 
@@ -186,8 +196,7 @@ export class Script {
   }
 
   /** Answers a call from its entry, or notes how far it is. True if the handler got an answer. */
-  #answer(call: Call, entry: Entry): boolean {
-    const notes = notesOf(entry);
+  #answer(call: Call, entry: Entry, notes: Notes): boolean {
     switch (entry.kind) {
       case "step":
         this.over(call);
@@ -210,9 +219,8 @@ export class Script {
     return call.kind === "child" && this.#finish(call);
   }
 
-  #deliver(mail: Entry): boolean {
+  #deliver(mail: Entry, { run, status = "failed", reason = null, error = null }: Notes): boolean {
     if (mail.kind === "passed") return false;
-    const { run, status = "failed", reason = null, error = null } = notesOf(mail);
     if (run !== undefined) {
       const parent = this.#calls.get(nameOf({ kind: "child", key: mail.key }));
       if (parent?.kind !== "child" || !parent.ids.has(run)) return false; // it did not wait for that one
@@ -224,6 +232,21 @@ export class Script {
     this.#mail.set(mail, key);
     this.#offers.push(this.#toAll(mail));
     return false;
+  }
+
+  /** A call is asked for in another place. That may be meant, unless it is that of another call of its name, or another call is asked for in its
+   *  own: then one would get the answer of the other. */
+  #compare(call: Call, at: string): void {
+    const name = baseOf(call);
+    const isHere = (entry: Entry): boolean => {
+      const other = callOf(entry);
+      if (!other || other.key === call.key || baseOf(other) !== name) return false;
+      const notes = notesOf(entry);
+      return notes.at === call.place!.at && notes.code === call.place!.code;
+    };
+    const isAsked = [...this.#calls.values()].some((other) => baseOf(other) === name && other.place?.at === at);
+    if (isAsked || this.#entries.some(isHere)) this.#mixed = { to: "mixed", call, at };
+    else this.#moved.push({ name, call, at });
   }
 
   *#toOne(call: WaitCall): Generator<Offer, undefined> {
@@ -307,4 +330,9 @@ export class Script {
       return this.#fail(call, error);
     }
   }
+}
+
+/** Whether the same code asks in another place: then it is not this call that was recorded. */
+function isElsewhere({ place }: Call, { at, code }: Notes): boolean {
+  return place !== null && code !== undefined && place.code === code && place.at !== at;
 }

@@ -57,8 +57,17 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
     return ask(flow, wait, "wait", name, { name, timeoutMs, accept: accepting(event, options) });
   };
+  const adopt: Parent["adopt"] = (name, runs, failure) =>
+    ask(flow, adopt, "child", name, {
+      ...{ runs, failure, ids: new Set(), ends: new Map() },
+      outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
+    });
+  const version: Verbs["version"] = (change) =>
+    ask(flow, version, "step", `version:${checkName("version", change)}`, {
+      ...{ fn: () => true, within: null, retry: leased.begun!.retry, timeoutMs: null, tries: 0, older: false },
+    });
   return {
-    ...{ step, ...sleepsOf(flow), waitFor: wait, tx: txOf(leased, flow) },
+    ...{ step, ...sleepsOf(flow), waitFor: wait, tx: txOf(leased, flow), adopt, version },
     token: async (options = {}) => {
       checkKeys("ctx.token", options, tokenKeys);
       const { schema } = options;
@@ -70,15 +79,6 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
       };
       return { id: formatToken(leased.lease.id, secret), wait: once } as Token<never>;
     },
-    adopt: (name, runs, failure) =>
-      ask(flow, step, "child", name, {
-        ...{ runs, failure, ids: new Set(), ends: new Map() },
-        outcome: (call) => endsOf(call, (ids) => flow.cancel(ids)),
-      }),
-    version: (change) =>
-      ask(flow, step, "step", `version:${checkName("version", change)}`, {
-        ...{ fn: () => true, within: null, retry: leased.begun!.retry, timeoutMs: null, tries: 0, older: false },
-      }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
+import { CallsMixed, Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
 import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type { Tx } from "../../sdk/port/tx.ts";
@@ -11,7 +11,7 @@ import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
 import { notesOf, toData, type Notes } from "../../sdk/port/note.ts";
 import { entryOf, failedTry, passedBy, type Draft } from "./draft.ts";
-import { Script, type Cause } from "./script.ts";
+import { Script, type Cause, type Turn } from "./script.ts";
 import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";
 
@@ -137,6 +137,7 @@ export class Workflow {
     if (turn.to === "moved") return this.#wake();
     if (turn.to === "checking") return void turn.over.then(() => this.#wake());
     if (turn.to === "stalled") return this.#stall(turn.at);
+    if (turn.to === "mixed") return this.#park(this.#mixed(turn));
     if (core.drain.aborted && this.script.fresh) return this.#leased.abort(new Stopping("0 ms")); // it goes on elsewhere, where it left off
     this.#tellResumed(this.script.cause);
     for (const call of this.script.takeFresh()) this.#begin(call);
@@ -229,29 +230,32 @@ export class Workflow {
     this.#tools.suspend(this.#leased, parked(error, this.#inbox), []);
   }
 
+  #mixed({ call, at }: Extract<Turn, { to: "mixed" }>): Error {
+    return new CallsMixed(formatId(this.#leased.lease.id), nameOf(call), at, call.place!.at);
+  }
+
   #diverged(at: Entry, asked: Call | null): Error {
     const place = (text: string | null | undefined): string => (text ? ` (${text})` : "");
     const journal = `${at.kind} "${at.key}" at ${at.n}${place(notesOf(at).at)}`;
-    const code = asked && `${nameOf(asked)}${place(asked.place)}`;
+    const code = asked && `${nameOf(asked)}${place(asked.place?.at)}`;
     return new Diverged(formatId(this.#leased.lease.id), journal, code);
   }
 
   /** A call that the journal does not have begins. */
   #begin(call: Call): void {
     const nowMs = Math.max(Math.ceil(this.#tools.core.storeClock.now()), this.script.floorMs);
-    const at = call.place ?? undefined;
     switch (call.kind) {
       case "step":
         return this.#run(call);
       case "sleep": {
         const until = call.until(nowMs);
         this.script.begin(call, until);
-        return this.#put(call, { kind: "sleep", ...entryOf(call, { at, until }) });
+        return this.#put(call, { kind: "sleep", ...entryOf(call, { until }) });
       }
       case "wait": {
         const until = call.timeoutMs === null ? null : nowMs + call.timeoutMs;
         this.script.begin(call, until);
-        return this.#put(call, { kind: "wait", ...entryOf(call, { at, until, for: call.name }) });
+        return this.#put(call, { kind: "wait", ...entryOf(call, { until, for: call.name }) });
       }
       case "child":
         this.script.begin(call, null);
@@ -264,7 +268,7 @@ export class Workflow {
   /** Adds the runs of a call, in parts. */
   #adopt(call: ChildCall): void {
     const first = (call.failure !== "collect" && call.runs.length > 1) || undefined;
-    const draft = { kind: "child" as const, ...entryOf(call, { at: call.place ?? undefined, first }) };
+    const draft = { kind: "child" as const, ...entryOf(call, { first }) };
     const parent = { run: this.#leased.lease.id, key: call.key };
     const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
     for (let from = call.ids.size; from < runs.length; from += mostRuns)
@@ -290,7 +294,7 @@ export class Workflow {
     this.#running++;
     call.since = 0;
     call.untilMs = null;
-    const notes = (): Notes => ({ at: call.place ?? undefined, began, took: Math.round(core.clock.ticks() - ticks) });
+    const notes = (): Notes => ({ began, took: Math.round(core.clock.ticks() - ticks) });
     const done = (value: Entry["value"]): Draft => ({ kind: "step", ...entryOf(call, notes()), value });
     const ended = (write: () => Draft): void => {
       if (!step.end()) return;

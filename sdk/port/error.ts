@@ -253,6 +253,16 @@ export class Diverged extends TaskerError {
   }
 }
 
+/** Calls of one name came in another order than when they were recorded, so that one would get the answer of another. The run waits, parked. */
+export class CallsMixed extends TaskerError {
+  readonly code = "CALLS_MIXED";
+  constructor(run: string, call: string, was: string, is: string) {
+    super(
+      `run "${run}" can't be replayed: ${call} was recorded at ${was}, and the same code asks for it at ${is} now; calls of one name whose order can change, as in parallel branches, need names of their own; mend the journal, with: tasker runs fix ${run}`,
+    );
+  }
+}
+
 /** Why a try of a step failed: it outlived its timeout. */
 export class StepTimeout extends TaskerError {
   readonly code = "STEP_TIMEOUT";

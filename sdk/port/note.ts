@@ -5,8 +5,9 @@ import { clean, errorRecord, type ErrorRecord } from "./text.ts";
 
 /** What entries say beside their value: JSON, in `data`. Old ones may lack any of it. */
 export interface Notes {
-  /** Where the code asked. */
+  /** Where the code asked, and what tells the content of that file from others. */
   readonly at?: string | undefined;
+  readonly code?: string | undefined;
   /** Of a sleep, a wait or a retry: until when, epoch ms. */
   readonly until?: number | null | undefined;
   /** Of a wait: the name of what is sent. */

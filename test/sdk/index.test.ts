@@ -11,7 +11,16 @@ test("the public surface is this and no more", () => {
     ...["stats", "trigger"],
   ]);
   expect(errors).toEqual([
-    ...["AbortError", "AttemptTimeout", "Diverged", "DuplicateJob", "InvalidInput", "InvalidPayload", "JobNotFound"],
+    ...[
+      "AbortError",
+      "AttemptTimeout",
+      "CallsMixed",
+      "Diverged",
+      "DuplicateJob",
+      "InvalidInput",
+      "InvalidPayload",
+      "JobNotFound",
+    ],
     ...[
       "KeyConflict",
       "LeaseLost",

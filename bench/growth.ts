@@ -6,15 +6,17 @@
  *  promise is broken and `--strict` is given. */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { asleep } from "./growth/asleep.ts";
 import { held, lanes, type Size, waiting } from "./growth/claim.ts";
 import { idle, loop, processes } from "./growth/fleet.ts";
 import { history } from "./growth/history.ts";
+import { journal } from "./growth/journal.ts";
 import { holds, type Line, table } from "./growth/measure.ts";
 import { openPlace, type Place } from "./growth/place.ts";
 import { endAll } from "./growth/process.ts";
 
 const cases: Readonly<Record<string, (place: Place, size: Size) => Promise<readonly Line[]>>> = {
-  ...{ waiting, lanes, held, history, processes, idle, loop },
+  ...{ waiting, asleep, journal, lanes, held, history, processes, idle, loop },
 };
 const { values: flags } = parseArgs({
   options: {

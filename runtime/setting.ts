@@ -24,7 +24,7 @@ export interface RuntimeOptions extends Pick<Config, Own> {
 }
 
 const own = [
-  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "keep", "inbox", "timezone"] as const),
+  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "steps", "keep", "inbox", "timezone"] as const),
   ...(["app", "version", "name"] as const),
 ] as const;
 type Own = (typeof own)[number];
@@ -41,6 +41,7 @@ export interface Settings {
   readonly sweepMs: number;
   readonly graceMs: number;
   readonly maxCrashes: number;
+  readonly maxSteps: number;
   readonly keep: { readonly completedMs: number; readonly otherMs: number };
   readonly inbox: InboxSettings | null;
   readonly timezone: string;
@@ -82,6 +83,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
     ...{ pollMs, silent: poll === "silent", leaseMs, sweepMs: ms("sweep", options.sweep) },
     graceMs: ms("grace", options.grace),
     maxCrashes: valueOf("crashes", options.crashes),
+    maxSteps: valueOf("steps", options.steps),
     keep: { completedMs: ms("keep.completed", keep?.completed), otherMs: ms("keep.other", keep?.other) },
     inbox: options.inbox === undefined ? null : inboxOf(options.inbox),
     timezone: valueOf("timezone", options.timezone),

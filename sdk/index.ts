@@ -85,6 +85,7 @@ export {
   ScheduleNotFound,
   StepFailed,
   StepTimeout,
+  JournalFull,
   Stopping,
   StoreUnavailable,
   StoreUnusable,

@@ -138,6 +138,10 @@ export const settings = {
   },
   grace: { kind: wait, default: "30s", for: "worker", about: "Time that running handlers get at shutdown" },
   crashes: { kind: count, default: 3, for: "worker", about: "Crashes of its process before a run fails" },
+  steps: {
+    ...{ kind: count, default: 10_000, for: "worker" },
+    about: "Steps, sleeps, waits and calls of children of one workflow, at most",
+  },
   "keep.completed": { kind: span, default: "7d", for: "worker", about: "How long completed runs are kept" },
   "keep.other": { kind: span, default: "30d", for: "worker", about: "How long failed and canceled runs are kept" },
   "inbox.dir": {

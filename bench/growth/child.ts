@@ -1,5 +1,5 @@
 /** A process of its own in a growth test: a worker or a producer. It reads its `Role` from the environment, says "up", answers each
- *  "report" with what it saw since the last one and each "signals", and ends at "stop". */
+ *  "report" with what it saw since the last one, each "signals" and "heap", and ends at "stop". */
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { z } from "zod";
@@ -143,8 +143,15 @@ const long = defineJob({
     }),
 });
 
+const sleeper = defineJob({ id: "sleeper", schema, handler: (_, ctx) => ctx.sleep("30d") });
+
+function heapMb(): number {
+  (globalThis as { gc?: () => void }).gc!();
+  return process.memoryUsage().heapUsed / 2 ** 20;
+}
+
 async function work({ url, schema: name, slots }: Role): Promise<() => Promise<void>> {
-  const runtime = createRuntime({ store: timed(postgres({ url, schema: name })), jobs: [noop, long], slots });
+  const runtime = createRuntime({ store: timed(postgres({ url, schema: name })), jobs: [noop, long, sleeper], slots });
   await runtime.start();
   return () => runtime.stop({ grace: "5s" });
 }
@@ -187,6 +194,7 @@ if (process.env["TASKER_GROWTH"]) {
   process.on("message", (word) => {
     if (word === "report") process.send!(report());
     else if (word === "signals") process.send!({ running, aborted } satisfies Signals);
+    else if (word === "heap") process.send!(heapMb());
     else void stop().then(() => process.exit(0));
   });
   process.on("disconnect", () => process.exit(1)); // nobody is left to report to

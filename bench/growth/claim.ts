@@ -60,7 +60,7 @@ export function cycle(
 }
 
 /** A claim that finds nothing. */
-function emptyClaim(store: Guarded, jobs: readonly string[]) {
+export function emptyClaim(store: Guarded, jobs: readonly string[]) {
   return (): Promise<number> =>
     took(async () => {
       const { leases } = await store.runs.lease(claim(jobs, batch));
@@ -68,9 +68,9 @@ function emptyClaim(store: Guarded, jobs: readonly string[]) {
     });
 }
 
-const few = (job = "noop"): readonly NewRun[] => Array.from({ length: batch }, () => aRun(job));
+export const few = (job = "noop"): readonly NewRun[] => Array.from({ length: batch }, () => aRun(job));
 
-async function pair(place: Place, name: string): Promise<readonly [Guarded, Guarded, string]> {
+export async function pair(place: Place, name: string): Promise<readonly [Guarded, Guarded, string]> {
   const [base, grown] = [await place.make("growth_base"), await place.make(`growth_${name}`)];
   for (const store of [base, grown]) await settled(store, (await leaseAll(store)).leases);
   return [base, grown, `growth_${name}`];

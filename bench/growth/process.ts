@@ -9,6 +9,8 @@ export interface Child {
   /** What it saw since the last call. */
   report(): Promise<Report>;
   signals(): Promise<Signals>;
+  /** What is left in its heap after a collection. */
+  heapMb(): Promise<number>;
   /** Ends it in order. */
   stop(): Promise<void>;
 }
@@ -19,7 +21,7 @@ const living = new Set<() => void>();
 /** Starts a worker or producer, and resolves once it is up. */
 export async function start(role: Role): Promise<Child> {
   const child = fork(script, {
-    execArgv: ["--import", "tsx"],
+    execArgv: ["--import", "tsx", "--expose-gc"],
     env: { ...process.env, TASKER_GROWTH: JSON.stringify(role) },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
@@ -40,6 +42,7 @@ export async function start(role: Role): Promise<Child> {
     pid: child.pid!,
     report: () => ask("report") as Promise<Report>,
     signals: () => ask("signals") as Promise<Signals>,
+    heapMb: () => ask("heap") as Promise<number>,
     async stop() {
       child.send("stop");
       await gone;

@@ -38,6 +38,7 @@ export interface Tools {
 }
 
 const done = { to: "completed", result: null, reason: null, note: null } as const satisfies Outcome;
+const final: ReadonlySet<string | null> = new Set(["STEP_FAILED", "JOURNAL_FULL"]);
 const nothing: Ending = { how: "returned", result: null };
 
 /** What becomes of a run after an attempt ended so. Pure but for the policy's jitter; never throws. `spent` counts this attempt, too. */
@@ -52,7 +53,7 @@ export function next(ending: Ending, spent: number, policy: RetryPolicy): Outcom
     if (code === "SNOOZE")
       return { to: "pending", delayMs: delayOf(error) ?? 0, spent: false, outcome: "snoozed", error: null };
   }
-  const isFinal = how === "refused" || codeOf(error) === "STEP_FAILED" || isOfChild(error); // a replay would fail the same way
+  const isFinal = how === "refused" || final.has(codeOf(error)) || isOfChild(error); // a replay would fail the same way
   const delayMs = isFinal ? null : nextDelayMs(policy, spent, error);
   const kind = how === "timeout" ? "timeout" : "error";
   return delayMs === null

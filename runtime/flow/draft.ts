@@ -8,7 +8,7 @@ import type { Call, StepCall } from "./call.ts";
 export type Draft = Omit<NewEntry, "n">;
 
 /** Codes of errors that a further try of a step would end with, too. */
-const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED"]);
+const finalCodes: ReadonlySet<unknown> = new Set(["NOT_STORABLE", "NOT_SUPPORTED", "JOURNAL_FULL"]);
 
 export function entryOf({ key, place }: Call, notes: Notes): Pick<Draft, "key" | "value" | "data"> {
   return { key, value: null, data: toData({ at: place?.at, code: place?.code ?? undefined, ...notes }) };

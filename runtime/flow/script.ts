@@ -65,6 +65,11 @@ export class Script {
     return this.#cause;
   }
 
+  /** How many calls were asked. */
+  get count(): number {
+    return this.#asked.size;
+  }
+
   /** The key of the coming call of this name: the name, then `name#2` and on. */
   keyOf(kind: Call["kind"] | "mail", name: string): string {
     const counted = `${kind} ${name}`;

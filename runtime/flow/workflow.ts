@@ -1,4 +1,4 @@
-import { CallsMixed, Diverged, InvalidInput, LeaseLost, Stopping } from "../../sdk/port/error.ts";
+import { CallsMixed, Diverged, InvalidInput, JournalFull, LeaseLost, Stopping } from "../../sdk/port/error.ts";
 import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type { Tx } from "../../sdk/port/tx.ts";
@@ -43,6 +43,10 @@ const patienceMs = 1000;
 const mostRuns = 1000;
 /** Kinds of entries that are written as an attempt is suspended. */
 const opening: ReadonlySet<EntryKind> = new Set(["sleep", "wait", "passed"]);
+/** What a journal may hold in all, beside what others sent; characters. */
+const largest = 32 * 1024 * 1024;
+/** Answers in a row before the event loop has its turn: a long replay must not keep the process from renewing its leases. */
+const mostTurns = 100;
 
 /** One attempt at a workflow: plays its journal to the handler, runs its steps, and suspends it when all that is left is to wait. */
 export class Workflow {
@@ -64,6 +68,9 @@ export class Workflow {
   /** What the run waited for, until it is told that it goes on. */
   #waited: Reason | null = null;
   #turn = false;
+  #turns = 0;
+  /** Of the journal and the outbox; characters. */
+  #size = 0;
   #over = false;
   /** Since when the journal goes on with what the code has not asked for. */
   #stalled: { readonly n: number; readonly until: number } | null = null;
@@ -116,12 +123,12 @@ export class Workflow {
   #wake(): void {
     if (this.#turn || this.#over) return;
     this.#turn = true;
-    queueMicrotask(() =>
-      process.nextTick(() => {
-        this.#turn = false;
-        if (!this.#over) this.#go();
-      }),
-    );
+    const go = (): void => {
+      this.#turn = false;
+      if (!this.#over) this.#go();
+    };
+    if (++this.#turns % mostTurns === 0) setImmediate(go);
+    else queueMicrotask(() => process.nextTick(go));
   }
 
   #go(): void {
@@ -243,6 +250,11 @@ export class Workflow {
 
   /** A call that the journal does not have begins. */
   #begin(call: Call): void {
+    const full = this.#full(0);
+    if (full) {
+      this.script.over(call);
+      return call.reject(full);
+    }
     const nowMs = Math.max(Math.ceil(this.#tools.core.storeClock.now()), this.script.floorMs);
     switch (call.kind) {
       case "step":
@@ -265,6 +277,20 @@ export class Workflow {
     }
   }
 
+  /** Why the journal can't take more calls, or so much more; null if it can. */
+  #full(more: number): JournalFull | null {
+    const { maxSteps } = this.#tools.core.settings;
+    const id = formatId(this.#leased.lease.id);
+    if (this.script.count > maxSteps)
+      return new JournalFull(
+        id,
+        `asks for more than ${maxSteps} steps, sleeps, waits and children`,
+        'trigger a run that goes on from here, and end this one; or raise the setting "steps"',
+      );
+    if (this.#size + more <= largest) return null;
+    return new JournalFull(id, "has more than 32 MiB in its journal", "store results elsewhere, and return their ids");
+  }
+
   /** Adds the runs of a call, in parts. */
   #adopt(call: ChildCall): void {
     const first = (call.failure !== "collect" && call.runs.length > 1) || undefined;
@@ -276,6 +302,7 @@ export class Workflow {
   }
 
   #put(call: Call, draft: Draft): void {
+    this.#size += sizeOf(draft);
     this.#outbox.push({ call, draft });
   }
 
@@ -306,7 +333,11 @@ export class Workflow {
     const failed = (error: unknown): void =>
       ended(() => failedTry(call, error, notes(), this.#tools.core.storeClock.now()));
     if (call.within) return void this.#commit(step, done, failed);
-    step.run((value) => ended(() => done(value)), failed);
+    step.run((value) => {
+      const full = this.#full(sizeOf({ value }));
+      if (full) failed(full);
+      else ended(() => done(value));
+    }, failed);
   }
 
   /** Runs a step in a transaction of its author, with its entry as the last that is written in it. */
@@ -315,6 +346,8 @@ export class Workflow {
     let isOurs = false;
     try {
       await step.within(async (value, tx) => {
+        const full = this.#full(sizeOf({ value }));
+        if (full) throw full;
         await this.#turnOf(step);
         isOurs = true;
         const entry: NewEntry = { ...this.#signed(done(value)), n: this.#last + 1 };
@@ -330,6 +363,7 @@ export class Workflow {
     const { entry, recorded } = written;
     this.#io = "idle";
     this.#last = entry.n;
+    this.#size += sizeOf(entry);
     step.end();
     this.#running--;
     this.script.feed(recorded.entries.map((one) => ({ ...entry, ...one })));
@@ -369,6 +403,7 @@ export class Workflow {
     if (isFirst && this.#leased.lease.crashes === 0) this.#waited = journal.waited; // after a crash it had gone on before
     this.#inbox = journal.inbox;
     this.#last = journal.entries.at(-1)?.n ?? this.#last;
+    for (const entry of journal.entries) if (entry.kind !== "mail") this.#size += sizeOf(entry);
     this.script.feed(journal.entries);
     this.#wake();
   }
@@ -422,6 +457,10 @@ export class Workflow {
     this.#tools.stopped(this.#leased, answer instanceof Error ? answer : lost);
     return false;
   }
+}
+
+function sizeOf({ value, data = null }: { readonly value: Entry["value"]; readonly data?: string | null }): number {
+  return (value?.json.length ?? 0) + (data?.length ?? 0);
 }
 
 /** The outcome of a run whose code is not that of its journal. */

@@ -43,7 +43,7 @@ export async function replay(history: History, job: JobSpec, options: ReplayOpti
   const runtime = createRuntime({
     store: replaying(history, () => clock.nowMs(), end),
     jobs: [silenced(job, options, () => end(null))],
-    ...{ clock, grace: "0ms", poll: "30s", lease: "5m" },
+    ...{ clock, grace: "0ms", poll: "30s", lease: "5m", steps: Number.MAX_SAFE_INTEGER },
   });
   const until = performance.now() + patienceMs;
   await runtime.start();

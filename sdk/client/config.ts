@@ -63,6 +63,8 @@ export interface Config {
   readonly grace?: DurationText | undefined;
   /** Crashes of its process before a run fails; `3` by default. */
   readonly crashes?: number | undefined;
+  /** How many steps, sleeps, waits and calls of children a workflow may have; `10,000` by default. Each replay reads them all. */
+  readonly steps?: number | undefined;
   /** How long finished runs are kept. */
   readonly keep?:
     | {

@@ -242,6 +242,15 @@ export class StepFailed extends TaskerError {
   }
 }
 
+/** The journal of a workflow would grow beyond its bounds: too many steps, sleeps, waits and calls of children, or results that are too large together.
+ *  Its run fails for good. */
+export class JournalFull extends TaskerError {
+  readonly code = "JOURNAL_FULL";
+  constructor(run: string, problem: string, next: string) {
+    super(`run "${run}" ${problem}; ${next}`);
+  }
+}
+
 /** The code of a workflow is not the code that wrote its journal: it does not ask for what the journal has next. The run waits, parked. */
 export class Diverged extends TaskerError {
   readonly code = "DIVERGED";

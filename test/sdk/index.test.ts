@@ -22,6 +22,7 @@ test("the public surface is this and no more", () => {
       "JobNotFound",
     ],
     ...[
+      "JournalFull",
       "KeyConflict",
       "LeaseLost",
       "NotConfigured",

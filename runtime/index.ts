@@ -2,16 +2,17 @@
 import type { Embedded, EmbeddedOptions } from "./store/admin.ts";
 
 export { createRuntime, type Runtime, type RuntimeState, type RuntimeStats } from "./runtime.ts";
-export {
-  Bus,
-  type Event,
-  type Filter,
-  type Gap,
-  type NodeEvent,
-  type RunEvent,
-  type ScheduleEvent,
-  type Subscription,
-} from "./core/event.ts";
+export { Bus, type Subscription } from "./core/event.ts";
+export type {
+  Event,
+  Filter,
+  Gap,
+  NodeEvent,
+  PurgeEvent,
+  QueueEvent,
+  RunEvent,
+  ScheduleEvent,
+} from "../sdk/port/event.ts";
 export type { Alarm, Clock } from "./core/clock.ts";
 export type { Logger } from "./core/log.ts";
 export type { RuntimeOptions } from "./setting.ts";
@@ -23,6 +24,7 @@ export type { Openable } from "../sdk/client/source.ts";
 export type { DeclaredSchedule, HookSpecs, JobSpec, MiddlewareSpec, ServiceSpec } from "../sdk/define/spec.ts";
 export type { RetryFunction, RetryPolicy } from "../sdk/define/retry.ts";
 export type { Wire } from "../sdk/port/codec.ts";
+export type * from "../sdk/port/feed.ts";
 export type * from "../sdk/port/flow.ts";
 export type * from "../sdk/port/target.ts";
 export type { Embedded, EmbeddedOptions };

@@ -1,8 +1,8 @@
 import { AsyncResource } from "node:async_hooks";
-import { formatId } from "../sdk/port/id.ts";
 import type { Added, NewRun, Tx } from "../sdk/port/target.ts";
 import type { Attempts } from "./attempt/attempts.ts";
 import type { Core } from "./core/core.ts";
+import { tellAdded } from "./store/announce.ts";
 import type { Guarded, Lease } from "./store/port.ts";
 
 /** What one write of a store takes. */
@@ -50,7 +50,6 @@ export class Own {
     const soonMs = settings.pollMs * 2;
     // A node that sleeps must hear of all that is added, however late it is due.
     if (standing.sleep || batch.some((run) => this.#isWithin(run, soonMs))) leases.want("poll");
-    this.#announce(batch, answers);
     return answers;
   }
 
@@ -64,13 +63,13 @@ export class Own {
   }
 
   async #addLeased(batch: readonly NewRun[]): Promise<readonly (Added | Error)[]> {
-    const { store, clock, storeClock, standing, settings } = this.#core;
+    const { store, clock, storeClock, standing, settings, bus, voice } = this.#core;
     const sentAt = clock.ticks();
     this.#coming += batch.length;
     let kept = 0;
     try {
       const answers = await store.runs.add(batch, { lease: { node: standing.id, ttlMs: settings.leaseMs } });
-      this.#announce(batch, answers);
+      if (bus.active) tellAdded(voice, batch, answers);
       for (const answer of answers) {
         if (answer instanceof Error || !answer.lease) continue;
         if (kept++ === 0) storeClock.observe(answer.nowMs!, sentAt, clock.ticks());
@@ -100,17 +99,6 @@ export class Own {
 
   #isWithin({ dueAt, delayMs }: NewRun, soonMs: number): boolean {
     return dueAt === null ? delayMs <= soonMs : dueAt.getTime() <= this.#core.storeClock.now() + soonMs;
-  }
-
-  #announce(batch: readonly NewRun[], answers: readonly (Added | Error)[]): void {
-    const { bus, storeClock } = this.#core;
-    if (!bus.active) return;
-    const at = storeClock.date();
-    for (const [i, answer] of answers.entries()) {
-      if (answer instanceof Error || !answer.created) continue;
-      const { job, queue, tags } = batch[i]!;
-      bus.publish({ type: "run.scheduled", at, run: formatId(answer.id), job, queue, tags, attempt: 0 });
-    }
   }
 }
 

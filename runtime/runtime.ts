@@ -97,6 +97,7 @@ class Engine implements Runtime {
   #startedAt = Number.NaN;
   #unwatch: (() => void) | null = null;
   #inbox: Inbox | null = null;
+  readonly #unheard: () => void;
 
   constructor(settings: Settings) {
     const core = coreOf(settings, this.#drain.signal);
@@ -107,7 +108,14 @@ class Engine implements Runtime {
     this.#node = new Node(core, this.#attempts, this.#publisher);
     this.#own = new Own(core, this.#attempts, () => this.#state === "running");
     this.store = this.#own.store;
-    this.events = core.bus;
+    const { bus, storeClock } = core;
+    this.events = bus;
+    this.#unheard = settings.store.outlet.attach({
+      get active() {
+        return bus.heard;
+      },
+      hear: (event) => bus.tell({ ...event, at: storeClock.date() }),
+    });
   }
 
   get state(): RuntimeState {
@@ -253,6 +261,7 @@ class Engine implements Runtime {
     this.#state = "stopped";
     logger.info({}, "Runtime stopped");
     this.#tell("node.stopped");
+    this.#unheard();
     this.events.close();
   }
 
@@ -271,12 +280,13 @@ class Engine implements Runtime {
 
   /** Each step has its own share of the time that is left, so that one that hangs does not cost the others theirs. */
   async #close(end: number): Promise<void> {
-    const { clock, store, logger } = this.#core;
+    const { clock, store, logger, settings } = this.#core;
     const { services, lines } = this.#attempts;
     const step = (work: Promise<unknown>): Promise<boolean> => within(clock, work, Math.min(end, clock.ticks() + 100));
     await step(services.close(logger));
     await step(lines.flush());
     await step(Promise.all([this.#node.silence(), this.#beats.then(() => this.#node.leave())]));
+    store.outlet.take({ type: "node.stopped", node: settings.info.name }); // closing writes it
     await within(clock, store.close(), end);
   }
 

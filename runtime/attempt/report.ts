@@ -3,7 +3,7 @@ import { formatId } from "../../sdk/port/id.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { notesOf } from "../../sdk/port/note.ts";
 import type { Progress } from "../../sdk/port/target.ts";
-import type { RunEvent } from "../core/event.ts";
+import type { RunEvent } from "../../sdk/port/event.ts";
 import { fields, type Leased } from "../core/lease.ts";
 import { logged, writes } from "../core/log.ts";
 import type { Outcome, Settled } from "../store/port.ts";

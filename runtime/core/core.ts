@@ -1,4 +1,5 @@
 import { humanMs } from "../../sdk/port/duration.ts";
+import type { Untimed } from "../../sdk/port/event.ts";
 import type { Settings } from "../setting.ts";
 import type { Guarded } from "../store/port.ts";
 import { StoreClock, type Clock } from "./clock.ts";
@@ -19,6 +20,8 @@ export interface Core {
   readonly logger: Logger;
   readonly health: Health;
   readonly bus: Bus;
+  /** Publishes on the bus what happens now. */
+  readonly voice: { publish(event: Untimed): void };
   readonly registry: Registry;
   readonly standing: Standing;
   readonly leases: Leases;
@@ -48,10 +51,11 @@ export function coreOf(settings: Settings, drain: AbortSignal): Core {
   });
   const goodMs = leaseMs - Math.min(1000, leaseMs / 10);
   const claims = new Wake(clock);
+  const bus = new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed"), store.outlet);
   return {
-    ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims, ticks },
+    ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims, ticks, bus },
     health: new Health(clock, logger, () => storeClock.drop()),
-    bus: new Bus((error) => logger.error({ err: logged(error) }, "A listener of events failed")),
+    voice: { publish: (event) => bus.publish({ ...event, at: storeClock.date() }) },
     registry: new Registry(),
     leases: new Leases({ ...settings, storeClock, standing, claims, goodMs }),
     beats: new Wake(clock),

@@ -1,5 +1,6 @@
 import type { Core } from "../core/core.ts";
 import type { Publisher } from "../schedule/publish.ts";
+import { tellRuns } from "../store/announce.ts";
 import type { Keep, Swept } from "../store/port.ts";
 
 const pruneEveryMs = 3_600_000;
@@ -61,6 +62,7 @@ export class Sweeper {
           "Runs were taken back from processes that died or did not renew their lease",
         );
       if (recovered > 0) leases.want("poll");
+      this.#tell(swept);
       if (swept.more) {
         this.#sweptAt = -Infinity; // there may be more: at once
         sweeps.tell();
@@ -70,6 +72,18 @@ export class Sweeper {
       this.#wanted = true;
       throw error;
     }
+  }
+
+  #tell({ recovered, crashed, expired, canceled }: Swept): void {
+    const { bus, voice, store, health } = this.#core;
+    if (!bus.active || recovered.length + crashed.length + expired.length + canceled.length === 0) return;
+    const told = Promise.all([
+      tellRuns(store.find, voice, recovered, { type: "run.retrying", reason: "crashed" }),
+      tellRuns(store.find, voice, crashed, { type: "run.failed", reason: "crashed" }),
+      tellRuns(store.find, voice, expired, { type: "run.failed", reason: "expired" }),
+      tellRuns(store.find, voice, canceled, { type: "run.canceled", reason: "user" }),
+    ]);
+    store.outlet.after(told.catch((error: unknown) => health.failed("Telling of swept runs", error)));
   }
 
   async #prune(signal: AbortSignal): Promise<void> {

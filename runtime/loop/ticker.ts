@@ -2,6 +2,7 @@ import { formatId, scheduleId } from "../../sdk/port/id.ts";
 import type { Core } from "../core/core.ts";
 import { logged } from "../core/log.ts";
 import { aheadMs, plan, type Plan } from "../schedule/plan.ts";
+import { tellAdded } from "../store/announce.ts";
 import type { ScheduleName } from "../../sdk/port/target.ts";
 import type { Due, DueList } from "../store/port.ts";
 
@@ -146,7 +147,7 @@ export class Ticker {
   }
 
   #report({ tick, skipped }: Plan, runs: readonly (number | null)[]): void {
-    const { bus, logger, storeClock } = this.#core;
+    const { bus, voice, logger, storeClock } = this.#core;
     const [schedule, at] = [scheduleId(tick), storeClock.date()];
     const { job } = tick;
     if (skipped) {
@@ -163,7 +164,9 @@ export class Ticker {
       if (run === null) continue;
       const when = new Date(tick.runs[i]!.tickMs);
       logger.debug({ schedule, tick: when, run: formatId(run) }, "Schedule ticked");
+      if (!bus.active) continue;
       bus.publish({ type: "schedule.ticked", at, schedule, job, tick: when, run: formatId(run) });
+      tellAdded(voice, [{ job, ...tick.runs[i]! }], [{ id: run, created: true, conflict: false }]);
     }
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { InvalidInput, NotSupported } from "../../sdk/port/error.ts";
 import { scheduleId } from "../../sdk/port/id.ts";
 import { checkPriority, checkText, isRecord, shown } from "../../sdk/port/option.ts";
+import type { Feed } from "../../sdk/port/feed.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type {
@@ -21,6 +22,8 @@ import type {
   Tx,
 } from "../../sdk/port/target.ts";
 import { clean, type ErrorRecord, isClean } from "../../sdk/port/text.ts";
+import { announced } from "./announce.ts";
+import { Outlet } from "./outlet.ts";
 import type {
   Bounds,
   Feature,
@@ -49,8 +52,11 @@ export function guard(store: Store | Guarded): Guarded {
   if ("add" in store) return store;
   const { runs, nodes, ticks } = store;
   const lacks = lacksOf(store);
+  const feed = feedOf(store);
+  const outlet = new Outlet(feed);
   return {
-    ...targetOf(store),
+    ...announced(plain(store, feed), outlet),
+    ...{ feed, outlet },
     name: store.name,
     lacks,
     runs: {
@@ -80,6 +86,11 @@ export function guard(store: Store | Guarded): Guarded {
 
 /** The part of a guarded store that application code calls. */
 export function targetOf(store: Bare): Target {
+  const feed = feedOf(store);
+  return announced(plain(store, feed), new Outlet(feed));
+}
+
+function plain(store: Bare, feed: Feed): Target {
   const add = adding(store, lacksOf(store));
   return {
     add: (batch, tx) => add(batch, tx && { tx }),
@@ -87,6 +98,7 @@ export function targetOf(store: Bare): Target {
     desk: acting(store),
     schedules: scheduling(store),
     flow: mailing(store),
+    feed,
     close: () => store.close(),
   };
 }
@@ -98,7 +110,11 @@ const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> =
 };
 
 /** All that a store may lack. */
-export const features: readonly Feature[] = ["tx", ...Object.values(optional).flat(), "ticks", "schedules", "flow"];
+export const features: readonly Feature[] = [
+  "tx",
+  ...Object.values(optional).flat(),
+  ...(["ticks", "schedules", "flow", "feed"] as const),
+];
 
 /** What the store declares as lacking, and what it leaves out without a reason. */
 function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
@@ -106,7 +122,7 @@ function lacksOf(store: Bare & Pick<Store, "lacks" | "ticks">): Lacks {
   const missing: Partial<Record<Feature, string>> = {};
   for (const [port, features] of Object.entries(optional))
     for (const feature of features) if (!(feature in store[port as keyof typeof optional])) missing[feature] = silent;
-  for (const port of ["ticks", "schedules", "flow"] as const) if (!store[port]) missing[port] = silent;
+  for (const port of ["ticks", "schedules", "flow", "feed"] as const) if (!store[port]) missing[port] = silent;
   return { ...missing, ...store.lacks };
 }
 
@@ -255,6 +271,16 @@ function refusedSchedule(one: NewSchedule): InvalidInput | null {
   if ([one.job, one.key, one.queue ?? "", ...one.tags].every(isClean)) return null;
   const id = clean(scheduleId(one), most.name);
   return new InvalidInput(`schedule "${id}" has NUL or a lone surrogate in its job, key, queue or tags; remove it`);
+}
+
+/** Nobody reads what a store without a feed is told. */
+function feedOf(store: Bare): Feed {
+  const none = (): Feed => ({
+    ...absent<Feed>(store, "feed", ["watch", "read"]),
+    watched: false,
+    write: () => Promise.resolve(),
+  });
+  return store.feed ?? none();
 }
 
 function journaling(store: Store): Flow {

@@ -1,6 +1,7 @@
 /** The ports of a store. The engine calls `Runs`, `Nodes` and `Ticks`; people and application code call `Find`, `Desk` and `Schedules`.
  *  `test/store/suite.ts` specifies each method. */
 import type { Wire } from "../../sdk/port/codec.ts";
+import type { Feed } from "../../sdk/port/feed.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type {
@@ -26,6 +27,7 @@ import type {
   Tx,
 } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
+import type { Outlet } from "./outlet.ts";
 
 /** A write about a lease is accepted only if id and token still match. */
 export interface Fence {
@@ -364,7 +366,8 @@ export type Feature =
   | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "facts" | "awaited">
   | "ticks"
   | "schedules"
-  | "flow";
+  | "flow"
+  | "feed";
 /** The reason of each, as a clause: "it has no transactions". */
 export type Lacks = Readonly<Partial<Record<Feature, string>>>;
 
@@ -387,5 +390,8 @@ export interface Guarded extends Target {
   readonly nodes: Nodes;
   readonly ticks: Ticks;
   readonly flow: Flow;
+  readonly feed: Feed;
+  /** Where events of this process go, for other processes to read. */
+  readonly outlet: Outlet;
   open(signal?: AbortSignal): Promise<void>;
 }

@@ -3,6 +3,8 @@ import type { Guarded } from "../store/port.ts";
 
 /** What a node writes of runs that it holds: before each of these it can die. */
 const counted = new Set(["runs.settle", "runs.hold", "flow.load", "flow.record"]);
+/** What tells of a node to others, which is not of its life. */
+const kept = new Set(["feed", "outlet"]);
 /** What applications wait for does not die with the node that they asked. */
 const outlives = new Set(["find.awaited", "runs.add", "add"]);
 
@@ -42,6 +44,7 @@ export class Life {
   /** A port, with its ports, whose methods end with this life. */
   #mortal<P extends object>(port: P, path: string): P {
     const part = ([name, value]: [string, unknown]): [string, unknown] => {
+      if (kept.has(name)) return [name, value];
       if (typeof value === "object" && value !== null) return [name, this.#mortal(value, `${name}.`)];
       if (typeof value !== "function") return [name, value];
       const isRecord = path + name === "flow.record";

@@ -68,6 +68,9 @@ export class Stage {
       get flow() {
         return store().flow;
       },
+      get feed() {
+        return store().feed;
+      },
     };
   }
 

@@ -1,6 +1,7 @@
 /** What application code needs of a store: adding runs, reading them, and acting on them. A store implements it directly;
  *  so can anything that forwards to one. Nothing here opens a connection. */
 import type { Wire } from "./codec.ts";
+import type { Feed, FeedView } from "./feed.ts";
 import type { Entry, Mail, Sent } from "./flow.ts";
 import type { NodeFact, Stats } from "./stat.ts";
 import type { Final, Reason, Status } from "./status.ts";
@@ -408,6 +409,7 @@ export interface Target extends Adds {
   readonly desk: Desk;
   readonly schedules: Schedules;
   readonly flow: Mailbox;
+  readonly feed: FeedView;
   /** Ends connections. */
   close(): Promise<void>;
 }
@@ -426,6 +428,7 @@ export interface Bare {
   readonly desk: Some<Desk, "cancel">;
   readonly schedules?: Schedules;
   readonly flow?: Mailbox;
+  readonly feed?: Feed;
   /** Connects and brings the schema up to date, once; waits for a database that is away until `signal` aborts. */
   open(signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;

@@ -27,6 +27,8 @@ const emptied = [
   "steps",
   "mail",
   "children",
+  "feed",
+  "feed_head",
 ];
 
 /** Opens Postgres stores in one database, one after the other, each empty and with a clock that follows its test's. */

@@ -5,7 +5,7 @@ import { defineJob } from "../../sdk/job.ts";
 import type { Context, ContextSchedule } from "../../sdk/define/context.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
 import type { ScheduleRecord } from "../../sdk/port/target.ts";
-import type { Event } from "../../runtime/core/event.ts";
+import type { Event } from "../../sdk/port/event.ts";
 import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import { memory } from "../../runtime/store/memory/index.ts";

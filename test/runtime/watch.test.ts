@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { RunEvent } from "../../runtime/core/event.ts";
-import { aRun } from "../kit/build.ts";
+import type { RunEvent } from "../../sdk/port/event.ts";
+import { formatId } from "../../sdk/port/id.ts";
+import { addOne, aNode, aRun, lease } from "../kit/build.ts";
 import { aBench, aJob, turns } from "./kit.ts";
 
 describe("events", () => {
@@ -44,7 +45,7 @@ describe("events", () => {
     });
     bench.runtime.events.on(
       { types: ["run.retrying", "run.failed"] },
-      (event) => void ("queue" in event && seen.push(event)),
+      (event) => void ("tags" in event && seen.push(event)),
     );
 
     await bench.add({ tags: ["user:7"] });
@@ -67,6 +68,68 @@ describe("events", () => {
     await turns();
 
     expect(seen).toEqual(["run.canceled"]);
+  });
+
+  test("tell of what applications do in this process, through the runtime's store or the one that it was given", async () => {
+    const seen: unknown[] = [];
+    const bench = await aBench({ jobs: [aJob(() => null)] });
+    bench.runtime.events.on({}, ({ type, at }) => seen.push([type, at.getTime()]));
+    const now = bench.clock.nowMs();
+
+    const [id] = [await bench.add({ job: "elsewhere" })];
+    await bench.runtime.store.desk.cancel([id]);
+    await turns();
+    await bench.store.desk.pause("mail", true);
+
+    expect(seen).toEqual([
+      ["run.scheduled", now],
+      ["run.canceled", now],
+      ["queue.paused", now],
+    ]);
+  });
+
+  test("tell what a sweep did to the runs of a dead node, and to those that expired", async () => {
+    const seen: unknown[] = [];
+    const bench = await aBench({ jobs: [aJob(() => null, { id: "other" })], crashes: 1 });
+    bench.runtime.events.on(
+      {},
+      (event) => "run" in event && seen.push([event.type, event.run, "reason" in event && event.reason]),
+    );
+    const ids = [await addOne(bench.store), await addOne(bench.store), await addOne(bench.store)];
+    const node = await bench.store.nodes.join(aNode(), 1000);
+    const leases = await lease(bench.store, node, { ttlMs: 1000, limit: 2 });
+    await bench.store.runs.hold(
+      node,
+      leases.map(({ id, token }, i) => ({ id, token, startedMs: i === 0 ? null : bench.clock.nowMs() })),
+    );
+    const late = await addOne(bench.store, { ttlMs: 1000 });
+    await turns();
+    seen.length = 0;
+
+    await bench.pass(30_000);
+
+    expect(seen.toSorted()).toEqual(
+      [
+        ["run.failed", formatId(late), "expired"],
+        ["run.failed", formatId(ids[1]!), "crashed"],
+        ["run.retrying", formatId(ids[0]!), "crashed"],
+      ].toSorted(),
+    );
+  });
+
+  test("tell of a schedule's tick and of the run that it made", async () => {
+    const seen: unknown[] = [];
+    const job = aJob(() => null, { schedule: { every: "1m" } });
+    const bench = await aBench({ jobs: [job] });
+    bench.runtime.events.on({ types: ["run.scheduled", "schedule.ticked"] }, (event) => seen.push(event));
+
+    await bench.pass(60_000);
+
+    const about = { job: "job", run: "run_1" };
+    expect(seen).toMatchObject([
+      { type: "schedule.ticked", schedule: "job", ...about },
+      { type: "run.scheduled", queue: "default", tags: [], attempt: 0, ...about },
+    ]);
   });
 });
 

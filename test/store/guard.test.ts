@@ -53,11 +53,11 @@ test.each<[string, () => unknown, string]>([
   expect(call).toThrow(expect.objectContaining({ code: "INVALID_INPUT", path }));
 });
 
-test("a store must have 14 methods, and one that has them all has 37", () => {
+test("a store must have 14 methods, and one that has them all has 40", () => {
   const { add: _, ...all } = memory();
 
   expect(methods(least())).toBe(14);
-  expect(methods(all)).toBe(37);
+  expect(methods(all)).toBe(40);
 });
 
 test("a runtime runs jobs on a store that has no more than it must, and the end of a run is polled for", async () => {
@@ -89,6 +89,9 @@ test("what has no fallback says which method is absent of which store, why, and 
   );
   for (const call of [purge, stats, due, put, send, load, tx, publish])
     await expect(call).rejects.toThrow(NotSupported);
+  expect(store.feed.watched).toBe(false);
+  await expect(store.feed.write(["told to nobody"])).resolves.toBeUndefined();
+  await expect(store.feed.read("", 0)).rejects.toThrow(NotSupported);
   await expect(load).rejects.toThrow('flow.load is not supported by the store "least", for it does not say why');
   await expect(put).rejects.toMatchObject({ code: "NOT_SUPPORTED" });
   expect((await store.find.list({})).items).toEqual([]);
@@ -98,7 +101,7 @@ test("what a store lacks without a word is known, too", () => {
   const { lacks } = guard(least());
 
   expect(Object.keys(lacks).sort()).toEqual(
-    ["attempts", "awaited", "edit", "facts", "flow", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
+    ["attempts", "awaited", "edit", "facts", "feed", "flow", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
       .concat(["schedules", "stats", "ticks", "tx"])
       .sort(),
   );

@@ -5,6 +5,8 @@ import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { adder } from "../../runtime/store/postgres/add.ts";
+import { Watching } from "../../runtime/store/postgres/feed.ts";
+import { idBlocks } from "../../runtime/store/postgres/id.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
@@ -49,7 +51,8 @@ async function losing(name: string, meanwhile: () => Promise<unknown>) {
     },
   };
   const text = sql("tasker", false);
-  return { add: adder(leaky, text, new Lanes(leaky, text)), close: pool.close, isLost: () => isLost };
+  const ids = idBlocks(leaky, text, new Watching());
+  return { add: adder(leaky, text, new Lanes(leaky, text), ids), close: pool.close, isLost: () => isLost };
 }
 
 async function liveAndPast(id: number): Promise<readonly number[]> {

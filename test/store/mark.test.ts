@@ -3,6 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { claims } from "../../runtime/store/postgres/claim.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
+import { Watching } from "../../runtime/store/postgres/feed.ts";
 import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { Listener } from "../../runtime/store/postgres/listen.ts";
 import { marks } from "../../runtime/store/postgres/mark.ts";
@@ -136,7 +137,9 @@ async function aSlowOne(job: string) {
   const listening = new Listener(database.url, text.channel, true);
   const guest = { ...pool.guest, rows: scanRows };
   const versions = new Map<number, string>();
-  const parts = { pool: { ...pool, rows, guest }, sql: text, lanes: new Lanes(pool, text), marks: marks(), versions };
+  const lanes = new Lanes(pool, text);
+  const some = { marks: marks(), versions, watching: new Watching() };
+  const parts = { pool: { ...pool, rows, guest }, sql: text, lanes, ...some };
   await parts.lanes.follow(-2);
   const slow = parts.lanes.of([job], undefined);
   parts.marks.beat(slow, 60);

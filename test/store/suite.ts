@@ -14,6 +14,7 @@ import { falling } from "./suite/due.ts";
 import { flowing } from "./suite/flow.ts";
 import { children } from "./suite/child.ts";
 import { mailing } from "./suite/mail.ts";
+import { feeding } from "./suite/feed.ts";
 import { finding } from "./suite/find.ts";
 import { hooks } from "./suite/hook.ts";
 import { holding } from "./suite/hold.ts";
@@ -118,6 +119,7 @@ function promises(setup: () => Promise<Setup>, begin: Begin): void {
   describe("workflows", () => flowing(setup));
   describe("mail", () => mailing(setup));
   describe("children", () => children(setup));
+  describe("the feed", () => feeding(setup));
   describe("transactions", () => transacting(setup, begin));
 }
 
@@ -130,7 +132,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
   const { lacks } = store;
   const absent = (features: readonly Feature[]) =>
     Object.fromEntries(features.filter((each) => lacks[each] !== undefined).map((each) => [each, () => skip(each)]));
-  const port = <P extends object>(own: P, feature: "ticks" | "schedules" | "flow"): P =>
+  const port = <P extends object>(own: P, feature: "ticks" | "schedules" | "flow" | "feed"): P =>
     lacks[feature] === undefined ? own : new Proxy(own, { get: () => () => skip(feature) });
   return {
     ...store,
@@ -148,6 +150,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
     ticks: port(store.ticks, "ticks"),
     schedules: port(store.schedules, "schedules"),
     flow: port(store.flow, "flow"),
+    feed: port(store.feed, "feed"),
     nodes: {
       ...store.nodes,
       publish: (node, jobs) => {

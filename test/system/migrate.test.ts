@@ -11,6 +11,7 @@ import { third } from "../../runtime/store/postgres/migration/003.ts";
 import { fourth } from "../../runtime/store/postgres/migration/004.ts";
 import { fifth } from "../../runtime/store/postgres/migration/005.ts";
 import { sixth } from "../../runtime/store/postgres/migration/006.ts";
+import { seventh } from "../../runtime/store/postgres/migration/007.ts";
 import { eighth } from "../../runtime/store/postgres/migration/008.ts";
 import { migrate, pending } from "../../runtime/store/postgres/migrate.ts";
 import { aRun, only } from "../kit/build.ts";
@@ -19,7 +20,7 @@ import { startProxy } from "../kit/proxy.ts";
 import { endWorkers, startWorker } from "../kit/worker.ts";
 import { until } from "../kit/until.ts";
 
-const all = ["001", "002", "003", "004", "005", "006", "008"];
+const all = ["001", "002", "003", "004", "005", "006", "007", "008"];
 
 let database: Database;
 let admin: Client;
@@ -132,6 +133,7 @@ test("version 0.1.0's migrator finds nothing to do in a database of this version
     "004": fourth,
     "005": fifth,
     "006": sixth,
+    "007": seventh,
     "008": eighth,
   });
 

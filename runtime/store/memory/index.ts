@@ -1,6 +1,7 @@
 import { guard } from "../guard.ts";
 import type { Guarded } from "../port.ts";
 import { desk } from "./desk.ts";
+import { feed } from "./feed.ts";
 import { find } from "./find.ts";
 import { flow } from "./flow.ts";
 import { nodes } from "./node.ts";
@@ -31,9 +32,11 @@ export function storeOf(state: State): Guarded {
     desk: desk(state),
     schedules: schedules(state),
     flow: flow(state),
+    feed: feed(state),
     open: () => Promise.resolve(),
     close() {
       state.ears.clear();
+      for (const wake of state.feed.readers) wake();
       for (const wake of [...state.waiters.values()].flatMap((each) => [...each])) wake();
       return Promise.resolve();
     },

@@ -3,7 +3,7 @@ import { childrenOf, makeState, type State } from "./state.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 /** What is held; the rest of a state is made from it, or is of this process. */
-type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | "waiters" | "children">;
+type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | "waiters" | "children" | "feed">;
 type Saved = { readonly nowMs: number } & Readonly<Record<Table, readonly (readonly [Json, Json])[]>>;
 
 const names = Object.keys({

@@ -7,6 +7,7 @@ import { hookQueue } from "../../../sdk/port/option.ts";
 import type { Fence, NodeInfo } from "../port.ts";
 import { Lanes, places } from "./lane.ts";
 import type { Tally } from "../port.ts";
+import type { Row as FeedRow } from "../place.ts";
 import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
 
 interface Ear {
@@ -70,6 +71,15 @@ export function makeState(clock: () => number, nowMs = 0) {
     waiters: new Map<number, Set<() => void>>(),
     /** Run → the live runs that it made as a workflow. */
     children: new Map<number, Set<number>>(),
+    /** What is told to those who watch, until `untilMs`; when dead nodes were last looked for; and who waits for more. */
+    feed: {
+      epoch: 0,
+      n: 0,
+      untilMs: 0,
+      lookedMs: Infinity,
+      rows: new Array<FeedRow>(),
+      readers: new Set<() => void>(),
+    },
   };
 }
 

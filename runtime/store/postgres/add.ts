@@ -3,7 +3,7 @@ import { sifted } from "../guard.ts";
 import type { LeasedFor, Runs, Taken } from "../port.ts";
 import { attacher } from "./attach.ts";
 import type { Numbered } from "./column.ts";
-import { idBlocks, type Ids } from "./id.ts";
+import type { Ids } from "./id.ts";
 import { isKeyed, type KeyedAdds, keyedAdds, replacesInside } from "./key.ts";
 import type { Lanes } from "./lane.ts";
 import { anybodys, type PlainAdds, plainAdds } from "./plain.ts";
@@ -29,7 +29,7 @@ interface Parts extends Numbering {
 }
 
 /** Adds runs. Unkeyed adds in flight share a statement, and so do keyed ones. */
-export function adder(pool: Pool, sql: Statements, lanes: Lanes, ids = idBlocks(pool, sql)): Runs["add"] {
+export function adder(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Runs["add"] {
   const keyed = keyedAdds(pool, sql, weighed);
   const parts = { lanes, ids, plain: plainAdds(pool, sql, { size: chunk, ...weighed }), keyed };
   const attach = attacher(pool, sql);

@@ -1,5 +1,6 @@
 import type { Act, Desk, Edit, PurgeFilter } from "../../../sdk/port/target.ts";
 import { finals } from "../../../sdk/port/status.ts";
+import type { Watching } from "./feed.ts";
 import type { Lanes } from "./lane.ts";
 import { at } from "./column.ts";
 import { outwait } from "./retry.ts";
@@ -13,8 +14,14 @@ import type { Statements } from "./sql.ts";
 /** An act is repeated this long while another transaction holds the key of a run. */
 const patienceMs = 2000;
 
+interface Parts {
+  readonly lanes: Lanes;
+  readonly post: Post;
+  readonly watching: Watching;
+}
+
 /** The desk of the Postgres store. */
-export function desk(pool: Pool, sql: Statements, lanes: Lanes, post: Post): Desk {
+export function desk(pool: Pool, sql: Statements, { lanes, post, watching }: Parts): Desk {
   const text = statements(sql);
 
   /** Returns the acts in `done`, and the status of the other runs, in the order of `ids`. */
@@ -43,19 +50,19 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes, post: Post): Des
     async revive(ids, from) {
       const [name, statement] =
         from === "canceled" ? ["tasker_resume", text.resume] : ["tasker_retry_again", text.retryFailed];
-      const rows = await patiently(name, statement, [numbers(ids)]);
+      const rows = watching.in(await patiently(name, statement, [numbers(ids)]));
       if (rows.some((row) => posted.read(row, act.width).count > 0)) await post.adopt(ids);
       return answer(ids, act.all(rows));
     },
     async edit(id, edit) {
       const lane = edit.priority === undefined ? null : await laneFor(id, edit.priority);
-      const rows = await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane));
+      const rows = watching.in(await pool.rows("tasker_edit", text.edit, editValues(id, edit, lane)));
       if (rows.length === 0 && (await pool.rows("tasker_back", sql.back, [numbers([id])])).length > 0)
         return { id, done: "asked", status: "leased" };
       return (await answer([id], act.all(rows)))[0]!;
     },
     async pause(queue, paused) {
-      await pool.rows("tasker_pause", text.pause, [queue, paused]);
+      watching.in(await pool.rows("tasker_pause", text.pause, [queue, paused]));
       if (!paused) return 0;
       const [row] = await pool.rows("tasker_recall", text.recall, [queue]); // a separate statement, which sees later claims
       return Number(row![0]);
@@ -63,7 +70,7 @@ export function desk(pool: Pool, sql: Statements, lanes: Lanes, post: Post): Des
     async purge(filter, limit) {
       const { attempt } = filter;
       if (attempt) return (await pool.rows("tasker_forget", text.forget, [attempt.run, attempt.token])).length;
-      const [row] = await patiently("tasker_purge", text.purge, purgeValues(filter, limit));
+      const [row] = watching.in(await patiently("tasker_purge", text.purge, purgeValues(filter, limit)));
       return Number(row![0]);
     },
   };

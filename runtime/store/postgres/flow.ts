@@ -5,6 +5,7 @@ import type { Flow, Journal, Loading, Recorded, Recording, NewEntry } from "../p
 import { numberAll } from "./add.ts";
 import { batch } from "./batch.ts";
 import { journalText, type Numbered } from "./column.ts";
+import type { Watching } from "./feed.ts";
 import type { Ids } from "./id.ts";
 import type { Lanes } from "./lane.ts";
 import { addPlain } from "./plain.ts";
@@ -15,8 +16,14 @@ import { entry, flow as statements, loaded, reached, written } from "./sql/flow.
 import type { Statements } from "./sql.ts";
 import { type Send, sender } from "./transaction.ts";
 
+interface Parts {
+  readonly lanes: Lanes;
+  readonly ids: Ids;
+  readonly watching: Watching;
+}
+
 /** The journals of the Postgres store, and their mail. */
-export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow {
+export function flow(pool: Pool, sql: Statements, { lanes, ids, watching }: Parts): Flow {
   const text = statements(sql);
   const { status } = desk(sql);
   const weighed = { bytes: 4 * 1024 * 1024, weigh: weightOf };
@@ -41,7 +48,7 @@ export function flow(pool: Pool, sql: Statements, lanes: Lanes, ids: Ids): Flow 
     },
     async mend(run, entries, last, pin) {
       const lane = pin === undefined ? null : await pinLane(by, run, pin);
-      const rows = await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last, lane]);
+      const rows = watching.in(await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last, lane]));
       const found = rows.length > 0 ? rows : await pool.guest.rows("tasker_status", status, [numbers([run])]);
       return act.all(found)[0] ?? { id: run, done: "missing", status: null };
     },

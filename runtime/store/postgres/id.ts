@@ -1,4 +1,5 @@
 import type { Pool } from "./pool.ts";
+import type { Watching } from "./feed.ts";
 import type { Statements } from "./sql.ts";
 
 /** A block is dropped after this time, so that ids of different processes stay in the order of time. */
@@ -8,13 +9,13 @@ const blockSize = 1024;
 export type Ids = ReturnType<typeof idBlocks>;
 
 /** Ids from blocks of the sequence. A call for more than a block takes several consecutive ones. */
-export function idBlocks(pool: Pool, sql: Statements) {
+export function idBlocks(pool: Pool, sql: Statements, watching: Watching) {
   let next = 0;
   let end = 0;
   let until = 0;
   let fetching: Promise<void> | null = null;
   async function fetch(): Promise<void> {
-    const first = Number((await pool.rows("tasker_ids", sql.ids, []))[0]![0]);
+    const first = Number(watching.in(await pool.rows("tasker_ids", sql.ids, []))[0]![0]);
     if (first !== end) next = first;
     end = first + blockSize;
     until = performance.now() + freshMs;

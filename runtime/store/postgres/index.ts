@@ -5,6 +5,7 @@ import { guard } from "../guard.ts";
 import type { Guarded } from "../port.ts";
 import { adder } from "./add.ts";
 import { desk } from "./desk.ts";
+import { feed, Watching } from "./feed.ts";
 import { find } from "./find.ts";
 import { flow } from "./flow.ts";
 import { idBlocks } from "./id.ts";
@@ -57,11 +58,16 @@ export function postgres(options: PostgresOptions): Guarded {
   const pool = openPool({ url: options.url, max, prepare, name });
   const text = sql(schema, options.skew ?? false);
   const known = new Lanes(pool, text);
-  const mail = post(pool, text);
-  const heard = new Listener(options.url, text.channel, prepare === true, mail.deliver);
-  const ids = idBlocks(pool, text);
+  const watching = new Watching();
+  const mail = post(pool, text, watching);
+  const heard = new Listener(options.url, text.channel, prepare === true, {
+    mailed: mail.deliver,
+    watched: (leftMs) => watching.hear(leftMs),
+  });
+  const ids = idBlocks(pool, text, watching);
   const add = adder(pool, text, known, ids);
-  const parts = { pool, sql: text, lanes: known, marks: marks(), versions: new Map<number, string>() };
+  const versions = new Map<number, string>();
+  const parts = { pool, sql: text, lanes: known, marks: marks(), versions, watching };
   let opening: Promise<void> | null = null;
 
   return guard({
@@ -69,10 +75,11 @@ export function postgres(options: PostgresOptions): Guarded {
     runs: { ...runs(parts, heard, mail), add },
     nodes: nodes(parts),
     find: find(pool.guest, text, heard),
-    desk: desk(pool.guest, text, known, mail),
-    schedules: schedules(pool.guest, text),
+    desk: desk(pool.guest, text, { lanes: known, post: mail, watching }),
+    schedules: schedules(pool.guest, text, watching),
     ticks: ticks(pool, text, known),
-    flow: flow(pool, text, known, ids),
+    flow: flow(pool, text, { lanes: known, ids, watching }),
+    feed: feed(pool, text, heard, watching),
     open(signal) {
       opening ??= untilThere(() => bringUp(pool, options, schema), signal).catch((error: unknown) => {
         opening = null;

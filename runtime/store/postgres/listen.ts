@@ -20,13 +20,21 @@ export class Listener {
   readonly #channel: string;
   readonly #isOwn: boolean;
   readonly #mailed: (() => unknown) | undefined;
+  readonly #watched: ((leftMs: string) => void) | undefined;
 
-  /** `isOwn`: its connection has a session of its own. `mailed` is called after something was sent in a transaction. */
-  constructor(url: string, channel: string, isOwn: boolean, mailed?: () => unknown) {
+  /** `isOwn`: its connection has a session of its own. `mailed` is called after something was sent in a transaction, `watched` when somebody
+   *  begins to read the feed. */
+  constructor(
+    url: string,
+    channel: string,
+    isOwn: boolean,
+    { mailed, watched }: { readonly mailed?: () => unknown; readonly watched?: (leftMs: string) => void } = {},
+  ) {
     this.#url = url;
     this.#channel = channel;
     this.#isOwn = isOwn;
     this.#mailed = mailed;
+    this.#watched = watched;
   }
 
   /** A pooler stands between, so nothing is heard. */
@@ -56,6 +64,18 @@ export class Listener {
     return this.#add((kind, rest) => {
       if (kind === "w") hear(rest.split(",").map(Number));
       if (kind === "r") hear([]);
+    });
+  }
+
+  /** Resolves once it listens, or has failed to. */
+  async ready(): Promise<void> {
+    await (this.#first ??= this.#connect());
+  }
+
+  /** Calls back when the feed has more, or may have. */
+  written(hear: () => void): () => void {
+    return this.#add((kind) => {
+      if (kind === "e" || kind === "r") hear();
     });
   }
 
@@ -119,6 +139,7 @@ export class Listener {
 
   #tell(kind: string, rest: string): void {
     if (kind === "m") this.#mailed?.();
+    else if (kind === "v") this.#watched?.(rest);
     else for (const hear of [...this.#heard]) hear(kind, rest);
   }
 }

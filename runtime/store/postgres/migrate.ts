@@ -7,6 +7,7 @@ import { third } from "./migration/003.ts";
 import { fourth } from "./migration/004.ts";
 import { fifth } from "./migration/005.ts";
 import { sixth } from "./migration/006.ts";
+import { seventh } from "./migration/007.ts";
 import { eighth } from "./migration/008.ts";
 import { withClient, type Pool } from "./pool.ts";
 
@@ -32,6 +33,7 @@ const texts = new Map([
   ["004", fourth],
   ["005", fifth],
   ["006", sixth],
+  ["007", seventh],
   ["008", eighth],
 ]);
 

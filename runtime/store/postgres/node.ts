@@ -1,5 +1,6 @@
 import type { Nodes, NodeState } from "../port.ts";
 import type { Parts } from "./claim.ts";
+import type { Watching } from "./feed.ts";
 import { publisher } from "./publish.ts";
 import { fields, numbers, texts } from "./pool.ts";
 import { asked, beaten, node as statements } from "./sql/node.ts";
@@ -8,14 +9,14 @@ import { asked, beaten, node as statements } from "./sql/node.ts";
 const mostLanes = 1000;
 
 /** The nodes of the Postgres store. */
-export function nodes({ pool, sql, lanes, marks, versions }: Parts): Nodes {
+export function nodes({ pool, sql, lanes, marks, versions, watching }: Parts & { readonly watching: Watching }): Nodes {
   const text = statements(sql);
   return {
     async join({ name, app, version, limits = {} }, ttlMs) {
       const some = Object.keys(limits).length > 0 ? JSON.stringify(limits) : null;
       const joined = pool.rows("tasker_join", text.join, [name, app, version, ttlMs, some]);
       lanes.warm(); // meanwhile, because publishing follows
-      const [row] = await joined;
+      const [row] = watching.in(await joined);
       const node = Number(row![0]);
       versions.set(node, version);
       return node;
@@ -32,6 +33,7 @@ export function nodes({ pool, sql, lanes, marks, versions }: Parts): Nodes {
         marks.beat(mine, Infinity);
         throw error;
       });
+      watching.in(rows);
       const { dueMs, expiresMs, tookMs, ...answer } = beaten.read(rows[0]!);
       marks.beat(mine, tookMs);
       return { ...answer, coming: looked && { dueMs, expiresMs }, asks: asked.all(rows, beaten.width) };

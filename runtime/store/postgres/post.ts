@@ -1,5 +1,6 @@
 import type { Act } from "../../../sdk/port/target.ts";
 import { batch } from "./batch.ts";
+import type { Watching } from "./feed.ts";
 import { numbers, type Pool } from "./pool.ts";
 import { act, desk, hearers } from "./sql/desk.ts";
 import { flow } from "./sql/flow.ts";
@@ -32,7 +33,7 @@ export async function tell(pool: Pool, sql: Statements, kind: "w" | "c", ids: re
 
 const nothing = (): void => undefined;
 
-export function post(pool: Pool, sql: Statements): Post {
+export function post(pool: Pool, sql: Statements, watching: Watching): Post {
   const text = flow(sql);
   const { cancel: end } = desk(sql);
   const walks = { orphans: 0, unread: 0, adopt: 0 };
@@ -46,7 +47,7 @@ export function post(pool: Pool, sql: Statements): Post {
   const deliver = () => delivered([null]).then(nothing, nothing);
 
   async function cancel(ids: readonly number[], reason: string) {
-    const rows = await pool.guest.rows("tasker_cancel", end, [numbers(ids), reason]);
+    const rows = watching.in(await pool.guest.rows("tasker_cancel", end, [numbers(ids), reason]));
     const all = rows.map((row) => ({ ...act.read(row), ...hearers.read(row, act.width) }));
     const watched = all.filter((one) => one.watched).map(({ id }) => id);
     await tell(pool, sql, "w", watched);

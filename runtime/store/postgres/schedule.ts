@@ -11,12 +11,13 @@ import type {
 } from "../../../sdk/port/target.ts";
 import { declared, placeAt, served as isServed } from "../guard.ts";
 import type { Bounds } from "../port.ts";
+import type { Watching } from "./feed.ts";
 import { fields, numbers, type Pool, texts } from "./pool.ts";
 import * as read from "./sql/schedule.ts";
 import type { Statements } from "./sql.ts";
 
 /** The schedules of the Postgres store. */
-export function schedules(pool: Pool, sql: Statements): Schedules {
+export function schedules(pool: Pool, sql: Statements, watching: Watching): Schedules {
   const text = read.schedule(sql);
   const records = async (names: readonly ScheduleName[]): Promise<ReadonlyMap<string, ScheduleRecord>> => {
     const rows = await pool.rows("tasker_schedules_get", text.get, fields(names, "job", "key"));
@@ -28,7 +29,7 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
   return {
     list: (filter, page: Bounds) => list(pool, text, filter, page),
     async put(batch) {
-      const rows = await pool.rows("tasker_schedules_put", text.put, columnsOf(batch));
+      const rows = watching.in(await pool.rows("tasker_schedules_put", text.put, columnsOf(batch)));
       const done = new Set(read.name.all(rows).map(scheduleId));
       const stored = await records(batch.filter((one) => done.has(scheduleId(one))));
       return batch.map((one) => {
@@ -38,12 +39,14 @@ export function schedules(pool: Pool, sql: Statements): Schedules {
     },
     async pause(name, paused) {
       const names = [name.job, name.key];
-      if (paused) await pool.rows("tasker_schedules_pause", text.pause, names);
-      else await pool.rows("tasker_schedules_resume", text.resume, names);
+      const [own, statement] = paused
+        ? ["tasker_schedules_pause", text.pause]
+        : ["tasker_schedules_resume", text.resume];
+      watching.in(await pool.rows(own, statement, names));
       return get(name);
     },
     async remove(name) {
-      const [row] = await pool.rows("tasker_schedules_remove", text.remove, [name.job, name.key]);
+      const [row] = watching.in(await pool.rows("tasker_schedules_remove", text.remove, [name.job, name.key]));
       if (row) return true;
       const left = await get(name);
       if (left?.declared && left.served) throw isServed(name);

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { Bus, type RunEvent } from "../../../runtime/core/event.ts";
+import { Bus } from "../../../runtime/core/event.ts";
+import type { RunEvent } from "../../../sdk/port/event.ts";
 
 const at = new Date("2030-01-01T00:00:00Z");
 

@@ -70,6 +70,10 @@ export function recorder(answers: Answers = {}): Recorder {
       read: async () => [],
       mend: (run, entries, last, pin) => act("mend", run, entries, last, pin),
     },
+    feed: {
+      watch: async () => ({ cursor: "0", nowMs: Date.now(), dead: [] }),
+      read: async (cursor) => ({ lines: [], cursor }),
+    },
     open: async () => {
       target.opened++;
       await answers.open?.();

@@ -57,6 +57,7 @@ export function adds(part: Part) {
     paused,
     holds,
     soon,
+    watching,
   } = part;
   /** Whether to notify: of what is due soon if a node lives, of what is due later if one sleeps. In a caller's transaction nodes are always
    *  notified, because it may end later. */
@@ -214,6 +215,6 @@ export function adds(part: Part) {
   select run::text run, pg_notify('${channel}', 'd')::text told from hashed`,
 
     /** The first id of the next block. */
-    ids: `select nextval('${s}.run_id')`,
+    ids: `select nextval('${s}.run_id'), ${watching}`,
   };
 }

@@ -18,7 +18,7 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts. */
 export function desk(part: Part) {
-  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned, sameQueue } = part;
+  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned, sameQueue, watching } = part;
   const held = leased(part, "r");
   /** Revives finished runs of a state, with new values, and these entries of their journals. Each takes its key again; of several with one
    *  key, the first. */
@@ -68,7 +68,7 @@ export function desk(part: Part) {
     on conflict (run) do nothing returning parent),
   ${told("back")}
   select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, ${posted.select({ count: "(select count(*) from born)" })},
-    (select count(*) from told) from back`;
+    (select count(*) from told), ${watching} from back`;
   return {
     /** Cancels unleased runs, and asks the nodes of leased ones. $1 ids · $2 reason */
     cancel: `
@@ -87,10 +87,10 @@ export function desk(part: Part) {
   sent as (${commanded("marked")})
   select ${act.select({ id: "id", done: "'done'", status: "'canceled'" })},
     ${hearers.select({ watched: "watched is not null", node: "null" })}, ${posted.select({ count: "(select count(*) from mailed)" })},
-    (select count(*) from told) from gone
+    (select count(*) from told), ${watching} from gone
   union all
   select ${act.select({ id: "id", done: "'asked'", status: "status" })},
-    ${hearers.select({ watched: "false", node: "node::text" })}, 0, 0 from marked`,
+    ${hearers.select({ watched: "false", node: "node::text" })}, 0, 0, ${watching} from marked`,
 
     /** Revives canceled runs, at their instant or now. $1 ids */
     resume: back(statusNumber.canceled, "true", { due: "due_at", unspent: "unspent", crashes: "crashes" }),
@@ -126,7 +126,7 @@ export function desk(part: Part) {
     where r.id = $1 and not ${held} and not ${waiting(part, "r")}
     returning r.id),
   ${told("changed")}
-  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told) from changed`,
+  select ${act.select({ id: "id", done: "'done'", status: "'pending'" })}, (select count(*) from told), ${watching} from changed`,
 
     /** $1 queue · $2 paused */
     pause: `
@@ -138,7 +138,7 @@ export function desk(part: Part) {
   moved as (update ${s}.config set rev = rev + 1 where exists (select 1 from set_queue)),
   goes as (select 1 where not $2::boolean),
   ${told("goes")}
-  select count(*) from told`,
+  select count(*), ${watching} from told`,
 
     /** Counts the leased runs of a queue whose start is not recorded, and notifies their nodes. Leases are at the heads of lanes. $1 queue
      *  Index: runs_ready, runs_held */
@@ -172,7 +172,7 @@ export function desk(part: Part) {
     where k.job = l.job and k.key = p.key and k.run = p.id),
   tried as (delete from ${s}.attempts where run in (select id from picked)),
   said as (delete from ${s}.logs where run in (select id from picked))
-  select count(*) from gone`,
+  select count(*), ${watching} from gone`,
 
     /** $1 run · $2 token */
     forget: `delete from ${s}.attempts where run = $1 and token = $2 returning id`,

@@ -36,7 +36,7 @@ const columns = {
 
 /** Statements of journals and of what is sent to runs. */
 export function flow(part: Part) {
-  const { schema: s, channel, clock, now, thisMs, dueAt, toldLanes, epoch, holds } = part;
+  const { schema: s, channel, clock, now, thisMs, dueAt, toldLanes, epoch, holds, watching } = part;
   const clockMs = `(select ceil(${epoch(clock)})::bigint)`;
   const never = "'9999-01-01 00:00:00+00'::timestamptz";
   const last = (run: string) => `(select at from ${s}.steps where run = ${run} order by n desc limit 1)`;
@@ -245,7 +245,7 @@ export function flow(part: Part) {
     from (select count(*) from old) before      -- the old rows go first, for they have the same numbers
     cross join changed c cross join lateral ${unfolded("$2")}),
   ${toldLanes("changed")}
-  select id, 'done', 'pending', (select count(*) from told) from changed`,
+  select id, 'done', 'pending', (select count(*) from told), ${watching} from changed`,
 
     /** Runs that these made, and so on. $1 ids  Index: children_parent */
     down: `

@@ -1,7 +1,9 @@
+import { outdated } from "./feed.ts";
 import type { Part } from "./part.ts";
 
 /** Statements that delete old rows, most of them a limited number, which they return. $1 longest retention, ms · $2 limit */
-export function keep({ schema: s, clock, ms }: Part) {
+export function keep(part: Part) {
+  const { schema: s, clock, ms } = part;
   const old = `${clock} - ${ms("$1")}`;
   const gone = (from: string) => `
     with gone as (delete from ${s}.${from} returning 1)
@@ -34,9 +36,13 @@ export function keep({ schema: s, clock, ms }: Part) {
       where at < ${clock} - 2 * ${ms("$1")} and not exists (select 1 from ${s}.nodes where id = n.id)
       limit $2))`),
 
-    /** Rates, after a day at most. */
-    rates: gone(`rates where ctid = any(array(
-      select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2))`),
+    /** Rates, after a day at most, and rows of the feed. */
+    rates: `
+    with gone as (
+      delete from ${s}.rates where ctid = any(array(
+        select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1),
+    told as (${outdated(part)})
+    select greatest((select count(*) from gone), (select count(*) from told))`,
 
     /** Schedules that were removed from code. */
     schedules: gone(`schedules where ctid = any(array(

@@ -23,7 +23,7 @@ export const asked = shape({ id: number, token: number, kind: word<Ask["kind"]>(
 
 /** Statements of nodes. */
 export function node(part: Part) {
-  const { schema: s, clock, now, epoch, ms, told, paused } = part;
+  const { schema: s, clock, now, epoch, ms, told, paused, watching } = part;
   /** Commands stay until the lease ends, so that no lost answer loses one. Without a cancel the run is asked back, until its start is
    *  recorded. A command without a run asks to record all starts. $1 node */
   const commands = `
@@ -74,7 +74,7 @@ export function node(part: Part) {
   with made as (
     insert into ${s}.nodes (name, app, version, started_at, seen_at, lease_until, limits)
     values ($1, $2, $3, ${clock}, ${clock}, ${clock} + ${ms("$4")}, $5) returning id, name)
-  insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id`,
+  insert into ${s}.names (id, name, version, at) select id, name, $3, ${clock} from made returning id, ${watching}`,
 
     /** Renews the node's lease, stores its state and rates, wakes sleeping nodes unless it sleeps itself, and reads its commands and what
      *  comes.
@@ -111,7 +111,7 @@ export function node(part: Part) {
     tookMs: `${epoch(clock)} - ${epoch(now)}`,
     looked: "exists (select 1 from sent where run = 0)",
     paused: `(select json_agg(name) from ${s}.queues where paused)`,
-  })}, ${asked.from("a", { id: "a.run" })}, (select count(*) from told)
+  })}, ${asked.from("a", { id: "a.run" })}, (select count(*) from told), ${watching}
   from (select 1) one left join asked a on true`,
 
     /** Expires the node's lease; the next sweep recovers what it holds. $1 node */

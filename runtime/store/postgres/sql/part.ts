@@ -27,6 +27,7 @@ export function part(schema: string, skew: boolean) {
   const some = (rows: string) => `exists (select 1 from ${rows})`;
   const sameQueue = (name: string, queue: string) =>
     `(${queue} = ${name} or left(${queue}, length(${name}) + 2) = '$' || ${name} || '@')`;
+  const watching = `(select floor(${epoch(`until - ${clock}`)}) from ${s}.feed_head where one and until > ${clock})`;
   const live = some(`${s}.nodes where lease_until > ${clock}`);
   return {
     schema: s,
@@ -45,6 +46,8 @@ export function part(schema: string, skew: boolean) {
     /** An array from a JSON array, or null. */
     list: (json: string) =>
       `case when ${json} is not null then array(select json_array_elements_text(${json}::json)) end`,
+    /** For how much longer somebody reads the feed, ms; null: nobody does. What is asked anyway selects it as its last column. */
+    watching,
     /** Whether a node lives, and whether one sleeps. */
     live,
     asleep: some(`${s}.nodes where asleep and lease_until > ${clock}`),

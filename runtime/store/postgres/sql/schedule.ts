@@ -91,7 +91,7 @@ export function isApplied({ schema: s }: Part): string {
 }
 
 export function schedule(part: Part) {
-  const { schema: s, clock, epoch, ticked } = part;
+  const { schema: s, clock, epoch, ticked, watching } = part;
   const now = `floor(${epoch(clock)})::bigint`;
   const columns = `${record.from("s", {
     input: ["s.input", "s.meta"],
@@ -132,7 +132,7 @@ export function schedule(part: Part) {
     with put as (${scheduleRows(part, "null::integer", "", "s.removed")}
       where s.declared is null or s.removed returning s.job, s.key),
     ${ticked("put")}
-    select ${name.from("put", {})}, (select count(*) from told) from put`,
+    select ${name.from("put", {})}, (select count(*) from told), ${watching} from put`,
 
     /** $1 job · $2 key */
     pause: `
@@ -140,7 +140,7 @@ export function schedule(part: Part) {
       update ${s}.schedules set paused = true, next_ms = null, fresh = false, rev = rev + 1, updated_at = ${clock}
       where job = $1 and key = $2 and not paused and not removed returning 1),
     ${ticked("changed")}
-    select (select count(*) from told)`,
+    select (select count(*) from told), ${watching}`,
 
     /** A one-shot that has ticked does not tick again. $1 job · $2 key */
     resume: `
@@ -150,7 +150,7 @@ export function schedule(part: Part) {
       from (select coalesce(last_ms >= (rule::json ->> 'atMs')::bigint, false) ended from ${s}.schedules where job = $1 and key = $2) e
       where job = $1 and key = $2 and paused and not removed returning 1),
     ${ticked("changed")}
-    select (select count(*) from told)`,
+    select (select count(*) from told), ${watching}`,
 
     /** Counts runs as runs of their schedules. $1 jobs · $2 keys · $3 ids */
     attach: `
@@ -167,6 +167,6 @@ export function schedule(part: Part) {
     remove: `
     delete from ${s}.schedules s
     where job = $1 and key = $2 and not s.removed and (s.declared is null or not ${hasNode(part)})
-    returning job`,
+    returning job, ${watching}`,
   };
 }

@@ -4,6 +4,7 @@ import type { Command } from "./command.ts";
 import { dev } from "./command/dev.ts";
 import { doctor } from "./command/doctor.ts";
 import { edit } from "./command/edit.ts";
+import { events } from "./command/events.ts";
 import { init } from "./command/init.ts";
 import { jobs } from "./command/jobs.ts";
 import { load } from "./command/load.ts";
@@ -30,7 +31,7 @@ import { why } from "./command/why.ts";
 /** All subcommands, in the order of help. */
 export const commands: readonly Command[] = [
   ...[init, dev, start, trigger, load, runs, run, why, edit, cancel, resume, retry, replay, purge],
-  ...[signal, complete, fix],
+  ...[signal, complete, fix, events],
   ...[schedules, get, preview, upsert, pause, resumeSchedule, remove, triggerSchedule, backfill],
   ...[jobs, queues, stats, nodes, types, check, doctor, migrate],
 ];

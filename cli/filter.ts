@@ -76,7 +76,8 @@ export function numbers(ids: readonly string[]): readonly number[] {
   return [...new Set(ids.map((id) => parsed("run id", () => parseId(id))))];
 }
 
-function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
+/** @throws {BadUsage} naming the flag */
+export function oneOf<T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((each) => each === text);
   if (found) return found;
   throw new BadUsage(`${flag}: "${text}" is not one of ${known.join(", ")}${hint(text, known)}`);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { colors, safe, type Colors } from "./color.ts";
 import { redact } from "./redact.ts";
 
@@ -7,6 +8,8 @@ export interface Output {
   readonly colors: Colors;
   /** Prints the document with `--json`, else the text. Once a command. */
   answer(value: unknown, text: () => string): void;
+  /** Prints one of many as it comes: with `--json` a document in a line, else the text. Resolves once whoever reads has kept up. */
+  line(value: unknown, text: () => string): Promise<void>;
   /** A line for people that is not part of the answer, on stderr; nothing with `--json`. */
   note(text: string): void;
 }
@@ -23,6 +26,10 @@ export function output(
     json,
     colors: colors(to.out as { isTTY?: boolean }),
     answer: (value, text) => void to.out.write(safe(json ? JSON.stringify(value, null, 2) : redact(text())) + "\n"),
+    async line(value, text) {
+      const isTaken = to.out.write(safe(json ? JSON.stringify(value) : redact(text())) + "\n");
+      if (!isTaken) await once(to.out, "drain");
+    },
     note: (text) => void (json || to.err.write(safe(redact(text)) + "\n")),
   };
 }

@@ -4,6 +4,7 @@ import { target, type Open } from "./config.ts";
 import type { DurationText } from "../port/duration.ts";
 import { InvalidInput, RunNotFound } from "../port/error.ts";
 import { act, edit, outcome, pauseQueue } from "./act.ts";
+import { eventsOf, type EventQuery } from "./events.ts";
 import { toHandle, type RunHandle } from "./handle.ts";
 import { mend, type Fix } from "./mend.ts";
 import { again, type ReplayOptions } from "./replay.ts";
@@ -214,6 +215,12 @@ export function runsOf(open: Open) {
       const filter = present({ job: listOf(query.job) });
       return attemptsOf(await (await open()).find.attempts(filter, checkPaging(paging)));
     },
+
+    /** What happens on all nodes, and what applications do, as it happens: an event of each, in the order of all, until `signal` aborts. `since` goes on
+     *  after an event. Where events were lost comes a `gap`, to a reader too that is more than 1000 behind. Watching begins when the first
+     *  event is asked for; within two seconds all processes know of it. While nobody watches it costs nothing.
+     *  @throws {InvalidInput} {NotSupported} {StoreUnavailable} */
+    events: (query: EventQuery = {}) => eventsOf(open, query),
 
     /** A page of what a run's handler logged. */
     async logs(ref: RunRef, paging: Paging = {}): Promise<Page<LogLine>> {

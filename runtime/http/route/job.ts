@@ -34,6 +34,7 @@ const job = name(
     tags: z.array(z.string()),
     ttlMs: count.nullable(),
     hooks: z.array(z.enum(["success", "failure", "cancel"])),
+    attempts: about("How many attempts may fail; null where a function decides", count.nullable()),
     seenAt: instant,
   }),
 );

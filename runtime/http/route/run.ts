@@ -10,6 +10,7 @@ import { route, type Answer, type Route } from "../route.ts";
 import { attempts, logs, run, runs } from "../schema/run.ts";
 import { filterFields } from "../schema/act.ts";
 import { about, paging, runId, span } from "../schema/value.ts";
+import { why } from "../schema/why.ts";
 
 const group = "Runs" as const;
 const listed = {
@@ -72,6 +73,14 @@ export const runRoutes: readonly Route[] = [
     handler: async ({ params, query: { wait }, server, signal }) => ({
       body: runDocument(await awaited(await server.open(), params.id, wait, signal)),
     }),
+  }),
+  route("whyRun", "GET /api/v1/runs/{id}/why", "read", {
+    group,
+    summary: "Tell why a run has not started, has not gone on, or ended as it did",
+    params: id,
+    answers: { 200: why },
+    errors: ["RUN_NOT_FOUND"],
+    handler: async ({ params, server }) => ({ body: await runsOf(server.open).why(params.id) }),
   }),
   route("listAttempts", "GET /api/v1/runs/{id}/attempts", "read", {
     group,

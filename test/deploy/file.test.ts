@@ -1,9 +1,13 @@
 /** What the files of deploy/ name exists, and what they say holds together. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import { parse as parseLine } from "../../cli/program.ts";
 import { commands } from "../../cli/commands.ts";
 import { options } from "../../cli/option.ts";
+import { serve } from "../../runtime/http/index.ts";
 import { routes } from "../../runtime/http/routes.ts";
+import { memory } from "../../runtime/store/memory/index.ts";
 import { settings } from "../../sdk/setting.ts";
 import { filesIn, read, seconds, stages, unit, yaml } from "./kit.ts";
 import * as shape from "./shape.ts";
@@ -19,6 +23,8 @@ const [kustomization] = yaml("deploy/kubernetes/kustomization.yaml", shape.kusto
 const pods = [deployment.spec.template.spec, job.spec.template.spec];
 const [worker] = deployment.spec.template.spec.containers;
 const executable = "node_modules/.bin/tasker";
+
+const health = JSON.parse(told("HEALTHCHECK")[0]!.replace(/^.*? CMD /, "")) as string[];
 
 /** What the HTTP server brings along; until it is there, it counts as known. */
 const coming = { flag: "--http", paths: ["/metrics", "/ws", "/api/v1/events"] };
@@ -106,16 +112,25 @@ test("images of others have a version, and none is whatever is newest", () => {
 
 test("the image runs as a user with a number, holds no secret and no package that nobody needs, and knows whether it is well", () => {
   const install = told("RUN", stages()[0]).find((line) => line.includes("npm ci"));
-  const check = JSON.parse(told("HEALTHCHECK")[0]!.replace(/^.*? CMD /, "")) as string[];
 
   expect(install).toMatch(/npm ci --omit=dev --omit=optional$/);
   expect(told("USER")).toEqual(["1000:1000"]);
   expect(told("VOLUME")).toEqual(["/data"]);
   expect(told("ENV").join(" ")).toMatch(/NODE_ENV=production TZ=UTC/);
   expect(told("ENV").concat(told("ARG")).join(" ")).not.toMatch(/url|token|password|secret/i);
-  expect(check.slice(0, 2)).toEqual(["node", "--eval"]);
-  expect(check[2]).toContain("http://127.0.0.1:4747/healthz");
+  expect(health[2]).toContain("http://127.0.0.1:4747/healthz");
   expect(final.at(-1)!.name).toBe("CMD");
+});
+
+test("the check of the image tells a process that answers from one that does not", async () => {
+  const served = await serve({ target: memory(), listen: { host: "127.0.0.1", port: 0 }, tokens: "none" });
+  const { port } = new URL(served.url);
+  const [command, ...args] = health.map((word) => word.replace("4747", port));
+  const check = async (): Promise<unknown> => (await once(spawn(command!, args), "exit"))[0];
+
+  expect(await check()).toBe(0);
+  await served.close();
+  expect(await check()).toBe(1);
 });
 
 test("what is secret or not needed does not get into the image", () => {

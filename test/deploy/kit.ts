@@ -1,6 +1,8 @@
 /** The files of deploy/, read as those read them for whom they are. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -80,4 +82,14 @@ export function seconds(span: unknown): number {
 /** Whether a program is installed on this machine. */
 export function has(program: string): boolean {
   return spawnSync(program, ["--version"]).error === undefined;
+}
+
+/** A port that nobody listens on at this moment, for a program that can't take any. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }

@@ -1,7 +1,6 @@
 /** A worker behind the real PgBouncer in transaction mode, where it is installed. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +9,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { launch, project, tasker } from "../cli/process.ts";
 import { freshDatabase } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
-import { has } from "./kit.ts";
+import { freePort, has } from "./kit.ts";
 
 /** PgBouncer before the server of a URL; answers the URL that leads through it. */
 async function startPgBouncer(url: string): Promise<string> {
@@ -43,15 +42,6 @@ async function startPgBouncer(url: string): Promise<string> {
   });
   await until(async () => ask(server.href), { what: "PgBouncer answers" });
   return server.href;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function ask(url: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { formatId, parseId } from "../../sdk/port/id.ts";
 import { runDocument } from "../../sdk/client/document.ts";
 import { all } from "../../sdk/client/page.ts";
 import { runsOf } from "../../sdk/client/runs.ts";
-import { childrenOf, timelineOf } from "../../sdk/client/timeline.ts";
+import { beganAt, childrenOf, timelineOf } from "../../sdk/client/timeline.ts";
 import { whyOf } from "../../sdk/client/why.ts";
 import { isFinal } from "../../sdk/port/status.ts";
 import type { Command } from "../command.ts";
@@ -31,7 +31,7 @@ export const run: Command = {
         logs: (await all((paging) => verbs.logs(formatId(id), paging))).items,
       };
     });
-    const document = { ...runDocument(record), ...more };
+    const document = { ...runDocument(record), beganAt: beganAt(record, more.timeline, more.attempts), ...more };
     out.answer(document, () => runText(record, { ...more, colors: out.colors }));
   },
 };

@@ -6,7 +6,7 @@ import { natural, type Wire } from "../../sdk/port/codec.ts";
 import type { Status } from "../../sdk/port/status.ts";
 import { viewOf } from "../../sdk/client/run.ts";
 import type { Attempt, LogLine } from "../../sdk/client/runs.ts";
-import type { Stage } from "../../sdk/client/timeline.ts";
+import { beganAt, type Stage } from "../../sdk/client/timeline.ts";
 import type { Why } from "../../sdk/client/why.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
 import type { ErrorRecord } from "../../sdk/port/text.ts";
@@ -53,7 +53,7 @@ export function runText(
   const parts = [
     `${paint.cyan(formatId(run.id))}  ${paint.bold(oneLine(jobOf(run)))}  ${statusPaint(run.status, paint)(stateOf(run))}`,
     why && paint.yellow(oneLine(why.text)),
-    facts(run, paint, now),
+    facts(run, beganAt(run, timeline, attempts), paint, now),
     section("Payload", pretty(run.input), paint),
     run.result && section("Result", pretty(run.result), paint),
     run.error && section("Error", stackOf(run.error), paint),
@@ -95,7 +95,21 @@ function took(run: RunRecord): string {
     : "";
 }
 
-function facts(run: RunRecord, paint: Colors, now: Date): string {
+/** From the first start of a workflow to its end, or until now. */
+function tookInAll(began: Date, { finishedAt }: RunRecord, now: Date): string {
+  const text = humanMs(Math.max(0, (finishedAt ?? now).getTime() - began.getTime()));
+  return finishedAt ? text : `${text} so far`;
+}
+
+/** The latest attempt of a workflow, unless it is the first. */
+function lastOf(run: RunRecord, began: Date, now: Date): string | null {
+  const { startedAt } = run;
+  if (!startedAt || startedAt <= began) return null;
+  return `${startedAt.toISOString()}  ${when(startedAt, now)}${run.finishedAt ? `, took ${took(run)}` : ""}`;
+}
+
+/** `began`: the first start of a workflow, whose record tells that of its latest attempt. */
+function facts(run: RunRecord, began: Date | null, paint: Colors, now: Date): string {
   const instant = (at: Date | null): string | null => at && `${at.toISOString()}  ${when(at, now)}`;
   const { schedule } = viewOf(run);
   return pairs(
@@ -107,9 +121,10 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
       ["created", instant(run.createdAt)],
       ["due", instant(run.dueAt)],
       ["expires", instant(run.expiresAt)],
-      ["started", instant(run.startedAt)],
+      ["started", instant(began ?? run.startedAt)],
       ["finished", instant(run.finishedAt)],
-      ["took", took(run) || null],
+      ["took", began ? tookInAll(began, run, now) : took(run) || null],
+      ["last attempt", began && lastOf(run, began, now)],
       ["attempts", run.attempt],
       ["crashes", run.crashes || null],
       ["node", run.node],
@@ -129,7 +144,7 @@ function facts(run: RunRecord, paint: Colors, now: Date): string {
 }
 
 function optionsOf({ options }: RunRecord): string | null {
-  const { hook: _hook, schedule: _schedule, ...own } = options ?? {};
+  const { hook: _hook, schedule: _schedule, dueMs: _dueMs, ...own } = options ?? {};
   return Object.keys(own).length > 0 ? JSON.stringify(own) : null;
 }
 

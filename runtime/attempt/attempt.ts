@@ -304,7 +304,7 @@ function describe({ lease }: Leased): ContextRun {
     job,
     queue,
     priority: priority as ContextRun["priority"], // it was checked when it was added
-    dueAt: new Date(lease.dueMs),
+    dueAt: new Date(lease.options?.dueMs ?? lease.dueMs),
     createdAt: new Date(lease.createdMs),
     tags,
     key,

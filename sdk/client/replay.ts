@@ -76,16 +76,22 @@ function whyNot(error: unknown): string {
 /** The new run, or why there is none. */
 async function made(to: Target, record: RunRecord, options: ReplayOptions): Promise<NewRun | string> {
   checkKeys("replay", options, optionKeys);
-  const { id, job, options: overrides, ...same } = record;
+  const { id, job, ...same } = record;
   const input = "payload" in options ? await inputFor(to, job, options.payload) : record.input;
   const run = {
     ...plainRun({ ...same, id: job, ttlMs: null, queue: homeOf(record.queue) }, input),
-    options: overrides,
+    options: optionsOf(record),
     replayOf: id,
   };
   if (options.from === undefined) return run;
   const journal = before(options.from, await to.flow.read(id));
   return typeof journal === "string" ? journal : { ...run, ...(journal.length > 0 && { journal }) };
+}
+
+/** The options of a run, but for what its waits have left there. */
+function optionsOf({ options }: RunRecord): NewRun["options"] {
+  const { dueMs: _dueMs, ...own } = options ?? {};
+  return Object.keys(own).length > 0 ? own : null;
 }
 
 /** The part of a journal before a step, as a new run can go on from it; or why there is none. What had been answered by then stays; what waited

@@ -4,7 +4,7 @@ import { keyOf, type Entry, type EntryKind } from "../port/flow.ts";
 import { formatId } from "../port/id.ts";
 import { notesOf, type Notes } from "../port/note.ts";
 import { isFinal, type Reason, type Status } from "../port/status.ts";
-import type { Find, RunRecord } from "../port/target.ts";
+import type { AttemptRecord, Find, RunRecord } from "../port/target.ts";
 import type { ErrorRecord } from "../port/text.ts";
 
 /** Runs that a workflow made, by number, as far as they were looked at. */
@@ -78,6 +78,18 @@ export function timelineOf(
   const taken = takenBy(entries.filter((entry) => !passed.has(entry)));
   const known = { endMs, nowMs: now.getTime(), runs, taken, ends };
   return [...calls.values()].map((each) => stageOf(each, known)).sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+/** When a workflow started first, as far as that is known; null for a run without stages. The record tells the start of its latest attempt alone. */
+export function beganAt(
+  { startedAt, createdAt }: Pick<RunRecord, "startedAt" | "createdAt">,
+  stages: readonly Stage[],
+  attempts: readonly Pick<AttemptRecord, "startedAt">[],
+): Date | null {
+  if (stages.length === 0) return null;
+  const own = stages.find(({ at }) => at.getTime() >= createdAt.getTime() - 1); // earlier ones are of the run that it replays
+  const starts = [startedAt, own?.at ?? null, ...attempts.map((attempt) => attempt.startedAt)];
+  return starts.reduce((first, at) => (at && (!first || at < first) ? at : first), null);
 }
 
 /** What entries of a kind are of. */

@@ -12,9 +12,11 @@ export interface Log {
 }
 
 /** The run that a handler works on. */
-export interface ContextRun extends Pick<RunRecord, "job" | "queue" | "dueAt" | "createdAt" | "tags" | "key"> {
+export interface ContextRun extends Pick<RunRecord, "job" | "queue" | "createdAt" | "tags" | "key"> {
   /** `run_…` */
   readonly id: string;
+  /** When this attempt was due; of a workflow that has waited, as it was before its first wait: waits don't move it. */
+  readonly dueAt: Date;
   /** 0–9, higher first. */
   readonly priority: Priority;
 }

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly hook?: { readonly kind: HookKind; readonly of: number };
   /** Set on a run that a schedule made. */
   readonly schedule?: TickInfo;
+  /** Set on a workflow that has waited, whose instant has moved by that: when it was due before its first wait, epoch ms. */
+  readonly dueMs?: number;
   /** Set on a run that a workflow made and waits for: its end is sent to that run, under the key of the entry that made it. */
   readonly parent?: { readonly run: number; readonly key: string };
 }

@@ -184,7 +184,9 @@ test("a parked run says why and what to do; it is mended by id, or all that matc
   const none = await tasker("runs", "fix", "--reason", "parked", "--yes");
 
   expect(shown.out).toMatch(/^It is parked: run .* journal goes on with step "charge" at 1 .* asks for step "pay"/m);
-  expect(shown.out).toContain(` tasker runs fix ${ids[0]!} [--rename-step old=new | --skip STEP | --from STEP | --pin VERSION]\n`);
+  expect(shown.out).toContain(
+    ` tasker runs fix ${ids[0]!} [--rename-step old=new | --skip STEP | --from STEP | --pin VERSION]\n`,
+  );
   expect([wrong.code, wrong.out]).toEqual([
     1,
     `${ids[0]!}  refused to fix: its journal has no step "chrage"; it has charge, go; did you mean "charge"?\n`,

@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { formatId } from "../../sdk/port/id.ts";
 import { runDocument } from "../../sdk/client/document.ts";
+import { timelineOf } from "../../sdk/client/timeline.ts";
 import type { Attempt, LogLine } from "../../sdk/client/runs.ts";
 import type { RunRecord } from "../../sdk/port/target.ts";
 import { colors } from "../../cli/view/color.ts";
@@ -18,6 +19,11 @@ function aRecord(parts: Partial<RunRecord> = {}): RunRecord {
     ...parts,
   };
 }
+
+const anAttempt: Attempt = {
+  ...{ run: "run_7", token: 1, n: 1, job: "remind", node: null, startedAt: at, endedAt: at, retryAt: null },
+  ...{ outcome: "error", error: null },
+};
 
 test("a skipped run shows the reason that its handler gave", () => {
   const run = aRecord({ reason: "skipped", note: "the order was paid" });
@@ -51,6 +57,48 @@ test("a run that a schedule made says which, and for which tick", () => {
   expect(text).toMatch(/^options +\{"timeoutMs":5\}$/m);
   expect(runDocument(run)).toMatchObject({ schedule: { id: "remind@user:7", tick } });
   expect(runDocument(aRecord())).toMatchObject({ schedule: null });
+});
+
+describe("a workflow", () => {
+  const minutes = (count: number): Date => new Date(at.getTime() + 60_000 * count);
+  const steps = (...starts: readonly Date[]) =>
+    timelineOf(
+      aRecord(),
+      starts.map((start, i) => ({
+        ...{ n: i + 1, kind: "step" as const, key: `s${i}`, atMs: start.getTime(), value: null, runs: null },
+        data: JSON.stringify({ began: start.getTime() }),
+      })),
+    );
+  const textOf = (run: RunRecord, timeline = steps(at, minutes(5)), attempts: readonly Attempt[] = []): string =>
+    runText(run, { timeline, attempts, logs: [], colors: paint, now: minutes(10) });
+
+  test("shows its first start and how long it took in all, then its latest attempt", () => {
+    const run = aRecord({ startedAt: minutes(5), finishedAt: minutes(6) });
+
+    const text = textOf(run);
+
+    expect(text).toMatch(/^started +2030-01-01T00:00:00\.000Z {2}10m ago$/m);
+    expect(text).toMatch(/^took +6m$/m);
+    expect(text).toMatch(/^last attempt +2030-01-01T00:05:00\.000Z {2}5m ago, took 1m$/m);
+  });
+
+  test("that lives shows since when, also while it waits", () => {
+    const live = { status: "waiting", reason: "sleep", startedAt: null, finishedAt: null } as const;
+
+    expect(textOf(aRecord(live))).toMatch(/^took +10m so far$/m);
+    expect(textOf(aRecord(live))).not.toContain("last attempt");
+  });
+
+  test("that was run again from a step began with itself; one whose attempt failed, with that", () => {
+    const run = aRecord({ createdAt: minutes(4), startedAt: minutes(4), finishedAt: minutes(6) });
+    const failed = { ...anAttempt, startedAt: minutes(1), endedAt: minutes(2) };
+
+    expect(textOf(run)).toMatch(/^took +2m$/m);
+    expect(textOf(run, steps(at))).toMatch(/^took +2m$/m);
+    expect(textOf(aRecord({ startedAt: minutes(3), finishedAt: minutes(6) }), steps(minutes(3)), [failed])).toMatch(
+      /^took +5m$/m,
+    );
+  });
 });
 
 test("no text of a run steers the terminal", () => {

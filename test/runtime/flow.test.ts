@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineEvent, defineJob, RunNotFound, type Context } from "../../sdk/index.ts";
 import { runsOf } from "../../sdk/client/runs.ts";
 import { completeOf, signalOf } from "../../sdk/client/signal.ts";
-import { formatId } from "../../sdk/port/id.ts";
+import { formatId, parseId } from "../../sdk/port/id.ts";
 import { decode } from "../../sdk/port/codec.ts";
 import { aBench, type Bench, deferred, moving, turns } from "./kit.ts";
 
@@ -126,6 +126,25 @@ describe("sleeps", () => {
     await bench.pass(1100);
     expect(await statusOf(bench, id)).toEqual({ status: "completed", reason: null });
     expect(calls).toEqual(["a", "b"]);
+  });
+
+  test("waits do not move the instant that the run is due for; a replay has its own", async () => {
+    const { bench, id } = await aFlow(async (_, ctx) => {
+      const seen = [ctx.run.dueAt.getTime()];
+      await ctx.sleep("1h");
+      seen.push(ctx.run.dueAt.getTime());
+      await ctx.waitFor("go", { timeout: "1h" });
+      return [...seen, ctx.run.dueAt.getTime()];
+    });
+    const dueMs = bench.clock.nowMs() - 1;
+    await bench.pass(7_202_000);
+    const again = await runsOf(async () => bench.store).replay(formatId(id));
+    await bench.pass(7_202_000);
+
+    expect(decode((await bench.get(id)).result!)).toEqual([dueMs, dueMs, dueMs]);
+    const [first, ...others] = decode((await bench.get(parseId(again.id))).result!) as readonly number[];
+    expect(others).toEqual([first, first]);
+    expect(first).toBeGreaterThan(dueMs + 7_000_000);
   });
 
   test("a short sleep stays in the process", async () => {

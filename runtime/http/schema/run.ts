@@ -24,6 +24,7 @@ const options = name(
     schedule: z
       .object({ key: z.string(), tick: z.number(), previous: z.number().nullable(), next: z.number().nullable() })
       .optional(),
+    dueMs: count.optional(),
     parent: z.object({ run: whole, key: z.string() }).optional(),
   }),
 );

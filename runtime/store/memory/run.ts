@@ -235,7 +235,8 @@ function suspend(state: State, row: Row, outcome: Waiting, { entries = [] }: Set
   if (error) recordAttempt(state, row, { outcome: "parked", error, retryMs });
   const attempt = row.attempt + (error ? 1 : 0);
   const waits = { reason, seen, wants };
-  makePending(state, row, readyMs, { attempt, waits, dueMs, crashes: 0, startedMs: null, expiresMs: null });
+  const options = frozen({ ...row.options, dueMs: row.options?.dueMs ?? row.dueMs });
+  makePending(state, row, readyMs, { attempt, waits, options, dueMs, crashes: 0, startedMs: null, expiresMs: null });
   wake(state, row);
 }
 

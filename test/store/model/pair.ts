@@ -83,9 +83,10 @@ export class Side {
   /** Options, with runs by their places. */
   placedIn(options: RunOptions | null): RunOptions | null {
     if (!options) return null;
-    const { hook, parent } = options;
+    const { hook, parent, dueMs } = options;
     return {
       ...options,
+      ...(dueMs !== undefined && { dueMs: new Date(dueMs) as never }), // an instant is compared as one
       ...(hook && { hook: { ...hook, of: this.place(hook.of) } }),
       ...(parent && { parent: { ...parent, run: this.place(parent.run) } }),
     };

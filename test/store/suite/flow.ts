@@ -512,6 +512,26 @@ function mending(setup: () => Promise<Setup>): void {
     expect(await recordOf(store, again, [anEntry(3)])).toMatchObject({ entries: [{ n: 3 }] });
   });
 
+  test("a run that waits keeps the instant at which it was due first", async () => {
+    const { store, clock, node } = await setup();
+    const taken = await leased(store, node, { options: { timeoutMs: 5 } });
+    const plain = await leased(store, node);
+    const untilMs = clock.nowMs() + 60_000;
+    for (const one of [taken, plain]) await store.runs.settle([settled(one, waiting({ reason: "sleep", untilMs }))]);
+    await clock.advance("2m");
+    const second = await lease(store, node);
+    for (const one of second) await store.runs.settle([settled(one, waiting())]);
+    await sendTo(store, taken.id);
+
+    const third = only(await lease(store, node));
+
+    expect(second.map(({ options }) => options)).toEqual(
+      second.map(({ id }) => (id === taken.id ? { timeoutMs: 5, dueMs: taken.dueMs } : { dueMs: plain.dueMs })),
+    );
+    expect(third.options).toEqual({ timeoutMs: 5, dueMs: taken.dueMs });
+    expect(third.dueMs).toBeGreaterThan(taken.dueMs);
+  });
+
   test("a pinned run goes on only on nodes with that version, until it is pinned no more", async () => {
     const { store, clock } = await setup();
     const [first, second] = [

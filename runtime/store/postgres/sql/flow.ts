@@ -43,6 +43,9 @@ export function flow(part: Part) {
   const inbox = "coalesce(r.inbox, 0)";
   const woken = `not ${parked("i.waits")} and (coalesce(r.alarm, 0) > i.seen or ${inbox} >= i.seen + greatest(i.wants, 1))`;
 
+  const firstDue = `case when r.options like '%"dueMs":%' then r.options
+        else (coalesce(r.options, '{}')::jsonb || jsonb_build_object('dueMs', ceil(${epoch("r.due_at")})::bigint))::text end`;
+
   /** Counts what was sent to runs, and makes those due that it wakes. c: run, n, urgent. The row is written in any case, so that it waits for a
    *  suspension under way. */
   const wake = (from: string) => {
@@ -167,7 +170,7 @@ export function flow(part: Part) {
     update ${s}.runs r
     set state = 0, holder = null, lease_until = null, expires_at = null, crashes = 0, started_at = null, waits = i.waits,
       attempt = r.attempt + (i.error is not null)::int, unspent = r.unspent + (i.error is not null)::int,
-      wants = i.seen + greatest(i.wants, 1), due_at = case when ${woken} or i.until is null then ${thisMs} else ${dueAt("i.until")} end,
+      wants = i.seen + greatest(i.wants, 1), options = ${firstDue}, due_at = case when ${woken} or i.until is null then ${thisMs} else ${dueAt("i.until")} end,
       ready_at = case when ${woken} then ${thisMs} when i.until is null then ${never} else ${dueAt("i.until")} end
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::smallint[], $5::float8[], $6::int[], $7::int[], $8::text[], $9::text[])
       i(id, token, started, waits, until, seen, wants, error, entries)

@@ -8,9 +8,24 @@ import { watch } from "./watch.ts";
 
 /** A runtime for the settings; nothing is opened yet. */
 export function runtimeOf(settings: Settings, parts: Pick<RuntimeOptions, "store" | "jobs" | "logger">): Runtime {
-  const { slots, queues, poll, lease, sweep, grace, crashes, steps, keep, inbox, timezone, app, version, name } =
-    settings;
-  const own = { slots, queues, poll, lease, sweep, grace, crashes, steps, keep, timezone, app, version };
+  const {
+    slots,
+    queues,
+    poll,
+    lease,
+    sweep,
+    grace,
+    crashes,
+    steps,
+    keep,
+    inbox,
+    webhooks,
+    timezone,
+    app,
+    version,
+    name,
+  } = settings;
+  const own = { slots, queues, poll, lease, sweep, grace, crashes, steps, keep, webhooks, timezone, app, version };
   return createRuntime({ ...parts, ...own, inbox: inbox ?? undefined, name: name ?? undefined });
 }
 

@@ -16,6 +16,7 @@ import { Sweeper } from "./loop/sweep.ts";
 import { Ticker } from "./loop/ticker.ts";
 import { Own } from "./own.ts";
 import { Publisher } from "./schedule/publish.ts";
+import type { Outbox } from "./webhook/outbox.ts";
 import { checkSlots, settingsOf, type RuntimeOptions, type Settings } from "./setting.ts";
 import type { Guarded } from "./store/port.ts";
 
@@ -97,6 +98,7 @@ class Engine implements Runtime {
   #startedAt = Number.NaN;
   #unwatch: (() => void) | null = null;
   #inbox: Inbox | null = null;
+  #outbox: Outbox | null = null;
   readonly #unheard: () => void;
 
   constructor(settings: Settings) {
@@ -185,7 +187,7 @@ class Engine implements Runtime {
       await this.#patiently(() => store.open(drain));
       await this.#patiently(() => this.#node.join());
       await Promise.all([this.#patiently(() => this.#publisher.start()), this.#node.listen()]);
-      await this.#openInbox();
+      await this.#openMore();
     } catch (error) {
       if (drain.aborted) return;
       this.#state = "stopped";
@@ -197,10 +199,15 @@ class Engine implements Runtime {
     if (!drain.aborted) this.#run();
   }
 
-  async #openInbox(): Promise<void> {
-    const { inbox } = this.#core.settings;
+  /** What most processes do without, and so is loaded late. */
+  async #openMore(): Promise<void> {
+    const { inbox, hooks } = this.#core.settings;
+    if (hooks.length > 0) {
+      const { Outbox } = await import("./webhook/outbox.ts");
+      this.#outbox = new Outbox(this.#core, this.store, hooks);
+    }
     if (inbox === null) return;
-    const { Inbox } = await import("./inbox/inbox.ts"); // late: most processes have none
+    const { Inbox } = await import("./inbox/inbox.ts");
     this.#inbox = new Inbox(this.#core, this.store, inbox);
     await this.#inbox.open();
   }
@@ -252,6 +259,7 @@ class Engine implements Runtime {
     await this.#endHandlers(graceMs, graceEnd); // 3. handlers end, or hear it on ctx.signal
     const end = graceEnd + lastMs;
     await completer.drained(end - 300); // 4. what never started has gone back, what ended is settled
+    if (this.#outbox) await within(clock, this.#outbox.close(), end - 200);
     this.#over.abort();
     await within(clock, this.#close(end), end); // 5. last: every step above needed the store
     this.#attempts.leave(); // no timer stays behind

@@ -9,6 +9,8 @@ import type { JobSpec } from "../sdk/define/spec.ts";
 import { checkSetting, settings, type SettingKey, type Value } from "../sdk/setting.ts";
 import { systemClock, type Clock } from "./core/clock.ts";
 import { guarded, silent, type Logger } from "./core/log.ts";
+import { hooksOf, type Hook } from "./webhook/hook.ts";
+import { deliveries } from "./webhook/job.ts";
 import { guard } from "./store/guard.ts";
 import type { Guarded, NodeInfo, Store } from "./store/port.ts";
 
@@ -24,7 +26,8 @@ export interface RuntimeOptions extends Pick<Config, Own> {
 }
 
 const own = [
-  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "steps", "keep", "inbox", "timezone"] as const),
+  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "steps", "keep"] as const),
+  ...(["inbox", "webhooks", "timezone"] as const),
   ...(["app", "version", "name"] as const),
 ] as const;
 type Own = (typeof own)[number];
@@ -44,6 +47,7 @@ export interface Settings {
   readonly maxSteps: number;
   readonly keep: { readonly completedMs: number; readonly otherMs: number };
   readonly inbox: InboxSettings | null;
+  readonly hooks: readonly Hook[];
   readonly timezone: string;
   readonly logger: Logger;
   readonly info: NodeInfo;
@@ -78,14 +82,21 @@ export function settingsOf(options: RuntimeOptions): Settings {
       `poll "${poll}" is not less than a quarter of lease "${options.lease ?? settings.lease.default}"`,
     );
   const queues = valueOf("queues", options.queues);
+  const hooks = hooksOf(options.webhooks ?? []);
   return {
-    ...{ store: guard(store), jobs, slots: checkSlots(slots), queues },
+    ...{
+      store: guard(store),
+      jobs: hooks.length > 0 ? [...jobs, deliveries(hooks)] : jobs,
+      slots: checkSlots(slots),
+      queues,
+    },
     ...{ pollMs, silent: poll === "silent", leaseMs, sweepMs: ms("sweep", options.sweep) },
     graceMs: ms("grace", options.grace),
     maxCrashes: valueOf("crashes", options.crashes),
     maxSteps: valueOf("steps", options.steps),
     keep: { completedMs: ms("keep.completed", keep?.completed), otherMs: ms("keep.other", keep?.other) },
     inbox: options.inbox === undefined ? null : inboxOf(options.inbox),
+    hooks,
     timezone: valueOf("timezone", options.timezone),
     logger: guarded(options.logger ?? silent),
     info: {

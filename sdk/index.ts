@@ -28,6 +28,7 @@ export { RetryAfterError, snooze } from "./define/signal.ts";
 
 export { close, configure, defineConfig } from "./client/config.ts";
 export type { Config, Connection } from "./client/config.ts";
+export type { Webhook } from "./client/webhook.ts";
 
 export type { History, Plain } from "./client/history.ts";
 export type { Fix } from "./client/mend.ts";

@@ -1,4 +1,5 @@
 /** Each setting, described once: checks, defaults, flags, variables, help and the table of docs/configuration.md are made from this. */
+import type { Webhook } from "./client/webhook.ts";
 import type { Config } from "./client/config.ts";
 import { checkZone } from "./cron/cron.ts";
 import { toMs, type DurationText } from "./port/duration.ts";
@@ -99,6 +100,18 @@ const limits: Kind<Readonly<Record<string, { readonly concurrency: number }>>> =
     return Object.fromEntries(pairs.map(([name, slots]) => [String(name).trim(), { concurrency: Number(slots) }]));
   },
 };
+const hooks: Kind<readonly Webhook[]> = {
+  wants: "a list of webhooks in JSON",
+  value: "<json>",
+  read: (value) => {
+    if (typeof value !== "string") return value as readonly Webhook[]; // checked where it is used
+    try {
+      return JSON.parse(value) as readonly Webhook[];
+    } catch {
+      throw invalid("webhooks", "webhooks are not JSON"); // without the text, which has secrets
+    }
+  },
+};
 function entriesOf(queues: object): readonly (readonly unknown[])[] {
   return Object.entries(queues).map(([name, limit]) => {
     const { concurrency } = (limit ?? {}) as { readonly concurrency?: unknown };
@@ -165,6 +178,10 @@ export const settings = {
   "inbox.errorDir": {
     ...{ kind: text, value: "<folder>", default: "errors", for: "worker" },
     about: "Where refused files go, relative to inbox.dir, each beside a text that says why",
+  },
+  webhooks: {
+    ...{ kind: hooks, default: [], for: "worker" },
+    about: "Where events of runs are posted to, signed",
   },
   timezone: {
     ...{ kind: zone, default: "UTC", for: "worker" },

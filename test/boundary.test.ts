@@ -28,6 +28,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/schedule": ["runtime/store", "runtime/core"],
   "runtime/flow": ["runtime/store", "runtime/core"],
   "runtime/attempt": ["runtime/store", "runtime/core", "runtime/flow"],
+  "runtime/webhook": ["runtime/store", "runtime/core"],
   "runtime/inbox": ["runtime/store", "runtime/core", "runtime/setting.ts"],
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
   "runtime/http": ["runtime/core", "runtime/runtime.ts"],

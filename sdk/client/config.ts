@@ -4,6 +4,7 @@ import { checkFlag, checkKeys } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
 import { locate, type Openable, type Source } from "./source.ts";
+import type { Webhook } from "./webhook.ts";
 import type { Bare, Target } from "../port/target.ts";
 
 /** What a caller over HTTP may do: look, also act, or also delete and mend. */
@@ -94,6 +95,8 @@ export interface Config {
         readonly errorDir?: string | undefined;
       }
     | undefined;
+  /** Where events of runs are posted to, signed. As flag or variable a list in JSON. */
+  readonly webhooks?: readonly Webhook[] | undefined;
   /** Zone of cron schedules that name none, like Europe/Paris; `UTC` by default. */
   readonly timezone?: string | undefined;
   /** Least level that is logged: debug, info, warn, error, silent; `info` by default. */

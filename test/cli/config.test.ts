@@ -165,3 +165,15 @@ test("named statements are turned off by flag, variable and key", async () => {
     locate(await settings(flags(), { TASKER_DATABASE_URL: "postgres://db/app" }, folder()))?.prepare,
   ).toBeUndefined();
 });
+
+test("webhooks are read from JSON, and what can't be read of them is not told", async () => {
+  const [hook, secret] = [{ url: "https://example.com", events: ["run.failed"] }, "whsec_c2VjcmV0"];
+
+  const { webhooks } = await settings(flags(), { TASKER_WEBHOOKS: JSON.stringify([{ ...hook, secret }]) }, folder());
+  const broken = await settings(flags({ webhooks: `[{"secret":"${secret}"` }), {}, folder()).catch(
+    (error: Error) => error,
+  );
+
+  expect(webhooks).toEqual([{ ...hook, secret }]);
+  expect((broken as Error).message).toBe("--webhooks: webhooks are not JSON");
+});

@@ -126,11 +126,9 @@ function schedules(own: Schedules, outlet: Outlet): Schedules {
 function mailbox(own: Mailbox, { find, outlet }: Voice): Mailbox {
   return {
     ...own,
-    mend(run, entries, last) {
-      const mending = own.mend(run, entries, last);
-      return told(outlet, mending, (act) =>
-        tellRuns(find, outlet, done([act]), { type: "run.resumed", reason: "waiting" }),
-      );
+    mend(...mend) {
+      const mending = own.mend(...mend);
+      return told(outlet, mending, (act) => tellRuns(find, outlet, done([act]), { type: "run.edited" }));
     },
   };
 }

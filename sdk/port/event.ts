@@ -1,4 +1,5 @@
 /** What happens to runs, schedules, queues and nodes, and which of it somebody wants to hear. */
+import { homeOf } from "./pin.ts";
 import type { Status } from "./status.ts";
 import type { Progress } from "./target.ts";
 import type { ErrorRecord } from "./text.ts";
@@ -15,7 +16,6 @@ export interface RunEvent {
     | "run.failed"
     | "run.canceled"
     | "run.waiting"
-    /** By a person's act: a canceled run was resumed, a failed one retried, the journal of a parked one mended. `reason` says which it was. */
     | "run.resumed"
     | "run.edited"
     | "run.deleted"
@@ -36,7 +36,8 @@ export interface RunEvent {
   readonly error?: ErrorRecord | null;
   /** Of `run.retrying`: until the next attempt. */
   readonly retryInMs?: number;
-  /** Why the run has its status, such as `timeout`. */
+  /** Why the run has its status, such as `timeout`. Of `run.resumed`, why it goes on: `sleep` for an instant that has come, `signal`, `timeout` for the time
+   *  limit of a wait, `child`, or `parked` for a journal that was mended; `canceled` or `failed` where a person's act brought it back from that. */
   readonly reason?: string | null;
   /** Of `step.completed`: the step's name, with its number where it has one. */
   readonly step?: string;
@@ -115,6 +116,7 @@ export interface Filter {
   readonly statuses?: readonly Status[] | undefined;
   /** Ids of jobs. */
   readonly jobs?: readonly string[] | undefined;
+  /** Runs that are pinned to a version count to the queue that they were added to. */
   readonly queues?: readonly string[] | undefined;
   /** `run_…` */
   readonly runs?: readonly string[] | undefined;
@@ -132,7 +134,7 @@ const after = {
   "run.failed": "failed",
   "run.canceled": "canceled",
   "run.waiting": "waiting",
-  "run.resumed": "pending",
+  "run.resumed": "running",
   "run.edited": "pending",
   "run.deleted": null,
   "step.completed": "running",
@@ -152,11 +154,17 @@ const after = {
 
 export const eventTypes = Object.keys(after) as readonly Event["type"][];
 
+/** Runs that a person's act brought back wait; a workflow that goes on runs. */
+function statusAfter(event: Event): Status | null {
+  if (event.type !== "run.resumed") return after[event.type];
+  return event.reason === "canceled" || event.reason === "failed" ? "pending" : after[event.type];
+}
+
 export function matches(filter: Filter, event: Event): boolean {
   const { types, statuses, jobs, queues, runs, tags } = filter;
   if (types && !types.includes(event.type)) return false;
   if (statuses) {
-    const status = after[event.type];
+    const status = statusAfter(event);
     if (status === null || !statuses.includes(status)) return false;
   }
   if (!jobs && !queues && !runs && !tags) return true;
@@ -166,7 +174,7 @@ export function matches(filter: Filter, event: Event): boolean {
   const own = about.tags;
   return (
     isOne(about.job, jobs) &&
-    isOne(about.queue, queues) &&
+    isOne(about.queue && homeOf(about.queue), queues) &&
     isOne(about.run, runs) &&
     (!tags || (own !== undefined && tags.every((tag) => own.includes(tag))))
   );

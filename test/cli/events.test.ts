@@ -89,6 +89,6 @@ test("follows, and ends after as many as it was asked for; what is no type, run 
   expect(JSON.parse(next.out)).toMatchObject({ type: "run.scheduled", job: "mail" });
   expect((JSON.parse(next.out) as { id: string }).id > id).toBe(true);
   expect(wrong.map(({ code }) => code)).toEqual([2, 2, 2, 2, 2]);
-  expect(wrong[0]!.err).toMatch(/--type: "run.faild" is not one of .*did you mean run\.failed/);
+  expect(wrong[0]!.err).toMatch(/--type: "run.faild" is not one of .*did you mean "run\.failed/);
   expect(wrong[4]!.err).toMatch(/"x" is not the id of an event/);
 });

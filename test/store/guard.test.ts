@@ -101,7 +101,21 @@ test("what a store lacks without a word is known, too", () => {
   const { lacks } = guard(least());
 
   expect(Object.keys(lacks).sort()).toEqual(
-    ["attempts", "awaited", "edit", "facts", "feed", "flow", "jobs", "listen", "logs", "note", "pause", "purge", "revive"]
+    [
+      "attempts",
+      "awaited",
+      "edit",
+      "facts",
+      "feed",
+      "flow",
+      "jobs",
+      "listen",
+      "logs",
+      "note",
+      "pause",
+      "purge",
+      "revive",
+    ]
       .concat(["schedules", "stats", "ticks", "tx"])
       .sort(),
   );

@@ -48,7 +48,9 @@ export function flow(pool: Pool, sql: Statements, { lanes, ids, watching }: Part
     },
     async mend(run, entries, last, pin) {
       const lane = pin === undefined ? null : await pinLane(by, run, pin);
-      const rows = watching.in(await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last, lane]));
+      const rows = watching.in(
+        await pool.guest.rows("tasker_mend", text.mend, [run, journalText(entries), last, lane]),
+      );
       const found = rows.length > 0 ? rows : await pool.guest.rows("tasker_status", status, [numbers([run])]);
       return act.all(found)[0] ?? { id: run, done: "missing", status: null };
     },

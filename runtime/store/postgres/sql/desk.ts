@@ -18,7 +18,22 @@ export const hearers = shape({ watched: flag, node: maybe(number) });
 
 /** Statements of acts. */
 export function desk(part: Part) {
-  const { schema: s, clock, now, thisMs, dueAt, dueIn, holds, ms, told, soon, commanded, summoned, sameQueue, watching } = part;
+  const {
+    schema: s,
+    clock,
+    now,
+    thisMs,
+    dueAt,
+    dueIn,
+    holds,
+    ms,
+    told,
+    soon,
+    commanded,
+    summoned,
+    sameQueue,
+    watching,
+  } = part;
   const held = leased(part, "r");
   /** Revives finished runs of a state, with new values, and these entries of their journals. Each takes its key again; of several with one
    *  key, the first. */

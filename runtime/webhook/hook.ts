@@ -5,7 +5,7 @@ import type { Webhook } from "../../sdk/client/webhook.ts";
 import { invalid } from "../../sdk/port/error.ts";
 import { hint } from "../../sdk/port/near.ts";
 import { checkKeys, checkText, isList, isRecord, shown, wrong } from "../../sdk/port/option.ts";
-import type { Event, Filter } from "../core/event.ts";
+import type { Event, Filter } from "../../sdk/port/event.ts";
 import { listOf } from "./address.ts";
 import { keyOf } from "./sign.ts";
 

@@ -5,7 +5,7 @@ import type { JobSpec } from "../../sdk/define/spec.ts";
 import type { NewRun } from "../../sdk/port/target.ts";
 import { wait } from "../core/clock.ts";
 import type { Core } from "../core/core.ts";
-import type { Event } from "../core/event.ts";
+import type { Event } from "../../sdk/port/event.ts";
 import { logged } from "../core/log.ts";
 import type { Guarded } from "../store/port.ts";
 import type { Hook } from "./hook.ts";

@@ -5,6 +5,7 @@ import { InvalidInput } from "../sdk/port/error.ts";
 import type { Given } from "./given.ts";
 import { BadUsage, FileBroken } from "./error.ts";
 import type { Config } from "../sdk/client/config.ts";
+import type { Tokens } from "../sdk/client/token.ts";
 import { databaseIn } from "../sdk/client/source.ts";
 import { load } from "./module.ts";
 import { hint } from "../sdk/port/near.ts";
@@ -24,6 +25,13 @@ export interface Settings extends Read {
   readonly keep: { readonly completed: DurationText; readonly other: DurationText };
   /** `dir` is whole; null: there is none. */
   readonly inbox: { readonly [K in keyof NonNullable<Config["inbox"]>]-?: Value<`inbox.${K}`> } | null;
+  /** `listen`, `tokens`: null where nothing says so. */
+  readonly http: {
+    readonly listen: string | null;
+    readonly tokens: Tokens | null;
+    readonly hosts: readonly string[];
+    readonly cors: readonly string[];
+  };
   /** The folder that `jobs` is relative to: the config file's if the key comes from there, else the current one. */
   readonly base: string;
   /** The config file, if there is one. */
@@ -59,6 +67,7 @@ export async function settings(
     ...Object.fromEntries(options.filter(({ key }) => !key.includes(".")).map(({ key }) => [key, value(key)])),
     keep: inner("keep"),
     inbox: typeof inbox.dir === "string" ? { ...inbox, dir: resolve(base("inbox.dir"), inbox.dir) } : null,
+    http: inner("http"),
     base: base("jobs"),
     file,
     source,
@@ -94,8 +103,12 @@ function pick(option: Option, { given, env, content, file }: Sources): { value: 
   return { value: null, source: null };
 }
 
+const tokenFile = "TASKER_TOKENS_FILE";
+
 /** What the environment says of a key, and which variable does. */
 function named({ key, variable }: Option, env: NodeJS.ProcessEnv): { text: string; source: string } | null {
+  if (key === "http.tokens" && !env[variable] && env[tokenFile])
+    return { text: `@${env[tokenFile]}`, source: tokenFile };
   if (key !== "databaseUrl") return env[variable] ? { text: env[variable], source: variable } : null;
   try {
     return databaseIn(env);

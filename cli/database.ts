@@ -45,13 +45,15 @@ export function locate(
 export function announce(
   { url, schema, data }: Database,
   command: Note["command"],
-  cwd: string = process.cwd(),
+  { http, cwd = process.cwd() }: { readonly http?: string | undefined; readonly cwd?: string } = {},
 ): { remove(): void } | null {
   if (running(cwd)) return null;
   const path = resolve(cwd, hidden, "dev.json");
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true }); // an old one would keep its mode
-  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid, command, data } satisfies Note), { mode: 0o600 });
+  writeFileSync(path, JSON.stringify({ url, schema, pid: process.pid, command, data, http } satisfies Note), {
+    mode: 0o600,
+  });
   const drop = (): void => rmSync(path, { force: true });
   process.once("exit", drop); // a second signal exits without `finally`
   return {

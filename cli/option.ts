@@ -21,7 +21,7 @@ export const options: readonly Option[] = Object.entries<Setting>(settings).map(
   return {
     key: key as SettingKey,
     flag: `--${setting.flag ?? words} ${value}`,
-    variable: `TASKER_${words.replaceAll("-", "_").toUpperCase()}`,
+    variable: setting.variable ?? `TASKER_${words.replaceAll("-", "_").toUpperCase()}`,
     default: usual ?? (typeof plain === "object" && !Array.isArray(plain) ? null : String(plain) || null),
     ...{ about, for: setting.for, kind },
   };

@@ -1,6 +1,7 @@
 /** What `dev` and `start` have in common: a runtime, from the first line to the exit code. */
 import { toMs } from "../sdk/port/duration.ts";
 import { createRuntime, type Logger, type Runtime, type RuntimeOptions } from "../runtime/index.ts";
+import type { Served } from "../runtime/http/index.ts";
 import type { Settings } from "./config.ts";
 import { exit } from "./error.ts";
 import { byNpx, watchParent } from "./parent.ts";
@@ -32,6 +33,8 @@ export function runtimeOf(settings: Settings, parts: Pick<RuntimeOptions, "store
 export interface Work {
   readonly grace: Settings["grace"];
   readonly logger: Logger;
+  /** Starts what the process serves, before the runtime, so that it can tell that it is not ready; it ends as the runtime does. */
+  readonly serve?: (() => Promise<Served>) | undefined;
   /** Called once the runtime has started. */
   readonly ready?: () => void;
   /** Called after that; the runtime stops when it resolves. It hears of a signal on `stop`. */
@@ -42,11 +45,15 @@ export interface Work {
  *  `until` answered. The end of the npx that started it counts as a signal. A second signal exits at once with 130 or 143, and so does the first if a handler blocks the process; what
  *  hangs past grace + 1 s exits with 1.
  *  @throws whatever `runtime.start()` or `until` throws; the runtime is stopped by then. */
-export async function work(runtime: Runtime, { grace, logger, ready, until }: Work): Promise<number> {
+export async function work(runtime: Runtime, { grace, logger, serve, ready, until }: Work): Promise<number> {
   const graceMs = toMs(grace);
   const signals = listen(logger, graceMs);
-  const halt = (): Promise<void> => runtime.stop({ grace });
+  let served: Served | undefined;
+  const halt = async (): Promise<void> => {
+    await Promise.all([served?.close(Math.min(graceMs, longestReply)), runtime.stop({ grace })]);
+  };
   try {
+    served = await serve?.();
     const started = runtime.start();
     await Promise.race([started, signals.first]); // a database that is away keeps start waiting
     if (!signals.heard.aborted) ready?.();
@@ -66,6 +73,8 @@ export async function work(runtime: Runtime, { grace, logger, ready, until }: Wo
   }
 }
 
+/** How long a request that is under way may take once the process stops; ms. */
+const longestReply = 5000;
 const never = new Promise<number>(() => undefined);
 const numbers = { SIGINT: 130, SIGTERM: 143 } as const;
 

@@ -30,6 +30,8 @@ export { close, configure, defineConfig } from "./client/config.ts";
 export type { Config, Connection } from "./client/config.ts";
 export type { Webhook } from "./client/webhook.ts";
 
+export type { HttpToken, Role, Tokens } from "./client/token.ts";
+
 export type { History, Plain } from "./client/history.ts";
 export type { Fix } from "./client/mend.ts";
 export type { ReplayOptions } from "./client/replay.ts";

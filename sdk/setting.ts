@@ -1,6 +1,7 @@
 /** Each setting, described once: checks, defaults, flags, variables, help and the table of docs/configuration.md are made from this. */
 import type { Webhook } from "./client/webhook.ts";
 import type { Config } from "./client/config.ts";
+import { tokensIn, type Tokens } from "./client/token.ts";
 import { checkZone } from "./cron/cron.ts";
 import { toMs, type DurationText } from "./port/duration.ts";
 import { invalid } from "./port/error.ts";
@@ -26,6 +27,8 @@ export interface Setting {
   readonly value?: string;
   /** The flag's name, where it is not the key's. */
   readonly flag?: string;
+  /** The variable's name, where it is not the key's. */
+  readonly variable?: string;
   /** Whom it concerns: every command that opens a database, or only processes that run jobs. */
   readonly for: "database" | "worker";
   readonly about: string;
@@ -34,7 +37,7 @@ export interface Setting {
 /** Dotted path in `tasker.config.ts`. */
 export type SettingKey =
   Exclude<keyof Config, Groups> | { [G in Groups]: `${G}.${keyof NonNullable<Config[G]> & string}` }[Groups];
-type Groups = "keep" | "inbox";
+type Groups = "keep" | "inbox" | "http";
 
 const text: Kind<string> = {
   wants: "a text",
@@ -81,14 +84,20 @@ const choice = <const Name extends string>(value: string, ...names: readonly Nam
   value,
   read: (given) => names.find((name) => name === given),
 });
-const list: Kind<readonly string[]> = {
-  wants: "a list of folders, files or globs",
-  value: "<paths>",
+const listOf = (wants: string, value: string): Kind<readonly string[]> => ({
+  wants,
+  value,
   read: (value) => {
     const parts = (all: string): readonly string[] => all.split(",").map((item) => item.trim());
     const items: unknown = typeof value === "string" ? parts(value).filter(Boolean) : value;
     return Array.isArray(items) && items.length > 0 && items.every((item) => text.read(item)) ? items : undefined;
   },
+});
+const list = listOf("a list of folders, files or globs", "<paths>");
+const secrets: Kind<Tokens> = {
+  wants: "a list of tokens",
+  value: "<list>",
+  read: (value) => (typeof value === "string" ? tokensIn(value) : (value as Tokens)), // what code gives is checked where it is used
 };
 const limits: Kind<Readonly<Record<string, { readonly concurrency: number }>>> = {
   wants: 'a list of queues like "mail=5,default=20"',
@@ -182,6 +191,23 @@ export const settings = {
   webhooks: {
     ...{ kind: hooks, default: [], for: "worker" },
     about: "Where events of runs are posted to, signed",
+  },
+  "http.listen": {
+    ...{ kind: text, value: "<[host:]port>", flag: "http", default: null, for: "worker" },
+    usual: "none, and for dev 127.0.0.1:4747 or the next free port",
+    about: "Serve the HTTP API on [HOST:]PORT",
+  },
+  "http.tokens": {
+    ...{ kind: secrets, default: null, variable: "TASKER_TOKENS", for: "worker" },
+    about: "Who may use it: name:role:secret, `@path` of a file, or none for anybody on loopback",
+  },
+  "http.hosts": {
+    ...{ kind: listOf("a list of host names", "<names>"), default: [], for: "worker" },
+    about: "Names under which it is reached, beside localhost, separated by commas",
+  },
+  "http.cors": {
+    ...{ kind: listOf("a list of origins", "<origins>"), default: [], for: "worker" },
+    about: "Origins whose pages may call it, exact, separated by commas",
   },
   timezone: {
     ...{ kind: zone, default: "UTC", for: "worker" },

@@ -2,6 +2,7 @@ import type { Command } from "../command.ts";
 import type { Settings } from "../config.ts";
 import { announce, embed, hold, locate, noDatabase, type Database } from "../database.ts";
 import { BadUsage } from "../error.ts";
+import { serveHttp } from "../http.ts";
 import { hidden } from "../../sdk/client/source.ts";
 
 /** `tasker start`: runs jobs, for production. */
@@ -20,6 +21,7 @@ export const start: Command = {
     "tasker start",
     "tasker start dist/jobs --slots 200",
     "tasker start --queues mail=5 --database-url postgres://app@db/app",
+    "tasker start --http 0.0.0.0:4747 --http-tokens @/run/secrets/tokens",
   ],
   run: async ({ args, given, out, settings }) => {
     const read = withPaths(await settings(), args);
@@ -36,7 +38,9 @@ export const start: Command = {
       const store = await openStore(database.url, database);
       const runtime = runtimeOf(wanted, { store, jobs, logger });
       logger.info({ database: runtime.store.name, from: database.from }, "Database chosen");
-      return work(runtime, { grace: wanted.grace, logger, ...(ready && { ready }) });
+      const api = { target: async () => runtime.store, runtime, logger };
+      const serve = wanted.http.listen === null ? undefined : () => serveHttp(wanted, api);
+      return work(runtime, { grace: wanted.grace, logger, serve, ...(ready && { ready }) });
     };
     const known = locate(wanted);
     if (known) return held(known, serve);

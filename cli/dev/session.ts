@@ -6,6 +6,7 @@ import { formatId } from "../../sdk/port/id.ts";
 import type { Logger } from "../../runtime/index.ts";
 import { logged, type LoggedError } from "../../runtime/core/log.ts";
 import type { Embedded, Held, Hold } from "../../runtime/store/admin.ts";
+import type { Served } from "../../runtime/http/index.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import { names as configNames, type Settings } from "../config.ts";
 import { announce, embed, hold, locate, type Database } from "../database.ts";
@@ -17,6 +18,7 @@ import type { Board } from "./board.ts";
 import { Checker } from "./checker.ts";
 import { Files } from "./files.ts";
 import { gist } from "./frame.ts";
+import { quiet, serveHttp } from "../http.ts";
 import { Fleet, type FleetEvents, type Version } from "./fleet.ts";
 import type { CommandLine, Failure } from "./protocol.ts";
 import { hidden } from "../../sdk/client/source.ts";
@@ -47,7 +49,8 @@ export class Session {
   #refuse!: (error: unknown) => void;
   readonly #database: Promise<Database>;
   #known: Database | null = null;
-  #store: Guarded | null = null;
+  #store: Promise<Guarded> | null = null;
+  #served: Served | null = null;
   #quits = 0;
   #quit!: (code: number) => void;
   readonly #over: Promise<number>;
@@ -88,7 +91,8 @@ export class Session {
       this.#known = database;
       this.#log.info({ from: database.from, address: addressOf(database.url), took: since(0) }, "Database");
       this.#choose(database);
-      note = announce(database, "dev");
+      this.#served = await this.#serve();
+      note = announce(database, "dev", { http: settings.http.tokens === null ? this.#served.url : undefined });
       await Promise.race([first, this.#over]);
       this.#types?.start();
       if (script && this.#fleet.current) this.#fleet.play(script.file);
@@ -100,8 +104,8 @@ export class Session {
       this.#closing = true;
       this.#types?.stop();
       await this.#files.close();
-      await this.#fleet.close(toMs(settings.grace));
-      await this.#store?.close().catch(() => undefined);
+      await Promise.all([this.#served?.close(1000), this.#fleet.close(toMs(settings.grace))]);
+      await this.#store?.then((store) => store.close()).catch(() => undefined);
       note?.remove();
       held?.release();
       await embedded?.stop();
@@ -249,15 +253,29 @@ export class Session {
     const { url, schema, from } = this.#known;
     const password = from.startsWith("embedded") ? `; password in ${hidden}/pg*.password` : "";
     this.#log.info({ schema }, `Database: ${addressOf(url)} (${from}${password})`);
+    if (this.#served) this.#log.info({}, `HTTP API: ${this.#served.url}/api/v1/docs`);
+  }
+
+  /** The API, on loopback and open to whoever is on this machine, unless the settings say otherwise. */
+  #serve(): Promise<Served> {
+    const { settings } = this.#parts;
+    const more = settings.http.listen === null ? 100 : 0;
+    const target = (): Promise<Guarded> => this.#open();
+    return serveHttp(settings, { target, logger: quiet(this.#log), tokens: "none", more });
+  }
+
+  #open(): Promise<Guarded> {
+    this.#store ??= this.#database.then(async (database) => {
+      const { openStore } = await import("../../runtime/store/open.ts");
+      return openStore(database.url, database);
+    });
+    return this.#store;
   }
 
   /** The newest run's payload once more. */
   async #again(): Promise<void> {
     if (!this.#known) return;
-    const { openStore } = await import("../../runtime/store/open.ts");
-    this.#store ??= await openStore(this.#known.url, this.#known);
-    const store = this.#store;
-    const runs = runsOf(async () => store);
+    const runs = runsOf(() => this.#open());
     const [last] = (await runs.list({}, { limit: 1 })).items;
     if (!last) return this.#log.info({}, "There is no run yet: npx tasker trigger <job> [payload]");
     const { id } = await runs.replay(last.id);

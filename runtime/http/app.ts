@@ -1,16 +1,17 @@
 /** The application: the table of routes, served by Hono. */
 import { Hono, type Context } from "hono";
-import { target, type HttpConfig, type Open } from "../../sdk/client/config.ts";
+import { target, type Open } from "../../sdk/client/config.ts";
+import { tokensOf, type Tokens } from "../../sdk/client/token.ts";
 import type { z } from "zod";
 import { InvalidInput } from "../../sdk/port/error.ts";
-import { checkKeys } from "../../sdk/port/option.ts";
+import { checkKeys, wrong } from "../../sdk/port/option.ts";
 import type { Target } from "../../sdk/port/target.ts";
 import { guarded, logged, silent, type Logger } from "../core/log.ts";
 import type { Runtime } from "../runtime.ts";
 import { mediaType, readJson, readLines } from "./body.ts";
 import { invalidOf, problemOf, Refused } from "./error.ts";
 import { checkHost, checkOrigin, Gate, loopback, secretOf, type Header } from "./guard.ts";
-import { keysOf, tokensIn, type Caller } from "./key.ts";
+import { keysOf, type Caller } from "./key.ts";
 import { queryOf } from "./query.ts";
 import { readiness } from "./ready.ts";
 import { v1, type Answer, type Call, type Route, type Server } from "./route.ts";
@@ -18,9 +19,17 @@ import { routes } from "./routes.ts";
 import { tickets } from "./ticket.ts";
 
 /** What the API serves, and to whom. */
-export interface ApiOptions extends HttpConfig {
+export interface ApiOptions {
   /** Where runs go: a store, or a runtime's `store`. By default where `trigger` of this process goes. */
   readonly target?: Target | Open | undefined;
+  /** TASKER_TOKENS or TASKER_TOKENS_FILE by default. */
+  readonly tokens?: Tokens | undefined;
+  /** Names under which it is reached, beside localhost, such as `tasker.example.com`. Any by default, unless anybody may call. */
+  readonly hosts?: readonly string[] | undefined;
+  /** Origins whose pages may call it, exact: `https://app.example.com`. None by default. */
+  readonly cors?: readonly string[] | undefined;
+  /** The path below which it is, where `route()` of another Hono application does not say so: `/tasker`. */
+  readonly base?: string | undefined;
   /** The runtime beside it, which `/readyz` looks at. */
   readonly runtime?: Runtime | undefined;
   /** Gets a line a request. Silent by default. */
@@ -29,13 +38,13 @@ export interface ApiOptions extends HttpConfig {
   readonly signal?: AbortSignal | undefined;
 }
 
-const optionKeys = new Set(["target", "runtime", "logger", "signal", "tokens", "hosts", "cors"]);
+const optionKeys = new Set(["target", "runtime", "logger", "signal", "tokens", "hosts", "cors", "base"]);
 
 /** The API as a Hono application: `app.route("/tasker", api({ … }))`. Without `tokens` those of TASKER_TOKENS or TASKER_TOKENS_FILE count.
  *  @throws {InvalidInput} if there are none, unless `tokens` is "none" */
 export function api(options: ApiOptions = {}): Hono {
   checkKeys("api", options, optionKeys);
-  const app = new Hono();
+  const app = new Hono().basePath(baseOf(options.base));
   const desk = new Desk(options);
   for (const route of routes)
     app.on(route.method, route.path.replace(/\{(\w+)\}/g, ":$1"), (c) => desk.serve(route, c));
@@ -45,14 +54,9 @@ export function api(options: ApiOptions = {}): Hono {
   return app;
 }
 
-/** The tokens that the environment names; null if there are none.
- *  @throws {InvalidInput} */
-export function tokensOf(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): NonNullable<HttpConfig["tokens"]> | null {
-  const { TASKER_TOKENS: text, TASKER_TOKENS_FILE: file } = env;
-  if (text) return text === "none" ? "none" : tokensIn(text);
-  return file ? { file } : null;
+function baseOf(base = ""): string {
+  if (/^(?:\/[A-Za-z0-9._~-]+)*$/.test(base)) return base;
+  throw wrong("base", base, 'is not a path; write base: "/tasker"');
 }
 
 /** A call of whatever route: its own schemas made what is in it. */

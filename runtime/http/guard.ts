@@ -1,5 +1,5 @@
 /** What a request must be before anything is done for it: for this host, from this origin, by a caller whose role allows it. */
-import type { Role } from "../../sdk/client/config.ts";
+import type { Role } from "../../sdk/client/token.ts";
 import { Refused } from "./error.ts";
 import { digestOf, mayDo, type Caller, type Keys } from "./key.ts";
 

@@ -1,4 +1,5 @@
 /** The HTTP API: what serves it, alone or within another application. */
 export { api, type ApiOptions } from "./app.ts";
-export { listenOf, serve, type Listen, type Served, type ServeOptions } from "./serve.ts";
-export type { HttpConfig, HttpToken, Role, Tokens } from "../../sdk/client/config.ts";
+export { handler, type NodeHandler } from "./handler.ts";
+export { serve, type Served, type ServeOptions } from "./serve.ts";
+export type { HttpToken, Role, Tokens } from "../../sdk/client/token.ts";

@@ -1,12 +1,10 @@
 /** Who may call: tokens, of which only digests are kept, and what their roles allow. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import type { HttpToken, Role, Tokens } from "../../sdk/client/config.ts";
+import { roles, tokenList, type HttpToken, type Role, type Tokens } from "../../sdk/client/token.ts";
 import { InvalidInput } from "../../sdk/port/error.ts";
 import { checkKeys, checkOneOf, isList, isRecord } from "../../sdk/port/option.ts";
 import { saidOf } from "../../sdk/port/text.ts";
-
-export const roles = ["read", "operate", "admin"] as const satisfies readonly Role[];
 
 /** A caller that has shown its token, or anybody where none are asked for. */
 export interface Caller {
@@ -61,10 +59,17 @@ function askOf(tokens: Exclude<Tokens, "none">): () => Promise<readonly Key[]> {
   const { file } = tokens as { readonly file: string };
   let seen = { mark: "", keys: [] as readonly Key[] };
   return async () => {
-    const { mtimeMs, size, ino } = await stat(file);
-    const mark = `${mtimeMs} ${size} ${ino}`;
-    if (seen.mark !== mark) seen = { mark, keys: listed(tokensIn(await readFile(file, "utf8"))) };
-    return seen.keys;
+    try {
+      const { mtimeMs, size, ino } = await stat(file);
+      const mark = `${mtimeMs} ${size} ${ino}`;
+      if (seen.mark !== mark) seen = { mark, keys: listed(tokenList(await readFile(file, "utf8"))) };
+      return seen.keys;
+    } catch (cause) {
+      throw new InvalidInput(`the file of tokens "${file}" can't be used: ${saidOf(cause)}`, {
+        path: "http.tokens",
+        cause,
+      });
+    }
   };
 }
 
@@ -76,20 +81,6 @@ function match(keys: readonly Key[], digest: Buffer): Caller | null {
 
 export function digestOf(secret: string): Buffer {
   return createHash("sha256").update(secret).digest();
-}
-
-/** Tokens as a text has them: `name:role:secret` or `name:role:sha256:digest`, by lines, commas or spaces; `#` begins a comment.
- *  @throws {InvalidInput} that does not repeat what may be a secret */
-export function tokensIn(text: string): readonly HttpToken[] {
-  const words = text
-    .replace(/(^|\s)#.*$/gm, "")
-    .split(/[\s,]+/)
-    .filter(Boolean);
-  return words.map((word, i) => {
-    const [, name, role, sha256, token] = /^([^:]+):([^:]+):(?:sha256:([0-9a-fA-F]{64})|(.+))$/.exec(word) ?? [];
-    if (name !== undefined) return { name, role: role as Role, ...(sha256 ? { sha256 } : { token: token! }) };
-    throw new InvalidInput(`token ${i + 1} is not written like name:role:secret, with a role of ${roles.join(", ")}`);
-  });
 }
 
 const tokenKeys = new Set(["name", "role", "token", "sha256"]);

@@ -1,6 +1,6 @@
 /** What the API is made of: a table of routes, from which the application, its documentation and its tests are made. */
 import type { z } from "zod";
-import type { Role } from "../../sdk/client/config.ts";
+import type { Role } from "../../sdk/client/token.ts";
 import type { Open } from "../../sdk/client/config.ts";
 import type { Caller } from "./key.ts";
 import type { Code } from "./error.ts";

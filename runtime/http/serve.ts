@@ -5,17 +5,19 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { InvalidInput } from "../../sdk/port/error.ts";
 import { fieldOf } from "../../sdk/port/text.ts";
-import { api, tokensOf, type ApiOptions } from "./app.ts";
+import { tokensOf } from "../../sdk/client/token.ts";
+import { api, type ApiOptions } from "./app.ts";
 import { loopback } from "./guard.ts";
+import { keysOf } from "./key.ts";
 
-/** Where a server listens. */
-export interface Listen {
+interface Listen {
   readonly host: string;
   readonly port: number;
 }
 
 export interface ServeOptions extends Omit<ApiOptions, "signal"> {
-  readonly listen: Listen;
+  /** `[HOST:]PORT`; `127.0.0.1:4747` by default. */
+  readonly listen?: string | undefined;
   /** Ports after the given one that are tried if it is taken; 0 by default. */
   readonly more?: number | undefined;
 }
@@ -30,7 +32,7 @@ export interface Served {
 
 /** Reads `[HOST:]PORT`; the host is 127.0.0.1 by default.
  *  @throws {InvalidInput} */
-export function listenOf(text: string): Listen {
+function listenOf(text: string): Listen {
   const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.]+)\]:|([A-Za-z0-9.-]+):)?(\d{1,5})$/.exec(text) ?? [];
   if (port !== undefined && Number(port) <= 65_535)
     return { host: bracketed ?? plain ?? "127.0.0.1", port: Number(port) };
@@ -41,7 +43,8 @@ export function listenOf(text: string): Listen {
 
 /** Serves the API. Only a server on loopback may do without tokens, if they are given as "none".
  *  @throws {InvalidInput} for a bind that anybody could use, and for an address that is taken or not this machine's */
-export async function serve({ listen, more = 0, ...options }: ServeOptions): Promise<Served> {
+export async function serve({ listen: where = "4747", more = 0, ...options }: ServeOptions = {}): Promise<Served> {
+  const listen = listenOf(where);
   const isLocal = isLoopback(listen.host);
   const tokens = options.tokens ?? tokensOf() ?? undefined;
   if (tokens === "none" && !isLocal)
@@ -49,6 +52,7 @@ export async function serve({ listen, more = 0, ...options }: ServeOptions): Pro
       `the HTTP API would be open to anybody who reaches ${listen.host}; give it tokens (TASKER_TOKENS="name:role:secret"), or bind it to 127.0.0.1`,
       { path: "http.tokens" },
     );
+  if (tokens && tokens !== "none") await keysOf(tokens, () => undefined).find(""); // what can't be read is told now
   const over = new AbortController();
   const hosts = isLocal ? (options.hosts ?? []) : options.hosts;
   const app = api({ ...options, tokens, hosts, signal: over.signal });

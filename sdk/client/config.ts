@@ -3,41 +3,10 @@ import { InvalidInput, NotConfigured, StoreUnavailable, invalid } from "../port/
 import { checkFlag, checkKeys } from "../port/option.ts";
 import { slot, type Opened } from "./scope.ts";
 import { codeOf } from "../define/signal.ts";
+import type { Tokens } from "./token.ts";
 import { locate, type Openable, type Source } from "./source.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Bare, Target } from "../port/target.ts";
-
-/** What a caller over HTTP may do: look, also act, or also delete and mend. */
-export type Role = "read" | "operate" | "admin";
-
-/** A token of the HTTP API. */
-export interface HttpToken {
-  /** What logs show of it: 1–64 letters, digits and any of `_ . -`. */
-  readonly name: string;
-  readonly role: Role;
-  /** The secret: 16–512 of `A-Z a-z 0-9 . _ ~ + / = -`. Or `sha256`. */
-  readonly token?: string | undefined;
-  /** The SHA-256 digest of the secret, in hexadecimal. */
-  readonly sha256?: string | undefined;
-}
-
-/** Who may use the HTTP API: a list; a function that is asked again every few seconds; a file of lines like `name:role:secret`, read again when it
- *  changes; or `none`: anybody, which only a server on loopback allows. */
-export type Tokens =
-  | readonly HttpToken[]
-  | (() => readonly HttpToken[] | Promise<readonly HttpToken[]>)
-  | { readonly file: string }
-  | "none";
-
-/** The HTTP API of `tasker start --http` and `tasker dev`. */
-export interface HttpConfig {
-  /** TASKER_TOKENS or TASKER_TOKENS_FILE by default. */
-  readonly tokens?: Tokens | undefined;
-  /** Names under which the server is reached, beside localhost, such as `tasker.example.com`. */
-  readonly hosts?: readonly string[] | undefined;
-  /** Origins whose pages may call it, exact: `https://app.example.com`. None by default. */
-  readonly cors?: readonly string[] | undefined;
-}
 
 /** The content of `tasker.config.ts`. Every key has a flag and a variable that win over it. */
 export interface Config {
@@ -64,7 +33,7 @@ export interface Config {
   readonly grace?: DurationText | undefined;
   /** Crashes of its process before a run fails; `3` by default. */
   readonly crashes?: number | undefined;
-  /** How many steps, sleeps, waits and calls of children a workflow may have; `10,000` by default. Each replay reads them all. */
+  /** Steps, sleeps, waits and calls of children of one workflow, at most; `10000` by default. Each replay reads them all. */
   readonly steps?: number | undefined;
   /** How long finished runs are kept. */
   readonly keep?:
@@ -97,6 +66,20 @@ export interface Config {
     | undefined;
   /** Where events of runs are posted to, signed. As flag or variable a list in JSON. */
   readonly webhooks?: readonly Webhook[] | undefined;
+  /** The HTTP API of this process. */
+  readonly http?:
+    | {
+        /** Serve the HTTP API on [HOST:]PORT; none, and for dev 127.0.0.1:4747 or the next free port by default. */
+        readonly listen?: string | undefined;
+        /** Who may use it: name:role:secret, `@path` of a file, or none for anybody on loopback. In code a list, a function that is asked again every few
+         *  seconds, or `{ file }`, which is read again when it changes. */
+        readonly tokens?: Tokens | undefined;
+        /** Names under which it is reached, beside localhost, separated by commas or in a list. */
+        readonly hosts?: string | readonly string[] | undefined;
+        /** Origins whose pages may call it, exact, separated by commas or in a list. */
+        readonly cors?: string | readonly string[] | undefined;
+      }
+    | undefined;
   /** Zone of cron schedules that name none, like Europe/Paris; `UTC` by default. */
   readonly timezone?: string | undefined;
   /** Least level that is logged: debug, info, warn, error, silent; `info` by default. */

@@ -80,6 +80,8 @@ export interface Note {
   readonly command: "dev" | "start";
   /** The data folder of an embedded server. */
   readonly data?: string | undefined;
+  /** Where its HTTP API is, if anybody on this machine may use that. */
+  readonly http?: string | undefined;
 }
 
 /** The folder, in a project, for what is never committed: the embedded Postgres and that note. */
@@ -104,6 +106,7 @@ function readNote(path: string): Note | null {
       pid: note.pid as number,
       command: note.command === "start" ? "start" : "dev",
       data: typeof note.data === "string" ? note.data : undefined,
+      http: typeof note.http === "string" ? note.http : undefined,
     };
   } catch {
     return null; // absent, or being written at this moment: as good as absent

@@ -83,8 +83,8 @@ test("a process leaves a note for its folder, readable by its user alone, and ta
   const path = join(cwd, ".tasker", "dev.json");
   const before = process.listenerCount("exit");
 
-  const left = announce({ url: "postgres://embedded", schema: "own", from: "" }, "start", cwd);
-  const second = announce({ url: "postgres://other", schema: "own", from: "" }, "dev", cwd);
+  const left = announce({ url: "postgres://embedded", schema: "own", from: "" }, "start", { cwd });
+  const second = announce({ url: "postgres://other", schema: "own", from: "" }, "dev", { cwd });
   const found = locate(await read({}, {}, cwd), cwd);
   const mode = statSync(path).mode & 0o777;
   const listening = process.listenerCount("exit");

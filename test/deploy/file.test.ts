@@ -123,7 +123,7 @@ test("the image runs as a user with a number, holds no secret and no package tha
 });
 
 test("the check of the image tells a process that answers from one that does not", async () => {
-  const served = await serve({ target: memory(), listen: { host: "127.0.0.1", port: 0 }, tokens: "none" });
+  const served = await serve({ target: memory(), listen: "0", tokens: "none" });
   const { port } = new URL(served.url);
   const [command, ...args] = health.map((word) => word.replace("4747", port));
   const check = async (): Promise<unknown> => (await once(spawn(command!, args), "exit"))[0];

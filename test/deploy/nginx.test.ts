@@ -81,7 +81,7 @@ test.runIf(isThere)(
   async () => {
     const token = "a".repeat(32);
     const tokens = [{ name: "ops", role: "admin", token }] as const;
-    const served = await serve({ target: memory(), listen: { host: "127.0.0.1", port: 0 }, tokens, hosts: [name] });
+    const served = await serve({ target: memory(), listen: "0", tokens, hosts: [name] });
     onTestFinished(() => served.close());
     const port = await startNginx(Number(new URL(served.url).port));
     const json = { "content-type": "application/json", body: JSON.stringify({ token }) };

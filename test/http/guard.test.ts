@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { api } from "../../runtime/http/app.ts";
-import { keysOf, tokensIn } from "../../runtime/http/key.ts";
-import { listenOf, serve } from "../../runtime/http/serve.ts";
+import { tokensIn, type HttpToken } from "../../sdk/client/token.ts";
+import { keysOf } from "../../runtime/http/key.ts";
+import { serve } from "../../runtime/http/serve.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { until } from "../kit/until.ts";
 import { admin, anApi, tokens } from "./kit.ts";
@@ -91,7 +92,7 @@ test.each([
   ["a:owner:long-enough-secret", "is none of read, operate, admin"],
   ["a:read:long-enough-secret a:admin:another-long-secret", "two tokens have one name"],
 ])("tokens like %s are refused", (text, said) => {
-  expect(() => keysOf(tokensIn(text), () => undefined)).toThrow(said);
+  expect(() => keysOf(tokensIn(text) as readonly HttpToken[], () => undefined)).toThrow(said);
 });
 
 test("wrong tokens from one address are refused unread after a while, and a caller that came in before is not", async () => {
@@ -180,10 +181,10 @@ test("anybody may call a server on loopback that says so, and no other bind allo
   const target = memory();
 
   expect(await server.post("/api/v1/jobs/any/trigger", { payload: 1 }, { token: null })).toMatchObject({ status: 201 });
-  await expect(serve({ listen: listenOf("0.0.0.0:0"), target, tokens: "none" })).rejects.toThrow(
+  await expect(serve({ listen: "0.0.0.0:0", target, tokens: "none" })).rejects.toThrow(
     "open to anybody who reaches 0.0.0.0",
   );
-  await expect(serve({ listen: listenOf("0"), target })).rejects.toThrow("the HTTP API has no tokens");
+  await expect(serve({ listen: "0", target })).rejects.toThrow("the HTTP API has no tokens");
   expect(() => api({ target })).toThrow("the HTTP API has no tokens");
 });
 

@@ -96,7 +96,7 @@ export async function anApi({
   await runtime.start();
   const target = works ? runtime.store : store;
   const served = await serve({
-    listen: { host: "127.0.0.1", port: 0 },
+    listen: "0",
     tokens,
     logger,
     target,

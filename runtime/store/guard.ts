@@ -54,8 +54,9 @@ export function guard(store: Store | Guarded): Guarded {
   const lacks = lacksOf(store);
   const feed = feedOf(store);
   const outlet = new Outlet(feed);
+  const target = announced(plain(store, feed), outlet);
   return {
-    ...announced(plain(store, feed), outlet),
+    ...target,
     ...{ feed, outlet },
     name: store.name,
     lacks,
@@ -79,7 +80,7 @@ export function guard(store: Store | Guarded): Guarded {
       },
     },
     ticks: ticks ?? absent<Ticks>(store, "ticks", ["due", "tick"]),
-    flow: journaling(store),
+    flow: { ...journaling(store), mend: target.flow.mend },
     open: (signal) => store.open(signal),
   };
 }

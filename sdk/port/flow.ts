@@ -7,7 +7,8 @@ import type { Wire } from "./codec.ts";
  *  - `sleep`, `wait`, `child`: a wait began: until an instant, for something that is sent, for runs that it made
  *  - `mail`: something that was sent to the run, or the end of a child, was taken in
  *  - `passed`: no wait gets this mail, because the schema of one refused it */
-export type EntryKind = "step" | "failed" | "retry" | "sleep" | "wait" | "child" | "mail" | "passed";
+export const entryKinds = ["step", "failed", "retry", "sleep", "wait", "child", "mail", "passed"] as const;
+export type EntryKind = (typeof entryKinds)[number];
 
 /** The key of the `nth` of a name. */
 export function keyOf(name: string, nth: number): string {

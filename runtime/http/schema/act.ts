@@ -1,5 +1,6 @@
 /** Acts on runs. */
 import { z } from "zod";
+import { entryKinds } from "../../../sdk/port/flow.ts";
 import { runOptions } from "./run.ts";
 import { about, count, instant, jobId, meta, name, priority, reason, runId, span, status, when } from "./value.ts";
 
@@ -79,7 +80,7 @@ export const entry = name(
   "Entry",
   z.object({
     n: about("Its place in the journal, from 1", z.int().min(1)),
-    kind: z.enum(["step", "failed", "retry", "sleep", "wait", "child", "mail"]),
+    kind: z.enum(entryKinds),
     key: z.string(),
     at: instant,
     value: about("Natural JSON; absent where it has none", z.unknown()).optional(),

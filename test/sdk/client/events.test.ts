@@ -8,7 +8,7 @@ import { formatId } from "../../../sdk/port/id.ts";
 import { guard } from "../../../runtime/store/guard.ts";
 import { memory } from "../../../runtime/store/memory/index.ts";
 import type { Guarded } from "../../../runtime/store/port.ts";
-import { addOne, aNode, aRun, aSchedule, leased, settled } from "../../kit/build.ts";
+import { addOne, anError, aNode, aRun, aSchedule, leased, settled, suspended } from "../../kit/build.ts";
 import { fakeClock } from "../../kit/clock.ts";
 import { least } from "../../kit/least.ts";
 import { until } from "../../kit/until.ts";
@@ -126,6 +126,17 @@ describe("acts of applications", () => {
       { type: "run.canceled", run: doomed },
       { type: "run.deleted", run: doomed, job: "job" },
     ]);
+  });
+
+  test("a journal that is mended was edited, and what the fix asks for reaches the store", async () => {
+    const store = memory();
+    const node = await store.nodes.join(aNode(), 30_000);
+    const { id } = await suspended(store, node, { reason: "parked", error: anError() });
+    const watched = await watch(store);
+
+    await runsOf(open(store)).fix(formatId(id), { pin: "1.4" });
+
+    expect(await watched.count(1)).toMatchObject([{ type: "run.edited", run: formatId(id), queue: "$default@1.4" }]);
   });
 
   test("a purge by a filter says how many are gone", async () => {

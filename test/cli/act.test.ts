@@ -1,32 +1,13 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
 import { queuesOf, runsOf } from "../../sdk/client/runs.ts";
 import { triggerOf } from "../../sdk/client/trigger.ts";
 import { defineJob } from "../../sdk/job.ts";
-import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
-import { freshDatabase, type Database } from "../kit/database.ts";
-import { postgres } from "../../runtime/store/postgres/index.ts";
-import { folder } from "./folder.ts";
-import { tasker as run, type Answer } from "./line.ts";
+import { served } from "./served.ts";
 
 const hello = defineJob({ id: "hello", schema: z.unknown(), handler: () => null });
 
-let database: Database;
-let runtime: Runtime;
-beforeAll(async () => {
-  database = await freshDatabase();
-  runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [hello] });
-  await runtime.start();
-});
-afterAll(async () => {
-  await runtime.stop();
-  await database.drop();
-});
-
-/** What `tasker <argv>` prints and answers on the tests' database. */
-const tasker = (...argv: readonly string[]): Promise<Answer> =>
-  run(argv, folder(), { TASKER_DATABASE_URL: database.url });
-const open = async (): Promise<Runtime["store"]> => runtime.store;
+const { tasker, open } = served([hello]);
 const [trigger, runs, queues] = [triggerOf(open), runsOf(open), queuesOf(open)];
 
 test("an act that is refused says what to do next", async () => {

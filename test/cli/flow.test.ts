@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
 import { runsOf } from "../../sdk/client/runs.ts";
 import { triggerOf } from "../../sdk/client/trigger.ts";
 import type { Context } from "../../sdk/define/context.ts";
 import { defineJob } from "../../sdk/job.ts";
-import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
+import { createRuntime } from "../../runtime/runtime.ts";
 import { postgres } from "../../runtime/store/postgres/index.ts";
-import { freshDatabase, type Database } from "../kit/database.ts";
 import { until } from "../kit/until.ts";
-import { folder } from "./folder.ts";
-import { tasker as run, type Answer } from "./line.ts";
+import type { Answer } from "./line.ts";
+import { served } from "./served.ts";
 
 /** The job's code as it is deployed now. */
 let code: (ctx: Context, payload: unknown) => Promise<unknown>;
@@ -17,21 +16,7 @@ let token = "";
 const order = defineJob({ id: "order", schema: z.unknown(), handler: (payload, ctx) => code(ctx, payload) });
 const resize = defineJob({ id: "resize", schema: z.unknown(), handler: (_, ctx) => ctx.sleep("1h") });
 
-let database: Database;
-let runtime: Runtime;
-beforeAll(async () => {
-  database = await freshDatabase();
-  runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [order, resize] });
-  await runtime.start();
-});
-afterAll(async () => {
-  await runtime.stop();
-  await database.drop();
-});
-
-const tasker = (...argv: readonly string[]): Promise<Answer> =>
-  run(argv, folder(), { TASKER_DATABASE_URL: database.url });
-const open = async (): Promise<Runtime["store"]> => runtime.store;
+const { tasker, open, url } = served([order, resize]);
 const [trigger, runs] = [triggerOf(open), runsOf(open)];
 
 /** Waits until a run waits for this reason. */
@@ -246,7 +231,7 @@ test("a run is run again from a step with another payload; of those that match, 
 
 test("a pinned run goes on with the code of its version, which other nodes do not take", async () => {
   const olds = createRuntime({
-    store: postgres({ url: database.url }),
+    store: postgres({ url: url() }),
     version: "1.4",
     queues: { old: { concurrency: 1 } },
     jobs: [defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: older })],
@@ -260,7 +245,7 @@ test("a pinned run goes on with the code of its version, which other nodes do no
   const { id } = await trigger("pinned", null);
   await waits(id, "signal");
   const news = createRuntime({
-    store: postgres({ url: database.url }),
+    store: postgres({ url: url() }),
     version: "1.5",
     jobs: [
       defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: (_, ctx) => ctx.step("pay", () => null) }),
@@ -274,7 +259,7 @@ test("a pinned run goes on with the code of its version, which other nodes do no
   const fixed = await tasker("runs", "fix", id, "--pin");
   const shown = await tasker("run", id);
   const back = createRuntime({
-    store: postgres({ url: database.url }),
+    store: postgres({ url: url() }),
     version: "1.4",
     jobs: [defineJob({ id: "pinned", schema: z.unknown(), queue: "old", handler: older })],
   });

@@ -1,36 +1,23 @@
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
-import { createRuntime, type Runtime } from "../../runtime/runtime.ts";
-import { postgres } from "../../runtime/store/postgres/index.ts";
 import { runsOf } from "../../sdk/client/runs.ts";
 import { defineJob } from "../../sdk/job.ts";
-import { freshDatabase, type Database } from "../kit/database.ts";
 import { folder } from "./folder.ts";
-import { tasker as run, type Answer } from "./line.ts";
+import type { Answer } from "./line.ts";
 import { project, tasker as started } from "./process.ts";
+import { served } from "./served.ts";
 
 const mail = defineJob({ id: "mail", schema: z.object({ to: z.string() }), handler: () => null });
 const anHour = { delay: "1h" };
 
-let database: Database;
-let runtime: Runtime;
-beforeAll(async () => {
-  database = await freshDatabase();
-  runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [mail] });
-  await runtime.start();
-});
-afterAll(async () => {
-  await runtime.stop();
-  await database.drop();
-});
+const { tasker, open, url } = served([mail]);
 
-const load = (...args: readonly string[]): Promise<Answer> =>
-  run(["load", ...args], folder(), { TASKER_DATABASE_URL: database.url });
+const load = (...args: readonly string[]): Promise<Answer> => tasker("load", ...args);
 const count = async (tag: string): Promise<number> =>
-  (await runsOf(async () => runtime.store).list({ tags: [tag] }, { limit: 200 })).items.length;
+  (await runsOf(open).list({ tags: [tag] }, { limit: 200 })).items.length;
 
 test("a file is made into runs and schedules, once", async () => {
   const file = join(
@@ -137,7 +124,7 @@ test.each([
 test("stdin is read to its end, by a real process, and nothing of it stays behind", { timeout: 60_000 }, async () => {
   const spools = (): number => readdirSync(tmpdir()).filter((name) => name.startsWith("tasker-load-")).length;
   const before = spools();
-  const place = { cwd: project(), env: { TASKER_DATABASE_URL: database.url } };
+  const place = { cwd: project(), env: { TASKER_DATABASE_URL: url() } };
   const line = JSON.stringify({ job: "mail", payload: { to: "a" }, tags: ["stdin"], ...anHour });
 
   const { code, out, err } = await started(["load", "-"], { ...place, input: `${line}\n\n${line}\n` });

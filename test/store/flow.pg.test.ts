@@ -1,12 +1,11 @@
 /** Workflows where only Postgres can go wrong: statements that meet, callers' transactions, connections that die, and older versions. */
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Fence, Guarded, Lease } from "../../runtime/store/port.ts";
 import {
   aChild,
-  aNode,
   anEntry,
   addMany,
   completed,
@@ -23,28 +22,22 @@ import {
   wire,
   withChildren,
 } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { ownStore } from "../kit/store.ts";
 import { until } from "../kit/until.ts";
 
-let database: Database;
+let url: string;
 let store: Guarded;
 let other: Guarded;
 let client: pg.Client;
 let node: number;
 beforeAll(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  other = postgres({ url: database.url });
-  await store.open();
-  client = new pg.Client(database.url);
-  await client.connect();
-  node = await store.nodes.join(aNode(), 600_000);
-});
-afterAll(async () => {
-  await client.end();
-  await store.close();
-  await other.close();
-  await database.drop();
+  const own = await ownStore();
+  ({ url, store, node, client } = own);
+  other = postgres({ url });
+  return async () => {
+    await other.close();
+    await own.close();
+  };
 });
 
 const statusOf = async (id: number): Promise<string | undefined> => (await store.find.get(id))?.status;
@@ -199,7 +192,7 @@ async function recordIn({ id, token }: Fence, tx: pg.Client) {
 
 test("of two transactions that record the same step, the second is answered as one whose lease is lost", async () => {
   const run = await leased(store, node);
-  const late = new pg.Client(database.url);
+  const late = new pg.Client(url);
   await late.connect();
   await client.query("begin");
   await late.query("begin");

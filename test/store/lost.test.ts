@@ -1,6 +1,6 @@
 /** Answers that get lost, locks that others hold, and instants that are cut: what only a real Postgres shows. */
-import pg from "pg";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import type pg from "pg";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import type { Added } from "../../sdk/port/target.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
@@ -12,33 +12,25 @@ import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Taken, Guarded } from "../../runtime/store/port.ts";
-import { aKey, aNode, anEntry, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { aKey, anEntry, aRun, ended, lease, leased, only, settled, wire } from "../kit/build.ts";
+import { ownStore } from "../kit/store.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { until } from "../kit/until.ts";
 import { aJob } from "../runtime/kit.ts";
 
-let database: Database;
+let url: string;
 let store: Guarded;
 let client: pg.Client;
 let node: number;
 beforeAll(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-  client = new pg.Client(database.url);
-  await client.connect();
-  node = await store.nodes.join(aNode(), 600_000);
-});
-afterAll(async () => {
-  await client.end();
-  await store.close();
-  await database.drop();
+  const own = await ownStore();
+  ({ url, store, node, client } = own);
+  return own.close;
 });
 
 /** An adder whose first statement of this name is written, but whose answer is lost; `meanwhile` runs before it is repeated. */
 async function losing(name: string, meanwhile: () => Promise<unknown>) {
-  const pool = openPool({ url: database.url, max: 2, prepare: true, name: "test" });
+  const pool = openPool({ url: url, max: 2, prepare: true, name: "test" });
   let isLost = false;
   const leaky: Pool = {
     ...pool,
@@ -138,13 +130,13 @@ test("an add whose answer was lost runs nothing twice, also if its run is being 
 
 test("of 100 triggers whose answers a network loses none runs twice, while their runs end", async () => {
   await pausing();
-  const place = new URL(database.url);
+  const place = new URL(url);
   const proxy = await startProxy(Number(place.port));
   place.host = `127.0.0.1:${proxy.port}`;
   const far = postgres({ url: place.href, migrate: false });
   const starts: string[] = [];
   const job = aJob((payload) => void starts.push(String(payload)), { id: "flaky" });
-  const runtime = createRuntime({ store: postgres({ url: database.url }), jobs: [job], poll: "20ms" });
+  const runtime = createRuntime({ store: postgres({ url: url }), jobs: [job], poll: "20ms" });
   await runtime.start();
   await far.add([aRun({ job: "flaky", input: wire("first") })]); // numbers and lanes are at hand after it
 
@@ -211,7 +203,7 @@ test("a keyed add whose answer was lost is answered as created", async () => {
 
 test("of many who find a key let go of, one makes the new run", async () => {
   await ended(store, node, undefined, { key: aKey("freed", { keepMs: 0 }) });
-  const stores = Array.from({ length: 8 }, () => postgres({ url: database.url, migrate: false }));
+  const stores = Array.from({ length: 8 }, () => postgres({ url: url, migrate: false }));
 
   const answers = await Promise.all(stores.map((one) => one.add([aRun({ key: aKey("freed") })])));
 
@@ -290,7 +282,7 @@ test("a row that somebody keeps locked stalls neither those who wait for its run
 
 /** A store whose answers a test may lose, and what a runtime on it logs. */
 async function lossy() {
-  const place = new URL(database.url);
+  const place = new URL(url);
   const proxy = await startProxy(Number(place.port));
   place.host = `127.0.0.1:${proxy.port}`;
   const lines: string[] = [];

@@ -1,8 +1,7 @@
 /** Claims that begin at the low-water mark of each lane instead of at the head of the index, and the scans that make up for it. */
-import pg from "pg";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import type pg from "pg";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { claims } from "../../runtime/store/postgres/claim.ts";
-import { postgres } from "../../runtime/store/postgres/index.ts";
 import { Watching } from "../../runtime/store/postgres/feed.ts";
 import { Lanes } from "../../runtime/store/postgres/lane.ts";
 import { Listener } from "../../runtime/store/postgres/listen.ts";
@@ -11,27 +10,19 @@ import { nodes } from "../../runtime/store/postgres/node.ts";
 import { openPool, type Pool } from "../../runtime/store/postgres/pool.ts";
 import { sql } from "../../runtime/store/postgres/sql.ts";
 import type { Claim, Guarded } from "../../runtime/store/port.ts";
-import { aClaim, addMany, addOne, aNode, aState, lease } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { aClaim, addMany, addOne, aState, lease } from "../kit/build.ts";
+import { ownStore } from "../kit/store.ts";
 import { until } from "../kit/until.ts";
 import { deferred } from "../runtime/kit.ts";
 
-let database: Database;
+let url: string;
 let store: Guarded;
 let node: number;
 let client: pg.Client;
 beforeAll(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-  node = await store.nodes.join(aNode(), 600_000);
-  client = new pg.Client(database.url);
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await store.close();
-  await database.drop();
+  const own = await ownStore();
+  ({ url, store, node, client } = own);
+  return own.close;
 });
 
 /** Claims as if something had been said to be due, unless it is to poll. */
@@ -115,7 +106,7 @@ async function aSlowOne(job: string) {
   /** What the answers of the coming claims wait for. */
   const held: Promise<void>[] = [];
   const state = { scans: 0, rings: 0, fails: false, isOver: false, tookMs: 100 };
-  const pool = openPool({ url: database.url, max: 3, prepare: true, name: "test" });
+  const pool = openPool({ url: url, max: 3, prepare: true, name: "test" });
   const rows: Pool["rows"] = async (...args) => {
     if (!state.fails) {
       const answer = await pool.rows(...args);
@@ -134,7 +125,7 @@ async function aSlowOne(job: string) {
     return [[row![0]!, String(state.tookMs), ...row!.slice(2)]];
   };
   const text = sql("tasker", false);
-  const listening = new Listener(database.url, text.channel, true);
+  const listening = new Listener(url, text.channel, true);
   const guest = { ...pool.guest, rows: scanRows };
   const versions = new Map<number, string>();
   const lanes = new Lanes(pool, text);

@@ -1,34 +1,27 @@
 /** Runs that are triggered inside a caller's transaction, on a real Postgres. */
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Guarded } from "../../runtime/store/port.ts";
 import type { Added, Tx } from "../../sdk/port/target.ts";
 import { aKey, aRun, only } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { ownStore } from "../kit/store.ts";
 
-let database: Database;
+let url: string;
 let store: Guarded;
 let client: pg.Client;
 beforeAll(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-  client = new pg.Client(database.url);
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await store.close();
-  await database.drop();
+  const own = await ownStore();
+  ({ url, store, client } = own);
+  return own.close;
 });
 
 test("a Kysely transaction works, also with plugins that rename columns and parsers that change values", async () => {
   const text: number = pg.types.builtins.TEXT;
   const odd = (oid: number) => (value: unknown) => (oid === text ? value : { odd: value });
   const types = { getTypeParser: odd };
-  const pool = new pg.Pool({ connectionString: database.url, max: 1, types });
+  const pool = new pg.Pool({ connectionString: url, max: 1, types });
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }), plugins: [new CamelCasePlugin()] });
   const failed = new Error("rolled back on purpose");
 
@@ -47,7 +40,7 @@ test("a Kysely transaction works, also with plugins that rename columns and pars
 });
 
 test("what is no open transaction is refused, for its runs would not be undone", async () => {
-  const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
 
   for (const [wrong, text] of [
@@ -62,7 +55,7 @@ test("what is no open transaction is refused, for its runs would not be undone",
 });
 
 test("of two transactions that wait for each other's keys one is aborted, and its error says what to do", async () => {
-  const other = new pg.Client(database.url);
+  const other = new pg.Client(url);
   await other.connect();
   for (const one of [client, other]) await one.query("begin; set local deadlock_timeout = '20ms'");
   await store.add([aRun({ key: aKey("left") })], client);
@@ -85,7 +78,7 @@ test("of two transactions that wait for each other's keys one is aborted, and it
 });
 
 test("what a failed transaction refuses is said by what to do next, by pg and by Kysely", async () => {
-  const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
   const kysely = new Kysely<object>({ dialect: new PostgresDialect({ pool }) });
   const refusal = {
     code: "INVALID_INPUT",
@@ -107,10 +100,10 @@ test("what a failed transaction refuses is said by what to do next, by pg and by
 });
 
 test("a lock that keeps an add waiting is said by what to do next, outside of a transaction and within one", async () => {
-  const url = new URL(database.url);
-  url.searchParams.set("options", "-c lock_timeout=50ms");
-  const hasty = postgres({ url: url.href, migrate: false });
-  const other = new pg.Client(url.href);
+  const place = new URL(url);
+  place.searchParams.set("options", "-c lock_timeout=50ms");
+  const hasty = postgres({ url: place.href, migrate: false });
+  const other = new pg.Client(place.href);
   await other.connect();
   await store.add([aRun({ key: aKey("made") })]);
   await client.query("begin; lock table tasker.runs in share mode");
@@ -135,7 +128,7 @@ test("a lock that keeps an add waiting is said by what to do next, outside of a 
 });
 
 test("what is added after its store was closed is refused by a sentence of ours", async () => {
-  const brief = postgres({ url: database.url });
+  const brief = postgres({ url: url });
   const during = brief.add([aRun()]).catch((error: Error) => [error]);
   const closing = brief.close();
 

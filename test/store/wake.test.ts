@@ -1,32 +1,25 @@
 /** When Postgres tells nodes that there is something to do: a claim skips a row that is locked just then, so whoever locked it tells. */
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { postgres } from "../../runtime/store/postgres/index.ts";
 import type { Claim, Guarded } from "../../runtime/store/port.ts";
 import { aClaim, addOne, again, aKey, aNode, aRun, aState, leased, release, settled } from "../kit/build.ts";
-import { type Database, freshDatabase } from "../kit/database.ts";
+import { freshDatabase } from "../kit/database.ts";
+import { ownStore } from "../kit/store.ts";
 import { until } from "../kit/until.ts";
 
-let database: Database;
+let url: string;
 let store: Guarded;
 let node: number;
 let client: pg.Client;
 let heard = 0;
 beforeAll(async () => {
-  database = await freshDatabase();
-  store = postgres({ url: database.url });
-  await store.open();
-  node = await store.nodes.join(aNode(), 600_000);
-  client = new pg.Client(database.url);
-  await client.connect();
+  const own = await ownStore();
+  ({ url, store, node, client } = own);
   await store.runs.listen(node, (what) => {
     if (what === "due") heard++;
   });
-});
-afterAll(async () => {
-  await client.end();
-  await store.close();
-  await database.drop();
+  return own.close;
 });
 
 /** Does something, and awaits a notification that comes after it began. */
@@ -121,7 +114,7 @@ async function hinted(about: Partial<Claim>): Promise<{ jobs: readonly string[];
 
 /** Adds a run by another process, and awaits that it is told. */
 async function addElsewhere(...runs: Parameters<typeof aRun>[0][]): Promise<void> {
-  const other = postgres({ url: database.url });
+  const other = postgres({ url: url });
   heard = 0;
   await other.add(runs.map((run) => aRun(run)));
   await until(() => heard > 0, { what: "the runs are told" });

@@ -1,4 +1,5 @@
 /** The loop over a folder of job files: files that stand still are checked, loaded and moved away. */
+import { createHash } from "node:crypto";
 import { humanMs } from "../../sdk/port/duration.ts";
 import { StoreUnavailable } from "../../sdk/port/error.ts";
 import { fieldOf } from "../../sdk/port/text.ts";
@@ -164,6 +165,7 @@ export class Inbox {
       if (!(await this.#folder.holds(found, source.stamp)))
         throw new Error("it is reached over a link that leaves the folder");
       const file = stoppable(source, drain);
+      if (await this.#isKept(file)) return null;
       const checked = await check(file.chunks(), file.form, this.#making);
       const leftMs = seen.since + patienceMs - this.#core.clock.ticks();
       if (checked.cut && leftMs > 0) return leftMs;
@@ -175,10 +177,20 @@ export class Inbox {
     }
   }
 
+  /** Whether it was loaded before and stays where it is; it is not looked into then. */
+  async #isKept(source: Source): Promise<boolean> {
+    if (this.#settings.after !== "keep") return false;
+    const hash = createHash("sha256");
+    for await (const chunk of source.chunks()) hash.update(chunk);
+    const isKept = await this.#ledger.has(hash.digest("hex"));
+    if (isKept) this.counts.again++;
+    return isKept;
+  }
+
   async #settle(found: Found, source: Source, checked: Checked, { since }: Held): Promise<number | null> {
     const { hash } = checked;
-    if (checked.refused > 0) return this.#refused(found, checked, reasons(found, checked), source.mode);
-    const isAgain = await this.#ledger.has(hash);
+    const isAgain = await this.#ledger.has(hash); // first: its job may have another schema by now
+    if (!isAgain && checked.refused > 0) return this.#refused(found, checked, reasons(found, checked), source.mode);
     const tell = isAgain ? () => this.#again(found) : await this.#load(found, source, checked, since);
     if (tell === null) return null;
     const moved = await this.#folder.finish(found, hash).finally(tell);

@@ -43,13 +43,18 @@ type Inbox = Partial<NonNullable<RuntimeOptions["inbox"]>>;
 /** A runtime whose inbox is a folder of its own. Its runs wait for an hour, unless they say otherwise. */
 async function opened(
   inbox: Inbox = {},
-  { dir = folder(), store = memory(), clock }: { dir?: string } & Partial<Pick<RuntimeOptions, "store" | "clock">> = {},
+  {
+    dir = folder(),
+    store = memory(),
+    clock,
+    jobs = [mail],
+  }: { dir?: string } & Partial<Pick<RuntimeOptions, "store" | "clock" | "jobs">> = {},
 ): Promise<Opened> {
   const lines: Opened["lines"] = [];
   const write = (level: string) => (fields: object, message: string) =>
     void lines.push({ level, message, fields: { ...fields } });
   const logger = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
-  const runtime = createRuntime({ store, jobs: [mail], logger, clock, inbox: { dir, ...inbox } });
+  const runtime = createRuntime({ store, jobs, logger, clock, inbox: { dir, ...inbox } });
   const stop = (): Promise<void> => runtime.stop({ grace: "1s" });
   onTestFinished(stop);
   await runtime.start();
@@ -175,6 +180,22 @@ describe("an inbox", () => {
 
     expect(await inbox.ns()).toEqual([1, 2]);
   });
+
+  test.each(["archive", "keep"] as const)(
+    "does not refuse what was loaded before, also if its job is gone: %s",
+    async (after) => {
+      const inbox = await opened({ after: "keep" });
+      inbox.put("a.json", anItem(1));
+      await settled(inbox, { loaded: 1 });
+      await inbox.stop();
+
+      const second = await opened({ after }, { dir: inbox.dir, jobs: [] });
+      await settled(second, { again: 1 });
+
+      expect(files(inbox.dir)).toEqual([after === "keep" ? "a.json" : "archive/a.json"]);
+      expect(second.counts().refused).toBe(0);
+    },
+  );
 
   test("waits for a file that is being written, however it is cut", async () => {
     const inbox = await opened();

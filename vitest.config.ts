@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^tasker$/, replacement: at("sdk/index.ts") },
       { find: /^tasker\/runtime$/, replacement: at("runtime/index.ts") },
       { find: /^tasker\/http$/, replacement: at("runtime/http/index.ts") },
+      { find: /^tasker\/metrics$/, replacement: at("runtime/metrics/index.ts") },
       { find: /^tasker\/testing$/, replacement: at("runtime/testing/index.ts") },
     ],
   },

@@ -60,6 +60,11 @@ export const field: readonly Entrant[] = [
     kind: "variant",
     only: ["add64", "drain1", "drain2", "both"],
   }),
+  entrant("tasker-metrics", "tasker", [4000, 40_000, 50_000, 40_000], {
+    variant: "metrics",
+    kind: "variant",
+    only: ["add64", "drain1", "both"],
+  }),
   entrant("graphile-worker-default", "graphile", [800, 1300, 38_000, 1500], {
     variant: "default",
     kind: "variant",

@@ -15,6 +15,7 @@ export type {
 } from "../sdk/port/event.ts";
 export type { Alarm, Clock } from "./core/clock.ts";
 export type { Logger } from "./core/log.ts";
+export type { Counted, Meter } from "./core/meter.ts";
 export type { RuntimeOptions } from "./setting.ts";
 export { openStore, type OpenOptions } from "./store/open.ts";
 export { memory, type MemoryOptions } from "./store/memory/index.ts";

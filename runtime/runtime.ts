@@ -10,6 +10,7 @@ import { coreOf, type Core } from "./core/core.ts";
 import type { Bus } from "./core/event.ts";
 import { logged } from "./core/log.ts";
 import type { Inbox, InboxCounts } from "./inbox/inbox.ts";
+import type { Meter } from "./core/meter.ts";
 import { Fetcher } from "./loop/fetch.ts";
 import { Node } from "./loop/node.ts";
 import { Sweeper } from "./loop/sweep.ts";
@@ -31,6 +32,8 @@ export interface RuntimeStats {
   readonly busy: number;
   /** Leased runs that have not started. */
   readonly heap: number;
+  /** How long the one among them that has been due here longest waits for a slot; 0 where none is due. */
+  readonly lagMs: number;
   /** Since start; 0 before. */
   readonly uptimeMs: number;
   /** How many jobs are registered. */
@@ -67,6 +70,8 @@ export interface Runtime {
   readonly store: Guarded;
   /** How busy it is now. */
   stats(): RuntimeStats;
+  /** Calls a meter at all that is measured here, until what it answers is called. `metrics` of `tasker/metrics` is one for Prometheus. */
+  measure(meter: Meter): () => void;
 }
 
 /** Makes a runtime; `start()` starts it.
@@ -167,15 +172,18 @@ class Engine implements Runtime {
   stats(): RuntimeStats {
     const { clock, leases } = this.#core;
     const { slots, busy, heap } = leases.load();
+    const lagMs = heap === 0 ? 0 : leases.lagMs();
     const uptimeMs = Number.isNaN(this.#startedAt) ? 0 : clock.ticks() - this.#startedAt;
     return {
-      slots,
-      busy,
-      heap,
-      uptimeMs,
+      ...{ slots, busy, heap, lagMs, uptimeMs },
       jobs: this.#core.registry.ids().length,
       inbox: this.#inbox && { ...this.#inbox.counts },
     };
+  }
+
+  measure(meter: Meter): () => void {
+    this.#core.meters.add(meter);
+    return () => void this.#core.meters.delete(meter);
   }
 
   async #start(): Promise<void> {

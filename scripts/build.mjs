@@ -9,13 +9,15 @@ import { minifySync } from "rolldown/utils";
 
 /** What is imported by name, or started by its path. */
 const entries = [
-  ...["sdk/index", "runtime/index", "runtime/http/index", "runtime/testing/index"],
+  ...["sdk/index", "runtime/index", "runtime/http/index", "runtime/metrics/index", "runtime/testing/index"],
   ...["cli/main", "cli/dev/runner", "cli/dev/leash", "cli/check/child"],
 ];
 /** One file each, with all that they import but for what an earlier one has. Commands read settings, for which no driver is loaded. */
 const groups = ["sdk/index", "sdk/setting", "runtime/store/postgres/index", "runtime/index"];
 /** Packages that become part of the files: the first two are fifteen small ones, and took a sixth of the loading. */
-const inside = ["superjson", "copy-anything", "cron-parser"];
+const inside = ["superjson", "copy-anything", "cron-parser", "prom-client"];
+/** prom-client has these, 5 MB of them, for summaries and exemplars, of which nothing is used. */
+const unused = /require\('(?:tdigest|@opentelemetry\/api)'\)/g;
 /** cron-parser asks luxon for today's date alone, of which nothing is used; luxon takes 30 ms to load. */
 const luxon = "{ DateTime: { local: () => ({ isValid: true }) } }";
 /** A module that has a `require` of its own takes a package in that runs when it is first asked for. */
@@ -23,6 +25,7 @@ const late = {
   name: "late",
   transform(code, id) {
     const own = code.replace(/^const require = createRequire\(.*$/m, "").replace('require("luxon")', luxon);
+    if (id.includes("node_modules/prom-client/")) return code.replace(unused, "{}");
     return id.includes("node_modules/cron-parser/") ? minifySync(id, own).code : own;
   },
 };

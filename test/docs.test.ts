@@ -68,6 +68,7 @@ const ours = {
   tasker: [join(root, "sdk/index.ts")],
   "tasker/runtime": [join(root, "runtime/index.ts")],
   "tasker/http": [join(root, "runtime/http/index.ts")],
+  "tasker/metrics": [join(root, "runtime/metrics/index.ts")],
   "tasker/testing": [join(root, "runtime/testing/index.ts")],
 };
 

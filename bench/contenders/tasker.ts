@@ -1,4 +1,5 @@
 import type * as engineType from "../../runtime/index.ts";
+import type * as metricsType from "../../runtime/metrics/index.ts";
 import type * as sdkType from "../../sdk/index.ts";
 import type { Contender, Payload, Place, Session } from "../contender.ts";
 
@@ -6,12 +7,18 @@ type Sdk = typeof sdkType;
 type Engine = typeof engineType;
 
 /** tasker as built. `null`: defaults, the row that counts. `memory`: its memory store. `full`: a zod schema, retry, timeout, hooks
- *  and a listener of events, all in use. `tuned`: more slots and connections. */
+ *  and a listener of events, all in use. `tuned`: more slots and connections. `metrics`: with metrics that are read every second. */
 export const { open }: Contender = {
   async open(place, variant) {
     const sdk = (await import(`${place.root}tasker/sdk/index.js`)) as Sdk;
     const engine = (await import(`${place.root}tasker/runtime/index.js`)) as Engine;
-    return variant === "full" ? full(sdk, engine, place) : plain(sdk, engine, place, variant);
+    if (variant === "full") return full(sdk, engine, place);
+    if (variant !== "metrics") return plain(sdk, engine, place, variant).session;
+    const { session, runtime } = plain(sdk, engine, place, variant);
+    const { metrics } = (await import(`${place.root}tasker/runtime/metrics/index.js`)) as typeof metricsType;
+    const measured = metrics(runtime);
+    setInterval(() => void measured.text(), 1000).unref();
+    return session;
   },
 };
 
@@ -20,7 +27,12 @@ const anything = {
   "~standard": { version: 1 as const, vendor: "bench", validate: (value: unknown) => ({ value }) },
 };
 
-function plain(sdk: Sdk, engine: Engine, place: Place, variant: string | null): Session {
+function plain(
+  sdk: Sdk,
+  engine: Engine,
+  place: Place,
+  variant: string | null,
+): { readonly session: Session; readonly runtime: ReturnType<Engine["createRuntime"]> } {
   let handle: (payload: Payload) => void = () => undefined;
   const job = sdk.defineJob({ id: "noop", schema: anything, handler: (payload) => handle(payload as Payload) });
   const store =
@@ -28,7 +40,7 @@ function plain(sdk: Sdk, engine: Engine, place: Place, variant: string | null): 
       ? engine.memory()
       : engine.postgres({ url: place.url, ...(variant === "tuned" ? { max: 5 } : {}) });
   const runtime = engine.createRuntime({ store, jobs: [job], ...(variant === "tuned" ? { slots: 200 } : {}) });
-  return session(sdk, job, runtime, (each) => (handle = each));
+  return { session: session(sdk, job, runtime, (each) => (handle = each)), runtime };
 }
 
 async function full(sdk: Sdk, engine: Engine, place: Place): Promise<Session> {

@@ -91,9 +91,11 @@ export class Completer {
   }
 
   async #send(batch: readonly (Ended | Back)[]): Promise<void> {
-    const { store, claims, leases } = this.#core;
+    const { store, clock, claims, leases, meters } = this.#core;
     if (this.#lines.waiting) await this.#lines.flush(); // they are there when a run is seen to have ended
+    const sentAt = clock.ticks();
     const answers = await store.runs.settle(batch);
+    for (const meter of meters) meter.answered("settle", clock.ticks() - sentAt);
     // It may be this node itself that has leased them anew.
     if (batch.some(({ leased }, i) => leased && answers[i] === "lost")) await claims.passed();
     for (let i = 0; i < batch.length; i++) this.#settled(batch[i]!, answers[i]!);

@@ -13,15 +13,18 @@ const canceled: Outcome = { to: "canceled", reason: "user", error: null };
 
 /** Tells of runs: to the log, to the bus, and to the counts that the node reports. Nothing is built for which nobody listens. */
 export class Reporter {
-  readonly #core: Pick<Core, "logger" | "bus" | "storeClock" | "registry">;
+  readonly #core: Pick<Core, "logger" | "bus" | "storeClock" | "registry" | "meters">;
 
-  constructor(core: Pick<Core, "logger" | "bus" | "storeClock" | "registry">) {
+  constructor(core: Pick<Core, "logger" | "bus" | "storeClock" | "registry" | "meters">) {
     this.#core = core;
   }
 
   started(leased: Leased): void {
     if (writes(this.#core.logger, "debug")) this.#core.logger.debug(fields(leased), "Run started");
     if (this.#core.bus.hears("run.started")) this.#publish(leased, { type: "run.started" });
+    if (this.#core.meters.size === 0) return;
+    const { lease, startedMs } = leased;
+    for (const meter of this.#core.meters) meter.started(lease, startedMs! - lease.dueMs);
   }
 
   progress(leased: Leased, progress: Progress): void {
@@ -49,6 +52,7 @@ export class Reporter {
       );
     const outcome = settled === "canceled" && asked.to !== "canceled" ? canceled : asked;
     this.#count(leased, outcome, runMs);
+    for (const meter of this.#core.meters) meter.ended(leased.lease, outcome, leased.startedMs === null ? null : runMs);
     this.#write(leased, outcome, runMs);
     if (this.#core.bus.hears(types[outcome.to])) this.#publish(leased, { ...eventOf(outcome), durationMs: runMs });
   }

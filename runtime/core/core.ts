@@ -7,6 +7,7 @@ import { Bus } from "./event.ts";
 import { Health } from "./health.ts";
 import { Leases } from "./leases.ts";
 import { logged, type Logger } from "./log.ts";
+import type { Meter } from "./meter.ts";
 import { Registry } from "./registry.ts";
 import { Standing } from "./standing.ts";
 import { Wake } from "./wake.ts";
@@ -22,6 +23,8 @@ export interface Core {
   readonly bus: Bus;
   /** Publishes on the bus what happens now. */
   readonly voice: { publish(event: Untimed): void };
+  /** Those that measure; mostly none. */
+  readonly meters: Set<Meter>;
   readonly registry: Registry;
   readonly standing: Standing;
   readonly leases: Leases;
@@ -56,6 +59,7 @@ export function coreOf(settings: Settings, drain: AbortSignal): Core {
     ...{ settings, store, clock, storeClock, logger, standing, goodMs, drain, claims, ticks, bus },
     health: new Health(clock, logger, () => storeClock.drop()),
     voice: { publish: (event) => bus.publish({ ...event, at: storeClock.date() }) },
+    meters: new Set(),
     registry: new Registry(),
     leases: new Leases({ ...settings, storeClock, standing, claims, goodMs }),
     beats: new Wake(clock),

@@ -79,6 +79,15 @@ export class Leases {
     return { slots, busy, ready: this.#startable(), future, heap: this.#ready + future, runMs };
   }
 
+  /** How long the run that is due here longest has waited for a slot; 0 if none is due. */
+  lagMs(): number {
+    const now = this.#parts.clock.ticks();
+    let since = now;
+    for (const { phase, dueAt } of this.#book.values())
+      if (phase === "waiting" && dueAt > 0 && dueAt < since) since = dueAt;
+    return now - since;
+  }
+
   /** What a claim may bring now. */
   room(): Room {
     const found = room(this.load());

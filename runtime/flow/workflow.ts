@@ -421,6 +421,8 @@ export class Workflow {
     if (!this.#landed(recorded)) return;
     this.script.feed(recorded.entries.map((entry, i) => ({ ...sent[i]!, ...entry })));
     for (const entry of sent) if (entry.kind === "step") this.#tools.stepped(this.#leased, entry);
+    for (const meter of this.#tools.core.meters)
+      for (const { adds = [] } of sent) if (adds[0]) meter.added(adds[0], adds.length);
     if (recorded.inbox > this.#inbox && this.#listens) this.#io = "stale";
     this.#wake();
   }

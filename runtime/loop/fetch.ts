@@ -107,7 +107,7 @@ export class Fetcher {
 
   /** Answers how many runs it brought. */
   async #lease(limit: Limit, most: number, ahead: boolean, poll: boolean): Promise<number> {
-    const { store, clock, storeClock, health, standing, leases, beats, registry, settings } = this.#core;
+    const { store, clock, storeClock, health, standing, leases, beats, registry, settings, meters } = this.#core;
     const order = ++this.#claims % oldestEvery === 0 ? "oldest" : "priority";
     const sentAt = clock.ticks();
     const known = limit.unheard ? Array.from(leases.all(), ({ lease }) => lease.id) : undefined;
@@ -126,6 +126,7 @@ export class Fetcher {
     limit.unheard = known !== undefined && batch.length >= most;
     if (Number.isNaN(nowMs)) return 0;
     const receivedAt = clock.ticks();
+    for (const meter of meters) meter.answered("lease", receivedAt - sentAt);
     health.ok();
     storeClock.observe(nowMs, sentAt, receivedAt);
     const back = this.#attempts.accept(batch, { sentAt, receivedAt, order });

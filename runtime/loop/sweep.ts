@@ -50,11 +50,12 @@ export class Sweeper {
 
   /** With `keep` it also prunes. */
   async #sweep(keep?: Keep): Promise<Swept> {
-    const { store, clock, standing, leases, logger, settings, sweeps } = this.#core;
+    const { store, clock, standing, leases, logger, settings, sweeps, meters } = this.#core;
     this.#sweptAt = clock.ticks();
     this.#wanted = false;
     try {
       const swept = await store.runs.sweep({ maxCrashes: settings.maxCrashes, node: standing.id, keep });
+      for (const meter of meters) meter.swept(swept);
       const [recovered, crashed, expired] = [swept.recovered.length, swept.crashed.length, swept.expired.length];
       if (recovered + crashed > 0)
         logger.warn(

@@ -147,7 +147,7 @@ export class Ticker {
   }
 
   #report({ tick, skipped }: Plan, runs: readonly (number | null)[]): void {
-    const { bus, voice, logger, storeClock } = this.#core;
+    const { bus, voice, logger, storeClock, meters } = this.#core;
     const [schedule, at] = [scheduleId(tick), storeClock.date()];
     const { job } = tick;
     if (skipped) {
@@ -159,11 +159,17 @@ export class Ticker {
         one ? "Schedule skipped a tick" : "Schedule skipped ticks",
       );
       bus.publish({ type: "schedule.skipped", at, schedule, job, ...ends, reason });
+      for (const meter of meters) meter.ticked(job, reason, 0);
     }
     for (const [i, run] of runs.entries()) {
       if (run === null) continue;
-      const when = new Date(tick.runs[i]!.tickMs);
+      const { tickMs, dueMs, queue } = tick.runs[i]!;
+      const when = new Date(tickMs);
       logger.debug({ schedule, tick: when, run: formatId(run) }, "Schedule ticked");
+      for (const meter of meters) {
+        meter.ticked(job, "ticked", Math.max(0, at.getTime() - dueMs));
+        meter.added({ job, queue }, 1);
+      }
       if (!bus.active) continue;
       bus.publish({ type: "schedule.ticked", at, schedule, job, tick: when, run: formatId(run) });
       tellAdded(voice, [{ job, ...tick.runs[i]! }], [{ id: run, created: true, conflict: false }]);

@@ -80,6 +80,7 @@ export async function testRuntime(options: TestRuntimeOptions): Promise<TestRunt
     jobs: () => stage.jobs(),
     resize: (slots) => stage.runtime.resize(slots),
     stats: () => stage.runtime.stats(),
+    measure: (meter) => stage.runtime.measure(meter),
     get state() {
       return stage.runtime.state;
     },

@@ -5,6 +5,7 @@ import { formatId } from "../port/id.ts";
 import { isFinal, type Status } from "../port/status.ts";
 import type { Act, Added, Edit, NewRun, RunFilter, Target, Tx } from "../port/target.ts";
 import { each } from "./page.ts";
+import { slot } from "./scope.ts";
 
 /** What became of an act on one run; `made` is the new run, where the act makes one, and `why` what else than its state was against it. */
 export type Acted = Act & { readonly made?: number; readonly why?: string };
@@ -106,7 +107,17 @@ export async function pauseQueue(to: Target, queue: string): Promise<void> {
 }
 
 /** Adds runs. One that replaces a leased run does so once its node has given it back; if that has started, it stays. */
-export async function add(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+export function add(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+  return slot().counting.size > 0 ? counted(to, runs, tx) : addAll(to, runs, tx);
+}
+
+async function counted(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+  const answers = await addAll(to, runs, tx);
+  for (const count of slot().counting) count(runs, answers);
+  return answers;
+}
+
+async function addAll(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
   const answers = [...(await to.add(runs, tx))];
   const isAsked = (at: number): boolean => !(answers[at] instanceof Error) && answers[at]!.asked === true;
   let left = [...answers.keys()].filter(isAsked);

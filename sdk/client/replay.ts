@@ -6,7 +6,7 @@ import { notesOf } from "../port/note.ts";
 import { homeOf } from "../port/pin.ts";
 import { checkKeys } from "../port/option.ts";
 import type { NewRun, RunRecord, Target } from "../port/target.ts";
-import type { Acted } from "./act.ts";
+import { add, type Acted } from "./act.ts";
 import { childrenOf, stepAt } from "./mend.ts";
 import { plainRun } from "./option.ts";
 import { each } from "./page.ts";
@@ -57,7 +57,10 @@ async function replaySome(
   options: ReplayOptions,
 ): Promise<readonly Acted[]> {
   const runs = await Promise.all(records.map((record) => made(to, record, options).catch(whyNot)));
-  const added = await to.add(runs.filter((run) => typeof run !== "string"));
+  const added = await add(
+    to,
+    runs.filter((run) => typeof run !== "string"),
+  );
   let next = 0;
   return records.map(({ id, status }, i): Acted => {
     const run = runs[i]!;

@@ -1,5 +1,6 @@
 /** Schedules made at run time, and acts of people on all of them. */
 import { decode } from "../port/codec.ts";
+import { add } from "./act.ts";
 import { target, type Open } from "./config.ts";
 import { changes } from "../cron/cron.ts";
 import { JobNotFound, ScheduleNotFound, invalid } from "../port/error.ts";
@@ -165,7 +166,7 @@ export function schedulesOf(open: Open) {
         ...runOf(record, own, tick, { key: tickKey(record.key, tick), keepMs: tickKeepMs }),
         attach,
       }));
-      const added = batch.length === 0 ? [] : await to.add(batch);
+      const added = batch.length === 0 ? [] : await add(to, batch);
       const failed = added.find((one) => one instanceof Error);
       if (failed) throw failed;
       const made = added.flatMap((one) => (!(one instanceof Error) && one.created ? [one.id] : []));

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Source } from "./source.ts";
-import type { NewRun, RunRecord, Target } from "../port/target.ts";
+import type { Added, NewRun, RunRecord, Target } from "../port/target.ts";
 
 /** What this process knows of where `trigger` goes. */
 export interface Slot {
@@ -10,7 +10,11 @@ export interface Slot {
   readonly parent: AsyncLocalStorage<Parent>;
   configured: Source | null;
   opened: Opened | null;
+  /** Who counts what this process adds; mostly nobody. */
+  readonly counting: Set<Counting>;
 }
+/** Hears what became of runs that were to be added, in order. */
+export type Counting = (runs: readonly NewRun[], answers: readonly (Added | Error)[]) => void;
 /** How the children of a workflow end, in order. */
 export type Ends = readonly Pick<RunRecord, "id" | "status" | "reason" | "result" | "error">[];
 /** What to do when a child does not complete: wait for all, fail at once, or cancel the others and fail. */
@@ -35,6 +39,7 @@ export function slot(): Slot {
     parent: new AsyncLocalStorage(),
     configured: null,
     opened: null,
+    counting: new Set(),
   });
 }
 

@@ -31,7 +31,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "runtime/webhook": ["runtime/store", "runtime/core"],
   "runtime/inbox": ["runtime/store", "runtime/core", "runtime/setting.ts"],
   "runtime/loop": ["runtime/store", "runtime/core", "runtime/schedule", "runtime/attempt", "runtime/setting.ts"],
-  "runtime/http": ["runtime/core", "runtime/runtime.ts"],
+  "runtime/http": ["runtime/core", "runtime/runtime.ts", "runtime/metrics"],
   "runtime/metrics": ["runtime/store", "runtime/core", "runtime/runtime.ts"],
 };
 /** Opened by a URL, or by a command: never because `tasker` was imported. */

@@ -16,6 +16,7 @@ import { queryOf } from "./query.ts";
 import { readiness } from "./ready.ts";
 import { v1, type Answer, type Call, type Route, type Server } from "./route.ts";
 import { routes } from "./routes.ts";
+import { scraping } from "./scrape.ts";
 import { tickets } from "./ticket.ts";
 
 /** What the API serves, and to whom. */
@@ -81,10 +82,11 @@ class Desk {
         ? loopback
         : null;
     this.#cors = cors;
+    const over = signal ?? new AbortController().signal;
     this.#server = {
-      ...{ open, routes, tickets: tickets(), isOpen: this.#gate.isOpen },
+      ...{ open, over, routes, tickets: tickets(), isOpen: this.#gate.isOpen },
       ready: readiness(open, runtime),
-      over: signal ?? new AbortController().signal,
+      metrics: scraping(open, runtime, over),
       login: (secret, address) => this.#gate.admit(secret, address),
     };
   }

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { Role } from "../../sdk/client/token.ts";
 import type { Open } from "../../sdk/client/config.ts";
+import type { Metrics } from "../metrics/index.ts";
 import type { Caller } from "./key.ts";
 import type { Code } from "./error.ts";
 import type { Header } from "./guard.ts";
@@ -12,6 +13,8 @@ export interface Server {
   readonly open: Open;
   /** Why the server can't work now, or null. */
   ready(): Promise<string | null>;
+  /** What Prometheus reads. */
+  metrics(): Promise<Metrics>;
   /** Aborts when the server stops: what waits answers at once. */
   readonly over: AbortSignal;
   readonly tickets: Tickets;

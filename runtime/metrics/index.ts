@@ -39,17 +39,17 @@ export interface Metrics<R extends Register = Register> {
 
 const optionKeys = new Set(["register", "process", "store"]);
 
-/** Counts from now on what a runtime does; or, of a store, what this process adds and what the store says; without either, of where `trigger` of this
- *  process goes.
+/** Counts from now on what a runtime does; or, of a store or what opens one, what this process adds and what the store says; without a source, of where
+ *  `trigger` of this process goes.
  *  @throws {InvalidInput} for another source, and for a register that has tasker's metrics already */
 export function metrics<R extends Register = Register>(
-  source?: Runtime | Target,
+  source?: Runtime | Target | Open,
   options: MetricsOptions<R> = {},
 ): Metrics<R> {
   checkKeys("metrics", options, optionKeys);
   const open = openOf(source);
   const { register = new Registry() as Register as R, store = true } = options;
-  const runtime = source && "measure" in source ? source : null; // `openOf` has looked at it
+  const runtime = source !== undefined && "measure" in source ? source : null; // `openOf` has looked at it
   const counter = new Counter();
   const busy = runtime && busyness(runtime);
   const families = [
@@ -72,8 +72,8 @@ export function metrics<R extends Register = Register>(
 }
 
 /** @throws {InvalidInput} for what is neither a runtime nor a store */
-function openOf(source: Runtime | Target | undefined): Open {
-  if (source === undefined) return target;
+function openOf(source: Runtime | Target | Open = target): Open {
+  if (typeof source === "function") return source;
   const to = isRecord(source) && "measure" in source ? source.store : source;
   if (isRecord(to) && "find" in to) return async () => to;
   throw wrong("source", source, "is neither a runtime nor a store; write metrics(runtime)");

@@ -34,6 +34,16 @@ export const systemRoutes: readonly Route[] = [
       return why === null ? { body: { status: "ok" } } : { status: 503, body: { status: "unready", why } };
     },
   }),
+  route("metrics", "GET /metrics", "read", {
+    group,
+    summary: "What Prometheus reads of this process and its store",
+    about: "Counted from the first scrape on.",
+    answers: { 200: "text/plain" },
+    handler: async ({ server }) => {
+      const metrics = await server.metrics();
+      return new Response(await metrics.text(), { headers: { "Content-Type": metrics.contentType, ...pageHeaders } });
+    },
+  }),
   route("openapi", "GET /api/v1/openapi.json", null, {
     group,
     summary: "This API as an OpenAPI 3.1 document",

@@ -19,6 +19,7 @@ const groups: Readonly<Record<Group, string>> = {
   Queues: "Lanes of runs, which can be paused",
   Nodes: "The processes that run jobs",
   Figures: "Counts, rates and failures",
+  Events: "What happens on all nodes",
   System: "Health, versions, and getting in",
 };
 

@@ -60,7 +60,8 @@ type Shape = z.ZodObject | undefined;
 type Of<S> = S extends z.ZodType ? z.output<S> : undefined;
 
 /** The headings of the documentation. */
-export type Group = "Jobs" | "Runs" | "Acts" | "Workflows" | "Schedules" | "Queues" | "Nodes" | "Figures" | "System";
+export type Group =
+  "Jobs" | "Runs" | "Acts" | "Workflows" | "Schedules" | "Queues" | "Nodes" | "Figures" | "Events" | "System";
 
 /** What an entry of the table says beside its name, address and role. Params of the path are strings; of the query, lists, numbers and booleans are
  *  read as such. */

@@ -1,5 +1,6 @@
 /** The table. A new route is one entry of a list here. */
 import { actRoutes } from "./route/act.ts";
+import { feedRoutes } from "./route/feed.ts";
 import { flowRoutes } from "./route/flow.ts";
 import { jobRoutes } from "./route/job.ts";
 import { queueRoutes } from "./route/queue.ts";
@@ -15,5 +16,6 @@ export const routes: readonly Route[] = [
   ...flowRoutes,
   ...scheduleRoutes,
   ...queueRoutes,
+  ...feedRoutes,
   ...systemRoutes,
 ];

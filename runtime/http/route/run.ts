@@ -4,12 +4,13 @@ import { runDocument } from "../../../sdk/client/document.ts";
 import { filterOf, runsOf, type RunQuery } from "../../../sdk/client/runs.ts";
 import { checkDuration } from "../../../sdk/port/option.ts";
 import { RunNotFound } from "../../../sdk/port/error.ts";
-import { parseId } from "../../../sdk/port/id.ts";
+import { formatId, parseId } from "../../../sdk/port/id.ts";
 import type { Paging, RunRecord, Target } from "../../../sdk/port/target.ts";
 import { route, type Answer, type Route } from "../route.ts";
 import { attempts, logs, run, runs } from "../schema/run.ts";
 import { filterFields } from "../schema/act.ts";
 import { about, paging, runId, span } from "../schema/value.ts";
+import { facts } from "../schema/fact.ts";
 import { why } from "../schema/why.ts";
 
 const group = "Runs" as const;
@@ -81,6 +82,20 @@ export const runRoutes: readonly Route[] = [
     answers: { 200: why },
     errors: ["RUN_NOT_FOUND"],
     handler: async ({ params, server }) => ({ body: await runsOf(server.open).why(params.id) }),
+  }),
+  route("getFacts", "GET /api/v1/runs/{id}/facts", "read", {
+    group,
+    summary: "Read what decides where a run stands",
+    about: "What `why` is worked out from, for clients that do that themselves.",
+    params: id,
+    answers: { 200: facts },
+    errors: ["RUN_NOT_FOUND"],
+    handler: async ({ params, server }) => {
+      const found = await (await server.open()).find.facts(parseId(params.id));
+      if (!found) throw new RunNotFound(params.id);
+      const nodes = found.nodes.map((node) => ({ ...node, runs: node.runs.map(formatId) }));
+      return { body: { ...found, run: runDocument(found.run), nodes } };
+    },
   }),
   route("listAttempts", "GET /api/v1/runs/{id}/attempts", "read", {
     group,

@@ -67,6 +67,7 @@ function complaints(sources: ReadonlyMap<string, string>): readonly string[] {
 const ours = {
   tasker: [join(root, "sdk/index.ts")],
   "tasker/runtime": [join(root, "runtime/index.ts")],
+  "tasker/client": [join(root, "sdk/remote.ts")],
   "tasker/http": [join(root, "runtime/http/index.ts")],
   "tasker/metrics": [join(root, "runtime/metrics/index.ts")],
   "tasker/testing": [join(root, "runtime/testing/index.ts")],

@@ -101,10 +101,18 @@ export function defineConfig(config: Config): Config {
 
 /** Where this process triggers to. */
 export type Connection =
-  | { readonly store: Openable; readonly url?: undefined; readonly schema?: undefined; readonly prepare?: undefined }
   | {
-      /** `postgres://…` or `memory:` */
+      readonly store: Openable;
+      readonly url?: undefined;
+      readonly schema?: undefined;
+      readonly prepare?: undefined;
+      readonly token?: undefined;
+    }
+  | {
+      /** `postgres://…`, `memory:`, or `https://…` of a server of the HTTP API. */
       readonly url: string;
+      /** The secret for that server; none by default. */
+      readonly token?: string | undefined;
       /** `tasker` by default. */
       readonly schema?: string | undefined;
       /** Prepare statements and listen; false behind PgBouncer in transaction mode. Found out by default. */
@@ -130,18 +138,18 @@ export function configured(store: Openable): () => void {
   };
 }
 
-const connectionKeys = new Set(["store", "url", "schema", "prepare"]);
+const connectionKeys = new Set(["store", "url", "schema", "prepare", "token"]);
 
 function sourceOf(connection: Connection): Source {
   checkKeys("configure", connection, connectionKeys);
-  const { store, url, schema, prepare } = connection;
+  const { store, url, schema, prepare, token } = connection;
   if ((store === undefined) === (url === undefined))
     throw new InvalidInput("configure takes either a store or a url; give one of them");
   if (store !== undefined) return { kind: "store", store };
   if (typeof url !== "string" || url === "")
     throw invalid("url", 'url is empty; write configure({ url: "postgres://…" })');
   if (prepare !== undefined) checkFlag("prepare", prepare);
-  return { kind: "url", url, schema, prepare };
+  return { kind: "url", url, schema, prepare, token };
 }
 
 /** Ends what `trigger` has opened in this process, so that a script can exit, and forgets what was configured.
@@ -182,7 +190,7 @@ export async function target(): Promise<Target> {
 function isSame(a: Source, b: Source): boolean {
   if (a.kind === "store" || b.kind === "store")
     return a.kind === b.kind && (a as { store?: unknown }).store === (b as { store?: unknown }).store;
-  return a.url === b.url && a.schema === b.schema && a.prepare === b.prepare;
+  return a.url === b.url && a.schema === b.schema && a.prepare === b.prepare && a.token === b.token;
 }
 
 async function open(source: Source): Promise<Target> {
@@ -202,9 +210,14 @@ async function open(source: Source): Promise<Target> {
 /** The one arrow from sdk to runtime: late, so that importing tasker costs no driver. */
 async function load(source: Source): Promise<{ readonly store: Openable; readonly target: Target }> {
   if (source.kind === "store" && "add" in source.store) return { store: source.store, target: source.store };
+  if (source.kind === "url" && /^https?:/i.test(source.url)) {
+    const { remote } = await import("../remote/target.ts");
+    const server = remote({ url: source.url, token: source.token });
+    return { store: server, target: server };
+  }
   const { openStore, targetOf } = await import("../../runtime/store/open.ts");
   if (source.kind === "store") return { store: source.store, target: targetOf(source.store as Bare) };
-  const { kind: _, url, ...options } = source;
+  const { kind: _kind, token: _token, url, ...options } = source;
   const store = await openStore(url, options);
   return { store, target: store };
 }

@@ -14,6 +14,8 @@ export type Source =
       readonly url: string;
       readonly schema?: string | undefined;
       readonly prepare?: boolean | undefined;
+      /** For a server of the HTTP API. */
+      readonly token?: string | undefined;
     };
 
 /** A target that may have to be opened first, or a store as it is written. */
@@ -48,16 +50,14 @@ export function databaseIn(env: NonNullable<Surroundings["env"]>): { text: strin
   throw new InvalidInput(`${source}: "${file}" is empty; write the address of a Postgres into it`);
 }
 
-/** The store that the environment names, else that of the running `tasker dev` of this folder or one above it; null if
+/** The store that the environment names, else the server of `TASKER_URL`, else the store of the running `tasker dev` of this folder or one above it; null if
  *  there is neither. Dev is never used under NODE_ENV=production or CI.
- *  @throws {InvalidInput} if TASKER_URL is set without TASKER_DATABASE_URL, or the address is in a file that can't be read. */
+ *  @throws {InvalidInput} if the address is in a file that can't be read. */
 export function locate({ env = process.env, cwd = process.cwd() }: Surroundings = {}): Source | null {
   const url = databaseIn(env)?.text;
   if (url) return { kind: "url", url, schema: env["TASKER_SCHEMA"] || undefined, prepare: prepareOf(env) };
-  if (env["TASKER_URL"])
-    throw new InvalidInput(
-      "TASKER_URL is set, but this version can't trigger over HTTP; set TASKER_DATABASE_URL instead",
-    );
+  const server = env["TASKER_URL"];
+  if (server) return { kind: "url", url: server, token: env["TASKER_TOKEN"] || undefined };
   const ci = env["CI"];
   return env["NODE_ENV"] === "production" || (ci && ci !== "false" && ci !== "0") ? null : dev(cwd);
 }

@@ -221,7 +221,7 @@ export class NotConfigured extends TaskerError {
   readonly code = "NOT_CONFIGURED";
   constructor() {
     super(
-      'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL, or start "tasker dev" in this folder (a running one is not used under NODE_ENV=production or CI)',
+      'no store to trigger into; call configure({ store }) or configure({ url }), set TASKER_DATABASE_URL or TASKER_URL, or start "tasker dev" in this folder (a running one is not used under NODE_ENV=production or CI)',
     );
   }
 }

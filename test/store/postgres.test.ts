@@ -16,7 +16,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-storeSuite("postgres", (clock) => stores.open(clock), begin);
+storeSuite("postgres", (clock) => stores.open(clock), { begin });
 async function begin(): Promise<Transaction> {
   const tx = new Client(database.url);
   await tx.connect();

@@ -63,8 +63,13 @@ export interface Setup {
 }
 
 /** Declares all promises of the ports for the store that `open` makes. A test that calls what the store says it lacks is skipped, with the
- *  store's reason; how many those are is printed. `begin`: for a store that has transactions. */
-export function storeSuite(name: string, open: Open, begin: Begin = noBegin): void {
+ *  store's reason; how many those are is printed. `begin`: for a store that has transactions. `except`: tests that say what this store does otherwise,
+ *  and why. */
+export function storeSuite(
+  name: string,
+  open: Open,
+  { begin = noBegin, except = {} }: { readonly begin?: Begin; readonly except?: Readonly<Record<string, string>> } = {},
+): void {
   describe(`store ${name}`, () => {
     const opened: Store[] = [];
     const skipped = new Map<string, number>();
@@ -76,6 +81,8 @@ export function storeSuite(name: string, open: Open, begin: Begin = noBegin): vo
     };
     beforeEach((context) => {
       current = context;
+      const why = except[context.task.name];
+      if (why !== undefined) context.skip(why);
     });
     afterEach(async () => {
       for (const store of opened.splice(0)) await store.close();

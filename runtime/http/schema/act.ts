@@ -36,7 +36,10 @@ export const fix = z.strictObject({
   renameStep: z.strictObject({ from: z.string(), to: z.string() }).optional(),
   skip: z.string().optional(),
   from: z.string().optional(),
-  pin: about("Only nodes with this version of the code take it from now on; true: that of its journal; false: all do", z.union([z.string().min(1).max(256), z.boolean()])).optional(),
+  pin: about(
+    "Only nodes with this version of the code take it from now on; true: that of its journal; false: all do",
+    z.union([z.string().min(1).max(256), z.boolean()]),
+  ).optional(),
 });
 
 /** What became of an act on a run. */

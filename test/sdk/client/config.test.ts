@@ -73,8 +73,10 @@ describe("locate", () => {
     expect(() => configure({ url: "postgres://db/app", prepare: "no" as never })).toThrow(/^prepare "no" is neither/);
   });
 
-  test("TASKER_URL alone is an error that names it", () => {
-    expect(() => locate({ env: { TASKER_URL: "http://x" }, cwd: folder })).toThrow("TASKER_URL is set");
+  test("without a database TASKER_URL is a server, with its token", () => {
+    expect(locate({ env: { TASKER_URL: "http://x", TASKER_TOKEN: "secret" }, cwd: folder })).toEqual({
+      ...{ kind: "url", url: "http://x", token: "secret" },
+    });
   });
 
   test("a running dev is found upwards, the nearest first", () => {

@@ -1,22 +1,24 @@
 /** The application: the table of routes, served by Hono. */
 import { Hono, type Context } from "hono";
+import type { UpgradeWebSocket } from "hono/ws";
 import { target, type Open } from "../../sdk/client/config.ts";
 import { tokensOf, type Tokens } from "../../sdk/client/token.ts";
 import type { z } from "zod";
 import { InvalidInput } from "../../sdk/port/error.ts";
-import { checkKeys, wrong } from "../../sdk/port/option.ts";
+import { checkKeys, checkWhole, wrong } from "../../sdk/port/option.ts";
 import type { Target } from "../../sdk/port/target.ts";
 import { guarded, logged, silent, type Logger } from "../core/log.ts";
 import type { Runtime } from "../runtime.ts";
 import { mediaType, readJson, readLines } from "./body.ts";
 import { invalidOf, problemOf, Refused } from "./error.ts";
-import { checkHost, checkOrigin, Gate, loopback, secretOf, type Header } from "./guard.ts";
+import { checkHost, checkOrigin, Gate, loopback, secretOf, unauthorized, type Header } from "./guard.ts";
 import { keysOf, type Caller } from "./key.ts";
 import { queryOf } from "./query.ts";
 import { readiness } from "./ready.ts";
 import { v1, type Answer, type Call, type Route, type Server } from "./route.ts";
 import { routes } from "./routes.ts";
 import { scraping } from "./scrape.ts";
+import { Streams } from "./stream.ts";
 import { tickets } from "./ticket.ts";
 
 /** What the API serves, and to whom. */
@@ -35,11 +37,18 @@ export interface ApiOptions {
   readonly runtime?: Runtime | undefined;
   /** Gets a line a request. Silent by default. */
   readonly logger?: Logger | undefined;
-  /** What waits answers at once when it aborts. */
+  /** What waits answers at once when it aborts, and streams end. */
   readonly signal?: AbortSignal | undefined;
+  /** How many streams of events and sockets may be open at once; 1000 by default. */
+  readonly streams?: number | undefined;
+  /** Hono's `upgradeWebSocket` of the platform; without it there is no `/ws`. A server of `serve` has it. */
+  readonly upgrade?: UpgradeWebSocket | undefined;
 }
 
-const optionKeys = new Set(["target", "runtime", "logger", "signal", "tokens", "hosts", "cors", "base"]);
+const optionKeys = new Set([
+  ...["target", "runtime", "logger", "signal", "streams", "upgrade"],
+  ...["tokens", "hosts", "cors", "base"],
+]);
 
 /** The API as a Hono application: `app.route("/tasker", api({ … }))`. Without `tokens` those of TASKER_TOKENS or TASKER_TOKENS_FILE count.
  *  @throws {InvalidInput} if there are none, unless `tokens` is "none" */
@@ -70,8 +79,10 @@ class Desk {
   readonly #hosts: readonly string[] | null;
   readonly #cors: readonly string[];
   readonly #logger: Logger;
+  readonly #upgrade: UpgradeWebSocket | null;
 
-  constructor({ target: given = target, runtime, logger = silent, signal, tokens, hosts, cors = [] }: ApiOptions) {
+  constructor({ target: given = target, runtime, logger = silent, signal, ...options }: ApiOptions) {
+    const { tokens, hosts, cors = [], streams = 1000, upgrade = null } = options;
     const open: Open = typeof given === "function" ? given : async () => given;
     const wanted = tokens ?? tokensOf() ?? noTokens();
     this.#logger = guarded(logger);
@@ -82,10 +93,12 @@ class Desk {
         ? loopback
         : null;
     this.#cors = cors;
+    this.#upgrade = upgrade;
     const over = signal ?? new AbortController().signal;
     this.#server = {
       ...{ open, over, routes, tickets: tickets(), isOpen: this.#gate.isOpen },
       ready: readiness(open, runtime),
+      streams: new Streams(checkWhole("streams", streams, 0), over),
       metrics: scraping(open, runtime, over),
       login: (secret, address) => this.#gate.admit(secret, address),
     };
@@ -112,11 +125,20 @@ class Desk {
     if (checkOrigin(header, this.#cors, route.isPage)) about.cors = corsOf(header);
     const address = addressOf(c);
     if (route.role !== null) {
-      about.caller = await this.#gate.admit(secretOf(header), address);
+      about.caller = (route.isStream && this.#ticketOf(c)) || (await this.#gate.admit(secretOf(header), address));
       this.#gate.allow(about.caller, route.role);
     }
     const answer = await route.handler(await this.#call(route, c, { header, address, caller: about.caller ?? nobody }));
     return answer instanceof Response ? answer : respond(answer);
+  }
+
+  /** The caller of a ticket, where one is given.  @throws {Refused} for one that is used or over */
+  #ticketOf(c: Context): Caller | null {
+    const ticket = c.req.query("ticket");
+    if (ticket === undefined) return null;
+    const caller = this.#server.tickets.redeem(ticket);
+    if (caller) return caller;
+    throw unauthorized("the ticket is used, or over, or of another process; get another one: POST /api/v1/tickets");
   }
 
   async #call(route: Route, c: Context, who: Pick<Call, "header" | "address" | "caller">): Promise<Checked> {
@@ -130,6 +152,12 @@ class Desk {
       ...{ ...who, params, query, server, request },
       body: route.body && !isLines ? await bodyOf(route, request, header) : undefined,
       lines: isLines ? readLines(request) : null,
+      cut: () => outgoingOf(c)?.destroy(),
+      upgrade: async (events) => {
+        if (header("upgrade")?.toLowerCase() !== "websocket") throw noSocket();
+        if (this.#upgrade) return this.#upgrade(c, events);
+        throw new Refused("NOT_SUPPORTED", "this server has no WebSockets; read the events at /api/v1/events instead");
+      },
       base: c.req.path.slice(0, Math.max(0, c.req.path.indexOf(v1))),
       get signal() {
         return AbortSignal.any([request.signal, server.over]); // made where a handler asks for it
@@ -260,6 +288,18 @@ function addressOf(c: Context): string {
     readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };
   };
   return incoming?.socket?.remoteAddress ?? "";
+}
+
+/** The answer as Node has it, if it is one of Node. */
+function outgoingOf(c: Context): { destroy(): void } | undefined {
+  return ((c.env ?? {}) as { readonly outgoing?: { destroy(): void } }).outgoing;
+}
+
+function noSocket(): Refused {
+  return new Refused("UPGRADE_REQUIRED", "this address is for WebSockets alone; open it with one", {
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+  });
 }
 
 function noTokens(): never {

@@ -27,6 +27,7 @@ export const statusOf = {
   CHANGED: 412,
   TOO_LARGE: 413,
   UNSUPPORTED_TYPE: 415,
+  UPGRADE_REQUIRED: 426,
   HOST_REFUSED: 421,
   INVALID_PAYLOAD: 422,
   NOT_STORABLE: 422,
@@ -37,6 +38,7 @@ export const statusOf = {
   STOPPING: 503,
   STORE_UNAVAILABLE: 503,
   STORE_UNUSABLE: 503,
+  TOO_MANY_STREAMS: 503,
   WAIT_TIMEOUT: 504,
 } as const satisfies Readonly<Record<string, number>>;
 
@@ -129,6 +131,7 @@ export const titles: Readonly<Record<number, string>> = {
   415: "Unsupported Media Type",
   421: "Misdirected Request",
   422: "Unprocessable Content",
+  426: "Upgrade Required",
   429: "Too Many Requests",
   500: "Internal Server Error",
   501: "Not Implemented",

@@ -18,8 +18,8 @@ const groups: Readonly<Record<Group, string>> = {
   Schedules: "Rules that make runs over time",
   Queues: "Lanes of runs, which can be paused",
   Nodes: "The processes that run jobs",
+  Events: "What happens on all nodes, as it happens",
   Figures: "Counts, rates and failures",
-  Events: "What happens on all nodes",
   System: "Health, versions, and getting in",
 };
 

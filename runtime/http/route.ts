@@ -6,6 +6,8 @@ import type { Metrics } from "../metrics/index.ts";
 import type { Caller } from "./key.ts";
 import type { Code } from "./error.ts";
 import type { Header } from "./guard.ts";
+import type { Streams } from "./stream.ts";
+import type { WSEvents } from "hono/ws";
 
 /** What a handler knows of the server that it is in. */
 export interface Server {
@@ -18,6 +20,7 @@ export interface Server {
   /** Aborts when the server stops: what waits answers at once. */
   readonly over: AbortSignal;
   readonly tickets: Tickets;
+  readonly streams: Streams;
   readonly isOpen: boolean;
   login(secret: string, address: string): Promise<Caller>;
   readonly routes: readonly Route[];
@@ -46,6 +49,10 @@ export interface Call<Params = unknown, Query = unknown, Body = unknown> {
   /** The path before `/api/v1`, such as `/tasker`; "" at the root. */
   readonly base: string;
   readonly address: string;
+  /** Ends the connection at once, where the server can. */
+  cut(): void;
+  /** Makes a WebSocket of the request.  @throws {Refused} if it asks for none, or the server has none */
+  upgrade(events: WSEvents): Promise<Response>;
 }
 
 /** What a handler answers, unless it makes a Response itself. A body is sent as JSON; undefined: none. */
@@ -87,6 +94,8 @@ export interface Detail<P extends Shape, Q extends Shape, B extends z.ZodType | 
   readonly errors?: readonly Code[];
   /** A page that people may come to from another site. */
   readonly isPage?: boolean;
+  /** A stream, which also lets a ticket in. */
+  readonly isStream?: boolean;
   handler(call: Call<Of<P>, Of<Q>, Of<B>>): Promise<Answer | Response>;
 }
 

@@ -1,5 +1,6 @@
 /** The table. A new route is one entry of a list here. */
 import { actRoutes } from "./route/act.ts";
+import { eventRoutes } from "./route/event.ts";
 import { feedRoutes } from "./route/feed.ts";
 import { flowRoutes } from "./route/flow.ts";
 import { jobRoutes } from "./route/job.ts";
@@ -16,6 +17,7 @@ export const routes: readonly Route[] = [
   ...flowRoutes,
   ...scheduleRoutes,
   ...queueRoutes,
+  ...eventRoutes,
   ...feedRoutes,
   ...systemRoutes,
 ];

@@ -1,21 +1,23 @@
 /** The API on a port of its own. */
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, upgradeWebSocket } from "@hono/node-server";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { WebSocketServer } from "ws";
 import { InvalidInput } from "../../sdk/port/error.ts";
 import { fieldOf } from "../../sdk/port/text.ts";
 import { tokensOf } from "../../sdk/client/token.ts";
 import { api, type ApiOptions } from "./app.ts";
 import { loopback } from "./guard.ts";
 import { keysOf } from "./key.ts";
+import type { UpgradeWebSocket } from "hono/ws";
 
 interface Listen {
   readonly host: string;
   readonly port: number;
 }
 
-export interface ServeOptions extends Omit<ApiOptions, "signal"> {
+export interface ServeOptions extends Omit<ApiOptions, "signal" | "upgrade"> {
   /** `[HOST:]PORT`; `127.0.0.1:4747` by default. */
   readonly listen?: string | undefined;
   /** Ports after the given one that are tried if it is taken; 0 by default. */
@@ -55,13 +57,17 @@ export async function serve({ listen: where = "4747", more = 0, ...options }: Se
   if (tokens && tokens !== "none") await keysOf(tokens, () => undefined).find(""); // what can't be read is told now
   const over = new AbortController();
   const hosts = isLocal ? (options.hosts ?? []) : options.hosts;
-  const app = api({ ...options, tokens, hosts, signal: over.signal });
-  const server = createAdaptorServer({ fetch: app.fetch, hostname: listen.host }) as Server;
+  const app = api({ ...options, tokens, hosts, signal: over.signal, upgrade: upgradeWebSocket as UpgradeWebSocket });
+  const websocket = { server: new WebSocketServer({ noServer: true, maxPayload: mostMessageBytes }) };
+  const server = createAdaptorServer({ fetch: app.fetch, hostname: listen.host, websocket }) as Server;
   server.headersTimeout = 10_000;
   server.requestTimeout = 300_000; // of the whole request: JSON lines may take long
   const { port } = await listening(server, listen, more);
   return { url: `http://${shown(listen.host)}:${port}`, close: closing(server, over) };
 }
+
+/** The longest message of a socket. */
+const mostMessageBytes = 65_536;
 
 function isLoopback(host: string): boolean {
   return loopback.some((name) => name === shown(host).toLowerCase()) || /^127(?:\.\d{1,3}){3}$/.test(host);
@@ -95,7 +101,9 @@ function closing(server: Server, over: AbortController): Served["close"] {
 async function close(server: Server, over: AbortController, withinMs: number): Promise<void> {
   const ended = new Promise<void>((resolve) => server.close(() => resolve())); // idle connections end with it
   over.abort();
+  const idle = setInterval(() => server.closeIdleConnections(), 20); // those whose answer has ended since
   const timer = setTimeout(() => server.closeAllConnections(), withinMs);
   await ended;
+  clearInterval(idle);
   clearTimeout(timer);
 }

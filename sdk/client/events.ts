@@ -29,7 +29,7 @@ export interface EventQuery {
 /** Events as they come, several at a time. */
 export type Batches = AsyncGenerator<readonly Item[], void, undefined>;
 
-/** `runs.events`, bound to a given target, in batches as they come.
+/** `runs.events`, bound to a given target, in batches as they come. The first comes once it watches, and may be empty.
  *  @throws {InvalidInput} naming the field of the query that is wrong */
 export function batchesOf(open: Open, query: EventQuery = {}): Batches {
   return read(open, filterOf(query), query);
@@ -58,6 +58,7 @@ async function* read(open: Open, filter: Filter, { since, signal }: EventQuery):
     if (behind) while ((yield* catchUp(feed, behind)) && !signal?.aborted); // before it sits: it may take long
     if (signal?.aborted) return;
     const { from, ring } = hub.sit(filter);
+    if (!behind) yield [];
     const close = (): void => ring.close();
     signal?.addEventListener("abort", close, { once: true });
     try {
@@ -81,8 +82,7 @@ interface Behind {
 /** Reads a page for one reader alone. Answers whether there may be more. */
 async function* catchUp(feed: FeedView, behind: Behind): AsyncGenerator<readonly Item[], boolean, undefined> {
   const page = await feed.read(behind.at, 0, behind.signal);
-  const items = itemsOf(page).filter((item) => item.type === "gap" || matches(behind.filter, item));
-  if (items.length > 0) yield items;
+  yield itemsOf(page).filter((item) => item.type === "gap" || matches(behind.filter, item));
   behind.at = page.cursor;
   return page.lines.length > 0;
 }

@@ -155,7 +155,7 @@ function itemOf({ id, atMs, text }: FeedLine): Item {
   try {
     const fields = JSON.parse(text) as Record<string, unknown>;
     for (const key of instants) if (typeof fields[key] === "string") fields[key] = new Date(fields[key]);
-    return Object.freeze({ id, at: new Date(atMs), ...fields }) as Item;
+    return Object.freeze({ id, type: fields["type"], at: new Date(atMs), ...fields }) as Item;
   } catch {
     return { type: "gap", id, at: new Date(atMs), lost: 1 }; // of a version that writes otherwise
   }

@@ -138,6 +138,8 @@ export async function send(
       },
       (incoming) => {
         const chunks: Buffer[] = [];
+        if (/event-stream/.test(incoming.headers["content-type"] ?? "")) setImmediate(() => incoming.destroy()); // it has no end
+        incoming.on("close", () => incoming.emit("end"));
         incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
         incoming.on("error", reject);
         incoming.on("end", () => {

@@ -125,6 +125,17 @@ export class Attempts {
     this.#abandon(leased, new RunCanceled(formatId(ask.id)));
   }
 
+  /** Something was sent to runs that nodes have. Those that it woke, and that wait here for their instant, start. */
+  mailed(runs: readonly number[], woken: boolean): void {
+    const { leases } = this.#core;
+    for (const id of runs) {
+      const leased = leases.get(id);
+      leased?.begun?.flow?.mailed();
+      if (leased && woken) leases.hasten(leased);
+    }
+    if (woken) this.start();
+  }
+
   /** The lease was lost: what the handler does no longer counts. */
   lose(leased: Leased): void {
     if (leased.settling) return; // the answer to its outcome says so, too

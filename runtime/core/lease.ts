@@ -35,6 +35,8 @@ export interface Anew {
 export interface Flowing {
   /** The attempt is to stop. */
   stop(): void;
+  /** Something was sent to the run. */
+  mailed(): void;
   /** The handler has ended. Answers why its run is to be parked, if so. */
   close(): Error | null;
 }

@@ -155,6 +155,18 @@ export class Leases {
     return leased?.lease.token === token ? leased : undefined;
   }
 
+  get(id: number): Leased | undefined {
+    return this.#book.get(id);
+  }
+
+  /** One that waits for its instant is due now: it waits for nothing else any more. */
+  hasten(leased: Leased): void {
+    if (leased.phase !== "waiting" || !this.#future.remove(leased)) return;
+    leased.lease = { ...leased.lease, dueMs: Math.floor(this.#parts.storeClock.now()) };
+    leased.limit.future--;
+    this.#queueUp(leased);
+  }
+
   resize(slots: number): void {
     this.#slots = slots;
     this.#onDue();

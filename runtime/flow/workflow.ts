@@ -67,6 +67,8 @@ export class Workflow {
   #version: string | null;
   /** What the run waited for, until it is told that it goes on. */
   #waited: Reason | null = null;
+  /** Something was sent, which is to be read. */
+  #isSent = false;
   #turn = false;
   #turns = 0;
   /** Of the journal and the outbox; characters. */
@@ -98,6 +100,12 @@ export class Workflow {
   cancel(ids: readonly number[]): void {
     const { store, health } = this.#tools.core;
     store.desk.cancel(ids, "parent").catch((error: unknown) => health.failed("Canceling children", error));
+  }
+
+  /** Something was sent to the run: if it waits for such, it looks as soon as nothing else is under way. */
+  mailed(): void {
+    this.#isSent = true;
+    this.#wake();
   }
 
   /** The attempt is to stop: no step begins any more. */
@@ -138,6 +146,10 @@ export class Workflow {
       return this.#inside.shift()!();
     }
     if (this.#leased.stopped) return this.#halt(this.#leased.stopped);
+    if (this.#isSent && this.#io === "idle") {
+      this.#isSent = false;
+      if (this.#listens) this.#io = "stale";
+    }
     if (this.#io === "new" || this.#io === "stale") return void this.#load();
     const isStill = this.#io === "idle" && this.#outbox.length === 0;
     const turn = this.script.turn(isStill ? core.storeClock.now() : -Infinity);

@@ -38,9 +38,10 @@ export class Node {
     if (store.lacks.listen !== undefined) return; // it polls
     try {
       standing.deaf = false;
-      this.#unlisten = await store.runs.listen(standing.id, (what) => {
+      this.#unlisten = await store.runs.listen(standing.id, (what, runs = []) => {
         standing.deaf = what === "deaf";
         if (standing.deaf) return beats.ring();
+        if (what === "sent" || what === "woken") return this.#attempts.mailed(runs, what === "woken");
         if (what === "due") leases.want("hint");
         else if (what === "tick") ticks.tell();
         else beats.tell(); // a beat that is under way may have looked too early for the command

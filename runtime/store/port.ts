@@ -172,6 +172,9 @@ export interface Taken extends Added {
   readonly nowMs?: number;
 }
 
+/** What a listening node is told. */
+export type Heard = "due" | "command" | "tick" | "deaf" | "sent" | "woken";
+
 /** Runs, as the engine uses them. Each method is one atomic step. */
 export interface Runs {
   /** Adds runs; answers are in order. Runs are durable when the promise resolves, or when `tx` commits. An invalid item is answered by an
@@ -188,8 +191,9 @@ export interface Runs {
    *  Work a call is bounded; rows that another node has locked are skipped. */
   sweep(options: Sweep): Promise<Swept>;
   /** Calls back when runs may be due, a command for `node` waits, or a schedule has changed. Best effort: nodes also poll. `deaf`: no
-   *  notifications until the next one. */
-  listen(node: number, hear: (what: "due" | "command" | "tick" | "deaf") => void): Promise<() => Promise<void>>;
+   *  notifications until the next one. `sent`: something came for these runs, which nodes have; `woken`: they wait for it no longer, so that those
+   *  that are leased ahead of their instant may start. */
+  listen(node: number, hear: (what: Heard, runs?: readonly number[]) => void): Promise<() => Promise<void>>;
   /** Stores progress and log lines. Answers the lost leases, of which nothing is stored. */
   note(batch: readonly Note[]): Promise<readonly Fence[]>;
 }

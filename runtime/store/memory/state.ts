@@ -4,7 +4,7 @@ import type { Reason, Status } from "../../../sdk/port/status.ts";
 import type { Act, AttemptRecord, HookKind, JobRecord, LogRecord, RunRecord } from "../../../sdk/port/target.ts";
 import type { Entry, Mail } from "../../../sdk/port/flow.ts";
 import { hookQueue } from "../../../sdk/port/option.ts";
-import type { Fence, NodeInfo } from "../port.ts";
+import type { Fence, Heard, NodeInfo } from "../port.ts";
 import { Lanes, places } from "./lane.ts";
 import type { Tally } from "../port.ts";
 import type { Row as FeedRow } from "../place.ts";
@@ -12,9 +12,8 @@ import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
 
 interface Ear {
   readonly node: number;
-  readonly hear: (what: Heard) => void;
+  readonly hear: (what: Heard, runs?: readonly number[]) => void;
 }
-type Heard = "due" | "command" | "tick";
 type Numbered = "run" | "node" | "record" | "claim";
 
 export type State = ReturnType<typeof makeState>;
@@ -301,17 +300,19 @@ export function post(state: State, row: Row, mail: Omit<Mail, "to">, isUrgent: b
   state.mail.set(row.id, state.mail.get(row.id) ?? []);
   state.mail.get(row.id)!.push(frozen({ ...mail, atMs: state.now() }));
   patch(state, row, { inbox, urgent: isUrgent ? inbox : row.urgent });
-  wake(state, row);
+  const isWoken = wake(state, row);
+  if (isHeld(state, row)) tell(state, isWoken ? "woken" : "sent", row.node!, [row.id]);
 }
 
-/** Makes a run due whose wait is over: more was sent to it than it knows of, and that is urgent, or as much as it wants. */
-export function wake(state: State, row: Row): void {
+/** Makes a run due whose wait is over, and answers whether it is: more was sent to it than it knows of, and that is urgent, or as much as it wants. */
+export function wake(state: State, row: Row): boolean {
   const { waits, urgent, inbox, readyMs } = row;
   const nowMs = state.now();
-  if (!waits || waits.reason === "parked" || readyMs <= nowMs) return;
-  if (urgent <= waits.seen && inbox < waits.seen + Math.max(1, waits.wants)) return;
+  if (!waits || waits.reason === "parked" || readyMs <= nowMs) return false;
+  if (urgent <= waits.seen && inbox < waits.seen + Math.max(1, waits.wants)) return false;
   patch(state, row, { dueMs: nowMs, readyMs: nowMs });
   tellDue(state, [row]);
+  return true;
 }
 
 /** Records the ended attempt of a leased run. */
@@ -345,11 +346,11 @@ export function tellDue(state: State, rows: readonly Row[]): void {
 }
 
 /** Calls all listeners, or those of one node, in a microtask. */
-export function tell(state: State, what: Heard, node?: number): void {
+export function tell(state: State, what: Heard, node?: number, runs?: readonly number[]): void {
   for (const ear of state.ears)
     if (node === undefined || ear.node === node)
       queueMicrotask(() => {
-        if (state.ears.has(ear)) ear.hear(what);
+        if (state.ears.has(ear)) ear.hear(what, runs);
       });
 }
 

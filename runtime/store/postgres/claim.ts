@@ -1,7 +1,7 @@
 /** Claims. They begin at the low-water mark of each lane, look only into the lanes that a notification named, and leave full scans of slow
  *  lanes to run beside them. */
 import type { RunOptions } from "../../../sdk/port/target.ts";
-import type { Claim, Claimed, Lease, Runs } from "../port.ts";
+import type { Claim, Claimed, Heard, Lease, Runs } from "../port.ts";
 import type { Lane, Lanes } from "./lane.ts";
 import type { Listener } from "./listen.ts";
 import type { Marks } from "./mark.ts";
@@ -21,7 +21,7 @@ export interface Parts {
 
 /** A listening node of this process. */
 interface Told {
-  readonly hear: (what: "due" | "command" | "tick" | "deaf") => void;
+  readonly hear: (what: Heard, runs?: readonly number[]) => void;
   /** Lanes that its last claim emptied, without a notification since. */
   readonly quiet: Set<number>;
   /** It was notified of an unknown lane. */
@@ -76,7 +76,8 @@ export function claims(parts: Parts, listener: Listener): Pick<Runs, "lease" | "
     const told: Told = { hear, quiet: new Set(), hasNew: false };
     nodes.set(node, told);
     const stop = await listener.listen(node, (what, named) => {
-      if (what === "due") notice(parts, told, named);
+      if (what !== "due") return hear(what, named);
+      notice(parts, told, named);
       hear(what);
     });
     return async () => {

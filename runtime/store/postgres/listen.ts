@@ -1,4 +1,5 @@
 import pg from "pg";
+import type { Heard } from "../port.ts";
 import { connection } from "./pool.ts";
 import { growing } from "./retry.ts";
 import { connectMs, prepareSession } from "./session.ts";
@@ -42,15 +43,13 @@ export class Listener {
     return this.#isDeaf;
   }
 
-  /** As `listen` of `Runs`. `lanes`: where runs may be due; undefined: anywhere. */
-  async listen(
-    node: number,
-    hear: (what: "due" | "command" | "tick" | "deaf", lanes?: readonly number[]) => void,
-  ): Promise<() => Promise<void>> {
+  /** As `listen` of `Runs`. `due` comes with the lanes where runs may be; undefined: anywhere. */
+  async listen(node: number, hear: (what: Heard, numbers?: readonly number[]) => void): Promise<() => Promise<void>> {
     const stop = this.#add((kind, rest) => {
       const due = kind === "d" || kind === "l"; // soon, or later, for nodes that sleep
       if (kind === "r" || (due && rest === "")) hear("due");
       else if (due) hear("due", rest.split(",").map(Number));
+      if (kind === "p" || kind === "y") hear(kind === "p" ? "sent" : "woken", rest.split(",").map(Number));
       if (kind === "x") hear("deaf");
       if (kind === "s" || kind === "r") hear("tick");
       if (kind === "r" || (kind === "c" && rest.split(",").includes(String(node)))) hear("command");

@@ -1,5 +1,21 @@
 import { expect, test } from "vitest";
-import { addOne, aJob, aNode, aState, aTally, leased, only, release } from "../../kit/build.ts";
+import {
+  addOne,
+  aJob,
+  aNode,
+  aState,
+  aTally,
+  completed,
+  lease,
+  leased,
+  only,
+  release,
+  sendTo,
+  settled,
+  suspended,
+  waiting,
+  withChildren,
+} from "../../kit/build.ts";
 import { until } from "../../kit/until.ts";
 import type { Setup } from "../suite.ts";
 import { near } from "./near.ts";
@@ -211,6 +227,32 @@ export function listening(setup: () => Promise<Setup>): void {
     expect(other.heard).not.toContain("command");
     await stop();
     await other.stop();
+  });
+
+  test("a node hears of what is sent to runs that it has, and which of those that wakes", async () => {
+    const { store, clock, node } = await setup();
+    const heard: string[] = [];
+    const stop = await store.runs.listen(
+      node,
+      (what, runs = []) => runs.length > 0 && heard.push(`${what} ${runs.join()}`),
+    );
+    const runs = await leased(store, node);
+    const waits = await leased(store, node);
+    await store.runs.settle([settled(waits, waiting({ untilMs: clock.nowMs() + 600_000 }))]);
+    const delayed = await addOne(store, { delayMs: 600_000 });
+    const elsewhere = await suspended(store, node);
+    await lease(store, node, { aheadMs: 700_000 });
+
+    for (const id of [runs.id, waits.id, waits.id, delayed, elsewhere.id]) await sendTo(store, id);
+    const [child] = await withChildren(store, runs);
+    const made = only(await lease(store, node, { jobs: ["child"] }));
+    await store.runs.settle([settled(made, completed, { flow: true })]);
+
+    const all = [`sent ${runs.id}`, `woken ${waits.id}`, `sent ${waits.id}`, `sent ${delayed}`, `sent ${runs.id}`];
+    await until(() => heard.length >= all.length, { what: "calls for the runs that the node has" });
+    expect(made.id).toBe(child);
+    expect(heard.toSorted()).toEqual(all.toSorted());
+    await stop();
   });
 
   test("nothing is heard after the end of listening", async () => {

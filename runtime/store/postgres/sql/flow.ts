@@ -4,7 +4,7 @@ import { recorded } from "./end.ts";
 import { folded, mailed, unfolded } from "./journal.ts";
 import type { Part } from "./part.ts";
 import { json, maybe, maybeWire, number, raw, shape, word } from "./shape.ts";
-import { fenced, parked, waiting, waitReason } from "./status.ts";
+import { fenced, owned, parked, waiting, waitReason } from "./status.ts";
 
 /** An entry of a journal. */
 export const entry = shape({
@@ -34,6 +34,9 @@ const columns = {
   value: ["value", "meta"] as const,
 };
 
+/** Runs that one notification names: fewer than its 8000 bytes hold. */
+const mostCalled = 400;
+
 /** Statements of journals and of what is sent to runs. */
 export function flow(part: Part) {
   const { schema: s, channel, clock, now, thisMs, dueAt, toldLanes, epoch, holds, watching } = part;
@@ -57,8 +60,16 @@ export function flow(part: Part) {
     set inbox = ${inbox} + c.n, alarm = case when c.urgent then ${inbox} + c.n else r.alarm end, ${at("due_at")}, ${at("ready_at")}
     from (${from}) c
     where r.id = any(array[c.run])
-    returning r.id, r.lane, r.waits is not null and r.ready_at >= ${thisMs} and r.ready_at <= ${clock} woken`;
+    returning r.id, r.lane, r.waits is not null and r.ready_at >= ${thisMs} and r.ready_at <= ${clock} woken, ${owned("r")} taken`;
   };
+  /** Notifies of what `wake` did: nodes that may claim, and those that have a run, whose numbers are named. Select `heard`, so that it runs. */
+  const rung = `
+  rung as (select lane from woken where woken),
+  ${toldLanes("rung")},
+  called as (
+    select pg_notify('${channel}', case when woken then 'y' else 'p' end || string_agg(id::text, ','))
+    from (select id, woken from woken where taken limit ${mostCalled}) c group by woken)`;
+  const heard = "(select count(*) from told) + (select count(*) from called)";
   const alive = (run: string) => `exists (select 1 from ${s}.runs where id = ${run})`;
   const record = (runs: boolean) => {
     const also = runs ? ", runs" : "";
@@ -194,9 +205,8 @@ export function flow(part: Part) {
   with i as materialized (${mails}),
   woken as (${wake("select run, count(*)::int n, true urgent from i where run is not null group by run order by run")}),
   put as (${put(true, alive("run"))}),
-  rung as (select lane from woken where woken),
-  ${toldLanes("rung")}
-  select ${reached.select({ place: "place", run: "run" })}, (select count(*) from told) from i
+${rung}
+  select ${reached.select({ place: "place", run: "run" })}, ${heard} from i
   union all
   select ${reached.select({ place: "null", run: "id" })}, 0 from woken`,
 
@@ -223,9 +233,8 @@ export function flow(part: Part) {
   woken as (${wake("select run, count(*)::int n, bool_or(urgent) urgent from picked group by run order by run")}),
   kept as (update ${s}.mail m set delivered = true from picked p where m.run = p.run and m.id = p.id and ${alive("p.run")}),
   gone as (delete from ${s}.mail m using picked p where m.run = p.run and m.id = p.id and not ${alive("p.run")}),
-  rung as (select lane from woken where woken),
-  ${toldLanes("rung")}
-  select (select count(*) from picked), (select count(*) from told)`,
+${rung}
+  select (select count(*) from picked), ${heard}`,
 
     /** The journal of a run, live or ended. $1 id */
     read: `

@@ -1,5 +1,5 @@
 import { CallsMixed, Diverged, InvalidInput, JournalFull, LeaseLost, Stopping } from "../../sdk/port/error.ts";
-import type { Entry, EntryKind } from "../../sdk/port/flow.ts";
+import type { Entry } from "../../sdk/port/flow.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type { Tx } from "../../sdk/port/tx.ts";
 import { formatId, isTokenName } from "../../sdk/port/id.ts";
@@ -9,8 +9,9 @@ import type { Core } from "../core/core.ts";
 import { fence, type Leased } from "../core/lease.ts";
 import type { NewEntry, Outcome, Recorded } from "../store/port.ts";
 import { nameOf, type Call, type ChildCall, type StepCall } from "./call.ts";
-import { notesOf, toData, type Notes } from "../../sdk/port/note.ts";
+import { notesOf, type Notes } from "../../sdk/port/note.ts";
 import { entryOf, failedTry, passedBy, type Draft } from "./draft.ts";
+import { Outbox } from "./outbox.ts";
 import { Script, type Cause, type Turn } from "./script.ts";
 import { Step } from "./step.ts";
 import type { Writer } from "./writer.ts";
@@ -41,10 +42,6 @@ const shortMs = 1000;
 const patienceMs = 1000;
 /** Runs that one recording may add. */
 const mostRuns = 1000;
-/** Kinds of entries that are written as an attempt is suspended. */
-const opening: ReadonlySet<EntryKind> = new Set(["sleep", "wait", "passed"]);
-/** What a journal may hold in all, beside what others sent; characters. */
-const largest = 32 * 1024 * 1024;
 /** Answers in a row before the event loop has its turn: a long replay must not keep the process from renewing its leases. */
 const mostTurns = 100;
 
@@ -54,25 +51,19 @@ export class Workflow {
   readonly #leased: Leased;
   readonly #tools: FlowTools;
   readonly #alarm: Alarm;
-  /** Entries to be written. */
-  readonly #outbox: { readonly call: Call | null; readonly draft: Draft }[] = [];
+  readonly #outbox: Outbox;
   /** Transactions of steps that wait to write their entry: one at a time. */
   readonly #inside: (() => void)[] = [];
   /** The journal was read, is being read or written, or is to be read on. */
   #io: "new" | "busy" | "stale" | "idle";
-  #last = 0;
   #inbox = 0;
   #running = 0;
-  /** The version of the code, until an entry tells it. */
-  #version: string | null;
   /** What the run waited for, until it is told that it goes on. */
   #waited: Reason | null = null;
   /** Something was sent, which is to be read. */
   #isSent = false;
   #turn = false;
   #turns = 0;
-  /** Of the journal and the outbox; characters. */
-  #size = 0;
   #over = false;
   /** Since when the journal goes on with what the code has not asked for. */
   #stalled: { readonly n: number; readonly until: number } | null = null;
@@ -80,8 +71,7 @@ export class Workflow {
   constructor(leased: Leased, tools: FlowTools) {
     this.#leased = leased;
     this.#tools = tools;
-    const { version } = tools.core.settings.info;
-    this.#version = version === "0" ? null : version; // which nobody gave
+    this.#outbox = new Outbox(tools.core.settings.info.version, (call) => this.script.waits(call));
     this.#io = leased.lease.token > 1 ? "new" : "idle"; // a first lease has no journal
     this.#alarm = tools.core.clock.alarm(() => {
       if (this.#io === "idle" && this.#listens) this.#io = "stale";
@@ -204,8 +194,7 @@ export class Workflow {
     const { waiting } = this.script;
     const untilMs = Math.min(...waiting.map((call) => call.untilMs ?? Infinity));
     const isShort = untilMs - core.storeClock.now() < shortMs;
-    const isOpening = this.#outbox.every(({ draft: { kind } }) => opening.has(kind));
-    if (this.#outbox.length > 0 && (isShort || !isOpening || this.#running > 0)) return void this.#flush();
+    if (this.#outbox.length > 0 && (isShort || !this.#outbox.isOpening || this.#running > 0)) return void this.#flush();
     if (waiting.length === 0) return; // the handler waits for something else
     if (isShort || this.#running > 0) {
       const lookMs = this.#listens ? core.storeClock.now() + shortMs : Infinity;
@@ -225,7 +214,7 @@ export class Workflow {
         wants: Math.min(...waiting.map((call) => (call.kind === "child" ? call.ids.size - call.ends.size : 1))),
         error: null,
       },
-      this.#takeOut(),
+      this.#outbox.takeAll(),
     );
   }
 
@@ -262,7 +251,7 @@ export class Workflow {
 
   /** A call that the journal does not have begins. */
   #begin(call: Call): void {
-    const full = this.#full(0);
+    const full = this.#full();
     if (full) {
       this.script.over(call);
       return call.reject(full);
@@ -274,12 +263,12 @@ export class Workflow {
       case "sleep": {
         const until = call.until(nowMs);
         this.script.begin(call, until);
-        return this.#put(call, { kind: "sleep", ...entryOf(call, { until }) });
+        return this.#outbox.put(call, { kind: "sleep", ...entryOf(call, { until }) });
       }
       case "wait": {
         const until = call.timeoutMs === null ? null : nowMs + call.timeoutMs;
         this.script.begin(call, until);
-        return this.#put(call, { kind: "wait", ...entryOf(call, { until, for: call.name }) });
+        return this.#outbox.put(call, { kind: "wait", ...entryOf(call, { until, for: call.name }) });
       }
       case "child":
         this.script.begin(call, null);
@@ -289,18 +278,16 @@ export class Workflow {
     }
   }
 
-  /** Why the journal can't take more calls, or so much more; null if it can. */
-  #full(more: number): JournalFull | null {
+  /** Why the journal can't take more calls, or a value more; null if it can. */
+  #full(value: Entry["value"] = null): JournalFull | null {
     const { maxSteps } = this.#tools.core.settings;
     const id = formatId(this.#leased.lease.id);
-    if (this.script.count > maxSteps)
-      return new JournalFull(
-        id,
-        `asks for more than ${maxSteps} steps, sleeps, waits and children`,
-        'trigger a run that goes on from here, and end this one; or raise the setting "steps"',
-      );
-    if (this.#size + more <= largest) return null;
-    return new JournalFull(id, "has more than 32 MiB in its journal", "store results elsewhere, and return their ids");
+    if (this.script.count <= maxSteps) return this.#outbox.full(id, value);
+    return new JournalFull(
+      id,
+      `asks for more than ${maxSteps} steps, sleeps, waits and children`,
+      'trigger a run that goes on from here, and end this one; or raise the setting "steps"',
+    );
   }
 
   /** Adds the runs of a call, in parts. */
@@ -310,17 +297,12 @@ export class Workflow {
     const parent = { run: this.#leased.lease.id, key: call.key };
     const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
     for (let from = call.ids.size; from < runs.length; from += mostRuns)
-      this.#put(call, { ...draft, adds: runs.slice(from, from + mostRuns) });
-  }
-
-  #put(call: Call, draft: Draft): void {
-    this.#size += sizeOf(draft);
-    this.#outbox.push({ call, draft });
+      this.#outbox.put(call, { ...draft, adds: runs.slice(from, from + mostRuns) });
   }
 
   /** A signal is bad: the journal says so, so that no replay takes it, whatever its code says of it. */
   #passBy(key: string, { key: event, n, data }: Entry, why: unknown): void {
-    this.#outbox.push({ call: null, draft: passedBy(key, why) });
+    this.#outbox.put(null, passedBy(key, why));
     const about = { event: isTokenName(event) ? "token" : event, entry: n, by: notesOf({ data }).by };
     this.#tools.warn(this.#leased, `Signal passed by: ${errorRecord(why).message}`, about);
   }
@@ -339,14 +321,14 @@ export class Workflow {
       if (!step.end()) return;
       this.#running--;
       const draft = write();
-      if (draft.kind === "step" || !this.#leased.stopped) this.#put(call, draft); // what ends by the stop has not failed
+      if (draft.kind === "step" || !this.#leased.stopped) this.#outbox.put(call, draft); // what ends by the stop has not failed
       this.#wake();
     };
     const failed = (error: unknown): void =>
       ended(() => failedTry(call, error, notes(), this.#tools.core.storeClock.now()));
     if (call.within) return void this.#commit(step, done, failed);
     step.run((value) => {
-      const full = this.#full(sizeOf({ value }));
+      const full = this.#full(value);
       if (full) failed(full);
       else ended(() => done(value));
     }, failed);
@@ -358,11 +340,11 @@ export class Workflow {
     let isOurs = false;
     try {
       await step.within(async (value, tx) => {
-        const full = this.#full(sizeOf({ value }));
+        const full = this.#full(value);
         if (full) throw full;
         await this.#turnOf(step);
         isOurs = true;
-        const entry: NewEntry = { ...this.#signed(done(value)), n: this.#last + 1 };
+        const entry = this.#outbox.sign(done(value));
         written = { entry, recorded: await this.#recordIn(tx, entry) };
       });
       if (!written)
@@ -374,8 +356,7 @@ export class Workflow {
     }
     const { entry, recorded } = written;
     this.#io = "idle";
-    this.#last = entry.n;
-    this.#size += sizeOf(entry);
+    this.#outbox.wrote(entry);
     step.end();
     this.#running--;
     this.script.feed(recorded.entries.map((one) => ({ ...entry, ...one })));
@@ -410,26 +391,22 @@ export class Workflow {
   async #load(): Promise<void> {
     const isFirst = this.#io === "new";
     this.#io = "busy";
-    const journal = await this.#tools.writer.load(this.#leased, this.#last, this.script.floorMs);
+    const journal = await this.#tools.writer.load(this.#leased, this.#outbox.last, this.script.floorMs);
     if (!this.#landed(journal)) return;
     if (isFirst && this.#leased.lease.crashes === 0) this.#waited = journal.waited; // after a crash it had gone on before
     this.#inbox = journal.inbox;
-    this.#last = journal.entries.at(-1)?.n ?? this.#last;
-    for (const entry of journal.entries) if (entry.kind !== "mail") this.#size += sizeOf(entry);
+    this.#outbox.read(journal.entries);
     this.script.feed(journal.entries);
     this.#wake();
   }
 
-  /** Writes what waits for it; what adds runs goes alone, for it may be refused. */
+  /** Writes what waits for it. */
   async #flush(): Promise<void> {
-    const alone = this.#outbox.findIndex(({ draft }) => draft.adds);
-    const count = alone < 0 ? this.#outbox.length : Math.max(1, alone);
-    const calls = this.#outbox.slice(0, count).map(({ call }) => call);
-    const sent = this.#takeOut(count);
+    const { entries: sent, call } = this.#outbox.takeSome();
     if (sent.length === 0) return this.#wake();
     this.#io = "busy";
     const recorded = await this.#tools.writer.record(this.#leased, sent, this.script.floorMs);
-    if (recorded instanceof Error && sent[0]!.adds) return this.#refused(calls[0]!, recorded);
+    if (recorded instanceof Error && sent[0]!.adds) return this.#refused(call!, recorded);
     if (!this.#landed(recorded)) return;
     this.script.feed(recorded.entries.map((entry, i) => ({ ...sent[i]!, ...entry })));
     for (const entry of sent) if (entry.kind === "step") this.#tools.stepped(this.#leased, entry);
@@ -439,23 +416,10 @@ export class Workflow {
     this.#wake();
   }
 
-  /** The outbox, with the numbers that its entries get. What a call has that was answered meanwhile is left out. */
-  #takeOut(count = this.#outbox.length): readonly NewEntry[] {
-    const out = this.#outbox.splice(0, count).filter(({ call }) => call === null || this.script.waits(call));
-    return out.map(({ draft }) => ({ ...this.#signed(draft), n: ++this.#last }));
-  }
-
-  #signed(draft: Draft): Draft {
-    if (this.#version === null) return draft;
-    const data = toData({ ...notesOf(draft), version: this.#version });
-    this.#version = null;
-    return { ...draft, data };
-  }
-
   /** Runs of a call can't be added: its handler hears why, and nothing of it is in the journal. */
   #refused(call: Call, error: Error): void {
     this.#io = "idle";
-    this.#last--;
+    this.#outbox.untake();
     this.script.over(call);
     call.reject(error);
     this.#wake();
@@ -471,10 +435,6 @@ export class Workflow {
     this.#tools.stopped(this.#leased, answer instanceof Error ? answer : lost);
     return false;
   }
-}
-
-function sizeOf({ value, data = null }: { readonly value: Entry["value"]; readonly data?: string | null }): number {
-  return (value?.json.length ?? 0) + (data?.length ?? 0);
 }
 
 /** The outcome of a run whose code is not that of its journal. */

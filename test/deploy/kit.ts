@@ -58,6 +58,16 @@ export function stages(): readonly (readonly Instruction[])[] {
   return starts.map((start, i) => all.slice(start, starts[i + 1]));
 }
 
+/** The instructions of a name, in the last stage or another. */
+export function told(name: string, stage = stages().at(-1)!): readonly string[] {
+  return stage.filter((each) => each.name === name).map(({ rest }) => rest);
+}
+
+/** The command with which the image's health is checked, as words. */
+export function health(): readonly string[] {
+  return JSON.parse(told("HEALTHCHECK")[0]!.replace(/^.*? CMD /, "")) as string[];
+}
+
 /** Settings of the systemd unit: `Service.ExecStart`, each with its values in order. */
 export function unit(): ReadonlyMap<string, readonly string[]> {
   const settings = new Map<string, string[]>();

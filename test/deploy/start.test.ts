@@ -5,7 +5,12 @@ import { expect, onTestFinished, test } from "vitest";
 import { folder } from "../cli/folder.ts";
 import { launch, project } from "../cli/process.ts";
 import { freshDatabase } from "../kit/database.ts";
-import { freePort, health, told } from "./kit.ts";
+import { freePort, health, told, yaml } from "./kit.ts";
+import { scaler } from "./shape.ts";
+
+/** The metrics by which scale.yaml adds workers. */
+const [{ spec }] = yaml("deploy/kubernetes/scale.yaml", scaler);
+const scaledBy = spec.triggers[0].metadata.query.match(/\btasker_\w+/g)!;
 
 test("the image's command serves with secrets from files, its check sees whether it lives, and a signal ends it", async () => {
   const database = await freshDatabase();
@@ -17,19 +22,21 @@ test("the image's command serves with secrets from files, its check sees whether
   const env = { TASKER_DATABASE_URL_FILE: `${secrets}/url`, TASKER_TOKENS_FILE: `${secrets}/tokens` };
   const [command, ...rest] = health().map((word) => word.replace("4747", port));
   const check = async (): Promise<unknown> => (await once(spawn(command!, rest), "exit"))[0];
-  const get = async (path: string, headers = {}): Promise<number> =>
-    (await fetch(`http://127.0.0.1:${port}${path}`, { headers })).status;
+  const get = (path: string, headers = {}): Promise<Response> => fetch(`http://127.0.0.1:${port}${path}`, { headers });
+  const caller = { authorization: `Bearer ${token}` };
 
   const worker = launch(args, { cwd: project(), env });
   await worker.says("Runtime started");
   await worker.says("HTTP API");
   const healthy = await check();
-  const ready = await get("/readyz");
-  const runs = [await get("/api/v1/runs"), await get("/api/v1/runs", { authorization: `Bearer ${token}` })];
+  const { status: ready } = await get("/readyz");
+  const runs = [(await get("/api/v1/runs")).status, (await get("/api/v1/runs", caller)).status];
+  const metrics = await (await get("/metrics", caller)).text();
   worker.child.kill("SIGTERM");
   const code = await worker.ended;
 
   expect({ healthy, ready, runs, code }).toEqual({ healthy: 0, ready: 200, runs: [401, 200], code: 0 });
+  expect(scaledBy.filter((name) => !metrics.includes(`# TYPE ${name} gauge`))).toEqual([]);
   expect(worker.out() + worker.err()).not.toContain(token);
   expect(await check()).toBe(1);
 }, 60_000);

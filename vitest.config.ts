@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^tasker\/runtime$/, replacement: at("runtime/index.ts") },
       { find: /^tasker\/http$/, replacement: at("runtime/http/index.ts") },
       { find: /^tasker\/metrics$/, replacement: at("runtime/metrics/index.ts") },
+      { find: /^tasker\/telemetry$/, replacement: at("sdk/trace/index.ts") },
       { find: /^tasker\/testing$/, replacement: at("runtime/testing/index.ts") },
     ],
   },

@@ -21,12 +21,28 @@ export function runtimeOf(settings: Settings, parts: Pick<RuntimeOptions, "store
     keep,
     inbox,
     webhooks,
+    telemetry,
     timezone,
     app,
     version,
     name,
   } = settings;
-  const own = { slots, queues, poll, lease, sweep, grace, crashes, steps, keep, webhooks, timezone, app, version };
+  const own = {
+    slots,
+    queues,
+    poll,
+    lease,
+    sweep,
+    grace,
+    crashes,
+    steps,
+    keep,
+    webhooks,
+    telemetry,
+    timezone,
+    app,
+    version,
+  };
   return createRuntime({ ...parts, ...own, inbox: inbox ?? undefined, name: name ?? undefined });
 }
 

@@ -5,6 +5,7 @@ import { inRuntime } from "../sdk/client/scope.ts";
 import type { JobSpec } from "../sdk/define/spec.ts";
 import { Attempts } from "./attempt/attempts.ts";
 import { watchStrays } from "./attempt/stray.ts";
+import { traced } from "./attempt/trace.ts";
 import { wait, within } from "./core/clock.ts";
 import { coreOf, type Core } from "./core/core.ts";
 import type { Bus } from "./core/event.ts";
@@ -209,7 +210,8 @@ class Engine implements Runtime {
 
   /** What most processes do without, and so is loaded late. */
   async #openMore(): Promise<void> {
-    const { inbox, hooks } = this.#core.settings;
+    const { inbox, hooks, telemetry } = this.#core.settings;
+    if (telemetry) await traced();
     if (hooks.length > 0) {
       const { Outbox } = await import("./webhook/outbox.ts");
       this.#outbox = new Outbox(this.#core, this.store, hooks);

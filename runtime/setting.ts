@@ -26,7 +26,7 @@ export interface RuntimeOptions extends Pick<Config, Own> {
 }
 
 const own = [
-  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "steps", "keep"] as const),
+  ...(["slots", "queues", "poll", "lease", "sweep", "grace", "crashes", "steps", "keep", "telemetry"] as const),
   ...(["inbox", "webhooks", "timezone"] as const),
   ...(["app", "version", "name"] as const),
 ] as const;
@@ -49,6 +49,7 @@ export interface Settings {
   readonly inbox: InboxSettings | null;
   readonly hooks: readonly Hook[];
   readonly timezone: string;
+  readonly telemetry: boolean;
   readonly logger: Logger;
   readonly info: NodeInfo;
   readonly clock: Clock;
@@ -98,6 +99,7 @@ export function settingsOf(options: RuntimeOptions): Settings {
     inbox: options.inbox === undefined ? null : inboxOf(options.inbox),
     hooks,
     timezone: valueOf("timezone", options.timezone),
+    telemetry: valueOf("telemetry", options.telemetry),
     logger: guarded(options.logger ?? silent),
     info: {
       app: valueOf("app", options.app),

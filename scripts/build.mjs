@@ -9,7 +9,8 @@ import { minifySync } from "rolldown/utils";
 
 /** What is imported by name, or started by its path. */
 const entries = [
-  ...["sdk/index", "runtime/index", "runtime/http/index", "runtime/metrics/index", "runtime/testing/index", "sdk/remote"],
+  ...["sdk/index", "sdk/remote", "sdk/trace/index", "runtime/index", "runtime/http/index", "runtime/metrics/index"],
+  "runtime/testing/index",
   ...["cli/main", "cli/dev/runner", "cli/dev/leash", "cli/check/child"],
 ];
 /** One file each, with all that they import but for what an earlier one has. Commands read settings, for which no driver is loaded. */

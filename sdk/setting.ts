@@ -222,6 +222,12 @@ export const settings = {
     usual: "pretty on a terminal and for dev, else json",
     about: "pretty or json",
   },
+  telemetry: {
+    kind: toggle,
+    default: false,
+    for: "worker",
+    about: "Make OpenTelemetry spans of triggers, attempts and steps",
+  },
   app: {
     ...{ kind: text, value: "<name>", default: "app", for: "worker" },
     about: "Application that the jobs belong to",

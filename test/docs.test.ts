@@ -70,6 +70,7 @@ const ours = {
   "tasker/client": [join(root, "sdk/remote.ts")],
   "tasker/http": [join(root, "runtime/http/index.ts")],
   "tasker/metrics": [join(root, "runtime/metrics/index.ts")],
+  "tasker/telemetry": [join(root, "sdk/trace/index.ts")],
   "tasker/testing": [join(root, "runtime/testing/index.ts")],
 };
 

@@ -1,3 +1,4 @@
+import { slot } from "../../sdk/client/scope.ts";
 import { merge, policy } from "../../sdk/define/retry.ts";
 import type { RetryPolicy } from "../../sdk/define/retry.ts";
 import { AttemptTimeout, LeaseLost, RunCanceled, Stopping } from "../../sdk/port/error.ts";
@@ -15,6 +16,7 @@ import { Completer, type Answer } from "./completer.ts";
 import { Reporter } from "./report.ts";
 import { Services } from "./service.ts";
 import { Timeouts } from "./timeout.ts";
+import { cameOf, lostTo, trace } from "./trace.ts";
 import { Turn } from "./turn.ts";
 import { verbsOf, type Durable } from "../flow/verbs.ts";
 import { parked, Workflow, type FlowTools } from "../flow/workflow.ts";
@@ -143,7 +145,9 @@ export class Attempts {
     const run = formatId(lease.id);
     this.#core.logger.warn({ run, job: lease.job, attempt }, "Lease lost: it was not renewed in time");
     this.#core.leases.drop(leased);
-    this.#abandon(leased, new LeaseLost(run));
+    const lost = new LeaseLost(run);
+    leased.begun?.span?.end(lostTo(lost));
+    this.#abandon(leased, lost);
   }
 
   /** Gives back what waits here in vain: due for longer than `waitMs` without a slot, or past its lease. */
@@ -166,7 +170,10 @@ export class Attempts {
   leave(): number {
     this.#timeouts.clear();
     const deaf = [...this.#core.leases.all()].filter(({ phase }) => phase === "running");
-    for (const leased of deaf) this.#core.leases.drop(leased);
+    for (const leased of deaf) {
+      this.#core.leases.drop(leased);
+      leased.begun!.span?.end(lostTo(leased.stopped));
+    }
     return deaf.length;
   }
 
@@ -194,8 +201,11 @@ export class Attempts {
 
   #run(leased: Leased): void {
     this.#core.leases.run(leased);
+    const { tracer } = slot();
+    const span = tracer && trace(leased, tracer);
     this.#reporter.started(leased);
-    begin(leased, this.#tools);
+    if (span) span.run(() => begin(leased, this.#tools));
+    else begin(leased, this.#tools);
     // Afterwards: what has ended by now needs no watch, and no alarm rings in between.
     if (leased.phase === "running") this.#timeouts.watch(leased, leased.begun!.at + timeoutOf(leased));
   }
@@ -259,6 +269,7 @@ export class Attempts {
   /** Its outcome is decided. */
   #end(leased: Leased, outcome: Outcome, entries?: readonly NewEntry[]): void {
     this.#core.leases.end(leased);
+    leased.begun?.span?.end(cameOf(outcome));
     this.completer.end(leased, outcome, entries);
   }
 

@@ -1,6 +1,7 @@
 import { formatId } from "../../sdk/port/id.ts";
 import type { RetryPolicy } from "../../sdk/define/retry.ts";
 import type { HookKind } from "../../sdk/port/target.ts";
+import type { Traced } from "../../sdk/port/trace.ts";
 import { Heap } from "./heap.ts";
 import type { ProgressWriter } from "./progress.ts";
 import type { Registered } from "./registry.ts";
@@ -54,6 +55,8 @@ export class Begun {
   controller: AbortController | null = null;
   /** Where the handler's progress goes, once it reported any. */
   progress: ProgressWriter | null = null;
+  /** Its span, where somebody traces. */
+  span: Traced | null = null;
   /** Its durable steps and waits, once it asked for one. */
   flow: Flowing | null = null;
 
@@ -205,9 +208,9 @@ export function fence({ lease: { id, token } }: Leased): Fence {
   return { id, token };
 }
 
-/** What every line about a run says: which it is, and, for one that executes a hook, of which run. */
-export function fields({ lease, attempt }: Leased): object {
+/** What every line about a run says: which it is, for one that executes a hook, of which run, and the span of its attempt. */
+export function fields({ lease, attempt, begun }: Leased): object {
   const hook = lease.options?.hook;
-  const about = { run: formatId(lease.id), job: lease.job, attempt };
+  const about = { run: formatId(lease.id), job: lease.job, attempt, ...begun?.span?.ids };
   return hook ? { ...about, hook: { kind: hook.kind, of: formatId(hook.of) } } : about;
 }

@@ -1,3 +1,4 @@
+import { slot } from "../../sdk/client/scope.ts";
 import type { Log } from "../../sdk/define/context.ts";
 import type { LogRecord } from "../../sdk/port/target.ts";
 import { clean, errorRecord } from "../../sdk/port/text.ts";
@@ -169,7 +170,7 @@ export class Lines {
     if (!isKept && !isSaid) return;
     const kept = dataOf(data);
     const cut = clean(message, longestLine);
-    if (isSaid) this.#parts.logger[level]({ ...fields(leased), data: kept.value }, cut);
+    if (isSaid) this.#parts.logger[level]({ ...fields(leased), ...slot().tracer?.active(), data: kept.value }, cut);
     if (!isKept) return;
     const last = ++counted.lines === mostLines;
     const text = last ? `${mostLines} lines were kept of this attempt; the rest is in the log of the node` : cut;

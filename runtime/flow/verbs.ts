@@ -20,7 +20,7 @@ import type { Leased } from "../core/lease.ts";
 import { failureOf } from "../../sdk/client/child.ts";
 import type { Ends, Parent } from "../../sdk/client/scope.ts";
 import type { Tx } from "../../sdk/port/target.ts";
-import type { Call, ChildCall, Verdict, WaitCall, Within } from "./call.ts";
+import type { Call, ChildCall, StepCall, Verdict, WaitCall, Within } from "./call.ts";
 import { valueOf } from "../../sdk/port/note.ts";
 import { placeOf } from "./place.ts";
 import type { Workflow } from "./workflow.ts";
@@ -47,7 +47,8 @@ export function verbsOf(leased: Leased, flow: Workflow): Durable {
     checkKeys(`step "${key}"`, options, stepKeys);
     const retry = options.retry === undefined ? leased.begun!.retry : policy(options.retry);
     const timeoutMs = options.timeout === undefined ? null : checkSpan("timeout", options.timeout);
-    return ask(flow, step, "step", key, { fn, within: null, retry, timeoutMs, tries: 0 });
+    const traced = leased.begun!.span?.step(key, fn) ?? fn;
+    return ask(flow, step, "step", key, { fn: traced, within: null, retry, timeoutMs, tries: 0 });
   };
   const wait = (event: EventSpec | string, options: Partial<LimitedWait<unknown>> = {}): Promise<unknown> => {
     const name = checkName("event", eventId(event));
@@ -102,8 +103,10 @@ function txOf(leased: Leased, flow: Workflow): Verbs["tx"] {
     checkKeys("ctx.tx", options, txKeys);
     const { name = "tx", retry } = options;
     if (typeof fn !== "function") throw new InvalidInput("ctx.tx has no function; write ctx.tx(pool, async (tx) => …)");
-    return ask(flow, tx, "step", checkName("step", name), {
-      fn: (context, client) => fn(client as never, context),
+    const key = checkName("step", name);
+    const act: StepCall["fn"] = (context, client) => fn(client as never, context);
+    return ask(flow, tx, "step", key, {
+      fn: leased.begun!.span?.step(key, act) ?? act,
       within: withinOf(db as TxSource<Tx>),
       retry: retry === undefined ? leased.begun!.retry : policy(retry),
       ...{ timeoutMs: null, tries: 0 },

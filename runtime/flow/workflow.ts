@@ -295,8 +295,10 @@ export class Workflow {
     const first = (call.failure !== "collect" && call.runs.length > 1) || undefined;
     const draft = { kind: "child" as const, ...entryOf(call, { first }) };
     const parent = { run: this.#leased.lease.id, key: call.key };
-    const runs = call.runs.map((run) => ({ ...run, options: { ...run.options, parent } }));
-    for (let from = call.ids.size; from < runs.length; from += mostRuns)
+    const left = call.runs.slice(call.ids.size);
+    const sent = this.#leased.begun!.span?.send(left) ?? left;
+    const runs = sent.map((run) => ({ ...run, options: { ...run.options, parent } }));
+    for (let from = 0; from < runs.length; from += mostRuns)
       this.#outbox.put(call, { ...draft, adds: runs.slice(from, from + mostRuns) });
   }
 

@@ -108,12 +108,15 @@ export async function pauseQueue(to: Target, queue: string): Promise<void> {
 
 /** Adds runs. One that replaces a leased run does so once its node has given it back; if that has started, it stays. */
 export function add(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
-  return slot().counting.size > 0 ? counted(to, runs, tx) : addAll(to, runs, tx);
+  const { tracer, counting } = slot();
+  return tracer || counting.size > 0 ? watched(to, runs, tx) : addAll(to, runs, tx);
 }
 
-async function counted(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
-  const answers = await addAll(to, runs, tx);
-  for (const count of slot().counting) count(runs, answers);
+async function watched(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
+  const { tracer, counting } = slot();
+  const write = (carrying: readonly NewRun[]): ReturnType<typeof addAll> => addAll(to, carrying, tx);
+  const answers = await (tracer ? tracer.send(runs, write) : write(runs));
+  for (const count of counting) count(runs, answers);
   return answers;
 }
 

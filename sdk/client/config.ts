@@ -86,6 +86,9 @@ export interface Config {
   readonly logLevel?: "debug" | "info" | "warn" | "error" | "silent" | undefined;
   /** pretty or json; pretty on a terminal and for dev, else json by default. */
   readonly logFormat?: "pretty" | "json" | undefined;
+  /** Make OpenTelemetry spans of triggers, attempts and steps, with `@opentelemetry/api`, which the application has; `false` by default. A process
+   *  that only triggers calls `telemetry()` of `tasker/telemetry`. */
+  readonly telemetry?: boolean | undefined;
   /** Application that the jobs belong to; `app` by default. */
   readonly app?: string | undefined;
   /** Version of the application's code; `0` by default. */

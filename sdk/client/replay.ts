@@ -91,9 +91,9 @@ async function made(to: Target, record: RunRecord, options: ReplayOptions): Prom
   return typeof journal === "string" ? journal : { ...run, ...(journal.length > 0 && { journal }) };
 }
 
-/** The options of a run, but for what its waits have left there. */
+/** The options of a run, but for what its trigger and its waits have left there. */
 function optionsOf({ options }: RunRecord): NewRun["options"] {
-  const { dueMs: _dueMs, ...own } = options ?? {};
+  const { dueMs: _dueMs, trace: _trace, ...own } = options ?? {};
   return Object.keys(own).length > 0 ? own : null;
 }
 

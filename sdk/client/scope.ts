@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Source } from "./source.ts";
 import type { Added, NewRun, RunRecord, Target } from "../port/target.ts";
+import type { Tracer } from "../port/trace.ts";
 
 /** What this process knows of where `trigger` goes. */
 export interface Slot {
@@ -10,6 +11,8 @@ export interface Slot {
   readonly parent: AsyncLocalStorage<Parent>;
   configured: Source | null;
   opened: Opened | null;
+  /** Who makes spans of what this process does; mostly nobody. */
+  tracer: Tracer | null;
   /** Who counts what this process adds; mostly nobody. */
   readonly counting: Set<Counting>;
 }
@@ -39,6 +42,7 @@ export function slot(): Slot {
     parent: new AsyncLocalStorage(),
     configured: null,
     opened: null,
+    tracer: null,
     counting: new Set(),
   });
 }

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly schedule?: TickInfo;
   /** Set on a workflow that has waited, whose instant has moved by that: when it was due before its first wait, epoch ms. */
   readonly dueMs?: number;
+  /** The context of the trigger's span, as propagators write it, where triggers are traced; `batch`: of one for many runs. */
+  readonly trace?: Readonly<Record<string, string>>;
   /** Set on a run that a workflow made and waits for: its end is sent to that run, under the key of the entry that made it. */
   readonly parent?: { readonly run: number; readonly key: string };
 }

@@ -28,6 +28,7 @@ test("without file, environment and flags every key has its default", async () =
       timezone: "UTC",
       logLevel: "info",
       logFormat: null,
+      telemetry: false,
       app: "app",
       version: "0",
       name: null,

@@ -102,6 +102,22 @@ test("the files of the guide compile against the installed types, and wrong payl
   expect(other.out.match(/^wrong\.ts\(\d+/gm)).toEqual(["wrong.ts(2", "wrong.ts(4"]);
 }, 60_000);
 
+test("what needs OpenTelemetry says so where it is not installed, and all else does without", async () => {
+  write(
+    "traced.mjs",
+    'import { createRuntime, memory } from "tasker/runtime"; import { metrics } from "tasker/metrics";' +
+      "const runtime = createRuntime({ store: memory(), telemetry: true }); metrics(runtime).close();" +
+      "await runtime.start().catch((error) => console.log(error.code, error.message));",
+  );
+
+  const { code, out } = await run(process.execPath, ["traced.mjs"]);
+
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: expect.stringMatching(/^INVALID_INPUT telemetry needs .*npm install @opentelemetry\/api\n$/),
+  });
+});
+
 test("CommonJS can require it", async () => {
   write(
     "common.cjs",

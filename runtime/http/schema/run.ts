@@ -25,6 +25,7 @@ const options = name(
       .object({ key: z.string(), tick: z.number(), previous: z.number().nullable(), next: z.number().nullable() })
       .optional(),
     dueMs: count.optional(),
+    trace: z.record(z.string(), z.string()).optional(),
     parent: z.object({ run: whole, key: z.string() }).optional(),
   }),
 );

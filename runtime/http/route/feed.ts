@@ -7,14 +7,18 @@ import { about, span } from "../schema/value.ts";
 
 const group = "Events" as const;
 const longestWaitMs = 60_000;
+const longestWatchMs = 3_600_000;
 
 export const feedRoutes: readonly Route[] = [
-  route("watchFeed", "POST /api/v1/feed", "read", {
+  route("watchFeed", "GET /api/v1/feed/watch", "read", {
     group,
     summary: "Have events written to the feed for a while",
-    body: z.strictObject({ forMs: z.int().min(0).max(3_600_000) }),
+    query: z.strictObject({ for: about("From now on; at most 1h", span) }),
     answers: { 200: watched },
-    handler: async ({ body, server }) => ({ body: await (await server.open()).feed.watch(body.forMs) }),
+    handler: async ({ query, server }) => {
+      const forMs = Math.min(longestWatchMs, checkDuration("for", query.for));
+      return { body: await (await server.open()).feed.watch(forMs) };
+    },
   }),
   route("readFeed", "GET /api/v1/feed", "read", {
     group,

@@ -46,7 +46,7 @@ export class Streams {
     if (this.#ends.size >= this.#most)
       throw new Refused(
         "TOO_MANY_STREAMS",
-        `this server has ${this.#most} streams, which is all that it takes; end some, or raise http.streams`,
+        `this server has ${this.#most} streams, which is all that it takes; end some, or give it more (streams)`,
         { "Retry-After": "5" },
       );
     const own = (): void => end();

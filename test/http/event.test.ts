@@ -1,5 +1,7 @@
 /** Events over HTTP: server-sent events and WebSockets, with a real server and real clients. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket, type ClientOptions } from "ws";
@@ -8,16 +10,19 @@ import { formatId } from "../../sdk/port/id.ts";
 import type { Call } from "../../runtime/http/route.ts";
 import { socket } from "../../runtime/http/socket.ts";
 import { sse } from "../../runtime/http/sse.ts";
+import { serve, type Served } from "../../runtime/http/serve.ts";
 import { Streams } from "../../runtime/http/stream.ts";
 import { guard } from "../../runtime/store/guard.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { addOne } from "../kit/build.ts";
 import { least } from "../kit/least.ts";
 import { until } from "../kit/until.ts";
-import { admin, anApi, tokens, type Api, type Body } from "./kit.ts";
+import { admin, any, anApi, tokens, type Api, type Body } from "./kit.ts";
 
 afterEach(() => void vi.useRealTimers());
 
+/** `any`, by another name. */
+const reminding = { ...any, id: "remind" };
 const bearer = { Authorization: `Bearer ${admin}` };
 const path = "/api/v1/events";
 
@@ -468,5 +473,72 @@ describe("a WebSocket", () => {
 
     expect(before).toEqual([3, 0]);
     expect(raw.terminate).toHaveBeenCalledOnce();
+  });
+});
+
+describe("docs/events.md", () => {
+  const page = readFileSync(new URL("../../docs/events.md", import.meta.url), "utf8");
+  const blocks = (language: string): readonly string[] =>
+    [...page.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, of, code]) => (of === language ? [code!] : []));
+
+  /** A client that runs until the test ends, and what it has printed. */
+  function client(command: string, ...args: readonly string[]) {
+    const child = spawn(command, args, { env: { ...process.env, NODE_NO_WARNINGS: "1" } });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (part: Buffer) => (out += part.toString()));
+    return () => out;
+  }
+  const browser = (url: string, code: string) => {
+    const page = `const base = "${url}"; setInterval(() => undefined, 60_000);`; // a page stays open
+    return client(process.execPath, "--experimental-eventsource", "--experimental-websocket", "-e", page + code);
+  };
+  const remind = (store: Api["store"]): Promise<number> =>
+    addOne(store, { job: "remind", input: { json: '"fail"', meta: null } });
+
+  test("its command and programs read what happens, by what browsers have", async () => {
+    const [closed, open] = [await anApi({ jobs: [reminding] }), await anApi({ jobs: [reminding], tokens: "none" })];
+    const curl = client("sh", "-c", `URL=${closed.url}; TOKEN=${admin}; ${blocks("sh")[1]!}`);
+    const [source, socket] = blocks("js").map((code) => browser(open.url, code));
+
+    await until(
+      async () => {
+        for (const { store } of [closed, open]) await remind(store);
+        return /"type":"run.failed"/.test(curl()) && [source!(), socket!()].every((out) => /run.failed run_/.test(out));
+      },
+      { what: () => `all read: ${curl()}, ${source!()}, ${socket!()}`, timeoutMs: 20_000 },
+    );
+
+    expect(curl()).toMatch(/^retry: 2000\n\nid: \S+\ndata: \{"id":/);
+    expect(curl()).not.toContain("run.started");
+    expect(socket!()).toMatch(/^queues: \d+$/m);
+  });
+
+  test("an EventSource goes on without a hole after the server was gone", async () => {
+    const store = memory();
+    const start = async (listen: string): Promise<Served> => {
+      const served = await serve({ listen, tokens: "none", target: () => Promise.resolve(store) });
+      onTestFinished(() => served.close(0));
+      return served;
+    };
+    const first = await start("127.0.0.1:0");
+    const out = browser(first.url, blocks("js")[0]!);
+    const lines = (): readonly string[] => out().trim().split("\n");
+    const ids: string[] = [];
+    const add = async (): Promise<void> => {
+      const id = formatId(await addOne(store, { job: "remind" }));
+      if (out() !== "") ids.push(id);
+    };
+    await until(async () => (await add(), out() !== ""), { what: () => `it reads ${out()}` });
+    for (let n = 0; n < 5; n++) await add();
+    await until(() => lines().at(-1) === `run.scheduled ${ids.at(-1)}`, { what: "it has seen the last" });
+
+    await first.close();
+    for (let n = 0; n < 5; n++) await add();
+    await start(new URL(first.url).host);
+    await add();
+
+    await until(() => lines().at(-1) === `run.scheduled ${ids.at(-1)}`, { what: out, timeoutMs: 20_000 });
+    expect(lines().slice(-ids.length)).toEqual(ids.map((id) => `run.scheduled ${id}`));
   });
 });

@@ -48,7 +48,10 @@ export class Counter implements Meter {
 
   ticked(...[job, what, lateMs]: Parameters<Meter["ticked"]>): void {
     let of = this.#ticks.get(job);
-    if (!of) this.#ticks.set(job, (of = { fires: new Counts(), lags: new Spans(bounds.lag) }));
+    if (!of) {
+      this.#ticks.set(job, (of = { fires: new Counts(), lags: new Spans(bounds.lag) }));
+      for (const each of ["ticked", "overlap", "missed"]) of.fires.add(each, 0);
+    }
     of.fires.add(what);
     if (what === "ticked") of.lags.add(lateMs);
   }

@@ -2,29 +2,27 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
-import { serve } from "../../runtime/http/index.ts";
-import { memory } from "../../runtime/store/memory/index.ts";
+import { WebSocket } from "ws";
+import { admin, anApi } from "../http/kit.ts";
 import { until } from "../kit/until.ts";
 import { freePort, has, read } from "./kit.ts";
 
 const name = "jobs.example.com";
 const isThere = has("nginx") && has("openssl");
 
-/** nginx before a port of this machine; answers its own port. It ends with the test. */
-async function startNginx(upstream: number): Promise<number> {
+/** nginx before a server; answers its own port. It ends with the test. */
+async function startNginx(upstream: string): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "tasker-nginx-"));
   const [key, cert, port] = [join(folder, "tasker.key"), join(folder, "tasker.crt"), await freePort()];
   const made = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "1", "-subj", `/CN=${name}`];
   execFileSync("openssl", ["req", "-x509", ...made], { stdio: "ignore" });
   const site = read("deploy/nginx.conf")
-    .replace("127.0.0.1:4747", `127.0.0.1:${upstream}`)
+    .replace("127.0.0.1:4747", new URL(upstream).host)
     .replace("listen 443", `listen 127.0.0.1:${port}`)
     .replace(/^ *listen \[::\].*\n/m, "")
     .replaceAll("/etc/nginx/tls", folder);
@@ -74,30 +72,21 @@ async function get(
   return { status: response.statusCode!, body: parts.join(""), cookie: String(response.headers["set-cookie"]) };
 }
 
+const bearer = { authorization: `Bearer ${admin}` };
 const trusting = { rejectUnauthorized: false, servername: name };
 
 test.runIf(isThere)(
   "tasker takes what comes through nginx for a request of its own site, and nginx keeps metrics and health inside",
   async () => {
-    const token = "a".repeat(32);
-    const tokens = [{ name: "ops", role: "admin", token }] as const;
-    const served = await serve({ target: memory(), listen: "0", tokens, hosts: [name] });
-    onTestFinished(() => served.close());
-    const port = await startNginx(Number(new URL(served.url).port));
-    const json = { "content-type": "application/json", body: JSON.stringify({ token }) };
+    const { url } = await anApi({ hosts: [name] });
+    const port = await startNginx(url);
+    const json = { "content-type": "application/json", body: JSON.stringify({ token: admin }) };
+    const own = { ...json, origin: `https://${name}`, "sec-fetch-site": "same-origin" };
 
-    const runs = await get(port, "/api/v1/runs", { authorization: `Bearer ${token}` });
-    const login = await get(port, "/api/v1/login", {
-      ...json,
-      origin: `https://${name}`,
-      "sec-fetch-site": "same-origin",
-    });
-    const strange = await get(port, "/api/v1/login", {
-      ...json,
-      origin: "https://evil.example",
-      "sec-fetch-site": "cross-site",
-    });
-    const inside = await Promise.all(["/metrics", "/healthz", "/readyz"].map((path) => get(port, path)));
+    const runs = await get(port, "/api/v1/runs", bearer);
+    const login = await get(port, "/api/v1/login", own);
+    const strange = await get(port, "/api/v1/login", { ...own, origin: "https://evil.example" });
+    const inside = await Promise.all(["/metrics", "/healthz", "/readyz"].map((path) => get(port, path, bearer)));
 
     expect(runs).toMatchObject({ status: 200 });
     expect(login).toMatchObject({
@@ -110,51 +99,30 @@ test.runIf(isThere)(
 );
 
 test.runIf(isThere)("an event passes nginx at once, not when the stream ends", async () => {
-  const port = await startNginx(
-    await listening(
-      createServer((_, response) => {
-        response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write("data: 1\n\n"); // and nothing more
-      }),
-    ),
-  );
-
-  const sent = request({ host: "127.0.0.1", port, path: "/api/v1/events", ...trusting, headers: { host: name } }).end();
+  const api = await anApi({ hosts: [name] });
+  const port = await startNginx(api.url);
+  const path = "/api/v1/events?types=run.completed";
+  const sent = request({ host: "127.0.0.1", port, path, ...trusting, headers: { host: name, ...bearer } }).end();
+  onTestFinished(() => void sent.destroy());
   const [response] = (await once(sent, "response")) as [IncomingMessage];
-  const [part] = (await once(response, "data")) as [Buffer];
+  let heard = "";
+  response.setEncoding("utf8").on("data", (part: string) => (heard += part));
 
-  expect(String(part)).toBe("data: 1\n\n");
-  sent.destroy();
+  const { body } = await api.post("/api/v1/jobs/hello/trigger", { payload: { name: "Ada" } });
+
+  await until(() => heard.includes(`"run":"${body.id}"`), { what: () => `the event of ${body.id} in ${heard}` });
+  expect(response.complete).toBe(false);
 });
 
 test.runIf(isThere)("a WebSocket is opened through nginx, and goes both ways", async () => {
-  const server = createServer().on("upgrade", ({ headers }, socket) => {
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nupgrade: ${headers.upgrade}\r\nconnection: ${headers.connection}\r\n\r\n`,
-    );
-    socket.pipe(socket);
-  });
-  const port = await startNginx(await listening(server));
-  const socket = connect({ host: "127.0.0.1", port, ...trusting });
-  onTestFinished(() => void socket.destroy());
-  let heard = "";
-  socket.setEncoding("latin1").on("data", (part: string) => (heard += part));
+  const { url } = await anApi({ hosts: [name] });
+  const port = await startNginx(url);
+  const client = new WebSocket(`wss://127.0.0.1:${port}/ws`, { ...trusting, headers: { host: name, ...bearer } });
+  onTestFinished(() => client.terminate());
+  await once(client, "open");
 
-  socket.write(
-    `GET /ws HTTP/1.1\r\nhost: ${name}\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${btoa("0123456789abcdef")}\r\n\r\n`,
-  );
-  await until(() => heard.includes("\r\n\r\n"), { what: "the handshake is answered" });
-  socket.write("echo");
-  await until(() => heard.endsWith("echo"), { what: "what was sent has come back" });
+  client.send(JSON.stringify({ type: "ping" }));
+  const [answer] = (await once(client, "message")) as [Buffer];
 
-  expect(heard).toMatch(/^HTTP\/1\.1 101 .*upgrade: websocket\r\n/is);
+  expect(JSON.parse(answer.toString())).toMatchObject({ type: "pong" });
 });
-
-async function listening(server: Server): Promise<number> {
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  return (server.address() as AddressInfo).port;
-}

@@ -40,6 +40,8 @@ export class Hub {
   readonly #seats = new Set<{ readonly filter: Filter; readonly ring: Ring<Item> }>();
   #guests = 0;
   #cursor = "";
+  /** When it last said that somebody watches, by the store's clock. */
+  #watchedMs: number | undefined;
   #stop: AbortController | null = null;
   #started: Promise<void> = Promise.resolve();
 
@@ -85,6 +87,7 @@ export class Hub {
   #end(): void {
     this.#stop?.abort();
     this.#stop = null;
+    this.#watchedMs = undefined;
   }
 
   /** What can't be repeated ends all readers. */
@@ -96,7 +99,8 @@ export class Hub {
   }
 
   async #watch(): Promise<string> {
-    const { cursor, nowMs, dead } = await this.#feed.watch(watchMs);
+    const { cursor, nowMs, dead } = await this.#feed.watch(watchMs, this.#watchedMs);
+    this.#watchedMs = nowMs;
     for (const node of dead) this.#tell({ type: "gap", at: new Date(nowMs), lost: null, node });
     return cursor;
   }

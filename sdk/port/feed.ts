@@ -21,14 +21,15 @@ export interface Watched {
   readonly cursor: string;
   /** The store's clock, epoch ms. */
   readonly nowMs: number;
-  /** Names of nodes whose lease ended, without that they left, since this store was last asked. */
+  /** Names of nodes whose lease ended since then, without that they left. */
   readonly dead: readonly string[];
 }
 
 /** Reading the feed. */
 export interface FeedView {
-  /** Says that somebody reads for so long from now on, ms. Other processes hear of it at once, or within seconds. */
-  watch(forMs: number): Promise<Watched>;
+  /** Says that somebody reads for so long from now on, ms. Other processes hear of it at once, or within seconds. `sinceMs`: what `nowMs` was the
+   *  last time, from which on nodes may have died. */
+  watch(forMs: number, sinceMs?: number): Promise<Watched>;
   /** What came after a place, a bounded number of lines, in the order of all; waits for it for so long. The same for all who read.
    *  @throws {InvalidInput} for a cursor that is none */
   read(cursor: string, waitMs: number, signal?: AbortSignal): Promise<FeedPage>;

@@ -239,7 +239,7 @@ function entryDoc({ atMs, value, data, runs, ...same }: Entry): object {
 
 function feed(call: Call): FeedView {
   return {
-    watch: (forMs) => call<Watched>("GET", "/feed/watch", { query: { for: `${Math.ceil(forMs)}ms` } }),
+    watch: (forMs, since) => call<Watched>("GET", "/feed/watch", { query: { for: `${Math.ceil(forMs)}ms`, since } }),
     async read(cursor, waitMs, signal) {
       const wait = Math.min(60_000, Math.max(0, Math.ceil(waitMs)));
       try {

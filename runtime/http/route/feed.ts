@@ -13,11 +13,14 @@ export const feedRoutes: readonly Route[] = [
   route("watchFeed", "GET /api/v1/feed/watch", "read", {
     group,
     summary: "Have events written to the feed for a while",
-    query: z.strictObject({ for: about("From now on; at most 1h", span) }),
+    query: z.strictObject({
+      for: about("From now on; at most 1h", span),
+      since: about("`nowMs` of the last answer: names nodes that died from then on", z.number()).optional(),
+    }),
     answers: { 200: watched },
     handler: async ({ query, server }) => {
       const forMs = Math.min(longestWatchMs, checkDuration("for", query.for));
-      return { body: await (await server.open()).feed.watch(forMs) };
+      return { body: await (await server.open()).feed.watch(forMs, query.since) };
     },
   }),
   route("readFeed", "GET /api/v1/feed", "read", {

@@ -43,7 +43,7 @@ export const watched = name(
   z.object({
     cursor: about("What comes from now on is after it", z.string()),
     nowMs: z.number(),
-    dead: about("Nodes that died since this server was last asked", z.array(z.string())),
+    dead: about("Nodes that died since `sinceMs`", z.array(z.string())),
   }),
 );
 

@@ -18,14 +18,12 @@ export function feed(state: State): Feed {
     get watched() {
       return own.untilMs > state.now();
     },
-    watch: step((forMs) => {
+    watch: step((forMs, sinceMs = Infinity) => {
       const nowMs = state.now();
       if (own.untilMs <= nowMs) Object.assign(own, { epoch: Math.max(own.epoch + 1, nowMs), n: 0, rows: [] });
       own.untilMs = Math.max(own.untilMs, nowMs + forMs);
-      const since = own.lookedMs;
-      own.lookedMs = nowMs;
       const dead = [...state.nodes.values()].filter(
-        (node) => !node.draining && !isAlive(state, node) && node.leaseUntil >= since,
+        (node) => !node.draining && !isAlive(state, node) && node.leaseUntil >= sinceMs,
       );
       return { cursor: formatPlace(own), nowMs, dead: dead.map(({ name }) => name) };
     }),

@@ -70,12 +70,12 @@ export function makeState(clock: () => number, nowMs = 0) {
     waiters: new Map<number, Set<() => void>>(),
     /** Run → the live runs that it made as a workflow. */
     children: new Map<number, Set<number>>(),
-    /** What is told to those who watch, until `untilMs`; when dead nodes were last looked for; and who waits for more. */
+    /** What is told to those who watch, until `untilMs`, and who waits for more. */
     feed: {
       epoch: 0,
       n: 0,
       untilMs: 0,
-      lookedMs: Infinity,
+
       rows: new Array<FeedRow>(),
       readers: new Set<() => void>(),
     },

@@ -34,7 +34,6 @@ export class Watching {
 /** The feed of the Postgres store. */
 export function feed(pool: Pool, sql: Statements, listener: Listener, watching: Watching): Feed {
   const text = statements(sql);
-  let lookedMs: number | null = null;
 
   async function look(at: Place): Promise<FeedPage> {
     const rows = await pool.guest.rows("tasker_feed_read", text.read, [at.epoch, at.n]);
@@ -47,17 +46,16 @@ export function feed(pool: Pool, sql: Statements, listener: Listener, watching: 
     get watched() {
       return watching.watched;
     },
-    async watch(forMs) {
+    async watch(forMs, sinceMs) {
       await listener.ready();
       for (;;) {
-        const [answer] = await pool.guest.rows("tasker_feed_watch", text.watch, [forMs, lookedMs]);
+        const [answer] = await pool.guest.rows("tasker_feed_watch", text.watch, [forMs, sinceMs ?? null]);
         const { epoch, n, leftMs } = head.read(answer!);
         const [gone, nowMs, dead] = answer!.slice(head.width);
         watching.hear(leftMs);
         if (Number(gone) === mostGone) continue;
-        lookedMs = Number(nowMs);
         const names = JSON.parse(dead ?? "[]") as string[];
-        return { cursor: formatPlace({ epoch: epoch!, n: n! }), nowMs: lookedMs, dead: names };
+        return { cursor: formatPlace({ epoch: epoch!, n: n! }), nowMs: Number(nowMs), dead: names };
       }
     },
     async write(texts) {

@@ -210,11 +210,12 @@ export function feeding(setup: () => Promise<Setup>): void {
     await clock.advance("1m");
     await store.nodes.beat(alive, 30_000, aState(), []);
 
-    const { dead } = await store.feed.watch(minuteMs);
+    const second = await store.feed.watch(minuteMs, first.nowMs);
+    const again = await store.feed.watch(minuteMs, first.nowMs); // another reader's question
+    const later = await store.feed.watch(minuteMs, second.nowMs);
 
-    expect(first.dead).toEqual([]);
-    expect(dead).toEqual(["host:1", "dead"]);
-    expect((await store.feed.watch(minuteMs)).dead).toEqual([]);
+    expect([second, again].map(({ dead }) => dead)).toEqual(Array.from({ length: 2 }, () => ["host:1", "dead"]));
+    expect([first.dead, later.dead]).toEqual([[], []]);
   });
 
   test("lets a node know by its beat that somebody watches", async () => {

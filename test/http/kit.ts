@@ -1,5 +1,5 @@
 /** A real server of the API, beside a runtime on a store in memory, or on whatever store. */
-import { request } from "node:http";
+import { request, type Agent } from "node:http";
 import { onTestFinished } from "vitest";
 import { z } from "zod";
 import { defineJob } from "../../sdk/job.ts";
@@ -35,6 +35,7 @@ export interface Call {
   readonly text?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly token?: string | null;
+  readonly agent?: Agent;
 }
 export interface Api {
   readonly url: string;
@@ -121,7 +122,7 @@ export async function send(
   url: string,
   method: string,
   path: string,
-  { body, text, headers, token = admin }: Call = {},
+  { body, text, headers, token = admin, agent }: Call = {},
 ): Promise<Reply> {
   const sent = text ?? (body === undefined ? undefined : JSON.stringify(body));
   return new Promise((resolve, reject) => {
@@ -130,6 +131,7 @@ export async function send(
       {
         method,
         path,
+        agent,
         headers: {
           ...(sent !== undefined && { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(sent) }),
           ...(token !== null && { Authorization: `Bearer ${token}` }),

@@ -13,10 +13,11 @@ export function name<T extends z.ZodType>(id: string, schema: T): T {
   return schema;
 }
 
-/** Says what a field is for, in the document. */
+/** The schema with what it is for, in the document; others that use it stay as they are. */
 export function about<T extends z.ZodType>(description: string, schema: T): T {
-  named.add(schema, { description });
-  return schema;
+  const copy = schema.clone();
+  named.add(copy, { description });
+  return copy;
 }
 
 export const instant = z.iso.datetime({ offset: true });

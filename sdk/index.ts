@@ -45,6 +45,7 @@ export type { RunsOf, ScheduleOptions, Several } from "./define/schedule.ts";
 export type { CronWhen, EveryWhen, OnceWhen, TickPolicy, When } from "./define/rule.ts";
 export type { Dst } from "./cron/cron.ts";
 export type { Run } from "./client/run.ts";
+export type { Percentiles, Point, Series, SeriesQuery } from "./client/series.ts";
 export type { Why } from "./client/why.ts";
 export type { Because, Place } from "./client/why/because.ts";
 export { defineEvent } from "./define/event.ts";
@@ -57,6 +58,7 @@ export type { Priority } from "./port/option.ts";
 export type { Ended } from "./define/spec.ts";
 export type { Final, Reason, Status } from "./port/status.ts";
 export type {
+  Counts,
   HookKind,
   NodeStat,
   Page,

@@ -1,22 +1,62 @@
-import { humanMs } from "../../sdk/port/duration.ts";
+import { statsOf } from "../../sdk/client/runs.ts";
+import type { SeriesQuery } from "../../sdk/client/series.ts";
+import { humanMs, toMs, type DurationText } from "../../sdk/port/duration.ts";
+import { present } from "../../sdk/port/option.ts";
 import type { QueueStat, RateStat, Stats } from "../../sdk/port/target.ts";
 import type { Colors } from "../view/color.ts";
 import type { Command } from "../command.ts";
 import { withStore } from "../database.ts";
+import { BadUsage } from "../error.ts";
+import { instant } from "../filter.ts";
+import type { Given } from "../given.ts";
 import { nodeTable } from "./nodes.ts";
+import { seriesTable } from "../view/series.ts";
 import { pairs, table } from "../view/table.ts";
 
 /** `tasker stats`: how much waits and runs, what ended lately and how fast, and who works. */
 export const stats: Command = {
   usage: "stats",
-  about: "Show counts by status, queue and job, throughput, waits and nodes",
-  examples: ["tasker stats", "tasker stats --json"],
-  run: async ({ out, settings }) => {
+  about: "Show counts by status, queue and job, throughput, waits and nodes; with --since what ended over time",
+  flags: [
+    { flag: "--since <time>", about: 'What ended over time, from an ISO time or an age like "1h" on' },
+    { flag: "--until <time>", about: "With --since: until then; now by default" },
+    { flag: "--step <duration>", about: 'With --since: whole minutes or hours, like "5m" (default: at most 25 lines)' },
+    { flag: "--job <list>", about: "With --since: of these jobs" },
+    { flag: "--queue <list>", about: "With --since: in these queues" },
+  ],
+  examples: ["tasker stats", "tasker stats --since 1h", "tasker stats --since 7d --job remind --json"],
+  run: async ({ given, out, settings }) => {
+    const query = queryOf(given);
+    if (query) {
+      const series = await withStore(await settings(), (store) => statsOf(async () => store).series(query));
+      return out.answer(series, () => seriesTable(series, out.colors));
+    }
     const found = await withStore(await settings(), ({ find }) => find.stats());
     const paused = found.queues.filter((queue) => queue.paused).map(({ name }) => name);
     out.answer(document(found, paused), () => text(found, paused, out.colors));
   },
 };
+
+/** What is asked for of figures over time; null: what there is now.
+ *  @throws {BadUsage} */
+export function queryOf(given: Given, now: Date = new Date()): SeriesQuery | null {
+  const from = instant("--since", given.text("since"), now);
+  const [to, step] = [instant("--until", given.text("until"), now) ?? now, given.text("step")];
+  const [job, queue] = [given.list("job"), given.list("queue")];
+  const lone = ["until", "step", "job", "queue"].find((flag) => given.on(flag));
+  if (!from && lone) throw new BadUsage(`--${lone} goes with --since, such as --since 1h`);
+  if (!from) return null;
+  return {
+    ...{ from, to, step: (step ?? stepFor(to.getTime() - from.getTime())) as DurationText },
+    ...present({ job: job.length > 0 ? job : undefined, queue: queue.length > 0 ? queue : undefined }),
+  };
+}
+
+/** The shortest step by which a time has few lines. */
+function stepFor(ms: number): DurationText {
+  const steps = ["1m", "5m", "15m", "1h", "6h", "1d"] as const satisfies readonly DurationText[];
+  return steps.find((step) => ms <= toMs(step) * 24) ?? "7d";
+}
 
 /** Stats for programs, each lane with whether its queue is paused: in `rates`, `waitMs` and `runMs` are sums over what ended, and `meanWaitMs` and `meanRunMs` are means. */
 export function document(found: Stats, paused: readonly string[]): object {

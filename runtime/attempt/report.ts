@@ -1,4 +1,5 @@
 import { humanMs } from "../../sdk/port/duration.ts";
+import { count } from "../../sdk/port/histogram.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
 import { notesOf } from "../../sdk/port/note.ts";
@@ -73,7 +74,10 @@ export class Reporter {
     counts[outcome.to]++;
     if (outcome.to === "canceled") return;
     counts.runMs += runMs;
-    if (startedMs !== null) counts.waitMs += startedMs - lease.dueMs;
+    count(counts.runs, runMs);
+    if (startedMs === null) return;
+    counts.waitMs += startedMs - lease.dueMs;
+    count(counts.waits, startedMs - lease.dueMs);
   }
 
   #write(leased: Leased, outcome: Outcome, runMs: number): void {

@@ -2,10 +2,16 @@ import { DuplicateJob, InvalidInput } from "../../sdk/port/error.ts";
 import { shown } from "../../sdk/port/option.ts";
 import { fieldOf } from "../../sdk/port/text.ts";
 import type { JobSpec } from "../../sdk/define/spec.ts";
+import { merge } from "../../sdk/port/histogram.ts";
 import type { HookKind, JobRecord } from "../../sdk/port/target.ts";
 import type { Tally } from "../store/port.ts";
 
-type Counts = { -readonly [K in keyof Tally]: Tally[K] };
+type Sums = Omit<Tally, "queue" | "job" | "waits" | "runs">;
+/** As `Tally`, to be added to. */
+export type Counts = { -readonly [K in keyof Sums]: number } & Pick<Tally, "queue" | "job"> & {
+    readonly waits: number[];
+    readonly runs: number[];
+  };
 
 /** A job that this runtime has, with what is worked out once for all its runs. */
 export interface Registered {
@@ -74,7 +80,8 @@ export class Registry {
     if (!queues) this.#counts.set(job, (queues = new Map<string, Counts>()));
     let counts = queues.get(queue);
     if (!counts) {
-      counts = { queue, job, completed: 0, failed: 0, canceled: 0, retried: 0, waitMs: 0, runMs: 0 };
+      const none = { completed: 0, failed: 0, canceled: 0, retried: 0, waitMs: 0, runMs: 0 };
+      counts = { queue, job, ...none, waits: [], runs: [] };
       queues.set(queue, counts);
     }
     return counts;
@@ -89,8 +96,10 @@ export class Registry {
 
   /** Puts counts back whose report failed. */
   returnCounts(tallies: readonly Tally[]): void {
-    for (const { job, queue, ...numbers } of tallies) {
+    for (const { job, queue, waits, runs, ...numbers } of tallies) {
       const counts = this.counts(job, queue);
+      merge(counts.waits, waits);
+      merge(counts.runs, runs);
       for (const [key, value] of Object.entries(numbers)) counts[key as keyof typeof numbers] += value;
     }
   }

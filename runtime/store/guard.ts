@@ -107,7 +107,7 @@ function plain(store: Bare, feed: Feed): Target {
 const optional: Readonly<Record<"runs" | "desk" | "find", readonly Feature[]>> = {
   runs: ["note", "listen"],
   desk: ["revive", "edit", "pause", "purge"],
-  find: ["jobs", "attempts", "logs", "stats", "facts", "awaited"],
+  find: ["jobs", "attempts", "logs", "stats", "series", "facts", "awaited"],
 };
 
 /** All that a store may lack. */
@@ -206,6 +206,7 @@ function finding(store: Bare): Find {
     logs: async (run, page) => logs(run, bounded(page)),
     stats: method(store, find, "stats"),
     jobs: method(store, find, "jobs"),
+    series: method(store, find, "series"),
     facts: method(store, find, "facts"),
     awaited: find.awaited ? (...wait) => find.awaited!(...wait) : (...wait) => polled(get, ...wait),
   };

@@ -3,6 +3,7 @@
 import type { Wire } from "../../sdk/port/codec.ts";
 import type { Feed } from "../../sdk/port/feed.ts";
 import type { Entry } from "../../sdk/port/flow.ts";
+import type { Histogram } from "../../sdk/port/histogram.ts";
 import type { Reason } from "../../sdk/port/status.ts";
 import type {
   Added,
@@ -255,8 +256,11 @@ export interface NodeState extends Pick<NodeStat, "slots" | "busy" | "heap" | "d
   /** It does not beat before its lease ends, unless it is notified. */
   readonly asleep?: boolean | undefined;
 }
-/** Counts since the node's last beat. */
-export type Tally = RateStat;
+/** Counts since the node's last beat, of a queue and job. The histograms are of waits and runs of those that completed or failed. */
+export interface Tally extends RateStat {
+  readonly waits: Histogram;
+  readonly runs: Histogram;
+}
 /** What an act asks of a lease's node: to `cancel` the run, or to give it `back` unless it has started. */
 export interface Ask extends Fence {
   readonly kind: "cancel" | "back";
@@ -367,7 +371,7 @@ export type Feature =
   | "tx"
   | keyof Pick<Runs, "note" | "listen">
   | keyof Pick<Desk, "revive" | "edit" | "pause" | "purge">
-  | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "facts" | "awaited">
+  | keyof Pick<Find, "jobs" | "attempts" | "logs" | "stats" | "series" | "facts" | "awaited">
   | "ticks"
   | "schedules"
   | "flow"

@@ -22,6 +22,7 @@ import {
 import { overrides } from "../define/retry.ts";
 import { each } from "./page.ts";
 import { toRun, type Run } from "./run.ts";
+import { seriesOf } from "./series.ts";
 import { whyOf, type Why } from "./why.ts";
 import { finals, type Final, type Reason, type Status, statuses } from "../port/status.ts";
 import type {
@@ -272,8 +273,10 @@ export const queues = queuesOf(target);
 export const nodes = nodesOf(target);
 
 /** `stats`, bound to a given target. */
-export function statsOf(open: Open): () => Promise<Stats> {
-  return async () => (await open()).find.stats();
+export function statsOf(open: Open) {
+  const now = async (): Promise<Stats> => (await open()).find.stats();
+  /** What ended over time, by step: counts, and percentiles of waits and runs. */
+  return Object.assign(now, { series: seriesOf(open) });
 }
 
 /** Depth by queue, job and priority, what ended in the last minutes, and the nodes. */

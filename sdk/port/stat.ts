@@ -1,4 +1,5 @@
 /** How much waits and runs, and who works. */
+import type { Histogram } from "./histogram.ts";
 
 export interface QueueStat {
   readonly queue: string;
@@ -11,14 +12,33 @@ export interface QueueStat {
   /** Since when the oldest of those that are due waits for a node; null where none is. A retry waits from its own instant on. */
   readonly readyAt: Date | null;
 }
-/** What ended in the last minutes, by job and queue, added up from what nodes report. */
-export interface RateStat {
-  readonly queue: string;
-  readonly job: string;
+/** How many runs ended, and how many attempts are followed by another. */
+export interface Counts {
   readonly completed: number;
   readonly failed: number;
   readonly canceled: number;
   readonly retried: number;
+}
+/** What ended in a part of time, added up from what nodes report; `at`: its beginning. The histograms are of `completed + failed`: from due to start,
+ *  and from start to end. */
+export interface Bucket extends Counts {
+  readonly at: Date;
+  readonly waits: Histogram;
+  readonly runs: Histogram;
+}
+/** Which buckets: `stepMs` long, whole minutes, from `from` on, before `to`. Minutes are kept for a day, hours for 90. Steps that are not whole hours
+ *  are made of minutes, others of hours that begin with one. */
+export interface SeriesFilter {
+  readonly from: Date;
+  readonly to: Date;
+  readonly stepMs: number;
+  readonly queue?: readonly string[] | undefined;
+  readonly job?: readonly string[] | undefined;
+}
+/** What ended in the last minutes, by job and queue, added up from what nodes report. */
+export interface RateStat extends Counts {
+  readonly queue: string;
+  readonly job: string;
   /** Sums over `completed + failed`: from due to start, and from start to end. */
   readonly waitMs: number;
   readonly runMs: number;
@@ -68,7 +88,7 @@ export interface Stats {
   readonly queues: readonly QueueRecord[];
   readonly lanes: readonly QueueStat[];
   readonly rates: readonly RateStat[];
-  /** Length of the window of `rates`. */
+  /** Length of the window of `rates`: five minutes, and the part of a minute before them. */
   readonly windowMs: number;
   readonly nodes: readonly NodeStat[];
 }

@@ -3,12 +3,22 @@
 import type { Wire } from "./codec.ts";
 import type { Feed, FeedView } from "./feed.ts";
 import type { Entry, Mail, Sent } from "./flow.ts";
-import type { NodeFact, Stats } from "./stat.ts";
+import type { Bucket, NodeFact, SeriesFilter, Stats } from "./stat.ts";
 import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
 import type { Tx } from "./tx.ts";
 export type { Tx };
-export type { NodeFact, NodeStat, QueueRecord, QueueStat, RateStat, Stats } from "./stat.ts";
+export type {
+  Bucket,
+  Counts,
+  NodeFact,
+  NodeStat,
+  QueueRecord,
+  QueueStat,
+  RateStat,
+  SeriesFilter,
+  Stats,
+} from "./stat.ts";
 
 /** Overrides given at trigger, stored with the run only where there are any. Milliseconds. */
 export interface RunOptions {
@@ -258,6 +268,8 @@ export interface Find {
   /** `lanes: false`: without the counts of lanes, which take longest. `look: false`: nodes are not asked to record starts. */
   stats(options?: { readonly lanes?: boolean; readonly look?: boolean }): Promise<Stats>;
   jobs(): Promise<readonly JobRecord[]>;
+  /** Buckets in which something ended, in order. */
+  series(filter: SeriesFilter): Promise<readonly Bucket[]>;
   /** What decides where a run stands; null: there is none. Of a leased run the node is asked as by `get`. */
   facts(id: number): Promise<Facts | null>;
   /** Resolves with the finished run, or null if it is still live when `signal` aborts or the store's wait ends (≥ 0 s: poll again). */

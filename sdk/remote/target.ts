@@ -6,6 +6,7 @@ import { formatId, parseId, scheduleId } from "../port/id.ts";
 import type {
   Act,
   Added,
+  Bucket,
   Desk,
   Find,
   Mailbox,
@@ -100,6 +101,11 @@ function find(call: Call): Find {
       return { ...found, items: found.items.map(read.logOf) };
     },
     stats: async (query = {}) => read.statsOf(await call("GET", "/stats", { query: { ...query } })),
+    series: async ({ from, to, stepMs, ...which }) => {
+      const query = { ...which, from: from.toISOString(), to: to.toISOString(), step: `${stepMs}ms` };
+      const { items } = await call<Items<read.Sent<Bucket>>>("GET", "/stats/buckets", { query });
+      return items.map((bucket) => ({ ...bucket, at: new Date(bucket.at) }));
+    },
     jobs: async () => (await call<Items<read.JobDoc>>("GET", "/jobs")).items.map(read.jobOf),
     facts: async (id) => {
       const doc = await orNull("RUN_NOT_FOUND", () => call<read.FactsDoc>("GET", `/runs/${formatId(id)}/facts`));
@@ -239,7 +245,10 @@ function entryDoc({ atMs, value, data, runs, ...same }: Entry): object {
 
 function feed(call: Call): FeedView {
   return {
-    watch: (forMs, since) => call<Watched>("GET", "/feed/watch", { query: { for: `${Math.ceil(forMs)}ms`, since } }),
+    watch: (forMs, since) =>
+      call<Watched>("GET", "/feed/watch", {
+        query: { for: `${Math.ceil(forMs)}ms`, since: since && Math.floor(since) },
+      }),
     async read(cursor, waitMs, signal) {
       const wait = Math.min(60_000, Math.max(0, Math.ceil(waitMs)));
       try {

@@ -144,6 +144,8 @@ export function aTally(overrides: Partial<Tally> = {}): Tally {
     retried: 0,
     waitMs: 0,
     runMs: 0,
+    waits: [],
+    runs: [],
     ...overrides,
   };
 }

@@ -20,6 +20,7 @@ const emptied = [
   "attempts",
   "logs",
   "rates",
+  "hours",
   "lanes",
   "queues",
   "schedules",

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { RunEvent } from "../../sdk/port/event.ts";
 import { formatId } from "../../sdk/port/id.ts";
 import { addOne, aNode, aRun, lease } from "../kit/build.ts";
-import { aBench, aJob, turns } from "./kit.ts";
+import { statsOf } from "../../sdk/client/runs.ts";
+import { aBench, aJob, deferred, turns } from "./kit.ts";
 
 describe("events", () => {
   test("tell the way of a run, and an end only once the store has recorded it", async () => {
@@ -175,5 +176,26 @@ describe("rates", () => {
     expect((await bench.store.find.stats()).rates).toMatchObject([
       { queue: "default", job: "job", completed: 1, failed: 1 },
     ]);
+  });
+
+  test("over time have how long runs waited and ran, of all that ended", async () => {
+    const end = deferred();
+    let first = true;
+    const bench = await aBench({ jobs: [aJob(() => (first ? ((first = false), end.promise) : null))], slots: 1 });
+    for (let i = 0; i < 10; i++) await bench.add();
+    await bench.pass(4000);
+    end.resolve();
+    await turns();
+    await bench.pass(6000);
+
+    const from = new Date(bench.clock.nowMs() - 60_000);
+    const { total } = await statsOf(async () => bench.store).series({ from, to: bench.clock.now(), step: "1m" });
+
+    expect(total).toMatchObject({ completed: 10, failed: 0 });
+    expect(total.run!.p50).toBeLessThanOrEqual(1);
+    expect(total.run!.p99).toBeGreaterThan(3300);
+    expect(total.run!.p99).toBeLessThan(4800);
+    expect(total.wait!.p50).toBeGreaterThan(3300);
+    expect(total.wait!.p50).toBeLessThan(4800);
   });
 });

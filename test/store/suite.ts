@@ -24,6 +24,7 @@ import { listening, nodes } from "./suite/node.ts";
 import { purging } from "./suite/purge.ts";
 import { puts } from "./suite/put.ts";
 import { schedules } from "./suite/schedule.ts";
+import { series } from "./suite/series.ts";
 import { settling } from "./suite/settle.ts";
 import { sweeping } from "./suite/sweep.ts";
 import { ticking } from "./suite/tick.ts";
@@ -117,6 +118,7 @@ function promises(setup: () => Promise<Setup>, begin: Begin): void {
   describe("desk", () => desk(setup));
   describe("purging", () => purging(setup));
   describe("finding", () => finding(setup));
+  describe("figures over time", () => series(setup));
   describe("why", () => explaining(setup));
   describe("making schedules", () => puts(setup));
   describe("schedules", () => schedules(setup));
@@ -153,7 +155,7 @@ function skipping(store: Guarded, skip: (feature: Feature) => never): Guarded {
           : store.runs.settle(batch),
     },
     desk: { ...store.desk, ...absent(["revive", "edit", "pause", "purge"]) },
-    find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats", "facts"]) },
+    find: { ...store.find, ...absent(["jobs", "attempts", "logs", "stats", "series", "facts"]) },
     ticks: port(store.ticks, "ticks"),
     schedules: port(store.schedules, "schedules"),
     flow: port(store.flow, "flow"),

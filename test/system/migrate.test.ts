@@ -13,6 +13,7 @@ import { fifth } from "../../runtime/store/postgres/migration/005.ts";
 import { sixth } from "../../runtime/store/postgres/migration/006.ts";
 import { seventh } from "../../runtime/store/postgres/migration/007.ts";
 import { eighth } from "../../runtime/store/postgres/migration/008.ts";
+import { ninth } from "../../runtime/store/postgres/migration/009.ts";
 import { migrate, pending } from "../../runtime/store/postgres/migrate.ts";
 import { aRun, only } from "../kit/build.ts";
 import { type Database, freshDatabase } from "../kit/database.ts";
@@ -20,7 +21,7 @@ import { startProxy } from "../kit/proxy.ts";
 import { endWorkers, startWorker } from "../kit/worker.ts";
 import { until } from "../kit/until.ts";
 
-const all = ["001", "002", "003", "004", "005", "006", "007", "008"];
+const all = ["001", "002", "003", "004", "005", "006", "007", "008", "009"];
 
 let database: Database;
 let admin: Client;
@@ -68,11 +69,11 @@ test("a second migration does nothing, and says so", async () => {
   expect(await pending({ url: database.url })).toEqual(all);
   expect(await migrate({ url: database.url })).toEqual({
     from: null,
-    to: "008",
+    to: "009",
     applied: all,
   });
 
-  expect(await migrate({ url: database.url })).toEqual({ from: "008", to: "008", applied: [] });
+  expect(await migrate({ url: database.url })).toEqual({ from: "009", to: "009", applied: [] });
   expect(await pending({ url: database.url })).toEqual([]);
 });
 
@@ -135,6 +136,7 @@ test("version 0.1.0's migrator finds nothing to do in a database of this version
     "006": sixth,
     "007": seventh,
     "008": eighth,
+    "009": ninth,
   });
 
   expect(await appliedNames()).toEqual(all);

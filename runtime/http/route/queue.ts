@@ -1,9 +1,10 @@
 /** Queues, nodes, and figures. */
 import { z } from "zod";
-import { nodesOf, queuesOf, runsOf } from "../../../sdk/client/runs.ts";
+import { nodesOf, queuesOf, runsOf, statsOf } from "../../../sdk/client/runs.ts";
+import { checkDuration } from "../../../sdk/port/option.ts";
 import { route, type Route } from "../route.ts";
 import { attempts } from "../schema/run.ts";
-import { about, count, instant, jobId, name, paging, priority } from "../schema/value.ts";
+import { about, count, instant, jobId, name, paging, priority, span, when } from "../schema/value.ts";
 
 const queue = name("Queue", z.object({ name: z.string(), paused: z.boolean() }));
 const lane = { queue: z.string(), job: z.string() };
@@ -58,6 +59,34 @@ const stats = name(
   }),
 );
 
+const spans = name("Percentiles", z.object({ p50: number, p95: number, p99: number }).nullable());
+const counts = {
+  ...{ completed: count, failed: count, canceled: count, retried: count },
+  wait: about("From due to the start of the last attempt, ms; null where nothing completed or failed", spans),
+  run: about("From the start of the last attempt to its end, ms", spans),
+};
+const series = name(
+  "Series",
+  z.object({
+    ...{ from: instant, to: instant, stepMs: count },
+    points: about("By step, from the first to the last", z.array(z.object({ at: instant, ...counts }))),
+    total: about("Of all steps", z.object(counts)),
+  }),
+);
+
+const classes = about("Durations by class: class 0 is under 1 ms, class n ends at 2^(n/4) ms", z.array(count));
+const buckets = name(
+  "Buckets",
+  z.object({
+    items: z.array(
+      z.object({
+        at: instant,
+        ...{ completed: count, failed: count, canceled: count, retried: count, waits: classes, runs: classes },
+      }),
+    ),
+  }),
+);
+
 const turn = (verb: "pause" | "resume"): Route =>
   route(`${verb}Queue`, `POST /api/v1/queues/{queue}/${verb}`, "operate", {
     group: "Queues",
@@ -96,6 +125,34 @@ export const queueRoutes: readonly Route[] = [
     handler: async ({ query, server }) => ({
       body: await (await server.open()).find.stats({ lanes: query.lanes ?? true, look: query.look ?? true }),
     }),
+  }),
+  route("getSeries", "GET /api/v1/stats/series", "read", {
+    group: "Figures",
+    summary: "What ended over time, by step: counts, and percentiles of waits and runs",
+    about: "Steps begin at multiples of their length, by UTC. Minutes are kept for a day, hours for 90 days.",
+    query: z.strictObject({
+      from: when,
+      to: about("Now by default", when).optional(),
+      step: about("Whole minutes, or whole hours; 2500 steps at most", span),
+      queue: z.array(z.string()).optional(),
+      job: z.array(jobId).optional(),
+    }),
+    answers: { 200: series },
+    handler: async ({ query, server }) => ({ body: await statsOf(server.open).series(query) }),
+  }),
+  route("getBuckets", "GET /api/v1/stats/buckets", "read", {
+    group: "Figures",
+    summary: "What a series is made of, for clients that do that themselves",
+    query: z.strictObject({
+      ...{ from: when, to: when, step: span },
+      queue: z.array(z.string()).optional(),
+      job: z.array(jobId).optional(),
+    }),
+    answers: { 200: buckets },
+    handler: async ({ query: { step, ...same }, server }) => {
+      const filter = { ...same, stepMs: checkDuration("step", step) };
+      return { body: { items: await (await server.open()).find.series(filter) } };
+    },
   }),
   route("listFailures", "GET /api/v1/attempts", "read", {
     group: "Figures",

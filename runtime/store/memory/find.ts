@@ -1,10 +1,12 @@
-import type { Find, Page, QueueStat, RateStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
+import type { Find, Page, QueueStat, RunFilter, RunRecord, Stats } from "../../../sdk/port/target.ts";
 import { strangeCursor } from "../guard.ts";
 import type { Bounds } from "../port.ts";
+import { windowFrom } from "../series.ts";
 import { holderOf } from "./add.ts";
 import type { Row } from "./row.ts";
 import { isHeld, look, reasonOf, recordOf, type State, statusOf } from "./state.ts";
 import { factsOf } from "./why.ts";
+import { ratesOf, seriesOf } from "./rate.ts";
 
 /** Reads of the memory store. They scan all runs, so a page is always complete. */
 export function find(state: State): Find {
@@ -46,6 +48,7 @@ export function find(state: State): Find {
       const jobs = structuredClone([...state.jobs.values()]).map(({ node: _, ...job }) => job);
       return jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
     }),
+    series: step((filter) => seriesOf(state, filter)),
     facts: step((id) => factsOf(state, id)),
     awaited: (id, waitMs, signal) =>
       awaited(state, id, waitMs, signal).then(() => (state.runs.get(id)?.end ? get(id) : null)),
@@ -121,9 +124,6 @@ function textAt(json: string, path: readonly string[]): string | null {
   return typeof value === "string" || value === null ? value : JSON.stringify(value);
 }
 
-/** The window of `rates`. */
-export const windowMs = 300_000;
-
 function stats(state: State, withLanes: boolean): Stats {
   const nowMs = state.now();
   const nodes = [...state.nodes.values()].map(({ leaseUntil, jobsMs: _, ...node }) => ({
@@ -133,7 +133,7 @@ function stats(state: State, withLanes: boolean): Stats {
   const queues = [...state.queues].map(([name, since]) => ({ name, paused: since !== null }));
   queues.sort((a, b) => (a.name < b.name ? -1 : 1));
   const lanes = withLanes ? lanesOf(state) : [];
-  return { at: new Date(nowMs), queues, lanes, rates: ratesOf(state), windowMs, nodes };
+  return { at: new Date(nowMs), queues, lanes, rates: ratesOf(state), windowMs: nowMs - windowFrom(nowMs), nodes };
 }
 
 const deepest = 10_000;
@@ -146,19 +146,6 @@ function lanesOf(state: State): readonly QueueStat[] {
     return { queue, job, priority, ready: now!, delayed: later!, leased: held!, readyAt };
   });
   return lanes.filter(({ ready, delayed, leased }) => ready + delayed + leased > 0);
-}
-
-const counts = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
-
-function ratesOf(state: State): readonly RateStat[] {
-  const rates = new Map<string, RateStat>();
-  for (const { atMs, tally } of state.tallies.values()) {
-    if (atMs < state.now() - windowMs) continue;
-    const name = JSON.stringify([tally.queue, tally.job]);
-    const sums = counts.map((count) => [count, tally[count] + (rates.get(name)?.[count] ?? 0)] as const);
-    rates.set(name, { ...tally, ...Object.fromEntries(sums) });
-  }
-  return [...rates.values()];
 }
 
 /** Resolves when the run ends, after `waitMs`, or when the signal aborts. */

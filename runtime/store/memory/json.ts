@@ -7,7 +7,19 @@ type Table = Exclude<keyof State, "now" | "step" | "lanes" | "ears" | "looks" | 
 type Saved = { readonly nowMs: number } & Readonly<Record<Table, readonly (readonly [Json, Json])[]>>;
 
 const names = Object.keys({
-  ...{ runs: 0, keys: 0, attempts: 0, logs: 0, tallies: 0, nodes: 0, names: 0, jobs: 0, queues: 0, schedules: 0 },
+  ...{
+    runs: 0,
+    keys: 0,
+    attempts: 0,
+    logs: 0,
+    minutes: 0,
+    hours: 0,
+    nodes: 0,
+    names: 0,
+    jobs: 0,
+    queues: 0,
+    schedules: 0,
+  },
   ...{ versions: 0, applied: 0, declared: 0, turns: 0, last: 0, journals: 0, mail: 0 },
 } satisfies Record<Table, 0>) as readonly Table[];
 

@@ -1,6 +1,6 @@
 import { homeOf } from "../../../sdk/port/pin.ts";
 import type { Ask, Coming, Nodes, NodeState } from "../port.ts";
-import { windowMs } from "./find.ts";
+import { count } from "./rate.ts";
 import { isToSweep, mayTake } from "./run.ts";
 import type { NodeRow, Row } from "./row.ts";
 import { frozen, isAlive, isLooked, isPaused, next, type State, tell, withJobs } from "./state.ts";
@@ -29,8 +29,7 @@ export function nodes(state: State): Nodes {
         seenAt: new Date(nowMs),
         leaseUntil: nowMs + ttlMs,
       });
-      for (const [n, { atMs }] of state.tallies) if (atMs < nowMs - windowMs) state.tallies.delete(n);
-      for (const tally of tallies) state.tallies.set(next(state, "record"), { atMs: nowMs, tally: frozen(tally) });
+      count(state, tallies);
       if (!report.asleep) wakeOthers(state, node, ttlMs);
       return {
         alive,

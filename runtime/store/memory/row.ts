@@ -1,7 +1,7 @@
 /** Rows of the memory store. Their instants are epoch ms. */
 import type { Final, Reason } from "../../../sdk/port/status.ts";
 import type { NewSchedule, NodeStat, RunRecord, ScheduleRecord } from "../../../sdk/port/target.ts";
-import type { Outcome, Settled } from "../port.ts";
+import type { Outcome, Settled, Tally } from "../port.ts";
 
 /** How a run ended. */
 export type Ending = Pick<RunRecord, "reason" | "result" | "error" | "note"> & { readonly status: Final };
@@ -52,6 +52,11 @@ export interface KeyRow {
   /** Until when it holds the key if the run is pruned. */
   readonly untilMs: number;
   readonly hash: string;
+}
+/** What ended of a queue and job in the minute or hour that began at `atMs`. */
+export interface Figures {
+  readonly atMs: number;
+  readonly tally: Tally;
 }
 /** `jobsMs`: since when it has had exactly these jobs. */
 export type NodeRow = Omit<NodeStat, "alive"> & {

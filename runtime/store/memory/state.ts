@@ -6,9 +6,8 @@ import type { Entry, Mail } from "../../../sdk/port/flow.ts";
 import { hookQueue } from "../../../sdk/port/option.ts";
 import type { Fence, Heard, NodeInfo } from "../port.ts";
 import { Lanes, places } from "./lane.ts";
-import type { Tally } from "../port.ts";
 import type { Row as FeedRow } from "../place.ts";
-import type { Ending, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
+import type { Ending, Figures, KeyRow, NodeRow, Row, ScheduleRow } from "./row.ts";
 
 interface Ear {
   readonly node: number;
@@ -43,7 +42,9 @@ export function makeState(clock: () => number, nowMs = 0) {
     journals: new Map<number, Entry[]>(),
     /** Run → what it has not taken in, in order. */
     mail: new Map<number, (Omit<Mail, "to"> & { readonly atMs: number })[]>(),
-    tallies: new Map<number, { readonly atMs: number; readonly tally: Tally }>(),
+    /** What ended, by minute and by hour: a row a part, queue and job, oldest first. */
+    minutes: new Map<string, Figures>(),
+    hours: new Map<string, Figures>(),
     nodes: new Map<number, NodeRow>(),
     /** All nodes that ever joined. */
     names: new Map<number, Omit<NodeInfo, "app">>(),

@@ -1,9 +1,11 @@
 import { isFinal } from "../../../sdk/port/status.ts";
 import type { Find, RunRecord } from "../../../sdk/port/target.ts";
 import type { Bounds } from "../port.ts";
+import { rateWindowMs, windowFrom } from "../series.ts";
 import type { Listener } from "./listen.ts";
 import { looker } from "./look.ts";
 import type { Pool } from "./pool.ts";
+import { series } from "./rate.ts";
 import { clocked, find as statements, queue } from "./sql/find.ts";
 import * as record from "./sql/record.ts";
 import type { Statements } from "./sql.ts";
@@ -11,7 +13,6 @@ import { facts } from "./why.ts";
 
 /** Counts of a lane are capped. */
 const depthCap = 10_000;
-const rateWindowMs = 5 * 60_000;
 
 /** The reads of the Postgres store. */
 export function find(pool: Pool, sql: Statements, listener: Listener): Find {
@@ -50,18 +51,20 @@ export function find(pool: Pool, sql: Statements, listener: Listener): Find {
         pool.rows("tasker_rates", text.rates, [rateWindowMs]),
         pool.rows("tasker_nodes", text.nodes, []),
       ]);
+      const { at } = clocked.read(queues[0]!);
       return {
-        at: clocked.read(queues[0]!).at,
+        at,
         queues: queue.all(queues, clocked.width),
         lanes: record.lane.all(lanes),
         rates: record.rate.all(rates),
-        windowMs: rateWindowMs,
+        windowMs: at.getTime() - windowFrom(at.getTime()),
         nodes: record.node.all(nodes),
       };
     },
     async jobs() {
       return record.job.all(await pool.rows("tasker_jobs", text.jobs, []));
     },
+    series: series(pool, sql),
     facts: facts(pool, sql, lookAt),
     awaited: (...wait) => awaited({ pool, watch: text.watch, listener, get }, ...wait),
   };

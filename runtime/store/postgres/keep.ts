@@ -1,6 +1,7 @@
 import type { Keep } from "../port.ts";
 import type { Pool } from "./pool.ts";
 import { keep as statements } from "./sql/keep.ts";
+import { rate } from "./sql/rate.ts";
 import type { Statements } from "./sql.ts";
 
 /** Partitions are created for so many days ahead. */
@@ -9,7 +10,7 @@ const bound = 2000;
 /** Partitions created or dropped by one call; the next call goes on. */
 const mostChanges = 100;
 
-/** Deletes history past its retention, and creates partitions for the coming days. Returns how many runs were deleted. One node works at a
+/** Deletes history past its retention, adds up figures by hour, and creates partitions for the coming days. Returns how many runs were deleted. One node works at a
  *  time; the others skip it. */
 export function pruner(pool: Pool, sql: Statements) {
   const { partitions, completed, other, ...rest } = statements(sql);
@@ -30,6 +31,7 @@ export function pruner(pool: Pool, sql: Statements) {
     }
     deleted += await all(completed, completedMs);
     deleted += await all(other, otherMs);
+    await all(rate(sql).fold, Math.max(completedMs, otherMs));
     for (const statement of Object.values(rest)) await all(statement, Math.max(completedMs, otherMs));
     return deleted;
   };

@@ -9,6 +9,7 @@ import { fifth } from "./migration/005.ts";
 import { sixth } from "./migration/006.ts";
 import { seventh } from "./migration/007.ts";
 import { eighth } from "./migration/008.ts";
+import { ninth } from "./migration/009.ts";
 import { withClient, type Pool } from "./pool.ts";
 
 export interface MigrateOptions {
@@ -35,6 +36,7 @@ const texts = new Map([
   ["006", sixth],
   ["007", seventh],
   ["008", eighth],
+  ["009", ninth],
 ]);
 
 export const names: readonly string[] = [...texts.keys()];

@@ -24,7 +24,10 @@ export function nodes({ pool, sql, lanes, marks, versions, watching }: Parts & {
     async beat(node, ttlMs, state, tallies) {
       const values = [node, ttlMs, state.draining, state.slots, state.busy, state.heap, texts(state.jobs)];
       const counts = ["completed", "failed", "canceled", "retried", "waitMs", "runMs"] as const;
-      const rates = fields(tallies, "queue", "job", ...counts);
+      const histograms = (["waits", "runs"] as const).map((each) =>
+        texts(tallies.map((tally) => numbers(tally[each]))),
+      );
+      const rates = [...fields(tallies, "queue", "job", ...counts), ...histograms];
       const mine = lanes.of(state.jobs, versions.get(node));
       const slow = marks.isTooSlowForBeats(mine);
       const looked = slow || !looksOut(mine, state) ? null : mine;

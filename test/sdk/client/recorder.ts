@@ -94,6 +94,7 @@ const emptyFind: Find = {
   logs: async () => none,
   stats: async () => noStats,
   jobs: async () => [],
+  series: async () => [],
   facts: async () => null,
   awaited: async () => null,
 };

@@ -1,4 +1,5 @@
 import type { Part } from "./part.ts";
+import { begun } from "./rate.ts";
 import { job, lane, liveColumns, node, pastColumns, rate } from "./record.ts";
 import { date, flag, shape, word } from "./shape.ts";
 import { free } from "./status.ts";
@@ -50,13 +51,13 @@ export function find(part: Part) {
     left join (select lane, count(*) n from ${s}.runs where state = 1 group by lane) h on h.lane = l.id
     order by l.queue, l.job, l.priority desc`,
 
-    /** $1 window, ms */
+    /** $1 window, ms; it begins with a minute */
     rates: `
     select ${rate.select({
       ...{ queue: "queue", job: "job", completed: "sum(completed)", failed: "sum(failed)", canceled: "sum(canceled)" },
       ...{ retried: "sum(retried)", waitMs: "sum(wait_ms)", runMs: "sum(run_ms)" },
     })}
-    from ${s}.rates where at > ${now} - ${ms("$1")} group by queue, job order by queue, job`,
+    from ${s}.rates where at >= ${begun("minute", `${now} - ${ms("$1")}`)} group by queue, job order by queue, job`,
 
     /** Nodes that live, or died in the last ten minutes. */
     nodes: `

@@ -1,3 +1,4 @@
+import { keptMs } from "../../series.ts";
 import { outdated } from "./feed.ts";
 import type { Part } from "./part.ts";
 
@@ -36,13 +37,16 @@ export function keep(part: Part) {
       where at < ${clock} - 2 * ${ms("$1")} and not exists (select 1 from ${s}.nodes where id = n.id)
       limit $2))`),
 
-    /** Rates, after a day at most, and rows of the feed. */
+    /** Figures of minutes, after a day at most, and rows of the feed. */
     rates: `
     with gone as (
       delete from ${s}.rates where ctid = any(array(
-        select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, interval '1 day') limit $2)) returning 1),
+        select ctid from ${s}.rates where at < ${clock} - least(${ms("$1")}, ${ms(String(keptMs.minutes))}) limit $2)) returning 1),
     told as (${outdated(part)})
     select greatest((select count(*) from gone), (select count(*) from told))`,
+
+    hours: gone(`hours where ctid = any(array(
+      select ctid from ${s}.hours where at < ${clock} - ${ms(String(keptMs.hours))} and $1::float8 is not null limit $2))`),
 
     /** Schedules that were removed from code. */
     schedules: gone(`schedules where ctid = any(array(

@@ -1,4 +1,5 @@
 import type { Part } from "./part.ts";
+import { begun, counted } from "./rate.ts";
 import { isToPublish, jobsAt, served } from "./schedule.ts";
 import type { Ask } from "../../port.ts";
 import { flag, list, maybe, number, shape, word } from "./shape.ts";
@@ -34,10 +35,10 @@ export function node(part: Part) {
     where c.node = $1),
   over as (delete from ${s}.commands where id in (select id from sent where not stands and (run > 0 or at < ${clock} - interval '1 s'))),
   asked as (select distinct run, token, kind from sent where stands)`;
-  /** When the first run expires; null if that is slow to find ($19). The order makes the planner walk runs_expiry. */
+  /** When the first run expires; null if that is slow to find ($21). The order makes the planner walk runs_expiry. */
   const expiry = `(
     select expires_at from ${s}.runs
-    where not $19::boolean and expires_at is not null and state < 1 and lease_until is null
+    where not $21::boolean and expires_at is not null and state < 1 and lease_until is null
     order by expires_at limit 1)`;
   /** Whether a sweep would find work. $1 node */
   const sweep = `(
@@ -51,12 +52,12 @@ export function node(part: Part) {
     or exists (
       select 1 from ${s}.commands c join ${s}.runs r on r.id = c.run and r.token = c.token
       where r.state = 0 and r.ask is not null and r.lease_until < ${clock}))`;
-  /** When a run of the lanes $17 can be leased first, or a lease at a lane's head ends. Now, if the revision is not $18.
+  /** When a run of the lanes $19 can be leased first, or a lease at a lane's head ends. Now, if the revision is not $20.
    *  Index: runs_ready, two steps a lane */
   const due = `
-    case when (select rev from ${s}.config) is distinct from $18::bigint then ${epoch(clock)} else (
+    case when (select rev from ${s}.config) is distinct from $20::bigint then ${epoch(clock)} else (
       select floor(${epoch("min(x.at)")})
-      from unnest($17::int[]) l(lane)
+      from unnest($19::int[]) l(lane)
       cross join lateral (
         (select r.ready_at at from ${s}.runs r
           where r.lane = l.lane and r.state = 0 and ${free(part, "r")}
@@ -78,13 +79,13 @@ export function node(part: Part) {
 
     /** Renews the node's lease, stores its state and rates, wakes sleeping nodes unless it sleeps itself, and reads its commands and what
      *  comes.
-     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $16 asleep · $17 lanes
-     *  to look into, or null · $18 the revision at which they were read · $19 walks over dead entries are slow */
+     *  $1 node · $2 ttl, ms · $3 draining · $4 slots · $5 busy · $6 heap · $7 jobs · $8… rates, one array a column · $18 asleep · $19 lanes
+     *  to look into, or null · $20 the revision at which they were read · $21 walks over dead entries are slow */
     beat: `
   with old as (select id, lease_until >= ${clock} alive from ${s}.nodes where id = $1 for update),
   renewed as (
     update ${s}.nodes n
-    set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, asleep = $16,
+    set lease_until = ${clock} + ${ms("$2")}, seen_at = ${clock}, draining = $3, slots = $4, busy = $5, heap = $6, asleep = $18,
       jobs = $7::text[], ${jobsAt(part, "$7::text[]")}
     from old where n.id = old.id returning old.alive),
   joined as (
@@ -92,13 +93,16 @@ export function node(part: Part) {
     select $1, 'node ' || $1, '', '', ${clock}, ${clock}, ${clock} + ${ms("$2")} where not exists (select 1 from old)),
   woken as (
     update ${s}.nodes set asleep = false, lease_until = least(lease_until, ${clock} + ${ms("$2")})
-    where id = any(array(select id from ${s}.nodes where asleep and id <> $1 and not $16 for update skip locked)) returning 1),
+    where id = any(array(select id from ${s}.nodes where asleep and id <> $1 and not $18 for update skip locked)) returning 1),
   ${told("woken")},
   ${commands},
   added as (
-    insert into ${s}.rates (at, node, queue, job, completed, failed, canceled, retried, wait_ms, run_ms)
-    select ${clock}, $1, *
-    from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[]))
+    ${counted(part, {
+      table: "rates",
+      key: { at: begun("minute", clock), node: "$1::int", queue: "i.queue", job: "i.job" },
+      from: `(select * from unnest($8::text[], $9::text[], $10::int[], $11::int[], $12::int[], $13::int[], $14::float8[], $15::float8[], $16::text[], $17::text[])
+        t(queue, job, completed, failed, canceled, retried, wait_ms, run_ms, waits, runs))`,
+    })})
   select ${beaten.select({
     alive: "coalesce((select alive from renewed), false)",
     nowMs: epoch(clock),

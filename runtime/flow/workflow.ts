@@ -54,8 +54,8 @@ export class Workflow {
   readonly #outbox: Outbox;
   /** Transactions of steps that wait to write their entry: one at a time. */
   readonly #inside: (() => void)[] = [];
-  /** The journal was read, is being read or written, or is to be read on. */
-  #io: "new" | "busy" | "stale" | "idle";
+  /** The journal is to be read, and is: until then nothing begins; then it is being read on or written, is to be read on, or neither. */
+  #io: "new" | "reading" | "busy" | "stale" | "idle";
   #inbox = 0;
   #running = 0;
   /** What the run waited for, until it is told that it goes on. */
@@ -141,6 +141,7 @@ export class Workflow {
       if (this.#listens) this.#io = "stale";
     }
     if (this.#io === "new" || this.#io === "stale") return void this.#load();
+    if (this.#io === "reading") return;
     const isStill = this.#io === "idle" && this.#outbox.length === 0;
     const turn = this.script.turn(isStill ? core.storeClock.now() : -Infinity);
     if (turn.to === "moved") return this.#wake();
@@ -157,7 +158,7 @@ export class Workflow {
 
   /** What was stopped ends once its steps have, and what they came to is written. */
   #halt(reason: Error): void {
-    if (this.#running > 0 || this.#io === "busy") return;
+    if (this.#running > 0 || this.#io === "busy" || this.#io === "reading") return;
     if (this.#outbox.length > 0) return void this.#flush();
     this.#end();
     this.#tools.stopped(this.#leased, reason);
@@ -392,7 +393,7 @@ export class Workflow {
 
   async #load(): Promise<void> {
     const isFirst = this.#io === "new";
-    this.#io = "busy";
+    this.#io = isFirst ? "reading" : "busy";
     const journal = await this.#tools.writer.load(this.#leased, this.#outbox.last, this.script.floorMs);
     if (!this.#landed(journal)) return;
     if (isFirst && this.#leased.lease.crashes === 0) this.#waited = journal.waited; // after a crash it had gone on before

@@ -16,6 +16,8 @@ export type {
 export type { Alarm, Clock } from "./core/clock.ts";
 export type { Logger } from "./core/log.ts";
 export type { Counted, Meter } from "./core/meter.ts";
+export type { InboxCounts } from "./inbox/inbox.ts";
+export type { Ear, Outlet } from "./store/outlet.ts";
 export type { RuntimeOptions } from "./setting.ts";
 export { openStore, type OpenOptions } from "./store/open.ts";
 export { memory, type MemoryOptions } from "./store/memory/index.ts";
@@ -27,6 +29,7 @@ export type { RetryFunction, RetryPolicy } from "../sdk/define/retry.ts";
 export type { Wire } from "../sdk/port/codec.ts";
 export type * from "../sdk/port/feed.ts";
 export type * from "../sdk/port/flow.ts";
+export type { Histogram } from "../sdk/port/histogram.ts";
 export type * from "../sdk/port/target.ts";
 export type { Embedded, EmbeddedOptions };
 

@@ -53,7 +53,17 @@ export type { EventSpec } from "./define/event.ts";
 export type { LimitedWait, StepContext, StepOptions, Token, TxSource, WaitOptions, Workflow } from "./define/flow.ts";
 export type { Context, ContextRun, ContextSchedule, Log } from "./define/context.ts";
 export type { DurationText } from "./port/duration.ts";
-export type { Event, Gap, NodeEvent, PurgeEvent, QueueEvent, RunEvent, ScheduleEvent } from "./port/event.ts";
+export type {
+  Event,
+  Gap,
+  NodeEvent,
+  OfSchedule,
+  OfTick,
+  PurgeEvent,
+  QueueEvent,
+  RunEvent,
+  ScheduleEvent,
+} from "./port/event.ts";
 export type { Priority } from "./port/option.ts";
 export type { Ended } from "./define/spec.ts";
 export type { Final, Reason, Status } from "./port/status.ts";

@@ -2,4 +2,5 @@
 export { api, type ApiOptions } from "./app.ts";
 export { handler, type NodeHandler } from "./handler.ts";
 export { serve, type Served, type ServeOptions } from "./serve.ts";
+export type { Open } from "../../sdk/client/config.ts";
 export type { HttpToken, Role, Tokens } from "../../sdk/client/token.ts";

@@ -70,14 +70,14 @@ export interface QueueEvent {
   readonly queue: string;
 }
 
-interface OfSchedule {
+export interface OfSchedule {
   /** By the store's clock. */
   readonly at: Date;
   /** `job@key`, or the job alone where it has one schedule. */
   readonly schedule: string;
   readonly job: string;
 }
-interface OfTick extends OfSchedule {
+export interface OfTick extends OfSchedule {
   /** The rule's instant, before any spread. */
   readonly tick: Date;
 }

@@ -444,7 +444,7 @@ describe("the context", () => {
     const job = aJob(() => Promise.reject(new Error("boom")));
     const retry = {
       ...job.retry,
-      get attempts(): number {
+      get jitter(): boolean {
         throw new Error("a broken policy");
       },
     };

@@ -188,7 +188,9 @@ test(
     const { code, out, err } = await tasker(["dev", "jobs", "--run", "jobs/_start.ts", "--once"], { cwd });
 
     expect([code, err]).toEqual([0, ""]);
-    expect(out).toMatch(/^\S+ {2}Database {2}from=embedded Postgres[^\n]*\n\S+ {2}HTTP API {2}[^\n]*\n\S+ {2}Ready {2}/);
+    expect(out).toMatch(
+      /^\S+ {2}Database {2}from=embedded Postgres[^\n]*\n\S+ {2}HTTP API {2}[^\n]*\n\S+ {2}Ready {2}/,
+    );
     expect(out).toMatch(/tasker trigger \w+ \[payload\]; Ctrl-C stops/);
     expect(out).toMatch(/\d\d:\d\d:\d\d\.\d{3} {4}\| greeting {2}run_\w+ {2}name=Ada\n/);
     expect(out).toMatch(/Run completed {2}run_\w+ {2}hello {2}attempt 1/);

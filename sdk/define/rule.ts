@@ -105,7 +105,7 @@ export function authored(rule: Rule): When & TickPolicy {
   const { cron, timezone, dst, everyMs, anchorMs, atMs, spreadMs, startsMs, endsMs, limit, overlap } = rule;
   const date = (ms: number | undefined): Date | undefined => (ms === undefined ? undefined : new Date(ms));
   const text = (ms: number | undefined): DurationText | undefined => (ms === undefined ? undefined : `${ms}ms`);
-  return present({
+  const rules: object = present({
     ...{ cron, timezone, dst, limit, overlap },
     ...{
       every: text(everyMs),
@@ -114,7 +114,8 @@ export function authored(rule: Rule): When & TickPolicy {
       subSecond: everyMs === undefined ? undefined : true,
     },
     ...{ spread: text(spreadMs), startsAt: date(startsMs), endsAt: date(endsMs), catchUp: authoredCatchUp(rule) },
-  }) as When & TickPolicy; // `ruleOf` checks it
+  });
+  return rules as When & TickPolicy; // `ruleOf` checks it
 }
 
 function authoredCatchUp({ catchUp: { max, withinMs }, atMs }: Rule): TickPolicy["catchUp"] {

@@ -85,7 +85,7 @@ export class Bus {
       off();
       this.#subscriptions.delete(ring);
     });
-    const off = this.on(filter, (event) => ring.take(event));
+    const off = this.on(filter, (event) => ring.take([event]));
     this.#subscriptions.add(ring);
     return { close: () => ring.close(), [Symbol.asyncIterator]: () => read(ring) };
   }
@@ -98,8 +98,8 @@ export class Bus {
 }
 
 async function* read(ring: Ring<Event>): AsyncGenerator<Event | Gap, void, undefined> {
-  for await (const { items, lost } of ring.read()) {
-    if (lost > 0) yield { type: "gap", at: items[0]!.at, lost };
-    yield* items;
+  for await (const { batches, lost } of ring.read()) {
+    if (lost > 0) yield { type: "gap", at: batches[0]![0]!.at, lost };
+    for (const events of batches) yield* events;
   }
 }

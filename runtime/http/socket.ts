@@ -5,7 +5,7 @@ import { batchesOf } from "../../sdk/client/events.ts";
 import type { Item } from "../../sdk/client/hub.ts";
 import { invalidOf, problemOf, Refused } from "./error.ts";
 import type { Call } from "./route.ts";
-import { eventFields, longestMs, parts, pingMs, stallMs, chunkBytes, textOf } from "./stream.ts";
+import { chunkBytes, eventFields, Frames, longestMs, pingMs, stallMs, textOf } from "./stream.ts";
 
 const mostSubscriptions = 20;
 /** Messages that are no use, after which a socket is closed. */
@@ -28,6 +28,8 @@ const messages = z.discriminatedUnion("type", [
 ]);
 type Message = z.output<typeof messages>;
 type Subscribe = Extract<Message, { type: "subscribe" }>;
+
+const frames = new Frames((part) => `[${part.map(textOf).join(",")}]`);
 
 /** What sockets of Node have beside what all have. */
 interface Raw {
@@ -189,11 +191,9 @@ class Socket {
     for await (const batch of batches) {
       if (!isBegun) this.#say({ type: "subscribed", subscription });
       isBegun = true;
-      for (const part of parts(batch)) {
+      for (const events of frames.of(batch)) {
         if (signal.aborted) return;
-        this.#to?.send(
-          `{"type":"events","subscription":${JSON.stringify(subscription)},"events":[${part.map(textOf).join(",")}]}`,
-        );
+        this.#to?.send(`{"type":"events","subscription":${JSON.stringify(subscription)},"events":${events}}`);
         await this.#taken();
       }
     }

@@ -2,7 +2,7 @@
 import { batchesOf, type Batches, type EventQuery } from "../../sdk/client/events.ts";
 import type { Item } from "../../sdk/client/hub.ts";
 import type { Call } from "./route.ts";
-import { longestMs, parts, pingMs, stallMs, textOf } from "./stream.ts";
+import { Frames, longestMs, pingMs, stallMs, textOf } from "./stream.ts";
 
 const headers = {
   "Content-Type": "text/event-stream; charset=utf-8",
@@ -10,8 +10,6 @@ const headers = {
   "X-Accel-Buffering": "no", // a proxy is to pass each event on at once
   "X-Content-Type-Options": "nosniff",
 } as const;
-const hello = "retry: 2000\n\n";
-const ping = ": ping\n\n";
 
 /** Answers with the events of a query as they come, until the client leaves or the server stops. A client that takes nothing is cut off.
  *  @throws {Refused} if the server has too many streams */
@@ -37,8 +35,7 @@ interface Ends {
 }
 
 /** A stream that asks for a chunk once the one before was taken. */
-function streamOf(chunks: AsyncGenerator<string, void, undefined>, ends: Ends): ReadableStream {
-  const encoder = new TextEncoder();
+function streamOf(chunks: AsyncGenerator<Uint8Array, void, undefined>, ends: Ends): ReadableStream {
   let stalled: NodeJS.Timeout | undefined;
   const longest = setTimeout(() => ends.over.abort(), longestMs).unref();
   const end = (): void => {
@@ -52,12 +49,12 @@ function streamOf(chunks: AsyncGenerator<string, void, undefined>, ends: Ends): 
       async pull(controller) {
         clearTimeout(stalled);
         try {
-          const { value: text, done } = await chunks.next();
+          const { value: chunk, done } = await chunks.next();
           if (done) {
             end();
             return controller.close();
           }
-          controller.enqueue(encoder.encode(text));
+          controller.enqueue(chunk);
           stalled = setTimeout(() => (end(), ends.cut()), stallMs).unref();
         } catch (error) {
           end();
@@ -70,18 +67,18 @@ function streamOf(chunks: AsyncGenerator<string, void, undefined>, ends: Ends): 
   );
 }
 
-/** The text of the stream, in chunks: events, and pings where there are none. */
+/** The stream, in chunks: events, and pings where there are none. */
 async function* framed(
   first: IteratorResult<readonly Item[], void>,
   batches: Batches,
-): AsyncGenerator<string, void, undefined> {
+): AsyncGenerator<Uint8Array, void, undefined> {
   yield hello;
   for (let coming = Promise.resolve(first); ;) {
     const batch = await soon(coming);
     if (batch === null) yield ping;
     else if (batch.done) return;
     else {
-      for (const part of parts(batch.value)) yield part.map(frame).join("");
+      yield* frames.of(batch.value);
       coming = batches.next();
     }
   }
@@ -97,6 +94,11 @@ async function soon<T>(coming: Promise<T>): Promise<T | null> {
     clearTimeout(timer);
   }
 }
+
+const encoder = new TextEncoder();
+const frames = new Frames((part) => encoder.encode(part.map(frame).join("")));
+const hello = encoder.encode("retry: 2000\n\n");
+const ping = encoder.encode(": ping\n\n");
 
 /** Without a name, so that one listener hears all. */
 function frame(item: Item): string {

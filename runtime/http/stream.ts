@@ -64,8 +64,24 @@ export function textOf(item: Item): string {
   return text;
 }
 
-/** Events in parts of about a chunk. */
-export function* parts(items: readonly Item[]): Generator<readonly Item[], void, undefined> {
+/** Bytes that were made of a batch, for all who share it. */
+export class Frames<T> {
+  readonly #made = new WeakMap<readonly Item[], readonly T[]>();
+  readonly #frame: (part: readonly Item[]) => T;
+
+  constructor(frame: (part: readonly Item[]) => T) {
+    this.#frame = frame;
+  }
+
+  /** A batch in parts of about a chunk. */
+  of(items: readonly Item[]): readonly T[] {
+    let frames = this.#made.get(items);
+    if (!frames) this.#made.set(items, (frames = [...parts(items)].map(this.#frame)));
+    return frames;
+  }
+}
+
+function* parts(items: readonly Item[]): Generator<readonly Item[], void, undefined> {
   let from = 0;
   let bytes = 0;
   for (const [i, item] of items.entries()) {

@@ -1,11 +1,11 @@
 /** Watching what happens on all nodes. */
-import { eventTypes, type Event, type Filter, type Gap, matches } from "../port/event.ts";
+import { eventTypes, type Event, type Filter, type Gap } from "../port/event.ts";
 import type { FeedView } from "../port/feed.ts";
 import { parseId } from "../port/id.ts";
 import { checkKeys, checkOneOf, isList, present, wrong } from "../port/option.ts";
 import { type Status, statuses } from "../port/status.ts";
 import type { Open } from "./config.ts";
-import { type FeedEvent, hubOf, itemsOf, type Item } from "./hub.ts";
+import { chosenOf, type FeedEvent, hubOf, itemsOf, type Item } from "./hub.ts";
 
 /** Which events. Fields are combined with AND, their values with OR, except `tags`, which must all be there. Events of nodes have no job, queue,
  *  run or tags, and so on: a filter that asks for what an event has not leaves it out. */
@@ -82,7 +82,7 @@ interface Behind {
 /** Reads a page for one reader alone. Answers whether there may be more. */
 async function* catchUp(feed: FeedView, behind: Behind): AsyncGenerator<readonly Item[], boolean, undefined> {
   const page = await feed.read(behind.at, 0, behind.signal);
-  yield itemsOf(page).filter((item) => item.type === "gap" || matches(behind.filter, item));
+  yield chosenOf(behind.filter, itemsOf(page));
   behind.at = page.cursor;
   return page.lines.length > 0;
 }
@@ -92,10 +92,13 @@ async function* rest(
   reading: ReturnType<ReturnType<ReturnType<typeof hubOf>["sit"]>["ring"]["read"]>,
   after: string | undefined,
 ): Batches {
-  for await (const { items, lost } of reading) {
-    const fresh = after === undefined ? items : items.filter(({ id }) => id === undefined || id > after);
-    if (lost > 0) yield [{ type: "gap", at: items[0]!.at, lost }, ...fresh];
-    else if (fresh.length > 0) yield fresh;
+  for await (const { batches, lost } of reading) {
+    if (lost > 0) yield [{ type: "gap", at: batches[0]![0]!.at, lost }];
+    for (const items of batches) {
+      const first = items[0]!.id;
+      const isKnown = after !== undefined && first !== undefined && first <= after; // else it is shared as it is
+      yield isKnown ? items.filter(({ id }) => id === undefined || id > after) : items;
+    }
   }
 }
 

@@ -37,7 +37,8 @@ export function hubOf(feed: FeedView): Hub {
 
 export class Hub {
   readonly #feed: FeedView;
-  readonly #seats = new Set<{ readonly filter: Filter; readonly ring: Ring<Item> }>();
+  /** `name`: alike for those with the same filter. */
+  readonly #seats = new Set<{ readonly filter: Filter; readonly name: string; readonly ring: Ring<Item> }>();
   #guests = 0;
   #cursor = "";
   /** When it last said that somebody watches, by the store's clock. */
@@ -70,9 +71,10 @@ export class Hub {
 
   /** Sits down: what comes after `from` is kept until it is read. Only after `enter`. */
   sit(filter: Filter): Seat {
-    const seat = { filter, ring: new Ring<Item>(most, () => void this.#seats.delete(seat)) };
+    const ring = new Ring<Item>(most, () => void this.#seats.delete(seat));
+    const seat = { filter, name: JSON.stringify(filter), ring };
     this.#seats.add(seat);
-    return { from: this.#cursor, ring: seat.ring };
+    return { from: this.#cursor, ring };
   }
 
   #start(): void {
@@ -101,7 +103,7 @@ export class Hub {
   async #watch(): Promise<string> {
     const { cursor, nowMs, dead } = await this.#feed.watch(watchMs, this.#watchedMs);
     this.#watchedMs = nowMs;
-    for (const node of dead) this.#tell({ type: "gap", at: new Date(nowMs), lost: null, node });
+    if (dead.length > 0) this.#tell(dead.map((node) => ({ type: "gap", at: new Date(nowMs), lost: null, node })));
     return cursor;
   }
 
@@ -132,17 +134,27 @@ export class Hub {
     for (let from = 0; from < items.length; from += most / 4) {
       if (from > 0) await new Promise(setImmediate);
       if (signal.aborted) return;
-      for (const item of items.slice(from, from + most / 4)) {
-        this.#tell(item);
-        this.#cursor = item.id ?? this.#cursor;
-      }
+      const part = items.slice(from, from + most / 4);
+      this.#tell(part);
+      this.#cursor = part.at(-1)!.id ?? this.#cursor;
     }
     this.#cursor = page.cursor;
   }
 
-  #tell(item: Item): void {
-    for (const { filter, ring } of this.#seats) if (item.type === "gap" || matches(filter, item)) ring.take(item);
+  /** Those who ask for the same share what they get. */
+  #tell(items: readonly Item[]): void {
+    const chosen = new Map<string, readonly Item[]>();
+    for (const { filter, name, ring } of this.#seats) {
+      let own = chosen.get(name);
+      if (own === undefined) chosen.set(name, (own = chosenOf(filter, items)));
+      if (own.length > 0) ring.take(own);
+    }
   }
+}
+
+/** What a filter leaves; gaps always. */
+export function chosenOf(filter: Filter, items: readonly Item[]): readonly Item[] {
+  return items.filter((item) => item.type === "gap" || matches(filter, item));
 }
 
 /** What a page says, in order. */

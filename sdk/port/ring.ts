@@ -1,9 +1,9 @@
-/** What one reader has not read yet: past `limit` items the oldest are lost. */
+/** What one reader has not read yet: batches of items, which others may share. Beyond `limit` items the oldest batches are lost. */
 export class Ring<T> {
   readonly #limit: number;
   readonly #closed: () => void;
-  #items: T[] = [];
-  #head = 0;
+  #batches: (readonly T[])[] = [];
+  #size = 0;
   #lost = 0;
   #error: { readonly error: unknown } | null = null;
   #over = false;
@@ -15,12 +15,14 @@ export class Ring<T> {
     this.#closed = closed;
   }
 
-  take(item: T): void {
-    if (this.#items.length < this.#limit) this.#items.push(item);
-    else {
-      this.#items[this.#head] = item;
-      this.#head = (this.#head + 1) % this.#limit;
-      this.#lost++;
+  /** Takes items, of which there is one at least; they must not change. */
+  take(batch: readonly T[]): void {
+    this.#batches.push(batch);
+    this.#size += batch.length;
+    while (this.#size - this.#batches[0]!.length >= this.#limit) {
+      const { length } = this.#batches.shift()!;
+      this.#size -= length;
+      this.#lost += length;
     }
     this.#wake?.();
   }
@@ -34,10 +36,14 @@ export class Ring<T> {
   }
 
   /** What came, in order, as often as something has; `lost` are those before it. */
-  async *read(): AsyncGenerator<{ readonly items: readonly T[]; readonly lost: number }, void, undefined> {
+  async *read(): AsyncGenerator<
+    { readonly batches: readonly (readonly T[])[]; readonly lost: number },
+    void,
+    undefined
+  > {
     try {
       for (;;) {
-        if (this.#items.length > 0) yield this.#drain();
+        if (this.#size > 0) yield this.#drain();
         else if (this.#over) break;
         else {
           await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -51,11 +57,9 @@ export class Ring<T> {
   }
 
   #drain() {
-    const items =
-      this.#head === 0 ? this.#items : [...this.#items.slice(this.#head), ...this.#items.slice(0, this.#head)];
-    const lost = this.#lost;
-    this.#items = [];
-    this.#head = this.#lost = 0;
-    return { items, lost };
+    const drained = { batches: this.#batches, lost: this.#lost };
+    this.#batches = [];
+    this.#size = this.#lost = 0;
+    return drained;
   }
 }

@@ -17,6 +17,7 @@ import type {
   RunFilter,
   RunRecord,
   ScheduleName,
+  SeriesFilter,
   Schedules,
   Target,
   Tx,
@@ -199,6 +200,7 @@ function finding(store: Bare): Find {
   const { find } = store;
   const get: Find["get"] = (id) => find.get(id);
   const [attempts, logs] = [method(store, find, "attempts"), method(store, find, "logs")];
+  const series = method(store, find, "series");
   return {
     get,
     list: async (filter, page) => find.list(checkHolder(filter), bounded(page)),
@@ -206,10 +208,19 @@ function finding(store: Bare): Find {
     logs: async (run, page) => logs(run, bounded(page)),
     stats: method(store, find, "stats"),
     jobs: method(store, find, "jobs"),
-    series: method(store, find, "series"),
+    series: async (filter) => series(checkSteps(filter)),
     facts: method(store, find, "facts"),
     awaited: find.awaited ? (...wait) => find.awaited!(...wait) : (...wait) => polled(get, ...wait),
   };
+}
+
+/** @throws {InvalidInput} unless steps are whole minutes, of a time that begins and ends */
+function checkSteps(filter: SeriesFilter): SeriesFilter {
+  const { from, to, stepMs } = filter;
+  if (!(stepMs > 0 && Number.isSafeInteger(stepMs / 60_000)))
+    throw new InvalidInput(`steps of ${shown(stepMs)} ms are not whole minutes`, { path: "step" });
+  if (!(from < to)) throw new InvalidInput("to is not after from", { path: "to" });
+  return filter;
 }
 
 function checkHolder(filter: RunFilter): RunFilter {

@@ -8,17 +8,7 @@ import type { Final, Reason, Status } from "./status.ts";
 import type { ErrorRecord } from "./text.ts";
 import type { Tx } from "./tx.ts";
 export type { Tx };
-export type {
-  Bucket,
-  Counts,
-  NodeFact,
-  NodeStat,
-  QueueRecord,
-  QueueStat,
-  RateStat,
-  SeriesFilter,
-  Stats,
-} from "./stat.ts";
+export type * from "./stat.ts";
 
 /** Overrides given at trigger, stored with the run only where there are any. Milliseconds. */
 export interface RunOptions {

@@ -41,3 +41,16 @@ test.each([
     ...{ status: 400, body: { code: "INVALID_INPUT", path } },
   });
 });
+
+test.each([
+  ["step=0ms", "step"],
+  ["step=90s", "step"],
+  ["step=1m&to=2029-01-01T00:00:00Z", "to"],
+])("what a series is made of is refused for %s", async (query, path) => {
+  const api = await anApi();
+  const rest = `from=2030-01-01T00:00:00Z${query.includes("to=") ? "" : "&to=2031-01-01T00:00:00Z"}`;
+
+  expect(await api.get(`/api/v1/stats/buckets?${rest}&${query}`)).toMatchObject({
+    ...{ status: 400, body: { code: "INVALID_INPUT", path } },
+  });
+});

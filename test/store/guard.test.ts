@@ -171,6 +171,21 @@ test("pages are bounded, and a cursor that no list made is refused in the same w
   }
 });
 
+test("figures are of whole minutes, and of a time that begins and ends", async () => {
+  const store = memory();
+  const filter = { from: new Date(0), to: new Date(3_600_000), stepMs: 60_000 };
+
+  expect(await store.find.series(filter)).toEqual([]);
+  for (const bad of [
+    { stepMs: 0 },
+    { stepMs: 1500 },
+    { stepMs: Number.NaN },
+    { to: filter.from },
+    { from: new Date("") },
+  ])
+    await expect(store.find.series({ ...filter, ...bad })).rejects.toThrow(/are not whole minutes|is not after from/);
+});
+
 test("texts of outcomes and notes are cleaned and cut at one place", async () => {
   const store = memory();
   const node = await store.nodes.join({ name: "n", app: "a", version: "1" }, 30_000);

@@ -22,7 +22,8 @@ export class Counter implements Meter {
   }
 
   readonly counting: Counting = (runs, answers) => {
-    for (const [i, answer] of answers.entries()) {
+    for (let i = 0; i < answers.length; i++) {
+      const answer = answers[i]!;
       if (answer instanceof Error) continue;
       const row = this.#tally.row(runs[i]!);
       if (answer.created) row.enqueued++;

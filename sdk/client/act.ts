@@ -109,14 +109,12 @@ export async function pauseQueue(to: Target, queue: string): Promise<void> {
 /** Adds runs. One that replaces a leased run does so once its node has given it back; if that has started, it stays. */
 export function add(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
   const { tracer, counting } = slot();
-  return tracer || counting.size > 0 ? watched(to, runs, tx) : addAll(to, runs, tx);
+  const added = tracer ? tracer.send(runs, (traced) => addAll(to, traced, tx)) : addAll(to, runs, tx);
+  return counting.size === 0 ? added : added.then((answers) => counted(runs, answers));
 }
 
-async function watched(to: Target, runs: readonly NewRun[], tx?: Tx): Promise<readonly (Added | Error)[]> {
-  const { tracer, counting } = slot();
-  const write = (carrying: readonly NewRun[]): ReturnType<typeof addAll> => addAll(to, carrying, tx);
-  const answers = await (tracer ? tracer.send(runs, write) : write(runs));
-  for (const count of counting) count(runs, answers);
+function counted<T extends readonly (Added | Error)[]>(runs: readonly NewRun[], answers: T): T {
+  for (const count of slot().counting) count(runs, answers);
   return answers;
 }
 

@@ -45,12 +45,13 @@ function hostOf(origin: string): string | null {
 }
 
 export const cookie = "tasker_token";
+const inCookie = new RegExp(`(?:^|;\\s*)${cookie}=([^;\\s]+)`);
 
 /** The token of a request: of `Authorization: Bearer`, else of the cookie that a login set.
  *  @throws {Refused} for another scheme */
 export function secretOf(header: Header): string | null {
   const given = header("authorization");
-  if (given === null) return new RegExp(`(?:^|;\\s*)${cookie}=([^;\\s]+)`).exec(header("cookie") ?? "")?.[1] ?? null;
+  if (given === null) return inCookie.exec(header("cookie") ?? "")?.[1] ?? null;
   const secret = /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/i.exec(given)?.[1];
   if (secret !== undefined) return secret;
   throw unauthorized("the header Authorization is not written like: Authorization: Bearer <token>");
@@ -77,16 +78,22 @@ export class Gate {
   }
 
   /** The caller of a secret. @throws {Refused} */
-  async admit(secret: string | null, address: string): Promise<Caller> {
-    if (this.#keys === null) return { name: "anybody", role: "admin" };
+  admit(secret: string | null, address: string): Caller | Promise<Caller> {
+    if (this.#keys === null) return anybody;
     if (secret === null)
       throw unauthorized("a token is needed; send Authorization: Bearer <token>, one of those in http.tokens");
-    const mark = `${address} ${digestOf(secret).toString("base64url")}`;
-    const isGood = this.#good.has(mark);
-    if (!isGood) this.#checkFailures(address);
-    const caller = await this.#keys.find(secret);
+    const digest = digestOf(secret);
+    const mark = `${address} ${digest}`;
+    if (!this.#good.has(mark)) this.#checkFailures(address);
+    const found = this.#keys.find(digest);
+    return found instanceof Promise
+      ? found.then((caller) => this.#admitted(caller, address, mark))
+      : this.#admitted(found, address, mark);
+  }
+
+  #admitted(caller: Caller | null, address: string, mark: string): Caller {
     if (caller) {
-      if (!isGood) remember(this.#good, mark);
+      if (!this.#good.has(mark)) remember(this.#good, mark);
       return caller;
     }
     this.#good.delete(mark);
@@ -127,6 +134,8 @@ export class Gate {
     return Math.min(mostFailures, left + (performance.now() - at) / refillMs);
   }
 }
+
+const anybody: Caller = { name: "anybody", role: "admin" };
 
 /** Failures that an address has at once, and how long until it has one more. */
 const mostFailures = 10;

@@ -1,8 +1,9 @@
 /** The API within servers of Node: Express, Fastify, Next.js. */
 import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isRecord } from "../../sdk/port/option.ts";
-import { api, type ApiOptions } from "./app.ts";
+import { checkKeys, isRecord } from "../../sdk/port/option.ts";
+import { alone } from "./app.ts";
+import { optionKeys, type ApiOptions } from "./option.ts";
 
 export type NodeHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -17,11 +18,12 @@ interface Framed extends IncomingMessage {
 /** The API as a handler of Node's requests: `app.use("/tasker", handler({ … }))` in Express. Elsewhere `base` says below which path it is.
  *  @throws {InvalidInput} if there are no tokens, unless `tokens` is "none" */
 export function handler(options: ApiOptions = {}): NodeHandler {
+  checkKeys("handler", options, optionKeys);
   const listeners = new Map<string, ReturnType<typeof getRequestListener>>();
   const listenerOf = (base: string): ReturnType<typeof getRequestListener> => {
     const known = listeners.get(base);
     if (known) return known;
-    const made = getRequestListener(api({ ...options, base }).fetch, { overrideGlobalObjects: false });
+    const made = getRequestListener(alone({ ...options, base }).fetch, { overrideGlobalObjects: false });
     if (listeners.size < mostBases) listeners.set(base, made);
     return made;
   };

@@ -1,5 +1,6 @@
 /** The HTTP API: what serves it, alone or within another application. */
-export { api, type ApiOptions } from "./app.ts";
+export { api } from "./app.ts";
+export type { ApiOptions } from "./option.ts";
 export { handler, type NodeHandler } from "./handler.ts";
 export { serve, type Served, type ServeOptions } from "./serve.ts";
 export type { Open } from "../../sdk/client/config.ts";

@@ -17,14 +17,17 @@ export function mayDo(has: Role, needs: Role): boolean {
   return roles.indexOf(has) >= roles.indexOf(needs);
 }
 
-interface Key extends Caller {
+interface Key {
+  readonly caller: Caller;
   readonly digest: Buffer;
 }
 
 /** Tokens as they are now; they may change while the process runs. */
 export interface Keys {
-  /** The caller that a secret belongs to. Takes as long for a wrong one as for a right one. */
-  find(secret: string): Promise<Caller | null>;
+  /** The caller whose secret has a digest. Takes as long for a wrong one as for a right one; a promise where the tokens are read first. */
+  find(digest: string): Caller | null | Promise<Caller | null>;
+  /** Reads them.  @throws {InvalidInput} */
+  check(): Promise<void>;
 }
 
 /** How long tokens of a function or a file are taken for what they were. */
@@ -45,11 +48,13 @@ export function keysOf(tokens: Exclude<Tokens, "none">, warn: (message: string) 
     }
     askedAt = performance.now();
   };
+  const fresh = (): Promise<void> => (asking ??= refresh().finally(() => (asking = null)));
   return {
-    async find(secret) {
-      if (performance.now() - askedAt > freshMs) await (asking ??= refresh().finally(() => (asking = null)));
-      return match(known ?? [], digestOf(secret));
+    find(digest) {
+      if (performance.now() - askedAt <= freshMs) return match(known ?? [], digest);
+      return fresh().then(() => match(known ?? [], digest));
     },
+    check: fresh,
   };
 }
 
@@ -73,14 +78,16 @@ function askOf(tokens: Exclude<Tokens, "none">): () => Promise<readonly Key[]> {
   };
 }
 
-function match(keys: readonly Key[], digest: Buffer): Caller | null {
-  let found: Key | null = null;
-  for (const key of keys) if (timingSafeEqual(key.digest, digest)) found = key; // no early end: time tells nothing
-  return found && { name: found.name, role: found.role };
+function match(keys: readonly Key[], digest: string): Caller | null {
+  let found: Caller | null = null;
+  const given = Buffer.from(digest, "base64url");
+  for (const key of keys) if (timingSafeEqual(key.digest, given)) found = key.caller; // no early end: time tells nothing
+  return found;
 }
 
-export function digestOf(secret: string): Buffer {
-  return createHash("sha256").update(secret).digest();
+/** The digest of a secret, in base64url. */
+export function digestOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
 }
 
 const tokenKeys = new Set(["name", "role", "token", "sha256"]);
@@ -88,7 +95,7 @@ const tokenKeys = new Set(["name", "role", "token", "sha256"]);
 function listed(tokens: unknown): readonly Key[] {
   if (!isList(tokens)) throw refused(0, "tokens are not a list; write tokens: [{ name, role, token }]");
   const keys = (tokens as readonly unknown[]).map(keyOf);
-  const names = new Set(keys.map(({ name }) => name));
+  const names = new Set(keys.map(({ caller }) => caller.name));
   if (names.size < keys.length) throw refused(keys.length, "two tokens have one name; rename one of them");
   return keys;
 }
@@ -102,10 +109,11 @@ function keyOf(given: unknown, i: number): Key {
   checkOneOf(`the role of token "${name}"`, role, roles);
   if ((token === undefined) === (sha256 === undefined))
     throw refused(i, `token "${name}" has not one of token and sha256; give the secret, or its digest`);
-  if (sha256 === undefined) return { name, role: role as Role, digest: digestOf(secretOf(name, token, i)) };
+  const caller = { name, role: role as Role };
+  if (sha256 === undefined) return { caller, digest: Buffer.from(digestOf(secretOf(name, token, i)), "base64url") };
   if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/i.test(sha256))
     throw refused(i, `the digest of token "${name}" is not 64 hexadecimal digits: printf %s "$TOKEN" | sha256sum`);
-  return { name, role: role as Role, digest: Buffer.from(sha256, "hex") };
+  return { caller, digest: Buffer.from(sha256, "hex") };
 }
 
 function secretOf(name: string, token: unknown, i: number): string {

@@ -7,7 +7,8 @@ import { WebSocketServer } from "ws";
 import { InvalidInput } from "../../sdk/port/error.ts";
 import { fieldOf } from "../../sdk/port/text.ts";
 import { tokensOf } from "../../sdk/client/token.ts";
-import { api, type ApiOptions } from "./app.ts";
+import { alone } from "./app.ts";
+import type { ApiOptions } from "./option.ts";
 import { loopback } from "./guard.ts";
 import { keysOf } from "./key.ts";
 import type { UpgradeWebSocket } from "hono/ws";
@@ -54,10 +55,10 @@ export async function serve({ listen: where = "4747", more = 0, ...options }: Se
       `the HTTP API would be open to anybody who reaches ${listen.host}; give it tokens (TASKER_TOKENS="name:role:secret"), or bind it to 127.0.0.1`,
       { path: "http.tokens" },
     );
-  if (tokens && tokens !== "none") await keysOf(tokens, () => undefined).find(""); // what can't be read is told now
+  if (tokens && tokens !== "none") await keysOf(tokens, () => undefined).check(); // what can't be read is told now
   const over = new AbortController();
   const hosts = isLocal ? (options.hosts ?? []) : options.hosts;
-  const app = api({ ...options, tokens, hosts, signal: over.signal, upgrade: upgradeWebSocket as UpgradeWebSocket });
+  const app = alone({ ...options, tokens, hosts, signal: over.signal, upgrade: upgradeWebSocket as UpgradeWebSocket });
   const websocket = { server: new WebSocketServer({ noServer: true, maxPayload: mostMessageBytes }) };
   const server = createAdaptorServer({ fetch: app.fetch, hostname: listen.host, websocket }) as Server;
   server.headersTimeout = 10_000;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { api } from "../../runtime/http/app.ts";
 import { tokensIn, type HttpToken } from "../../sdk/client/token.ts";
-import { keysOf } from "../../runtime/http/key.ts";
+import { digestOf, keysOf } from "../../runtime/http/key.ts";
 import { serve } from "../../runtime/http/serve.ts";
 import { memory } from "../../runtime/store/memory/index.ts";
 import { until } from "../kit/until.ts";
@@ -57,10 +57,12 @@ test("tokens are taken as digests, too, and by a function that may change its an
     () => undefined,
   );
 
-  expect(await keys.find("first-secret-of-tests")).toEqual({ name: "a", role: "read" });
+  expect(await keys.find(digestOf("first-secret-of-tests"))).toEqual({ name: "a", role: "read" });
   now = "second-secret-of-tests";
-  await until(async () => (await keys.find("second-secret-of-tests")) !== null, { what: "the new token counts" });
-  expect(await keys.find("first-secret-of-tests")).toBeNull();
+  await until(async () => (await keys.find(digestOf("second-secret-of-tests"))) !== null, {
+    what: "the new token counts",
+  });
+  expect(await keys.find(digestOf("first-secret-of-tests"))).toBeNull();
 });
 
 test("a file of tokens is read again when it changes, and what can't be read leaves those before", async () => {
@@ -70,17 +72,17 @@ test("a file of tokens is read again when it changes, and what can't be read lea
   writeFileSync(file, "# who\na:read:first-secret-of-tests\nb:admin:sha256:" + sha256("b-secret-of-the-tests"));
   const warned: string[] = [];
   const keys = keysOf({ file }, (message) => warned.push(message));
-  expect(await keys.find("first-secret-of-tests")).toEqual({ name: "a", role: "read" });
-  expect(await keys.find("b-secret-of-the-tests")).toEqual({ name: "b", role: "admin" });
+  expect(await keys.find(digestOf("first-secret-of-tests"))).toEqual({ name: "a", role: "read" });
+  expect(await keys.find(digestOf("b-secret-of-the-tests"))).toEqual({ name: "b", role: "admin" });
 
   writeFileSync(file, "a:operate:second-secret-of-tests");
-  await until(async () => (await keys.find("second-secret-of-tests"))?.role === "operate", {
+  await until(async () => (await keys.find(digestOf("second-secret-of-tests")))?.role === "operate", {
     what: "the file is read again",
   });
-  expect(await keys.find("first-secret-of-tests")).toBeNull();
+  expect(await keys.find(digestOf("first-secret-of-tests"))).toBeNull();
 
   writeFileSync(file, "not a token with a-secret-in-it");
-  await until(async () => (await keys.find("second-secret-of-tests")) && warned.length > 0, {
+  await until(async () => (await keys.find(digestOf("second-secret-of-tests"))) && warned.length > 0, {
     what: "it is warned of",
   });
   expect(warned[0]).not.toContain("a-secret-in-it");

@@ -96,26 +96,19 @@ export const jobRoutes: readonly Route[] = [
   }),
 ];
 
-async function triggered({
-  params,
-  query,
-  body = {},
-  ...call
-}: Call<
-  z.output<typeof named>,
-  { readonly wait?: string | undefined },
-  z.output<typeof trigger> | undefined
->): Promise<Answer> {
-  const { server, base, signal } = call;
+async function triggered(
+  call: Call<z.output<typeof named>, { readonly wait?: string | undefined }, z.output<typeof trigger> | undefined>,
+): Promise<Answer> {
+  const { server, params, body = {}, query } = call;
   const payload = valueOf(body.payload, body.payloadMeta);
-  const handle = await triggerOf(server.open)(
-    params.job,
-    payload,
-    keyed(body.options as TriggerOptions | undefined, call.header("idempotency-key")),
-  );
-  const answer = { status: handle.created ? 201 : 200, headers: { Location: `${base}${v1}/runs/${handle.id}` } };
+  const options = keyed(body.options as TriggerOptions | undefined, call.header("idempotency-key"));
+  const handle = await triggerOf(server.open)(params.job, payload, options);
+  const answer = {
+    status: handle.created ? 201 : 200,
+    headers: { Location: `${call.base}${v1}/runs/${handle.id}` },
+  };
   if (query.wait === undefined) return { ...answer, body: addedOf(handle) };
-  const run = await awaited(await server.open(), handle.id, query.wait, signal);
+  const run = await awaited(await server.open(), handle.id, query.wait, call.signal);
   if (!isFinal(run.status)) return { ...answer, status: 202, body: addedOf(handle) };
   return { ...answer, body: { ...addedOf(handle), run: runDocument(run) } };
 }

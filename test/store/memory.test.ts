@@ -14,7 +14,9 @@ const open: Open = (clock) => Promise.resolve(memory({ now: clock.nowMs }));
 const rewritten: Open = ({ nowMs }) => {
   let state = makeState(nowMs);
   const current = (): Guarded => {
+    const { feed } = state; // it is of the process
     state = fromJSON(JSON.parse(JSON.stringify(toJSON(state))) as Json, nowMs);
+    Object.assign(state.feed, feed);
     return storeOf(state);
   };
   return Promise.resolve(new Proxy(storeOf(state), { get: (_, port: keyof Guarded) => current()[port] }));

@@ -124,7 +124,8 @@ function edit(state: State, row: Row, change: Edit): Act["done"] {
     ...(attempts !== undefined && {
       options: frozen({ ...row.options, retry: { ...row.options?.retry, attempts } }),
     }),
-    ...(dueMs !== null && { dueMs, readyMs: dueMs }),
+    ...(dueMs !== null && { dueMs }),
+    readyMs: Math.max(state.now(), dueMs ?? row.dueMs),
     ...(dueMs !== null && row.expiresMs !== null && { expiresMs: row.expiresMs + dueMs - row.dueMs }),
   });
   tellDue(state, [row]);

@@ -29,6 +29,9 @@ export class Side {
   readonly given: Given[] = [];
   /** Runs that may have a journal or mail, or a parent. */
   readonly flows = new Set<number>();
+  /** How many lines it has written to the feed, and where it reads on, once it has watched. */
+  #told = 0;
+  #feedAt: string | null = null;
 
   constructor(store: Guarded) {
     this.store = store;
@@ -40,6 +43,23 @@ export class Side {
 
   async join(at: number): Promise<void> {
     this.acting[at] = await this.store.nodes.join(aNode({ name: `host:${at}`, version: `${at}` }), leaseMs);
+  }
+
+  /** Writes lines to the feed, and reads on to its end. Answers those of its own that it read: others come from what the commands do, in their
+   *  own time. */
+  async tell(count: number, watches: boolean): Promise<readonly string[]> {
+    const { feed } = this.store;
+    if (watches) this.#feedAt ??= (await feed.watch(delayMs)).cursor;
+    for (const end = this.#told + count; this.#told < end; this.#told++)
+      await feed.write([`line ${this.#told}`, `line ${this.#told} again`]);
+    const read: string[] = [];
+    for (let at = this.#feedAt; at !== null;) {
+      const { lines, cursor } = await feed.read(at, 0);
+      read.push(...lines.map(({ text }) => text).filter((text) => text.startsWith("line ")));
+      this.#feedAt = cursor;
+      at = lines.length > 0 ? cursor : null;
+    }
+    return read;
   }
 
   /** Its runs, each by its place. */

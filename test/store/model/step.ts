@@ -181,6 +181,10 @@ const scheduling = fc
   );
 
 /** All commands, and how often each comes beside the others. */
+const telling = fc
+  .record({ count: fc.integer({ min: 1, max: 60 }), watches: fc.boolean() })
+  .map(({ count, watches }) => step(`tell(${count}, ${watches})`, (side) => side.tell(count, watches), "feed"));
+
 export const steps: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[] = [
   { weight: 4, arbitrary: adding },
   { weight: 3, arbitrary: keyed },
@@ -196,6 +200,7 @@ export const steps: readonly { readonly weight: number; readonly arbitrary: fc.A
   { weight: 3, arbitrary: advancing },
   { weight: 1, arbitrary: dying },
   { weight: 1, arbitrary: scheduling },
+  { weight: 1, arbitrary: telling },
 ];
 
 /** Those of workflows, and what else may befall them. */

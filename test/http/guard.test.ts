@@ -199,7 +199,7 @@ test("the log has a line a request, and no secret of it", async () => {
 
   expect(lines.map(({ fields }) => ({ ...fields, ms: 0 }))).toEqual([
     { method: "GET", route: "/api/v1/runs", status: 200, ms: 0, by: "boss" },
-    { method: "GET", route: null, status: 404, ms: 0, by: undefined },
+    { method: "GET", route: null, status: 404, ms: 0, by: "anybody" },
   ]);
   expect(JSON.stringify(server.lines)).not.toMatch(/secret/);
 });

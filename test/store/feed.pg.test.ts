@@ -19,6 +19,7 @@ let client: pg.Client;
 let store: Guarded;
 beforeEach(async () => {
   database = await freshDatabase();
+  onTestFinished(database.drop); // the last to be done: what reads the feed ends before
   store = anotherStore();
   await store.open();
   client = new pg.Client({ connectionString: database.url });
@@ -28,7 +29,6 @@ beforeEach(async () => {
 afterEach(async () => {
   vi.restoreAllMocks();
   await client.end();
-  await database.drop();
 });
 
 /** As another process has it. */

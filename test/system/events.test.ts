@@ -175,7 +175,7 @@ describe("docs/events.md", () => {
     [0, /^run_\w+ took [\d.]+ ms$/m, /^run_\w+ failed: boom$/m],
     [1, /^20\S+Z run\.started$/m, /^three seconds are over$/m],
     [2, /^part 1: run\.\w+\npart 2: run\.\w+$/m, /^/],
-  ])("program %i does what it says", { timeout: 40_000 }, async (at, ...said) => {
+  ])("program %i does what it says", { timeout: 90_000 }, async (at, ...said) => {
     const cwd = project({ "program.ts": blocks("ts")[at]! });
     const program = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), "program.ts"], {
       cwd,
@@ -191,7 +191,7 @@ describe("docs/events.md", () => {
     if (at > 0) expect(await new Promise((resolve) => program.on("close", resolve))).toBe(0);
   });
 
-  test("its commands follow", { timeout: 40_000 }, async () => {
+  test("its commands follow", { timeout: 90_000 }, async () => {
     const lines = blocks("sh")[0]!.trim().split("\n");
     const commands = lines.map((line) =>
       launch(line.split(" ").slice(1), { cwd: folder(), env: { TASKER_DATABASE_URL: url } }),

@@ -20,7 +20,7 @@ export async function sse(call: Call, query: EventQuery): Promise<Response> {
     const batches = batchesOf(call.server.open, { ...query, signal: over.signal });
     const first = await batches.next(); // once the store is watched; what is refused is no stream
     const chunks = framed(first, batches);
-    return new Response(streamOf(chunks, { over, leave, cut: call.cut }), { headers });
+    return new Response(streamOf(chunks, { over, leave, cut: () => call.cut() }), { headers });
   } catch (error) {
     over.abort();
     leave();

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket, type ClientOptions } from "ws";
 import { batchesOf } from "../../sdk/client/events.ts";
 import { formatId } from "../../sdk/port/id.ts";
+import { api } from "../../runtime/http/app.ts";
 import type { Call } from "../../runtime/http/route.ts";
 import { socket } from "../../runtime/http/socket.ts";
 import { sse } from "../../runtime/http/sse.ts";
@@ -256,6 +257,22 @@ describe("server-sent events", () => {
     expect(before).toEqual([0, 1]);
     expect(cut).toHaveBeenCalledOnce();
     expect(streams.count).toBe(0);
+  });
+
+  test("are cut off by the connection itself, as a server of Node has it", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const store = memory();
+    const app = api({ target: () => Promise.resolve(store), tokens: "none" });
+    const outgoing = { destroy: vi.fn() };
+
+    const response = await app.fetch(new Request(`http://localhost${path}`, { headers: { Host: "localhost" } }), {
+      outgoing,
+    });
+    await response.body!.getReader().read();
+    await vi.advanceTimersByTimeAsync(31_000);
+
+    expect(response.status).toBe(200);
+    expect(outgoing.destroy).toHaveBeenCalledOnce();
   });
 
   test("end after an hour, so that the reader shows its token again", async () => {
